@@ -1,0 +1,67 @@
+//! Tells on standard output where the page is, so that a phone finds it.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use dimmer::lights::Light;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+
+/// Prints the lights and the page's addresses; in a terminal, the first as a QR code, too.
+pub fn print(address: SocketAddr, lights: &[Light]) {
+    let mut text = format!("dimmer {}\n", env!("CARGO_PKG_VERSION"));
+    for light in lights {
+        let Light {
+            name, gpio, driver, ..
+        } = light;
+        text += &format!("light {name}: GPIO {gpio}, {}\n", driver.name());
+    }
+    let urls = urls(address);
+    for url in &urls {
+        text += &format!("open {url}\n");
+    }
+    let mut out = io::stdout().lock();
+    if out.is_terminal()
+        && let Some(code) = urls.first().and_then(|url| QrCode::new(url).ok())
+    {
+        // Light on dark, as terminals mostly are; phones read either.
+        let picture = code
+            .render::<Dense1x2>()
+            .dark_color(Dense1x2::Light)
+            .light_color(Dense1x2::Dark)
+            .build();
+        text += &format!("\n{picture}\n");
+    }
+    // With nobody reading there is nobody to tell.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Where the page can be opened: first from a phone, last from this machine.
+fn urls(address: SocketAddr) -> Vec<String> {
+    if !address.ip().is_unspecified() {
+        return vec![format!("http://{address}")];
+    }
+    let port = address.port();
+    let mut urls: Vec<_> = if_addrs::get_if_addrs()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|interface| interface.is_oper_up() && !interface.is_loopback())
+        .map(|interface| interface.ip())
+        .filter(|ip| reachable(*ip, address.is_ipv6()))
+        .map(|ip| format!("http://{}", SocketAddr::new(ip, port)))
+        .collect();
+    urls.push(format!(
+        "http://{}",
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)
+    ));
+    urls
+}
+
+/// Whether a browser can open the address: a link-local one of IPv6 needs a zone, which no browser
+/// takes.
+fn reachable(ip: IpAddr, with_ipv6: bool) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_link_local(),
+        IpAddr::V6(ip) => with_ipv6 && !ip.is_unicast_link_local(),
+    }
+}

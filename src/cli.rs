@@ -1,0 +1,65 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use dimmer::client::{Setting, Target};
+use dimmer::config::Options;
+
+/// Dims the LEDs of a Raspberry Pi from any phone on the LAN.
+///
+/// Without a command it serves, on a simulated LED where there is no Pi.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "DIMMER_LOG sets what is logged: error, warn, info (the default), debug or trace.\n\
+                  Exit codes: 0 done, 1 failed, 2 wrong usage."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub serve: Options,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the page and move the pins
+    Serve(Options),
+    /// Change a light
+    Set {
+        /// A level from 0 to 100, +N or -N percent, on, off or toggle
+        #[arg(allow_hyphen_values = true)]
+        setting: Setting,
+        /// Which light [default: the first]
+        #[arg(long)]
+        light: Option<String>,
+        /// Seconds to get there, 0 to 3600 [default: the light's own]
+        #[arg(long, value_name = "SECONDS")]
+        transition: Option<f64>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Print the levels
+    Get {
+        /// Only this light, and only its level
+        #[arg(long)]
+        light: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Print each change as it happens
+    Watch {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Measure round trips over the WebSocket
+    Ping {
+        /// How many
+        #[arg(long, short, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+        count: u32,
+        #[command(flatten)]
+        target: Target,
+    },
+}

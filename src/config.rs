@@ -1,0 +1,485 @@
+//! Settings: `dimmer.toml`, `DIMMER_…` variables and flags, merged into one [`Config`].
+//!
+//! Flags beat variables, variables beat the file, the file beats the defaults.
+
+use std::collections::HashSet;
+use std::env;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Deserializer, de};
+
+use crate::level::{Curve, Level};
+use crate::lights;
+
+/// Where the settings are looked for when nobody names a file.
+const DEFAULT_FILE: &str = "/etc/dimmer/dimmer.toml";
+
+/// Most lights that one service drives.
+pub const MAX_LIGHTS: usize = 16;
+
+/// The flags of `dimmer serve`, each with its variable.
+#[derive(Debug, Default, clap::Args)]
+pub struct Options {
+    /// Settings file [default: /etc/dimmer/dimmer.toml, if there is one]
+    #[arg(long, env = "DIMMER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Address and port to listen on [default: 0.0.0.0:5000]
+    #[arg(long, env = "DIMMER_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// GPIO (BCM number) of the LED [default: 21]
+    #[arg(long, env = "DIMMER_GPIO", value_name = "0-27", value_parser = clap::value_parser!(u8).range(0..=27))]
+    pub gpio: Option<u8>,
+
+    /// What moves the pin of every light [default: auto]
+    #[arg(long, env = "DIMMER_DRIVER", value_enum)]
+    pub driver: Option<DriverChoice>,
+
+    /// PWM frequency of every light, in Hz [default: 1000 for kernel-pwm, 200 for software-pwm]
+    #[arg(long, env = "DIMMER_FREQUENCY", value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub frequency: Option<u32>,
+
+    /// Folder that keeps the levels [default: $STATE_DIRECTORY, else the XDG state folder]
+    #[arg(long, env = "DIMMER_STATE_DIR", value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Folder where simulated lights write each duty they get, a line each: time in ns, duty
+    #[arg(long, env = "DIMMER_TRACE", value_name = "FOLDER")]
+    pub trace: Option<PathBuf>,
+}
+
+/// All that `dimmer serve` has to know.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the service listens.
+    pub listen: SocketAddr,
+    /// Most pages open at once.
+    pub max_pages: usize,
+    /// Folder that keeps the levels.
+    pub state_dir: PathBuf,
+    /// Folder where simulated lights write their duties.
+    pub trace: Option<PathBuf>,
+    /// 1 to [`MAX_LIGHTS`] lights; their names and GPIOs differ.
+    pub lights: Vec<LightConfig>,
+}
+
+/// `dimmer.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: SocketAddr,
+    max_pages: usize,
+    light: Vec<LightConfig>,
+}
+
+impl Default for File {
+    fn default() -> File {
+        File {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5000),
+            max_pages: 1024,
+            light: vec![LightConfig::default()],
+        }
+    }
+}
+
+/// One `[[light]]` of `dimmer.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LightConfig {
+    /// What people and programs call it: 1 to 32 of a-z, 0-9 and `-`.
+    #[serde(deserialize_with = "name")]
+    pub name: String,
+    /// BCM number of its GPIO, 0 to 27.
+    #[serde(deserialize_with = "gpio")]
+    pub gpio: u8,
+    /// What moves its pin.
+    pub driver: DriverChoice,
+    /// PWM frequency in Hz; `None` for the driver's own.
+    #[serde(deserialize_with = "frequency")]
+    pub frequency: Option<u32>,
+    /// How its level becomes light.
+    pub curve: Curve,
+    /// Whether the LED is wired to the supply, so that a low pin lights it.
+    pub invert: bool,
+    /// Duty in percent of the lowest level above 0: the LED is dark below it.
+    #[serde(deserialize_with = "min_duty")]
+    pub min_duty: Level,
+    /// Time a change takes when it does not say.
+    #[serde(deserialize_with = "transition")]
+    pub transition: Duration,
+    /// Level when the service starts.
+    pub on_start: OnStart,
+    /// What the pin does when the service stops.
+    pub on_stop: OnStop,
+}
+
+impl Default for LightConfig {
+    fn default() -> LightConfig {
+        LightConfig {
+            name: "led".into(),
+            gpio: 21,
+            driver: DriverChoice::Auto,
+            frequency: None,
+            curve: Curve::default(),
+            invert: false,
+            min_duty: Level::OFF,
+            transition: Duration::ZERO,
+            on_start: OnStart::Restore,
+            on_stop: OnStop::Off,
+        }
+    }
+}
+
+/// Which driver the settings ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum DriverChoice {
+    /// The best that this machine has.
+    Auto,
+    /// A pwmchip of the kernel, or an error.
+    KernelPwm,
+    /// A thread that switches the pin, or an error.
+    SoftwarePwm,
+    /// No pin at all.
+    Simulated,
+}
+
+/// Which level a light starts at.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "WordOrNumber")]
+pub enum OnStart {
+    /// The level it had; 50 percent the first time.
+    Restore,
+    /// This one.
+    Level(Level),
+}
+
+/// What happens to a pin when the service stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStop {
+    /// The LED goes dark.
+    Off,
+    /// The pin keeps its duty, where the kernel drives it.
+    Keep,
+}
+
+impl Config {
+    /// Reads the file and puts the options over it.
+    ///
+    /// # Errors
+    /// The file cannot be read or holds something it may not, or the options contradict it. The
+    /// message is one line that says where and what is allowed.
+    pub fn load(options: Options) -> anyhow::Result<Config> {
+        let file = match &options.config {
+            Some(path) => read(path)?,
+            None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE))?,
+            None => File::default(),
+        };
+        let mut lights = file.light;
+        if let Some(gpio) = options.gpio {
+            ensure!(
+                lights.len() == 1,
+                "--gpio is for one light, but the settings have {}: set gpio in each [[light]] instead",
+                lights.len()
+            );
+            lights[0].gpio = gpio;
+        }
+        for light in &mut lights {
+            light.driver = options.driver.unwrap_or(light.driver);
+            light.frequency = options.frequency.or(light.frequency);
+        }
+        Ok(Config {
+            listen: options.listen.unwrap_or(file.listen),
+            max_pages: file.max_pages,
+            state_dir: match options.state_dir {
+                Some(folder) => folder,
+                None => default_state_dir()?,
+            },
+            trace: options.trace,
+            lights,
+        })
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<File> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the settings {}", path.display()))?;
+    parse(&text).with_context(|| path.display().to_string())
+}
+
+fn parse(text: &str) -> anyhow::Result<File> {
+    let file: File = toml::from_str(text).map_err(|error| {
+        let message = error.message().replace('\n', "; ");
+        match error.span() {
+            Some(span) => {
+                let line = text[..span.start].matches('\n').count() + 1;
+                anyhow::anyhow!("line {line}: {message}")
+            }
+            None => anyhow::anyhow!(message),
+        }
+    })?;
+    let count = file.light.len();
+    ensure!(
+        (1..=MAX_LIGHTS).contains(&count),
+        "there must be 1 to {MAX_LIGHTS} [[light]] tables, not {count}"
+    );
+    ensure!(file.max_pages > 0, "max_pages must be at least 1, not 0");
+    let (mut names, mut gpios) = (HashSet::new(), HashSet::new());
+    for light in &file.light {
+        ensure!(
+            names.insert(&light.name),
+            "two lights have the name {:?}",
+            light.name
+        );
+        ensure!(
+            gpios.insert(light.gpio),
+            "two lights have the gpio {}",
+            light.gpio
+        );
+    }
+    Ok(file)
+}
+
+/// The folder that systemd made for the service, else the user's own.
+fn default_state_dir() -> anyhow::Result<PathBuf> {
+    let set = |variable| env::var_os(variable).filter(|value| !value.is_empty());
+    if let Some(folders) = set("STATE_DIRECTORY") {
+        // systemd separates several by colons; dimmer's unit has one.
+        return Ok(env::split_paths(&folders).next().unwrap_or_default());
+    }
+    if let Some(folder) = set("XDG_STATE_HOME") {
+        return Ok(Path::new(&folder).join("dimmer"));
+    }
+    if let Some(home) = set("HOME") {
+        return Ok(Path::new(&home).join(".local/state/dimmer"));
+    }
+    bail!("no place for the levels: set --state-dir, or the variable HOME")
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=32).contains(&name.len()) && name.bytes().all(allowed) {
+        Ok(name)
+    } else {
+        Err(de::Error::custom(format!(
+            "name must be 1 to 32 of a-z, 0-9 and -, not {name:?}"
+        )))
+    }
+}
+
+/// A whole number in `range`, or an error that names the setting, the number and the range.
+fn whole<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    setting: &str,
+    range: std::ops::RangeInclusive<i64>,
+) -> Result<i64, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    if range.contains(&number) {
+        Ok(number)
+    } else {
+        Err(de::Error::custom(format!(
+            "{setting} must be from {} to {}, not {number}",
+            range.start(),
+            range.end()
+        )))
+    }
+}
+
+fn gpio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    whole(deserializer, "gpio", 0..=27).map(|gpio| gpio as u8)
+}
+
+fn frequency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    whole(deserializer, "frequency", 1..=100_000).map(|hz| Some(hz as u32))
+}
+
+fn min_duty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Level, D::Error> {
+    Level::from_percent(f64::deserialize(deserializer)?)
+        .map_err(|error| de::Error::custom(format!("min_duty {error}")))
+}
+
+fn transition<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    lights::transition(f64::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "on_start must be \"restore\", \"off\" or a level"
+)]
+enum WordOrNumber {
+    Word(String),
+    Number(f64),
+}
+
+impl TryFrom<WordOrNumber> for OnStart {
+    type Error = String;
+
+    fn try_from(value: WordOrNumber) -> Result<OnStart, String> {
+        match value {
+            WordOrNumber::Word(word) if word == "restore" => Ok(OnStart::Restore),
+            WordOrNumber::Word(word) if word == "off" => Ok(OnStart::Level(Level::OFF)),
+            WordOrNumber::Word(word) => Err(format!(
+                "on_start must be \"restore\", \"off\" or a level, not {word:?}"
+            )),
+            WordOrNumber::Number(percent) => Level::from_percent(percent)
+                .map(OnStart::Level)
+                .map_err(|error| format!("on_start {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_one_led_on_gpio_21() {
+        let file = parse("").unwrap();
+        assert_eq!(file.listen.to_string(), "0.0.0.0:5000");
+        let led = &file.light[0];
+        assert_eq!((led.name.as_str(), led.gpio), ("led", 21));
+        assert_eq!(led.on_start, OnStart::Restore);
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let file = parse(
+            r#"
+            listen = "127.0.0.1:80"
+            max_pages = 7
+            [[light]]
+            name = "desk"
+            gpio = 18
+            driver = "kernel-pwm"
+            frequency = 400
+            curve = "perceptual"
+            invert = true
+            min_duty = 2.5
+            transition = 0.5
+            on_start = 30
+            on_stop = "keep"
+            [[light]]
+            name = "shelf"
+            gpio = 19
+            on_start = "off"
+            "#,
+        )
+        .unwrap();
+        let desk = &file.light[0];
+        assert_eq!(file.max_pages, 7);
+        assert_eq!(desk.driver, DriverChoice::KernelPwm);
+        assert_eq!(desk.frequency, Some(400));
+        assert_eq!(desk.curve, Curve::Perceptual);
+        assert!(desk.invert);
+        assert_eq!(desk.min_duty.percent(), 2.5);
+        assert_eq!(desk.transition, Duration::from_millis(500));
+        assert_eq!(
+            desk.on_start,
+            OnStart::Level(Level::from_percent(30.0).unwrap())
+        );
+        assert_eq!(desk.on_stop, OnStop::Keep);
+        assert_eq!(file.light[1].on_start, OnStart::Level(Level::OFF));
+    }
+
+    #[test]
+    fn a_wrong_setting_names_its_line_its_value_and_what_is_allowed() {
+        for (text, says) in [
+            ("\nlisten = 5000", "line 2: invalid type"),
+            ("colour = 1", "line 1: unknown field `colour`"),
+            ("max_pages = 0", "max_pages must be at least 1, not 0"),
+            (
+                "light = []",
+                "there must be 1 to 16 [[light]] tables, not 0",
+            ),
+            (
+                "[[light]]\ngpio = 40",
+                "line 2: gpio must be from 0 to 27, not 40",
+            ),
+            (
+                "[[light]]\nname = \"Küche\"",
+                "line 2: name must be 1 to 32 of a-z, 0-9 and -, not \"Küche\"",
+            ),
+            (
+                "[[light]]\ndriver = \"gpiozero\"",
+                "line 2: unknown variant `gpiozero`",
+            ),
+            (
+                "[[light]]\nfrequency = 0",
+                "line 2: frequency must be from 1 to 100000, not 0",
+            ),
+            (
+                "[[light]]\nmin_duty = 101",
+                "line 2: min_duty must be from 0 to 100, not 101",
+            ),
+            (
+                "[[light]]\ntransition = -1",
+                "line 2: transition must be from 0 to 3600 seconds, not -1",
+            ),
+            (
+                "[[light]]\non_start = \"on\"",
+                "line 2: on_start must be \"restore\", \"off\" or a level, not \"on\"",
+            ),
+            (
+                "[[light]]\non_start = true",
+                "line 2: on_start must be \"restore\", \"off\" or a level",
+            ),
+            (
+                "[[light]]\non_start = 101",
+                "line 2: on_start must be from 0 to 100, not 101",
+            ),
+            (
+                "[[light]]\n[[light]]\ngpio = 2",
+                "two lights have the name \"led\"",
+            ),
+            (
+                "[[light]]\n[[light]]\nname = \"b\"",
+                "two lights have the gpio 21",
+            ),
+            ("[[light]\n", "line 1: "),
+        ] {
+            let error = format!("{:#}", parse(text).unwrap_err());
+            assert!(error.contains(says), "{text:?} said {error:?}");
+            assert!(!error.contains('\n'), "{error:?} is one line");
+        }
+    }
+
+    #[test]
+    fn options_beat_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dimmer.toml");
+        fs::write(
+            &path,
+            "listen = \"127.0.0.1:1\"\n[[light]]\nfrequency = 50\n",
+        )
+        .unwrap();
+        let options = || Options {
+            config: Some(path.clone()),
+            state_dir: Some("here".into()),
+            ..Options::default()
+        };
+        let config = Config::load(options()).unwrap();
+        assert_eq!(config.listen.port(), 1);
+        assert_eq!(config.lights[0].frequency, Some(50));
+
+        let config = Config::load(Options {
+            listen: Some("127.0.0.1:2".parse().unwrap()),
+            gpio: Some(18),
+            driver: Some(DriverChoice::Simulated),
+            frequency: Some(60),
+            ..options()
+        })
+        .unwrap();
+        assert_eq!(config.listen.port(), 2);
+        let led = &config.lights[0];
+        assert_eq!((led.gpio, led.frequency), (18, Some(60)));
+        assert_eq!(led.driver, DriverChoice::Simulated);
+    }
+}

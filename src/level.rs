@@ -1,0 +1,311 @@
+//! What people set and what the pin gets: [`Level`], [`Duty`], and the [`Curve`] between them.
+//!
+//! Plain arithmetic: nothing here knows of lights, pins or pages.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// How bright people want a light: 0 to 100 percent in steps of 0.1, where 0 is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Level {
+    tenths: u16,
+}
+
+/// A number that is no level: outside 0 to 100, or not a number at all.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("must be from 0 to 100, not {0}")]
+pub struct NotALevel(String);
+
+impl Level {
+    /// 0 percent: the light is dark.
+    pub const OFF: Level = Level { tenths: 0 };
+    /// 50 percent: a light's level before anybody has set one.
+    pub const HALF: Level = Level { tenths: 500 };
+    /// 100 percent.
+    pub const FULL: Level = Level { tenths: 1000 };
+
+    /// The level nearest to `percent`, rounded to 0.1.
+    ///
+    /// # Errors
+    /// `percent` is not a number, below 0 or above 100, before rounding.
+    pub fn from_percent(percent: f64) -> Result<Level, NotALevel> {
+        if (0.0..=100.0).contains(&percent) {
+            // In range, so the rounded tenths are 0 to 1000.
+            let tenths = (percent * 10.0).round() as u16;
+            Ok(Level { tenths })
+        } else {
+            Err(NotALevel(percent.to_string()))
+        }
+    }
+
+    /// The level in percent, 0 to 100.
+    pub fn percent(self) -> f64 {
+        f64::from(self.tenths) / 10.0
+    }
+
+    /// Whether the light is dark at this level.
+    pub fn is_off(self) -> bool {
+        self == Level::OFF
+    }
+
+    /// The level `step` away, clamped to 0..100.
+    pub fn stepped(self, step: Step) -> Level {
+        let tenths = self.tenths.saturating_add_signed(step.tenths);
+        Level {
+            tenths: tenths.min(Level::FULL.tenths),
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // f64 prints 42 and 42.5, never 42.0.
+        self.percent().fmt(f)
+    }
+}
+
+impl FromStr for Level {
+    type Err = NotALevel;
+
+    fn from_str(text: &str) -> Result<Level, NotALevel> {
+        text.trim()
+            .parse()
+            .map_err(|_| NotALevel(format!("{text:?}")))
+            .and_then(Level::from_percent)
+    }
+}
+
+impl Serialize for Level {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.tenths.is_multiple_of(10) {
+            serializer.serialize_u16(self.tenths / 10)
+        } else {
+            serializer.serialize_f64(self.percent())
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Level {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Level, D::Error> {
+        let percent = f64::deserialize(deserializer)?;
+        Level::from_percent(percent).map_err(|error| de::Error::custom(format!("level {error}")))
+    }
+}
+
+/// A relative change of a level: -100 to 100 percent in steps of 0.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    tenths: i16,
+}
+
+/// A number that is no step: outside -100 to 100, or not a number at all.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("must be from -100 to 100, not {0}")]
+pub struct NotAStep(f64);
+
+impl Step {
+    /// The step nearest to `percent`, rounded to 0.1.
+    ///
+    /// # Errors
+    /// `percent` is not a number, below -100 or above 100.
+    pub fn from_percent(percent: f64) -> Result<Step, NotAStep> {
+        if (-100.0..=100.0).contains(&percent) {
+            let tenths = (percent * 10.0).round() as i16;
+            Ok(Step { tenths })
+        } else {
+            Err(NotAStep(percent))
+        }
+    }
+
+    /// The step in percent, -100 to 100.
+    pub fn percent(self) -> f64 {
+        f64::from(self.tenths) / 10.0
+    }
+}
+
+/// The duty cycle a pin gets: 0 (always low) to 65 535 (always high), the scale of embedded-hal's
+/// `SetDutyCycle`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Duty(pub u16);
+
+impl Duty {
+    /// Never on.
+    pub const OFF: Duty = Duty(0);
+    /// Always on.
+    pub const FULL: Duty = Duty(u16::MAX);
+
+    /// The duty nearest to `fraction`, which is clamped to 0..1.
+    pub fn from_fraction(fraction: f64) -> Duty {
+        // A float-to-integer cast saturates, so the ends are exact.
+        Duty((fraction * f64::from(u16::MAX)).round() as u16)
+    }
+
+    /// The share of time the pin is on, 0 to 1.
+    pub fn fraction(self) -> f64 {
+        f64::from(self.0) / f64::from(u16::MAX)
+    }
+
+    /// The duty of an LED wired to the supply instead of to ground.
+    pub fn inverted(self) -> Duty {
+        Duty(u16::MAX - self.0)
+    }
+
+    /// How long the pin is on in each period of `period_ns` nanoseconds, rounded to one.
+    pub fn pulse_ns(self, period_ns: u64) -> u64 {
+        let full = u128::from(u16::MAX);
+        let pulse = (u128::from(self.0) * u128::from(period_ns) + full / 2) / full;
+        // No more than period_ns, so it fits.
+        pulse as u64
+    }
+}
+
+/// How a level becomes a share of light.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Curve {
+    /// The duty is the level: 50 percent is half the time on, and looks brighter than half.
+    #[default]
+    Linear,
+    /// CIE 1931 lightness: equal steps of the level look equal.
+    Perceptual,
+}
+
+impl Curve {
+    /// The share of time the LED is on, 0 to 1, at `level`.
+    pub fn light(self, level: Level) -> f64 {
+        match self {
+            Curve::Linear => level.percent() / 100.0,
+            Curve::Perceptual => luminance(level.percent()),
+        }
+    }
+}
+
+/// Relative luminance, 0 to 1, of a CIE 1931 lightness of 0 to 100.
+///
+/// CIE 15:2004, 8.2.1: Y = ((L + 16) / 116)³ above L = 8, and L / 903.3 below; the exact constant
+/// 24389 / 27 makes the two meet.
+pub fn luminance(lightness: f64) -> f64 {
+    if lightness > 8.0 {
+        ((lightness + 16.0) / 116.0).powi(3)
+    } else {
+        lightness * 27.0 / 24389.0
+    }
+}
+
+/// CIE 1931 lightness, 0 to 100, of a relative luminance of 0 to 1: [`luminance`] turned round.
+pub fn lightness(luminance: f64) -> f64 {
+    if luminance > 8.0 * 27.0 / 24389.0 {
+        116.0 * luminance.cbrt() - 16.0
+    } else {
+        luminance * 24389.0 / 27.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn every_level() -> impl Iterator<Item = Level> {
+        (0..=1000).map(|tenths| Level { tenths })
+    }
+
+    #[test]
+    fn every_level_survives_json() {
+        for level in every_level() {
+            let json = serde_json::to_string(&level).unwrap();
+            assert_eq!(json, level.to_string(), "JSON and people read the same");
+            assert_eq!(serde_json::from_str::<Level>(&json).unwrap(), level);
+            assert_eq!(json.parse::<Level>().unwrap(), level);
+        }
+    }
+
+    #[test]
+    fn a_level_out_of_range_names_itself_and_the_range() {
+        for (percent, shown) in [(150.0, "150"), (-0.1, "-0.1"), (f64::NAN, "NaN")] {
+            let error = Level::from_percent(percent).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("must be from 0 to 100, not {shown}")
+            );
+        }
+    }
+
+    #[test]
+    fn curves_start_dark_end_full_and_never_fall() {
+        for curve in [Curve::Linear, Curve::Perceptual] {
+            assert_eq!(
+                Duty::from_fraction(curve.light(Level::OFF)),
+                Duty::OFF,
+                "{curve:?}"
+            );
+            assert_eq!(
+                Duty::from_fraction(curve.light(Level::FULL)),
+                Duty::FULL,
+                "{curve:?}"
+            );
+            let duties: Vec<Duty> = every_level()
+                .map(|level| Duty::from_fraction(curve.light(level)))
+                .collect();
+            assert!(
+                duties.windows(2).all(|pair| pair[0] < pair[1]),
+                "{curve:?}: each level has a duty of its own"
+            );
+        }
+    }
+
+    #[test]
+    fn perceptual_half_is_the_cie_value() {
+        // L* = 50 has Y = (66 / 116)³ = 0.18419.
+        let half = Curve::Perceptual.light(Level::HALF);
+        assert!((half - 0.184_186_5).abs() < 1e-6, "{half}");
+    }
+
+    #[test]
+    fn a_pulse_is_exact_at_both_ends() {
+        for period in [1_000, 1_000_000, 10_000_000_000] {
+            assert_eq!(Duty::OFF.pulse_ns(period), 0);
+            assert_eq!(Duty::FULL.pulse_ns(period), period);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_a_level_exactly_from_0_to_100(percent in -200.0..300.0f64) {
+            match Level::from_percent(percent) {
+                Ok(level) => {
+                    prop_assert!((0.0..=100.0).contains(&percent));
+                    prop_assert!((level.percent() - percent).abs() <= 0.05 + 1e-9);
+                }
+                Err(_) => prop_assert!(!(0.0..=100.0).contains(&percent)),
+            }
+        }
+
+        #[test]
+        fn text_never_panics(text in ".*") {
+            let _ = text.parse::<Level>();
+        }
+
+        #[test]
+        fn a_step_moves_by_itself_or_to_an_end(tenths in 0u16..=1000, percent in -100.0..100.0f64) {
+            let step = Step::from_percent(percent).unwrap();
+            let there = Level { tenths }.stepped(step);
+            let exact = i32::from(tenths) + i32::from(step.tenths);
+            prop_assert_eq!(i32::from(there.tenths), exact.clamp(0, 1000));
+        }
+
+        #[test]
+        fn lightness_and_luminance_undo_each_other(y in 0.0..=1.0f64) {
+            prop_assert!((luminance(lightness(y)) - y).abs() < 1e-12);
+        }
+
+        #[test]
+        fn a_duty_is_its_own_fraction(duty: u16) {
+            prop_assert_eq!(Duty::from_fraction(Duty(duty).fraction()), Duty(duty));
+            prop_assert_eq!(Duty(duty).inverted().inverted(), Duty(duty));
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `dimmer` dims the LEDs of a Raspberry Pi from any phone on the LAN.
+//!
+//! One watched value, many watchers: whatever changes a light calls
+//! [`Lights::change`](lights::Lights::change), whatever follows one watches
+//! [`Lights::watch`](lights::Lights::watch).
+//!
+//! | module | is |
+//! |---|---|
+//! | [`level`] | levels, duties and the curve between them |
+//! | [`lights`] | the watched state and every change to it |
+//! | [`pin`] | follows the lights and moves the pins |
+//! | [`store`] | follows the lights and keeps their levels on disk |
+//! | [`web`] | the page, `/ws` and the REST API |
+//! | [`wire`] | what pages and the service say to each other |
+//! | [`config`] | `dimmer.toml`, `DIMMER_…` variables and flags |
+//! | [`service`] | puts all of these together |
+//! | [`client`] | the command line's side of `/ws` |
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod client;
+pub mod config;
+pub mod level;
+pub mod lights;
+pub mod pin;
+pub mod service;
+pub mod store;
+pub mod web;
+pub mod wire;

@@ -1,0 +1,90 @@
+//! Parses the command line and starts what it names.
+
+mod announce;
+mod cli;
+
+use std::env;
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing::level_filters::LevelFilter;
+
+use cli::{Cli, Command};
+use dimmer::client;
+use dimmer::config::{Config, Options};
+use dimmer::service::Service;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dimmer: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    // One thread serves all pages: there is little to do for each, and least memory that way.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    let result = runtime.block_on(async {
+        match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+            Command::Serve(options) => serve(options).await,
+            Command::Set {
+                setting,
+                light,
+                transition,
+                target,
+            } => client::set(&target, setting, light, transition).await,
+            Command::Get { light, target } => client::get(&target, light).await,
+            Command::Watch { target } => client::watch(&target).await,
+            Command::Ping { count, target } => client::ping(&target, count).await,
+        }
+    });
+    // Not waiting for calls that hang: a driver's, a disk's.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(options: Options) -> anyhow::Result<()> {
+    log_to_stderr()?;
+    let config = Config::load(options)?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
+    let service = Service::start(config).await?;
+    announce::print(service.address(), service.lights().list());
+    tokio::select! {
+        _ = terminate.recv() => info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => info!("Ctrl-C: stopping"),
+    }
+    service.stop().await;
+    Ok(())
+}
+
+fn log_to_stderr() -> anyhow::Result<()> {
+    let level = match env::var("DIMMER_LOG") {
+        Ok(text) => text.parse().map_err(|_| {
+            anyhow!("DIMMER_LOG must be error, warn, info, debug or trace, not {text:?}")
+        })?,
+        Err(_) => LevelFilter::INFO,
+    };
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .with_max_level(level);
+    // The journal has its own time on each line.
+    if env::var_os("JOURNAL_STREAM").is_some() {
+        log.without_time().init();
+    } else {
+        log.init();
+    }
+    Ok(())
+}

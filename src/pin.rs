@@ -1,0 +1,244 @@
+//! Moves the pins: one thread a light, which follows [`Lights`] and writes duties to its driver.
+//!
+//! A thread of its own because a driver may block, and no hardware call may hold up the pages.
+//! Transitions run here, too. While nothing changes the thread sleeps without a timer.
+
+pub mod driver;
+mod fade;
+mod kernel_pwm;
+mod simulated;
+mod software_pwm;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::config::{LightConfig, OnStop};
+use crate::level::{Duty, Level};
+use crate::lights::{Driver, Light, LightState, Lights};
+use driver::{Opened, Output};
+use fade::Fade;
+
+/// The first wait before a failed write is tried again; each further wait is twice as long.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// The longest such wait.
+const LAST_RETRY: Duration = Duration::from_secs(5);
+/// The shortest time between two duties of a transition.
+const SHORTEST_TICK: Duration = Duration::from_millis(1);
+
+/// A pin that is open, and dark so far.
+pub struct Pin {
+    config: LightConfig,
+    opened: Opened,
+}
+
+/// A thread that follows a light. It ends, with the pin off or kept, once its token is cancelled.
+pub struct Follower {
+    /// Resolves when the pin has got its last duty.
+    pub ended: oneshot::Receiver<()>,
+}
+
+impl Pin {
+    /// Opens the driver that the settings ask for. Blocks for up to a second.
+    ///
+    /// # Errors
+    /// The driver cannot be opened; the message says why and what to do.
+    pub fn open(config: LightConfig, trace: Option<&Path>) -> anyhow::Result<Pin> {
+        let opened = driver::open(&config, trace)
+            .with_context(|| format!("light {} on GPIO {}", config.name, config.gpio))?;
+        info!(
+            "light {}: GPIO {}: {}, {} Hz, {} steps",
+            config.name, config.gpio, opened.about, opened.frequency, opened.resolution
+        );
+        Ok(Pin { config, opened })
+    }
+
+    /// What the light is, as told to pages and programs.
+    pub fn light(&self) -> Light {
+        Light {
+            name: self.config.name.clone(),
+            gpio: self.config.gpio,
+            driver: self.opened.driver,
+            frequency: self.opened.frequency,
+            resolution: self.opened.resolution,
+            simulated: self.opened.driver == Driver::Simulated,
+        }
+    }
+
+    /// Starts the thread that moves this pin as the light at `index` says.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn follow(
+        self,
+        lights: Arc<Lights>,
+        index: usize,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Follower> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .context("cannot start the pin's thread")?;
+        let (end, ended) = oneshot::channel();
+        let motion = Motion::new(self, lights, index);
+        thread::Builder::new()
+            .name(format!("pin-{index}"))
+            .spawn(move || {
+                runtime.block_on(motion.run(stop));
+                // Nobody listens any more when the service gave up waiting.
+                let _ = end.send(());
+            })
+            .context("cannot start the pin's thread")?;
+        Ok(Follower { ended })
+    }
+}
+
+/// What a pin's thread knows.
+struct Motion {
+    config: LightConfig,
+    output: Output,
+    lights: Arc<Lights>,
+    index: usize,
+    /// Time between two duties of a transition.
+    tick: Duration,
+    /// The revision of the light that `fade` leads to.
+    revision: Option<u64>,
+    fade: Fade,
+    /// The last duty that the driver took, before inversion.
+    written: Option<Duty>,
+    /// Set while the driver fails: when to try again, and the wait after that.
+    retry: Option<(Instant, Duration)>,
+}
+
+impl Motion {
+    fn new(pin: Pin, lights: Arc<Lights>, index: usize) -> Motion {
+        let period = Duration::from_secs(1) / pin.opened.frequency.max(1);
+        Motion {
+            config: pin.config,
+            output: pin.opened.output,
+            lights,
+            index,
+            tick: period.max(SHORTEST_TICK),
+            revision: None,
+            fade: Fade::at(0.0),
+            written: None,
+            retry: None,
+        }
+    }
+
+    async fn run(mut self, stop: CancellationToken) {
+        let mut watch = self.lights.watch();
+        while !stop.is_cancelled() {
+            self.aim(&watch.borrow_and_update()[self.index]);
+            let wake = self.advance(Instant::now());
+            tokio::select! {
+                () = stop.cancelled() => {}
+                changed = watch.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            }
+        }
+        self.finish();
+    }
+
+    /// Takes over a change of the light, from wherever the pin is now.
+    fn aim(&mut self, light: &LightState) {
+        if self.revision == Some(light.revision) {
+            return;
+        }
+        let now = Instant::now();
+        let target = self.light_at(light.level);
+        let first = self.revision.is_none();
+        let time = match light.transition {
+            // The service does not fade in: it goes back to where it was.
+            _ if first => Duration::ZERO,
+            Some(time) => time,
+            None => self.config.transition,
+        };
+        self.fade = self.fade.turned(now, target, time);
+        self.revision = Some(light.revision);
+    }
+
+    /// The share of light for a level: the curve, from `min_duty` up.
+    fn light_at(&self, level: Level) -> f64 {
+        if level.is_off() {
+            return 0.0;
+        }
+        let least = self.config.min_duty.percent() / 100.0;
+        least + (1.0 - least) * self.config.curve.light(level)
+    }
+
+    /// Brings the pin to where it is due at `now`, and says when to look again.
+    fn advance(&mut self, now: Instant) -> Option<Instant> {
+        if let Some((at, _)) = self.retry
+            && now < at
+        {
+            return Some(at);
+        }
+        let duty = Duty::from_fraction(self.fade.light(now));
+        if self.written != Some(duty) {
+            match self.write(duty) {
+                Ok(()) => self.recovered(),
+                Err(message) => return Some(self.failed(now, message)),
+            }
+        }
+        (!self.fade.is_over(now)).then(|| now + self.tick)
+    }
+
+    fn write(&mut self, duty: Duty) -> Result<(), String> {
+        let wired = if self.config.invert {
+            duty.inverted()
+        } else {
+            duty
+        };
+        debug!("light {}: duty {}", self.config.name, wired.0);
+        self.output
+            .set_duty_cycle(wired.0)
+            .map_err(|error| error.to_string())?;
+        self.written = Some(duty);
+        Ok(())
+    }
+
+    fn recovered(&mut self) {
+        if self.retry.take().is_some() {
+            info!("light {}: the driver works again", self.config.name);
+            self.lights.report(self.index, None);
+        }
+    }
+
+    fn failed(&mut self, now: Instant, message: String) -> Instant {
+        let wait = match self.retry {
+            Some((_, wait)) => wait,
+            None => {
+                warn!("light {}: {message}; trying again", self.config.name);
+                FIRST_RETRY
+            }
+        };
+        // What the pin shows now is not known.
+        self.written = None;
+        self.lights.report(self.index, Some(message));
+        self.retry = Some((now + wait, (wait * 2).min(LAST_RETRY)));
+        now + wait
+    }
+
+    fn finish(mut self) {
+        match self.config.on_stop {
+            OnStop::Keep => {}
+            OnStop::Off => {
+                if let Err(message) = self.write(Duty::OFF) {
+                    warn!("light {}: cannot switch off: {message}", self.config.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The driver without a pin: for laptops and tests.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use embedded_hal::pwm::{ErrorType, SetDutyCycle};
+
+use super::driver::WriteError;
+
+/// Takes every duty, and adds it to a file where it was given one.
+pub struct Simulated {
+    trace: Option<PathBuf>,
+}
+
+impl Simulated {
+    /// A simulated LED. Each duty becomes a line of `trace`: nanoseconds since 1970, a space, the
+    /// duty. The file is opened for each line, so that its folder may come and go; while it cannot
+    /// be written, this LED fails as a broken one does.
+    pub fn new(trace: Option<PathBuf>) -> Simulated {
+        Simulated { trace }
+    }
+}
+
+impl ErrorType for Simulated {
+    type Error = WriteError;
+}
+
+impl SetDutyCycle for Simulated {
+    fn max_duty_cycle(&self) -> u16 {
+        u16::MAX
+    }
+
+    fn set_duty_cycle(&mut self, duty: u16) -> Result<(), WriteError> {
+        let Some(path) = &self.trace else {
+            return Ok(());
+        };
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let line = format!("{} {duty}\n", now.as_nanos());
+        let append = || -> io::Result<()> {
+            let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+            file.write_all(line.as_bytes())
+        };
+        append().map_err(|error| WriteError(format!("simulated: {}: {error}", path.display())))
+    }
+}

@@ -1,0 +1,88 @@
+//! PWM by a thread that switches the GPIO, through rppal: works on every Pi without any set-up.
+//!
+//! It needs the CPU for every edge (rppal busy-waits up to 200 µs for each), and jitters where the
+//! thread gets no real-time priority.
+
+use anyhow::{anyhow, bail};
+use embedded_hal::pwm::{ErrorType, SetDutyCycle};
+use rppal::gpio::{self, Gpio, OutputPin};
+
+use super::driver::WriteError;
+use crate::level::Duty;
+
+/// Highest frequency in Hz. At 1 kHz rppal's thread takes some 40 % of a core; past it, most.
+const MAX_FREQUENCY: u32 = 1000;
+
+/// The finest pulse in ns that the thread can time: some system calls' worth.
+const STEP_NS: u32 = 1000;
+
+/// An output pin with rppal's software PWM.
+pub struct SoftwarePwm {
+    pin: OutputPin,
+    frequency: f64,
+}
+
+impl SoftwarePwm {
+    /// Opens the GPIO as an output, dark from the first moment.
+    ///
+    /// # Errors
+    /// The frequency is out of range, or the GPIO cannot be had.
+    pub fn open(gpio: u8, frequency: u32, invert: bool) -> anyhow::Result<SoftwarePwm> {
+        if frequency > MAX_FREQUENCY {
+            bail!("software-pwm: frequency must be from 1 to {MAX_FREQUENCY} Hz, not {frequency}");
+        }
+        let pin = Gpio::new()
+            .and_then(|chip| chip.get(gpio))
+            .map_err(advice)?;
+        let mut pin = if invert {
+            pin.into_output_high()
+        } else {
+            pin.into_output_low()
+        };
+        // The pin stays an output at its last level, rather than floating, when the service ends.
+        pin.set_reset_on_drop(false);
+        Ok(SoftwarePwm {
+            pin,
+            frequency: f64::from(frequency),
+        })
+    }
+
+    /// How many pulse widths there are at a frequency.
+    pub fn resolution(frequency: u32) -> u32 {
+        1_000_000_000 / frequency / STEP_NS
+    }
+}
+
+impl ErrorType for SoftwarePwm {
+    type Error = WriteError;
+}
+
+impl SetDutyCycle for SoftwarePwm {
+    fn max_duty_cycle(&self) -> u16 {
+        u16::MAX
+    }
+
+    /// The two ends are steady levels: rppal's PWM would still dip at full and run on at zero.
+    fn set_duty_cycle(&mut self, duty: u16) -> Result<(), WriteError> {
+        match Duty(duty) {
+            Duty::OFF => self.pin.clear_pwm().map(|()| self.pin.set_low()),
+            Duty::FULL => self.pin.clear_pwm().map(|()| self.pin.set_high()),
+            duty => self.pin.set_pwm_frequency(self.frequency, duty.fraction()),
+        }
+        .map_err(|error| WriteError(format!("software-pwm: {error}")))
+    }
+}
+
+/// rppal's error, with what to do about it.
+fn advice(error: gpio::Error) -> anyhow::Error {
+    match error {
+        gpio::Error::UnknownModel => {
+            anyhow!("software-pwm: this is no Raspberry Pi; use driver = \"simulated\"")
+        }
+        gpio::Error::PermissionDenied(path) => anyhow!(
+            "software-pwm: cannot open {path}: permission denied; add the user to group gpio"
+        ),
+        gpio::Error::PinUsed(pin) => anyhow!("software-pwm: GPIO {pin} is already in use"),
+        error => anyhow!("software-pwm: {error}"),
+    }
+}

@@ -1,0 +1,76 @@
+//! The page's files: in the binary, or read from `web/` in debug builds.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use rust_embed::{EmbeddedFile, RustEmbed};
+use tower_http::compression::CompressionLayer;
+
+#[derive(RustEmbed)]
+#[folder = "web/"]
+struct Files;
+
+/// What the page may load: its own files, and its own service.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; manifest-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Routes for `/` and each of its files.
+pub fn router() -> Router {
+    Router::new()
+        .route("/", get(|headers| file("index.html", headers)))
+        .route(
+            "/{name}",
+            get(|Path(name): Path<String>, headers| async move { file(&name, headers).await }),
+        )
+        .layer(CompressionLayer::new())
+}
+
+async fn file(name: &str, headers: HeaderMap) -> Response {
+    match Files::get(name).zip(content_type(name)) {
+        Some((file, content_type)) => answer(file, content_type, &headers),
+        None => (StatusCode::NOT_FOUND, "There is no such page here.\n").into_response(),
+    }
+}
+
+fn answer(file: EmbeddedFile, content_type: &str, headers: &HeaderMap) -> Response {
+    let tag = tag(&file);
+    // The browser asks every time, and is told in a few bytes that nothing is new.
+    let common: [(HeaderName, &str); 4] = [
+        (CACHE_CONTROL, "no-cache"),
+        (ETAG, &tag),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    let known = headers.get(IF_NONE_MATCH);
+    if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
+    }
+    (common, [(CONTENT_TYPE, content_type)], file.data).into_response()
+}
+
+/// Weak, as the same file is sent compressed and not.
+fn tag(file: &EmbeddedFile) -> String {
+    let hash = file.metadata.sha256_hash();
+    let hex: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("W/\"{hex}\"")
+}
+
+/// By the file's ending; files of other kinds are not served.
+fn content_type(name: &str) -> Option<&'static str> {
+    let (_, ending) = name.rsplit_once('.')?;
+    Some(match ending {
+        "html" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "webmanifest" => "application/manifest+json",
+        _ => return None,
+    })
+}

@@ -1,0 +1,287 @@
+//! `/ws`: one task for each open page.
+//!
+//! The task knows what its page shows: the level the page last set, or was last sent. It sends a
+//! light's level when that differs. This one rule keeps a page from hearing its own changes, and
+//! tells it of everything else: others' changes, steps, rounding, rejection, being overruled.
+//! As only the newest state is ever compared, a slow page costs no memory and delays nobody.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_tungstenite::tungstenite;
+use tracing::debug;
+
+use super::Web;
+use super::pages::Place;
+use crate::level::Level;
+use crate::lights::LightState;
+use crate::wire::{self, Answer, BadInput, FaultOf, Hello, LightChange, Message, Wish};
+
+/// Silence after which a page is asked whether it is still there.
+const SILENCE: Duration = Duration::from_secs(20);
+/// Time it has to answer, and time a frame to it may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Time it has to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Bytes read at once. tungstenite's own 128 KiB would be most of what a page costs.
+const READ_BUFFER: usize = 4096;
+
+/// Turns a request into an open page, or into 503 if all places are taken.
+pub async fn open(State(web): State<Web>, upgrade: WebSocketUpgrade) -> Response {
+    let Some(place) = web.pages.enter() else {
+        let error = json!({"error": "too many open pages; see max_pages"});
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(error)).into_response();
+    };
+    upgrade
+        .read_buffer_size(READ_BUFFER)
+        .max_message_size(wire::MAX_MESSAGE)
+        .max_frame_size(wire::MAX_MESSAGE)
+        .on_upgrade(|socket| Page::new(web, place, socket).run())
+}
+
+/// One open page.
+struct Page {
+    web: Web,
+    place: Place,
+    socket: WebSocket,
+    /// What it calls itself.
+    name: Option<Arc<str>>,
+    /// The last `seq` it sent, once it has sent one.
+    seen: Option<u64>,
+    /// What it shows of each light.
+    shown: Vec<Shown>,
+    /// The number of open pages it shows.
+    shown_pages: usize,
+}
+
+/// What a page shows of a light.
+#[derive(Clone, Default)]
+struct Shown {
+    /// `None`: not known, so it is to be told.
+    level: Option<Level>,
+    fault: Option<Arc<str>>,
+}
+
+/// Why a page is open no longer.
+enum End {
+    /// It left, or cannot be reached.
+    Gone,
+    /// The service closes it, for this reason.
+    Closed(u16, &'static str),
+}
+
+impl Page {
+    fn new(web: Web, place: Place, socket: WebSocket) -> Page {
+        let shown = vec![Shown::default(); web.lights.list().len()];
+        Page {
+            web,
+            place,
+            socket,
+            name: None,
+            seen: None,
+            shown,
+            shown_pages: 0,
+        }
+    }
+
+    async fn run(mut self) {
+        let number = self.place.number;
+        debug!("page {number} is open");
+        match self.talk().await {
+            End::Gone => debug!("page {number} left"),
+            End::Closed(code, reason) => {
+                debug!("page {number} is closed: {code} {reason}");
+                let _ = timeout(GOODBYE, self.close(code, reason)).await;
+            }
+        }
+    }
+
+    async fn talk(&mut self) -> End {
+        let mut states = self.web.lights.watch();
+        let mut pages = self.web.pages.watch();
+        let stop = self.web.stop.clone();
+        let mut quiet = std::pin::pin!(sleep(SILENCE));
+        let mut asked = false;
+        let mut news = vec![self.hello()];
+        loop {
+            self.news(
+                &mut news,
+                &states.borrow_and_update(),
+                *pages.borrow_and_update(),
+            );
+            if self.send(&mut news).await.is_err() {
+                return End::Gone;
+            }
+            tokio::select! {
+                frame = self.socket.next() => match self.hear(frame) {
+                    Ok(answer) => {
+                        news.extend(answer);
+                        asked = false;
+                        wait(&mut quiet, SILENCE);
+                    }
+                    Err(end) => return end,
+                },
+                // Neither fails: this page holds what their senders live in.
+                _ = states.changed() => {}
+                _ = pages.changed() => {}
+                () = stop.cancelled() => {
+                    return End::Closed(close_code::AWAY, "the service stops");
+                }
+                () = &mut quiet => {
+                    if asked || self.ask().await.is_err() {
+                        return End::Gone;
+                    }
+                    asked = true;
+                    wait(&mut quiet, PATIENCE);
+                }
+            }
+        }
+    }
+
+    fn hello(&self) -> String {
+        let hello = Hello {
+            version: env!("CARGO_PKG_VERSION"),
+            page: self.place.number,
+            lights: self.web.lights.list(),
+        };
+        Answer::Hello { hello }.to_json()
+    }
+
+    /// Adds what the page does not show yet, and takes it as shown.
+    fn news(&mut self, news: &mut Vec<String>, states: &[LightState], pages: usize) {
+        let lights = self.web.lights.list();
+        for ((light, state), shown) in lights.iter().zip(states).zip(&mut self.shown) {
+            let light = light.name.as_str();
+            if shown.level != Some(state.level) {
+                shown.level = Some(state.level);
+                let level = Answer::Level {
+                    light,
+                    level: state.level,
+                    by: state.by.as_deref(),
+                    seen: self.seen,
+                };
+                news.push(level.to_json());
+            }
+            let message = state.fault.as_ref().map(|fault| &fault.message);
+            if shown.fault.as_ref() != message {
+                shown.fault = message.cloned();
+                let message = message.map(|message| &**message);
+                let fault = FaultOf { light, message };
+                news.push(Answer::Fault { fault }.to_json());
+            }
+        }
+        if self.shown_pages != pages {
+            self.shown_pages = pages;
+            news.push(Answer::Pages { pages }.to_json());
+        }
+    }
+
+    /// Sends everything in one write, within [`PATIENCE`].
+    async fn send(&mut self, news: &mut Vec<String>) -> Result<(), axum::Error> {
+        if news.is_empty() {
+            return Ok(());
+        }
+        let all = async {
+            for text in news.drain(..) {
+                self.socket.feed(Frame::Text(text.into())).await?;
+            }
+            self.socket.flush().await
+        };
+        timeout(PATIENCE, all).await.map_err(axum::Error::new)?
+    }
+
+    /// Asks whether the page is still there.
+    async fn ask(&mut self) -> Result<(), axum::Error> {
+        let ping = self.socket.send(Frame::Ping(Default::default()));
+        timeout(PATIENCE, ping).await.map_err(axum::Error::new)?
+    }
+
+    /// Takes in a frame, and returns the answer that is for this page alone.
+    fn hear(&mut self, frame: Option<Result<Frame, axum::Error>>) -> Result<Option<String>, End> {
+        match frame {
+            Some(Ok(Frame::Text(text))) => Ok(self.understand(&text)),
+            Some(Ok(Frame::Binary(_))) => {
+                let error = "send JSON in a text frame, not a binary one".into();
+                Ok(Some(Answer::Error { error, seq: None }.to_json()))
+            }
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => Ok(None),
+            // tungstenite answers the goodbye by itself when it is read from once more.
+            Some(Ok(Frame::Close(_))) => Err(End::Closed(close_code::NORMAL, "the page closed")),
+            Some(Err(error)) => Err(breach(error)),
+            None => Err(End::Gone),
+        }
+    }
+
+    fn understand(&mut self, text: &str) -> Option<String> {
+        let Message { seq, light, wish } = Message::parse(text);
+        self.seen = seq.or(self.seen);
+        let light = match light {
+            None => Ok(0),
+            Some(name) => self
+                .web
+                .lights
+                .find(&name)
+                .ok_or(BadInput::NoSuchLight(name)),
+        };
+        let bad = match (light, wish) {
+            (Ok(light), Ok(Wish::Change(change))) => {
+                self.change(light, change);
+                return None;
+            }
+            (_, Ok(Wish::Name(name))) => {
+                self.name = Some(name);
+                return None;
+            }
+            (_, Ok(Wish::Echo(echo))) => return Some(Answer::Echo { echo: &echo }.to_json()),
+            (Ok(light), Err(bad)) => {
+                // Whatever the page shows now, it is not what it asked for.
+                self.shown[light].level = None;
+                bad
+            }
+            (Err(bad), _) => bad,
+        };
+        let error = bad.to_string();
+        Some(Answer::Error { error, seq }.to_json())
+    }
+
+    fn change(&mut self, light: usize, wanted: LightChange) {
+        let by = self.name.clone();
+        let level = self
+            .web
+            .lights
+            .change(light, wanted.change, wanted.transition, by);
+        self.shown[light].level = wanted.exact.then_some(level);
+    }
+
+    /// Says goodbye, and waits for the page's.
+    async fn close(&mut self, code: u16, reason: &'static str) {
+        let reason = reason.into();
+        let frame = Frame::Close(Some(CloseFrame { code, reason }));
+        let _ = self.socket.send(frame).await;
+        while let Some(Ok(_)) = self.socket.next().await {}
+    }
+}
+
+fn wait(quiet: &mut Pin<&mut Sleep>, time: Duration) {
+    quiet.as_mut().reset(Instant::now() + time);
+}
+
+/// What a broken frame deserves: RFC 6455, 7.4.1.
+fn breach(error: axum::Error) -> End {
+    use tungstenite::Error;
+    match error.into_inner().downcast_ref::<Error>() {
+        Some(Error::Capacity(_)) => End::Closed(close_code::SIZE, "a message has at most 4 KiB"),
+        Some(Error::Utf8(_)) => End::Closed(close_code::INVALID, "text must be UTF-8"),
+        Some(Error::Protocol(_)) => End::Closed(close_code::PROTOCOL, "not a WebSocket frame"),
+        _ => End::Gone,
+    }
+}

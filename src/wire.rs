@@ -1,0 +1,520 @@
+//! The words on the wire: what a page may say, and what the service answers.
+//!
+//! Text in, [`Message`] out, without a socket: `/ws`, the REST API and the command line share it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::level::{Level, Step};
+use crate::lights::{self, Change, Light};
+
+/// Largest message from a page, in bytes.
+pub const MAX_MESSAGE: usize = 4096;
+/// Largest `echo`, in bytes of JSON.
+const MAX_ECHO: usize = 1024;
+/// Longest `name`, in characters.
+const MAX_NAME: usize = 40;
+/// Largest `seq`: the last whole number that JavaScript counts exactly to.
+const MAX_SEQ: u64 = (1 << 53) - 1;
+
+/// The fields that say what a message wants: one of them in each.
+const VERBS: [&str; 6] = ["level", "step", "on", "toggle", "name", "echo"];
+
+/// What a page said, in as far as it can be understood.
+#[derive(Debug)]
+pub struct Message {
+    /// The page's own counter.
+    pub seq: Option<u64>,
+    /// The light it names.
+    pub light: Option<String>,
+    /// What it wants.
+    pub wish: Result<Wish, BadInput>,
+}
+
+/// What a message wants.
+#[derive(Debug)]
+pub enum Wish {
+    /// Change a light.
+    Change(LightChange),
+    /// Call this page by this name.
+    Name(Arc<str>),
+    /// Send this JSON back.
+    Echo(Box<RawValue>),
+}
+
+/// How to change a light.
+#[derive(Debug, PartialEq)]
+pub struct LightChange {
+    /// To what.
+    pub change: Change,
+    /// In what time; `None` for the light's own.
+    pub transition: Option<Duration>,
+    /// Whether the page can know the level that comes of it: it asked for one in steps of 0.1.
+    pub exact: bool,
+}
+
+/// Input that means nothing here, and changes nothing.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BadInput {
+    /// It cannot be read.
+    #[error("{0}")]
+    Malformed(String),
+    /// It can be read, but asks for what is not allowed.
+    #[error("{0}")]
+    OutOfRange(String),
+    /// No light has this name.
+    #[error("no light is called {0:?}")]
+    NoSuchLight(String),
+}
+
+fn malformed(text: impl Into<String>) -> BadInput {
+    BadInput::Malformed(text.into())
+}
+
+impl Message {
+    /// Reads a text frame.
+    pub fn parse(text: &str) -> Message {
+        let mut fields = match serde_json::from_str(text) {
+            Ok(Value::Object(fields)) => fields,
+            // A bare number is short for {"level": n}.
+            Ok(level @ Value::Number(_)) => Map::from_iter([("level".into(), level)]),
+            Ok(other) => {
+                let what = format!("a message is an object or a number, not {other}");
+                return Message::bad(malformed(what));
+            }
+            Err(error) => return Message::bad(malformed(format!("not JSON: {error}"))),
+        };
+        let seq = fields.remove("seq").map(seq).transpose();
+        let light = fields.remove("light").map(light).transpose();
+        let wish = match (&seq, &light) {
+            (Err(bad), _) | (_, Err(bad)) => Err(bad.clone()),
+            (Ok(_), Ok(light)) => wish(fields, light.is_some(), text),
+        };
+        Message {
+            seq: seq.unwrap_or_default(),
+            light: light.unwrap_or_default(),
+            wish,
+        }
+    }
+
+    fn bad(input: BadInput) -> Message {
+        Message {
+            seq: None,
+            light: None,
+            wish: Err(input),
+        }
+    }
+}
+
+/// Reads the body of `PUT /api/lights/{name}`.
+///
+/// # Errors
+/// The body is not JSON, or asks for something that a light cannot do.
+pub fn parse_change(body: &[u8]) -> Result<LightChange, BadInput> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => light_change(fields),
+        Ok(other) => Err(malformed(format!("the body is an object, not {other}"))),
+        Err(error) => Err(malformed(format!("not JSON: {error}"))),
+    }
+}
+
+fn wish(fields: Map<String, Value>, names_light: bool, text: &str) -> Result<Wish, BadInput> {
+    let verb = only_verb(&fields, &VERBS)?;
+    if verb != "name" && verb != "echo" {
+        return light_change(fields).map(Wish::Change);
+    }
+    if names_light {
+        return Err(malformed(format!("light does not go with {verb}")));
+    }
+    if let Some(other) = fields.keys().find(|field| *field != verb) {
+        return Err(match other.as_str() {
+            "transition" => malformed(format!("transition does not go with {verb}")),
+            other => unknown(other),
+        });
+    }
+    match verb {
+        "name" => name(&fields["name"]).map(Wish::Name),
+        _ => echo(text).map(Wish::Echo),
+    }
+}
+
+/// The one verb among the fields.
+fn only_verb<'v>(fields: &Map<String, Value>, verbs: &[&'v str]) -> Result<&'v str, BadInput> {
+    let mut found = verbs.iter().filter(|verb| fields.contains_key(**verb));
+    match (found.next(), found.next()) {
+        (Some(verb), None) => Ok(verb),
+        (Some(one), Some(two)) => Err(malformed(format!("{one} and {two} do not go together"))),
+        (None, _) => Err(match fields.keys().find(|field| *field != "transition") {
+            Some(field) => unknown(field),
+            None => malformed(format!("one of {} is needed", verbs.join(", "))),
+        }),
+    }
+}
+
+fn light_change(mut fields: Map<String, Value>) -> Result<LightChange, BadInput> {
+    let verb = only_verb(&fields, &VERBS[..4])?;
+    let wanted = fields.remove(verb).unwrap_or_default();
+    let transition = fields.remove("transition").map(transition).transpose()?;
+    if let Some(field) = fields.keys().next() {
+        return Err(unknown(field));
+    }
+    let (change, exact) = match (verb, wanted) {
+        ("level", wanted) => {
+            let (level, exact) = level(&wanted)?;
+            (Change::Level(level), exact)
+        }
+        ("step", wanted) => {
+            let percent = number("step", "-100 to 100", &wanted)?;
+            let step = Step::from_percent(percent)
+                .map_err(|error| BadInput::OutOfRange(format!("step {error}")))?;
+            (Change::Step(step), false)
+        }
+        ("on", Value::Bool(on)) => (Change::On(on), false),
+        ("on", other) => return Err(malformed(format!("on must be true or false, not {other}"))),
+        (_, Value::Bool(true)) => (Change::Toggle, false),
+        (_, other) => return Err(malformed(format!("toggle must be true, not {other}"))),
+    };
+    Ok(LightChange {
+        change,
+        transition,
+        exact,
+    })
+}
+
+/// A level, and whether it was given in steps of 0.1.
+fn level(wanted: &Value) -> Result<(Level, bool), BadInput> {
+    // The tutorials' pages send their slider's text.
+    let text = wanted.as_str().and_then(|text| text.trim().parse().ok());
+    let percent = match text {
+        Some(percent) => percent,
+        None => number("level", "0 to 100", wanted)?,
+    };
+    let level = Level::from_percent(percent)
+        .map_err(|error| BadInput::OutOfRange(format!("level {error}")))?;
+    Ok((level, level.percent() == percent))
+}
+
+fn number(field: &str, range: &str, wanted: &Value) -> Result<f64, BadInput> {
+    wanted.as_f64().ok_or_else(|| {
+        malformed(format!(
+            "{field} must be a number from {range}, not {wanted}"
+        ))
+    })
+}
+
+fn transition(wanted: Value) -> Result<Duration, BadInput> {
+    let seconds = number("transition", "0 to 3600", &wanted)?;
+    lights::transition(seconds).map_err(BadInput::OutOfRange)
+}
+
+fn seq(wanted: Value) -> Result<u64, BadInput> {
+    wanted
+        .as_u64()
+        .filter(|seq| *seq <= MAX_SEQ)
+        .ok_or_else(|| {
+            malformed(format!(
+                "seq must be a whole number from 0 to {MAX_SEQ}, not {wanted}"
+            ))
+        })
+}
+
+fn light(wanted: Value) -> Result<String, BadInput> {
+    match wanted {
+        Value::String(name) => Ok(name),
+        other => Err(malformed(format!("light must be a name, not {other}"))),
+    }
+}
+
+fn name(wanted: &Value) -> Result<Arc<str>, BadInput> {
+    let Value::String(name) = wanted else {
+        return Err(malformed(format!("name must be text, not {wanted}")));
+    };
+    let length = name.chars().count();
+    if (1..=MAX_NAME).contains(&length) {
+        Ok(name.as_str().into())
+    } else {
+        Err(BadInput::OutOfRange(format!(
+            "name must have 1 to {MAX_NAME} characters, not {length}"
+        )))
+    }
+}
+
+/// The JSON of `echo` as it stands in the message: numbers and the order of fields are kept.
+fn echo(text: &str) -> Result<Box<RawValue>, BadInput> {
+    #[derive(Deserialize)]
+    struct Only {
+        echo: Box<RawValue>,
+    }
+    let Only { echo } =
+        serde_json::from_str(text).map_err(|error| malformed(format!("echo: {error}")))?;
+    let length = echo.get().len();
+    if length <= MAX_ECHO {
+        Ok(echo)
+    } else {
+        Err(BadInput::OutOfRange(format!(
+            "echo must have at most {MAX_ECHO} bytes, not {length}"
+        )))
+    }
+}
+
+fn unknown(field: &str) -> BadInput {
+    malformed(format!(
+        "unknown field {field:?}: a message has one of {}, and may have light, transition, seq",
+        VERBS.join(", ")
+    ))
+}
+
+/// What the service says to a page.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer<'a> {
+    /// First of all.
+    Hello {
+        /// Who and what is there.
+        hello: Hello<'a>,
+    },
+    /// A light has another level than this page shows.
+    Level {
+        /// The light's name.
+        light: &'a str,
+        /// Its level.
+        level: Level,
+        /// The name of the page that set it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a str>,
+        /// The last `seq` handled from this page, if it uses them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seen: Option<u64>,
+    },
+    /// The number of open pages changed.
+    Pages {
+        /// How many are open, this one included.
+        pages: usize,
+    },
+    /// A driver began to fail, or works again.
+    Fault {
+        /// Which, and what it says.
+        fault: FaultOf<'a>,
+    },
+    /// Bad input, to its sender alone.
+    Error {
+        /// The field, the value and what is allowed.
+        error: String,
+        /// The `seq` of the bad message.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+    },
+    /// What the page wanted to hear again.
+    Echo {
+        /// As it was.
+        echo: &'a RawValue,
+    },
+}
+
+impl Answer<'_> {
+    /// The text frame.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("plain data always becomes JSON")
+    }
+}
+
+/// The service's greeting.
+#[derive(Debug, Serialize)]
+pub struct Hello<'a> {
+    /// The service's version.
+    pub version: &'static str,
+    /// This page's number.
+    pub page: u64,
+    /// What each light is.
+    pub lights: &'a [Light],
+}
+
+/// Which light fails, with what.
+#[derive(Debug, Serialize)]
+pub struct FaultOf<'a> {
+    /// The light's name.
+    pub light: &'a str,
+    /// What its driver says; `None` once it works again.
+    pub message: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn change(text: &str) -> LightChange {
+        match Message::parse(text).wish {
+            Ok(Wish::Change(change)) => change,
+            other => panic!("{text} became {other:?}"),
+        }
+    }
+
+    fn error(text: &str) -> String {
+        Message::parse(text).wish.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_way_to_say_42_is_the_same() {
+        let level = Change::Level(Level::from_percent(42.0).unwrap());
+        for text in [
+            "42",
+            "42.0",
+            " 42\n",
+            "4.2e1",
+            r#"{"level":42}"#,
+            r#"{"level":"42"}"#,
+            r#"{"level":" 42 "}"#,
+        ] {
+            assert_eq!(change(text).change, level, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_level_in_steps_of_a_tenth_is_known_to_its_sender() {
+        for (text, exact) in [
+            ("42.5", true),
+            (r#"{"level":0.3}"#, true),
+            ("42.55", false),
+            (r#"{"step":1}"#, false),
+            (r#"{"on":true}"#, false),
+            (r#"{"toggle":true}"#, false),
+        ] {
+            assert_eq!(change(text).exact, exact, "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_input_names_the_field_the_value_and_what_is_allowed() {
+        for (text, says) in [
+            ("150", "level must be from 0 to 100, not 150"),
+            (r#"{"level":-0.1}"#, "level must be from 0 to 100, not -0.1"),
+            (r#"{"level":"NaN"}"#, "level must be from 0 to 100, not NaN"),
+            (
+                r#"{"level":"loud"}"#,
+                r#"level must be a number from 0 to 100, not "loud""#,
+            ),
+            (
+                r#"{"level":null}"#,
+                "level must be a number from 0 to 100, not null",
+            ),
+            (
+                r#"{"level":[1]}"#,
+                "level must be a number from 0 to 100, not [1]",
+            ),
+            (r#"{"step":101}"#, "step must be from -100 to 100, not 101"),
+            (
+                r#"{"step":"1"}"#,
+                r#"step must be a number from -100 to 100, not "1""#,
+            ),
+            (r#"{"on":1}"#, "on must be true or false, not 1"),
+            (r#"{"toggle":false}"#, "toggle must be true, not false"),
+            (
+                r#"{"level":1,"transition":3601}"#,
+                "transition must be from 0 to 3600 seconds, not 3601",
+            ),
+            (
+                r#"{"level":1,"transition":"1"}"#,
+                r#"transition must be a number from 0 to 3600, not "1""#,
+            ),
+            (
+                r#"{"level":1,"seq":-1}"#,
+                "seq must be a whole number from 0 to 9007199254740991, not -1",
+            ),
+            (
+                r#"{"level":1,"seq":1.5}"#,
+                "seq must be a whole number from 0 to 9007199254740991, not 1.5",
+            ),
+            (r#"{"level":1,"light":7}"#, "light must be a name, not 7"),
+            (
+                r#"{"level":1,"step":1}"#,
+                "level and step do not go together",
+            ),
+            (
+                r#"{"level":1,"echo":1}"#,
+                "level and echo do not go together",
+            ),
+            (
+                r#"{"name":"Ana","light":"led"}"#,
+                "light does not go with name",
+            ),
+            (
+                r#"{"echo":1,"transition":1}"#,
+                "transition does not go with echo",
+            ),
+            (r#"{"name":""}"#, "name must have 1 to 40 characters, not 0"),
+            (r#"{"name":5}"#, "name must be text, not 5"),
+            (
+                r#"{"transition":1}"#,
+                "one of level, step, on, toggle, name, echo is needed",
+            ),
+            ("{}", "one of level, step, on, toggle, name, echo is needed"),
+            ("[1]", "a message is an object or a number, not [1]"),
+            ("true", "a message is an object or a number, not true"),
+        ] {
+            assert_eq!(error(text), says, "{text}");
+        }
+        for (text, starts) in [
+            (r#"{"brightness":1}"#, r#"unknown field "brightness""#),
+            (r#"{"level":1,"colour":2}"#, r#"unknown field "colour""#),
+            (r#"{"name":"Ana","colour":2}"#, r#"unknown field "colour""#),
+            ("NaN", "not JSON: "),
+            ("", "not JSON: "),
+            (r#"{"level":1"#, "not JSON: "),
+            (r#"{"level":1e999}"#, "not JSON: "),
+        ] {
+            assert!(error(text).starts_with(starts), "{text}: {}", error(text));
+        }
+        let long = format!(r#"{{"name":"{}"}}"#, "ã".repeat(41));
+        assert_eq!(error(&long), "name must have 1 to 40 characters, not 41");
+        let large = format!(r#"{{"echo":"{}"}}"#, "x".repeat(1023));
+        assert_eq!(error(&large), "echo must have at most 1024 bytes, not 1025");
+    }
+
+    #[test]
+    fn a_bad_message_still_tells_its_seq_and_light() {
+        let message = Message::parse(r#"{"level":150,"seq":17,"light":"led"}"#);
+        assert_eq!(message.seq, Some(17));
+        assert_eq!(message.light.as_deref(), Some("led"));
+    }
+
+    #[test]
+    fn an_echo_comes_back_to_the_letter() {
+        let text = r#"{"echo":{"b":1.0,"a":[1e2, "é"]}}"#;
+        let Ok(Wish::Echo(echo)) = Message::parse(text).wish else {
+            panic!("no echo");
+        };
+        assert_eq!(Answer::Echo { echo: &echo }.to_json(), text);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_understood_or_refused_without_a_panic(text in ".*") {
+            let _ = Message::parse(&text);
+            let _ = parse_change(text.as_bytes());
+        }
+
+        #[test]
+        fn any_fields_are_understood_or_refused_without_a_panic(
+            field in "level|step|on|toggle|name|echo|light|transition|seq|x",
+            other in "level|step|on|toggle|name|echo|light|transition|seq|x",
+            value in "-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
+        ) {
+            let _ = Message::parse(&format!(r#"{{"{field}":{value},"{other}":{value}}}"#));
+        }
+
+        #[test]
+        fn every_level_in_range_is_taken(tenths in 0u32..=1000) {
+            let text = format!("{}.{}", tenths / 10, tenths % 10);
+            let wanted = Change::Level(text.parse().unwrap());
+            let change = change(&text);
+            prop_assert_eq!(change.change, wanted);
+            prop_assert!(change.exact);
+        }
+    }
+}
