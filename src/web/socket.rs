@@ -28,8 +28,10 @@ use crate::wire::{self, Answer, BadInput, FaultOf, Hello, LightChange, Message, 
 
 /// Silence after which a page is asked whether it is still there.
 const SILENCE: Duration = Duration::from_secs(20);
-/// Time it has to answer, and time a frame to it may take.
+/// Time it has to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Time a frame to it may take: as long as silence may last.
+const STALL: Duration = Duration::from_secs(30);
 /// Time it has to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Bytes read at once. tungstenite's own 128 KiB would be most of what a page costs.
@@ -111,20 +113,23 @@ impl Page {
         let stop = self.web.stop.clone();
         let mut quiet = std::pin::pin!(sleep(SILENCE));
         let mut asked = false;
-        let mut news = vec![self.hello()];
+        let mut out = vec![self.hello()];
+        let mut answer = None;
         loop {
             self.news(
-                &mut news,
+                &mut out,
                 &states.borrow_and_update(),
                 *pages.borrow_and_update(),
             );
-            if self.send(&mut news).await.is_err() {
+            // The answer last: a page that has it has all that was set before.
+            out.extend(answer.take());
+            if self.send(&mut out).await.is_err() {
                 return End::Gone;
             }
             tokio::select! {
                 frame = self.socket.next() => match self.hear(frame) {
-                    Ok(answer) => {
-                        news.extend(answer);
+                    Ok(heard) => {
+                        answer = heard;
                         asked = false;
                         wait(&mut quiet, SILENCE);
                     }
@@ -157,7 +162,7 @@ impl Page {
     }
 
     /// Adds what the page does not show yet, and takes it as shown.
-    fn news(&mut self, news: &mut Vec<String>, states: &[LightState], pages: usize) {
+    fn news(&mut self, out: &mut Vec<String>, states: &[LightState], pages: usize) {
         let lights = self.web.lights.list();
         for ((light, state), shown) in lights.iter().zip(states).zip(&mut self.shown) {
             let light = light.name.as_str();
@@ -169,40 +174,40 @@ impl Page {
                     by: state.by.as_deref(),
                     seen: self.seen,
                 };
-                news.push(level.to_json());
+                out.push(level.to_json());
             }
             let message = state.fault.as_ref().map(|fault| &fault.message);
             if shown.fault.as_ref() != message {
                 shown.fault = message.cloned();
                 let message = message.map(|message| &**message);
                 let fault = FaultOf { light, message };
-                news.push(Answer::Fault { fault }.to_json());
+                out.push(Answer::Fault { fault }.to_json());
             }
         }
         if self.shown_pages != pages {
             self.shown_pages = pages;
-            news.push(Answer::Pages { pages }.to_json());
+            out.push(Answer::Pages { pages }.to_json());
         }
     }
 
-    /// Sends everything in one write, within [`PATIENCE`].
-    async fn send(&mut self, news: &mut Vec<String>) -> Result<(), axum::Error> {
-        if news.is_empty() {
+    /// Sends everything in one write, within [`STALL`].
+    async fn send(&mut self, out: &mut Vec<String>) -> Result<(), axum::Error> {
+        if out.is_empty() {
             return Ok(());
         }
         let all = async {
-            for text in news.drain(..) {
+            for text in out.drain(..) {
                 self.socket.feed(Frame::Text(text.into())).await?;
             }
             self.socket.flush().await
         };
-        timeout(PATIENCE, all).await.map_err(axum::Error::new)?
+        timeout(STALL, all).await.map_err(axum::Error::new)?
     }
 
     /// Asks whether the page is still there.
     async fn ask(&mut self) -> Result<(), axum::Error> {
         let ping = self.socket.send(Frame::Ping(Default::default()));
-        timeout(PATIENCE, ping).await.map_err(axum::Error::new)?
+        timeout(STALL, ping).await.map_err(axum::Error::new)?
     }
 
     /// Takes in a frame, and returns the answer that is for this page alone.

@@ -1,0 +1,345 @@
+//! One way to start the real service, and one way to be a page.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+/// How long a condition may take to come true; long, as test machines stall.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// A folder of its own for one service: settings, levels, traces, log.
+pub struct Home {
+    folder: TempDir,
+    settings: String,
+    /// The port it had, so that it has the same after a restart.
+    port: u16,
+}
+
+impl Home {
+    /// With the default settings.
+    pub fn new() -> Home {
+        Home::with("")
+    }
+
+    /// With these settings, in the form of `dimmer.toml`.
+    pub fn with(settings: &str) -> Home {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("trace")).unwrap();
+        Home {
+            folder,
+            settings: settings.into(),
+            port: 0,
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn levels_file(&self) -> PathBuf {
+        self.path().join("state/levels.json")
+    }
+
+    pub fn trace_folder(&self) -> PathBuf {
+        self.path().join("trace")
+    }
+
+    /// The command that serves from this folder, without the variables of whoever runs the tests.
+    pub fn command(&self) -> Command {
+        fs::write(self.path().join("dimmer.toml"), &self.settings).unwrap();
+        let mut command = dimmer();
+        command
+            .arg("--config")
+            .arg(self.path().join("dimmer.toml"))
+            .arg("--listen")
+            .arg(format!("127.0.0.1:{}", self.port))
+            .arg("--state-dir")
+            .arg(self.path().join("state"))
+            .arg("--trace")
+            .arg(self.trace_folder());
+        command
+    }
+
+    /// Starts the service and waits until it listens.
+    pub fn start(mut self) -> Dimmer {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path().join("log"))
+            .unwrap();
+        let mut child = self
+            .command()
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("open http://")?.parse().ok());
+        let Some(address) = address else {
+            let log = fs::read_to_string(self.path().join("log")).unwrap();
+            panic!("the service did not start: {log}");
+        };
+        let address: SocketAddr = address;
+        self.port = address.port();
+        Dimmer {
+            home: Some(self),
+            child,
+            address,
+        }
+    }
+}
+
+/// The program under test: `DIMMER_BIN`, or the one that cargo just built.
+pub fn dimmer() -> Command {
+    let program =
+        std::env::var_os("DIMMER_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_dimmer").into());
+    let mut command = Command::new(program);
+    for (variable, _) in std::env::vars_os() {
+        if variable.as_encoded_bytes().starts_with(b"DIMMER_") {
+            command.env_remove(variable);
+        }
+    }
+    command
+}
+
+/// A running service. It is killed when dropped.
+pub struct Dimmer {
+    home: Option<Home>,
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Dimmer {
+    /// With the default settings.
+    pub fn start() -> Dimmer {
+        Home::new().start()
+    }
+
+    pub fn home(&self) -> &Home {
+        self.home.as_ref().unwrap()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop, as systemd and Ctrl-C do, and waits for the end.
+    pub fn stop(mut self) -> (ExitStatus, Home) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+        (self.child.wait().unwrap(), self.home.take().unwrap())
+    }
+
+    /// Ends it as a power cut does.
+    pub fn kill(mut self) -> Home {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.home.take().unwrap()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.home().path().join("log")).unwrap()
+    }
+
+    /// Every duty that the light's pin got, the newest last.
+    pub fn duties(&self, light: &str) -> Vec<u16> {
+        duties(self.home(), light)
+    }
+
+    /// The level that the REST API tells.
+    pub async fn level(&self, light: &str) -> f64 {
+        let url = self.url(&format!("/api/lights/{light}"));
+        let light: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        light["level"].as_f64().unwrap()
+    }
+
+    /// The resident memory in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        line.unwrap()
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    pub async fn page(&self) -> Page {
+        Page::open(self.address).await
+    }
+}
+
+impl Drop for Dimmer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Every duty that a light's pin got, the newest last.
+pub fn duties(home: &Home, light: &str) -> Vec<u16> {
+    let trace = fs::read_to_string(home.trace_folder().join(light)).unwrap_or_default();
+    trace
+        .lines()
+        .filter_map(|line| line.split_once(' ')?.1.parse().ok())
+        .collect()
+}
+
+/// The duty of a level on the linear curve.
+pub fn linear(level: f64) -> u16 {
+    (level / 100.0 * 65535.0).round() as u16
+}
+
+/// Waits until the condition holds, and panics with `what` if it does not within [`LIMIT`].
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A page as a program: it keeps the rules of `seq` and `seen`.
+pub struct Page {
+    pub socket: WebSocketStream<TcpStream>,
+    pub hello: Value,
+    /// What it shows of each light.
+    pub levels: HashMap<String, f64>,
+    /// The last number of open pages it was told.
+    pub pages: u64,
+    seq: u64,
+    /// The last `seq` it sent for each light.
+    sent: HashMap<String, u64>,
+    echoes: u64,
+}
+
+impl Page {
+    pub async fn open(address: SocketAddr) -> Page {
+        Page::open_with(address, None).await
+    }
+
+    /// With a receive buffer of so many bytes.
+    pub async fn open_with(address: SocketAddr, buffer: Option<u32>) -> Page {
+        let socket = TcpSocket::new_v4().unwrap();
+        if let Some(bytes) = buffer {
+            socket.set_recv_buffer_size(bytes).unwrap();
+        }
+        let stream = socket.connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (socket, _) = client_async(format!("ws://{address}/ws"), stream)
+            .await
+            .unwrap();
+        let mut page = Page {
+            socket,
+            hello: Value::Null,
+            levels: HashMap::new(),
+            pages: 0,
+            seq: 0,
+            sent: HashMap::new(),
+            echoes: 0,
+        };
+        page.hello = page.next().await["hello"].clone();
+        page.settle().await;
+        page
+    }
+
+    /// The next message; it also counts as shown.
+    pub async fn next(&mut self) -> Value {
+        let frame = timeout(LIMIT, self.socket.next())
+            .await
+            .expect("the service said nothing");
+        let message: Value = match frame {
+            Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
+            other => panic!("the service sent {other:?}"),
+        };
+        self.show(&message);
+        message
+    }
+
+    fn show(&mut self, message: &Value) {
+        if let (Some(light), Some(level)) = (message["light"].as_str(), message["level"].as_f64()) {
+            let sent = self.sent.get(light).copied().unwrap_or(0);
+            if message["seen"].as_u64().unwrap_or(0) >= sent {
+                self.levels.insert(light.into(), level);
+            }
+        }
+        if let Some(pages) = message["pages"].as_u64() {
+            self.pages = pages;
+        }
+    }
+
+    /// Sends a message as it is.
+    pub async fn say(&mut self, message: Value) {
+        self.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    /// Sends a frame as it is.
+    pub async fn send(&mut self, frame: Message) -> Result<(), Error> {
+        timeout(LIMIT, self.socket.send(frame))
+            .await
+            .expect("the service takes nothing")
+    }
+
+    /// Sends a change of a light with the next `seq`, and returns that.
+    pub async fn change(&mut self, light: &str, mut change: Value) -> u64 {
+        self.seq += 1;
+        change["seq"] = json!(self.seq);
+        change["light"] = json!(light);
+        self.sent.insert(light.into(), self.seq);
+        if let Some(level) = change["level"].as_f64() {
+            self.levels.insert(light.into(), level);
+        }
+        self.say(change).await;
+        self.seq
+    }
+
+    /// What the service sends until it has handled all that this page sent. After this the page
+    /// has everything that was set before it was called.
+    pub async fn settle(&mut self) -> Vec<Value> {
+        self.echoes += 1;
+        let echo = json!({"echo": self.echoes});
+        self.say(echo.clone()).await;
+        let mut heard = Vec::new();
+        loop {
+            let message = self.next().await;
+            if message == echo {
+                return heard;
+            }
+            heard.push(message);
+        }
+    }
+
+    /// The code of the goodbye, after whatever else was on the way.
+    pub async fn goodbye(&mut self) -> u16 {
+        loop {
+            let frame = timeout(LIMIT, self.socket.next()).await;
+            match frame.expect("the service said nothing") {
+                Some(Ok(Message::Close(Some(close)))) => return close.code.into(),
+                Some(Ok(_)) => {}
+                other => panic!("no goodbye, but {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Many hands on one light: at rest, every page, the state and the pin agree.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Dimmer, Page, linear, until};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+/// How long the pages drag.
+const DRAG: Duration = Duration::from_secs(3);
+
+/// Drags at random for a while as a thumb does: some 60 changes a second.
+async fn drag(mut page: Page, seed: u64) -> Page {
+    let mut random = StdRng::seed_from_u64(seed);
+    let start = Instant::now();
+    while start.elapsed() < DRAG {
+        let change = match random.random_range(0..20) {
+            0 => json!({"toggle": true}),
+            1 => json!({"step": random.random_range(-20..=20)}),
+            2 => json!({"level": f64::from(random.random_range(0..10_000)) / 100.0}),
+            _ => json!({"level": random.random_range(0..=100)}),
+        };
+        page.change("led", change).await;
+        // A thumb's pace is what is tested here.
+        sleep(Duration::from_millis(random.random_range(5..=25))).await;
+        if random.random_bool(0.3) {
+            page.settle().await;
+        }
+    }
+    page
+}
+
+/// Asserts that all agree, and says how long that took after the last input.
+async fn assert_in_step(dimmer: &Dimmer, pages: &mut [Page]) {
+    let rest = Instant::now();
+    for page in pages.iter_mut() {
+        page.settle().await;
+    }
+    // Each had its own say; now each has heard of all the others.
+    for page in pages.iter_mut() {
+        page.settle().await;
+    }
+    let level = dimmer.level("led").await;
+    for (number, page) in pages.iter().enumerate() {
+        assert_eq!(page.levels["led"], level, "page {number} is out of step");
+    }
+    until("the pin follows", async || {
+        dimmer.duties("led").last() == Some(&linear(level))
+    })
+    .await;
+    println!("in step {:?} after the last input", rest.elapsed());
+}
+
+async fn dragging(count: u64) {
+    let dimmer = Dimmer::start();
+    let mut dragging = JoinSet::new();
+    for seed in 0..count {
+        dragging.spawn(drag(dimmer.page().await, seed));
+    }
+    let mut pages = dragging.join_all().await;
+    assert_in_step(&dimmer, &mut pages).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_pages_that_drag_at_once_end_in_step() {
+    dragging(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_pages_that_drag_at_once_end_in_step() {
+    dragging(20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_vanishing_and_returning_pages_put_nobody_out_of_step() {
+    let dimmer = Dimmer::start();
+    let mut dragging = JoinSet::new();
+    for seed in 0..6 {
+        dragging.spawn(drag(dimmer.page().await, seed));
+    }
+    let mut slow = JoinSet::new();
+    for _ in 0..3 {
+        let mut page = Page::open_with(dimmer.address, Some(2048)).await;
+        slow.spawn(async move {
+            let start = Instant::now();
+            while start.elapsed() < DRAG {
+                page.next().await;
+                sleep(Duration::from_millis(100)).await;
+            }
+            page
+        });
+    }
+    let mut restless = JoinSet::new();
+    for seed in 0..6 {
+        let address = dimmer.address;
+        restless.spawn(async move {
+            let mut random = StdRng::seed_from_u64(100 + seed);
+            let start = Instant::now();
+            while start.elapsed() < DRAG {
+                let mut page = Page::open(address).await;
+                for _ in 0..random.random_range(0..20) {
+                    let level = random.random_range(0..=100);
+                    page.change("led", json!({ "level": level })).await;
+                }
+                // It vanishes without a word, with whatever is on the way to it.
+            }
+            Page::open(address).await
+        });
+    }
+    let mut pages = dragging.join_all().await;
+    pages.extend(restless.join_all().await);
+    pages.extend(slow.join_all().await);
+    assert_in_step(&dimmer, &mut pages).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_stops_reading_delays_nobody_and_costs_no_memory() {
+    let dimmer = Dimmer::start();
+    let mut one = dimmer.page().await;
+    let mut two = dimmer.page().await;
+    let mut stopped = Vec::new();
+    for _ in 0..20 {
+        stopped.push(Page::open_with(dimmer.address, Some(1024)).await);
+    }
+    let round = async |one: &mut Page, two: &mut Page| {
+        for step in 0..5_000 {
+            one.change("led", json!({ "level": step % 101 })).await;
+            // Keeps the newest on the way, rather than a burst that is skipped.
+            if step % 20 == 0 {
+                one.settle().await;
+                two.settle().await;
+                assert_eq!(two.levels["led"], one.levels["led"]);
+            }
+        }
+    };
+    round(&mut one, &mut two).await;
+    let before = dimmer.memory();
+    for _ in 0..3 {
+        round(&mut one, &mut two).await;
+    }
+    let grown = dimmer.memory().saturating_sub(before);
+    assert!(grown < 1024, "{grown} KiB more for pages that do not read");
+
+    // One that reads again is told the newest level.
+    let mut late = stopped.remove(0);
+    late.settle().await;
+    assert_eq!(late.levels["led"], one.levels["led"]);
+}
