@@ -12,6 +12,7 @@ use dimmer::config::Options;
 #[command(
     version,
     args_conflicts_with_subcommands = true,
+    args_override_self = true,
     after_help = "DIMMER_LOG sets what is logged: error, warn, info (the default), debug or trace.\n\
                   Exit codes: 0 done, 1 failed, 2 wrong usage."
 )]

@@ -231,14 +231,19 @@ impl Motion {
         now + wait
     }
 
+    /// The last duty: dark, or what the light is set to, without the rest of a transition.
     fn finish(mut self) {
-        match self.config.on_stop {
-            OnStop::Keep => {}
-            OnStop::Off => {
-                if let Err(message) = self.write(Duty::OFF) {
-                    warn!("light {}: cannot switch off: {message}", self.config.name);
-                }
+        let last = match self.config.on_stop {
+            OnStop::Off => Duty::OFF,
+            OnStop::Keep => {
+                let level = self.lights.state(self.index).level;
+                Duty::from_fraction(self.light_at(level))
             }
+        };
+        if self.written != Some(last)
+            && let Err(message) = self.write(last)
+        {
+            warn!("light {}: at the stop: {message}", self.config.name);
         }
     }
 }

@@ -21,8 +21,25 @@ const MAX_NAME: usize = 40;
 /// Largest `seq`: the last whole number that JavaScript counts exactly to.
 const MAX_SEQ: u64 = (1 << 53) - 1;
 
-/// The fields that say what a message wants: one of them in each.
-const VERBS: [&str; 6] = ["level", "step", "on", "toggle", "name", "echo"];
+/// The fields of a change of a light. One verb, [`is_verb`], is in each.
+const CHANGE_FIELDS: [&str; 5] = ["level", "step", "on", "toggle", "transition"];
+/// The fields of a message. One verb is in each.
+const MESSAGE_FIELDS: [&str; 9] = [
+    "level",
+    "step",
+    "on",
+    "toggle",
+    "name",
+    "echo",
+    "transition",
+    "light",
+    "seq",
+];
+
+/// Whether a field says what to do, rather than how or to what.
+fn is_verb(field: &str) -> bool {
+    !matches!(field, "transition" | "light" | "seq")
+}
 
 /// What a page said, in as far as it can be understood.
 #[derive(Debug)]
@@ -116,25 +133,27 @@ impl Message {
 /// The body is not JSON, or asks for something that a light cannot do.
 pub fn parse_change(body: &[u8]) -> Result<LightChange, BadInput> {
     match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => light_change(fields),
+        Ok(Value::Object(fields)) => {
+            let verb = only_verb(&fields, &CHANGE_FIELDS)?;
+            change_by(verb, fields)
+        }
         Ok(other) => Err(malformed(format!("the body is an object, not {other}"))),
         Err(error) => Err(malformed(format!("not JSON: {error}"))),
     }
 }
 
 fn wish(fields: Map<String, Value>, names_light: bool, text: &str) -> Result<Wish, BadInput> {
-    let verb = only_verb(&fields, &VERBS)?;
+    let verb = only_verb(&fields, &MESSAGE_FIELDS)?;
     if verb != "name" && verb != "echo" {
-        return light_change(fields).map(Wish::Change);
+        return change_by(verb, fields).map(Wish::Change);
     }
-    if names_light {
-        return Err(malformed(format!("light does not go with {verb}")));
-    }
-    if let Some(other) = fields.keys().find(|field| *field != verb) {
-        return Err(match other.as_str() {
-            "transition" => malformed(format!("transition does not go with {verb}")),
-            other => unknown(other),
-        });
+    for (other, there) in [
+        ("light", names_light),
+        ("transition", fields.contains_key("transition")),
+    ] {
+        if there {
+            return Err(malformed(format!("{other} does not go with {verb}")));
+        }
     }
     match verb {
         "name" => name(&fields["name"]).map(Wish::Name),
@@ -142,26 +161,33 @@ fn wish(fields: Map<String, Value>, names_light: bool, text: &str) -> Result<Wis
     }
 }
 
-/// The one verb among the fields.
-fn only_verb<'v>(fields: &Map<String, Value>, verbs: &[&'v str]) -> Result<&'v str, BadInput> {
-    let mut found = verbs.iter().filter(|verb| fields.contains_key(**verb));
+/// The one verb among the fields, all of which must be allowed.
+fn only_verb<'a>(fields: &Map<String, Value>, allowed: &[&'a str]) -> Result<&'a str, BadInput> {
+    if let Some(unknown) = fields
+        .keys()
+        .find(|field| !allowed.contains(&field.as_str()))
+    {
+        let allowed = allowed.join(", ");
+        return Err(malformed(format!(
+            "unknown field {unknown:?}; there are {allowed}"
+        )));
+    }
+    let verbs = || allowed.iter().filter(|field| is_verb(field));
+    let mut found = verbs().filter(|verb| fields.contains_key(**verb));
     match (found.next(), found.next()) {
         (Some(verb), None) => Ok(verb),
         (Some(one), Some(two)) => Err(malformed(format!("{one} and {two} do not go together"))),
-        (None, _) => Err(match fields.keys().find(|field| *field != "transition") {
-            Some(field) => unknown(field),
-            None => malformed(format!("one of {} is needed", verbs.join(", "))),
-        }),
+        (None, _) => {
+            let verbs: Vec<_> = verbs().copied().collect();
+            Err(malformed(format!("one of {} is needed", verbs.join(", "))))
+        }
     }
 }
 
-fn light_change(mut fields: Map<String, Value>) -> Result<LightChange, BadInput> {
-    let verb = only_verb(&fields, &VERBS[..4])?;
+/// The change that `verb` asks for; the other fields go with it.
+fn change_by(verb: &str, mut fields: Map<String, Value>) -> Result<LightChange, BadInput> {
     let wanted = fields.remove(verb).unwrap_or_default();
     let transition = fields.remove("transition").map(transition).transpose()?;
-    if let Some(field) = fields.keys().next() {
-        return Err(unknown(field));
-    }
     let (change, exact) = match (verb, wanted) {
         ("level", wanted) => {
             let (level, exact) = level(&wanted)?;
@@ -259,13 +285,6 @@ fn echo(text: &str) -> Result<Box<RawValue>, BadInput> {
             "echo must have at most {MAX_ECHO} bytes, not {length}"
         )))
     }
-}
-
-fn unknown(field: &str) -> BadInput {
-    malformed(format!(
-        "unknown field {field:?}: a message has one of {}, and may have light, transition, seq",
-        VERBS.join(", ")
-    ))
 }
 
 /// What the service says to a page.

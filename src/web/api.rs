@@ -5,7 +5,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::json;
@@ -30,6 +30,7 @@ pub fn router() -> Router<Web> {
         .route("/api/lights", get(all))
         .route("/api/lights/{name}", get(one).put(change))
         .route("/api/health", get(health))
+        .route("/api/{*rest}", any(nothing))
         .layer(DefaultBodyLimit::max(wire::MAX_MESSAGE))
 }
 
@@ -76,6 +77,10 @@ async fn health(State(web): State<Web>) -> Response {
         let body = Json(json!({"healthy": false, "faults": faults}));
         (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
     }
+}
+
+async fn nothing() -> Response {
+    error(StatusCode::NOT_FOUND, "the API has no such path".into())
 }
 
 fn find(lights: &Lights, name: String) -> Result<usize, BadInput> {

@@ -1,0 +1,257 @@
+//! The service as a process: how it starts, stops, fails and comes back.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::process::{Command, Output};
+use std::time::Instant;
+
+use common::{Dimmer, Home, LIMIT, dimmer, duties, linear, until};
+use serde_json::json;
+
+/// Runs to the end; for what is expected to end by itself.
+fn run(command: &mut Command) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[tokio::test]
+async fn a_stop_says_goodbye_to_the_pages_and_switches_off() {
+    let dimmer = Dimmer::start();
+    let mut page = dimmer.page().await;
+    page.say(json!(80)).await;
+    page.settle().await;
+    let goodbye = tokio::spawn(async move { page.goodbye().await });
+    let (status, home) = tokio::task::spawn_blocking(|| dimmer.stop()).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(goodbye.await.unwrap(), 1001);
+    assert_eq!(duties(&home, "led").last(), Some(&0));
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_answer_the_goodbye_does_not_hold_up_the_stop() {
+    let dimmer = Dimmer::start();
+    let _deaf = dimmer.page().await;
+    let half_sent = std::net::TcpStream::connect(dimmer.address).unwrap();
+    std::io::Write::write_all(&mut &half_sent, b"GET / HTTP/1.1\r\n").unwrap();
+    let start = Instant::now();
+    let (status, home) = dimmer.stop();
+    // Nothing ends these two but the service's own patience.
+    assert!(start.elapsed() < LIMIT);
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(duties(&home, "led").last(), Some(&0));
+}
+
+#[tokio::test]
+async fn the_level_comes_back_after_a_restart() {
+    let dimmer = Dimmer::start();
+    let mut page = dimmer.page().await;
+    page.say(json!(42.5)).await;
+    page.say(json!({"on": false})).await;
+    page.settle().await;
+    let (_, home) = dimmer.stop();
+
+    let dimmer = home.start();
+    let mut page = dimmer.page().await;
+    assert_eq!(page.levels["led"], 0.0);
+    page.say(json!({"on": true})).await;
+    page.settle().await;
+    assert_eq!(
+        page.levels["led"], 42.5,
+        "the last level above 0 came back, too"
+    );
+}
+
+#[tokio::test]
+async fn the_level_comes_back_after_sigkill() {
+    let dimmer = Dimmer::start();
+    let mut page = dimmer.page().await;
+    for level in 0..=33 {
+        page.say(json!(level)).await;
+    }
+    page.settle().await;
+    let file = dimmer.home().levels_file();
+    until("the level is kept", async || {
+        fs::read_to_string(&file).is_ok_and(|text| text.contains(r#""level":33,"#))
+    })
+    .await;
+    let dimmer = dimmer.kill().start();
+    assert_eq!(dimmer.level("led").await, 33.0);
+    until("the pin is back", async || {
+        dimmer.duties("led").last() == Some(&linear(33.0))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_file_of_levels_is_set_aside_with_a_warning() {
+    for damage in [
+        "",
+        "{\"version\":1,\"lig",
+        "\0\0\0\0\0\0",
+        "{\"version\":99}",
+    ] {
+        let home = Home::new();
+        fs::create_dir_all(home.levels_file().parent().unwrap()).unwrap();
+        fs::write(home.levels_file(), damage).unwrap();
+        let dimmer = home.start();
+        assert_eq!(dimmer.level("led").await, 50.0);
+        assert!(dimmer.log().contains("cannot be used"), "{}", dimmer.log());
+        let aside = dimmer.home().levels_file().with_extension("json.damaged");
+        assert_eq!(fs::read_to_string(aside).unwrap(), damage);
+    }
+}
+
+#[tokio::test]
+async fn a_state_folder_that_cannot_be_made_costs_a_warning_only() {
+    let home = Home::new();
+    fs::write(home.path().join("state"), "a file, not a folder").unwrap();
+    let dimmer = home.start();
+    let mut page = dimmer.page().await;
+    page.say(json!(42)).await;
+    page.settle().await;
+    assert_eq!(dimmer.level("led").await, 42.0);
+    until("the warning", async || {
+        dimmer.log().contains("cannot keep the levels in")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_light_starts_as_its_settings_say() {
+    let settings = |on_start| format!("[[light]]\non_start = {on_start}\n");
+    for (on_start, first, then) in [
+        ("\"off\"", 0.0, 0.0),
+        ("30", 30.0, 30.0),
+        ("\"restore\"", 50.0, 7.0),
+    ] {
+        let dimmer = Home::with(&settings(on_start)).start();
+        assert_eq!(dimmer.level("led").await, first);
+        let mut page = dimmer.page().await;
+        page.say(json!(7)).await;
+        page.settle().await;
+        let dimmer = dimmer.stop().1.start();
+        assert_eq!(dimmer.level("led").await, then, "on_start = {on_start}");
+    }
+}
+
+#[tokio::test]
+async fn an_inverted_light_is_dark_at_a_high_pin() {
+    let dimmer = Home::with("[[light]]\ninvert = true\n").start();
+    let mut page = dimmer.page().await;
+    page.say(json!(100)).await;
+    until("the pin is low", async || {
+        dimmer.duties("led").last() == Some(&0)
+    })
+    .await;
+    let (_, home) = dimmer.stop();
+    assert_eq!(
+        duties(&home, "led").last(),
+        Some(&65535),
+        "off after the stop"
+    );
+}
+
+#[tokio::test]
+async fn the_darkest_level_is_min_duty_and_0_is_dark() {
+    let dimmer = Home::with("[[light]]\nmin_duty = 10\ncurve = \"perceptual\"\n").start();
+    let mut page = dimmer.page().await;
+    for (level, duty) in [(0.1, 6560), (100.0, 65535), (0.0, 0)] {
+        page.say(json!(level)).await;
+        until("the pin follows", async || {
+            dimmer.duties("led").last() == Some(&duty)
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_pin_that_is_kept_is_left_as_it_is() {
+    let dimmer = Home::with("[[light]]\non_stop = \"keep\"\n").start();
+    let mut page = dimmer.page().await;
+    page.say(json!(80)).await;
+    page.settle().await;
+    let (_, home) = dimmer.stop();
+    assert_eq!(duties(&home, "led").last(), Some(&linear(80.0)));
+}
+
+#[test]
+fn what_cannot_start_says_why_in_one_line_and_exits_with_1() {
+    let running = Dimmer::start();
+    let port = running.address.to_string();
+    let cases = [
+        (
+            Home::new(),
+            vec!["--listen", &port],
+            vec![&*port, "in use", "--listen"],
+        ),
+        (
+            Home::with("[[light]]\ngpio = 99\n"),
+            vec![],
+            vec!["dimmer.toml", "line 2", "gpio must be from 0 to 27, not 99"],
+        ),
+        (
+            Home::with("[[light]]\ngpio = 2\n[[light]]\nname = \"b\"\n"),
+            vec!["--gpio", "4"],
+            vec!["--gpio", "[[light]]"],
+        ),
+        (
+            Home::new(),
+            vec!["--config", "/nowhere/dimmer.toml"],
+            vec!["/nowhere/dimmer.toml"],
+        ),
+        (
+            Home::new(),
+            vec!["--driver", "kernel-pwm"],
+            vec!["GPIO 21", "kernel-pwm", "dtoverlay"],
+        ),
+        (
+            Home::new(),
+            vec!["--driver", "software-pwm"],
+            vec!["GPIO 21", "software-pwm", "no Raspberry Pi"],
+        ),
+    ];
+    for (home, arguments, says) in cases {
+        // Of a flag given twice the last counts.
+        let (code, error) = run(home.command().args(&arguments));
+        assert_eq!(code, Some(1), "{arguments:?}: {error}");
+        let last = error.trim_end().lines().last().unwrap_or_default();
+        for word in says {
+            assert!(last.contains(word), "{arguments:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for arguments in [
+        &["--gpio", "28"][..],
+        &["--frequency", "0"],
+        &["--driver", "pigpio"],
+        &["--listen", "5000"],
+        &["--colour", "red"],
+        &["set"],
+        &["set", "101"],
+        &["set", "bright"],
+        &["ping", "--count", "0"],
+    ] {
+        let (code, error) = run(dimmer().args(arguments));
+        assert_eq!(code, Some(2), "{arguments:?}: {error}");
+        assert!(error.starts_with("error: "), "{error}");
+    }
+}
+
+#[test]
+fn variables_stand_for_flags_and_flags_beat_them() {
+    let (code, error) = run(dimmer().env("DIMMER_GPIO", "28"));
+    assert_eq!(code, Some(2), "{error}");
+    let (_, error) = run(dimmer()
+        .args(["--config", "/flag"])
+        .env("DIMMER_CONFIG", "/variable"));
+    assert!(error.contains("/flag"), "{error}");
+    let (code, error) = run(dimmer().env("DIMMER_LOG", "loud"));
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("DIMMER_LOG must be error, warn"), "{error}");
+}
