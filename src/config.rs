@@ -350,6 +350,12 @@ mod tests {
     }
 
     #[test]
+    fn the_example_file_is_the_defaults() {
+        let example = parse(include_str!("../systemd/dimmer.toml")).unwrap();
+        assert_eq!(format!("{example:?}"), format!("{:?}", parse("").unwrap()));
+    }
+
+    #[test]
     fn every_setting_is_read() {
         let file = parse(
             r#"
