@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use dimmer::client::{Setting, Target};
-use dimmer::config::Options;
+use dimmer::config::{LightOptions, Options};
 
 /// Dims the LEDs of a Raspberry Pi from any phone on the LAN.
 ///
@@ -28,6 +28,10 @@ pub struct Cli {
 pub enum Command {
     /// Serve the page and move the pins
     Serve(Options),
+    /// Say what drives each GPIO here, and what would be better
+    Doctor(LightOptions),
+    /// Put the pins off without a service, as after a crash
+    Park(LightOptions),
     /// Change a light
     Set {
         /// A level from 0 to 100, +N or -N percent, on, off or toggle

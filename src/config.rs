@@ -21,16 +21,12 @@ const DEFAULT_FILE: &str = "/etc/dimmer/dimmer.toml";
 /// Most lights that one service drives.
 pub const MAX_LIGHTS: usize = 16;
 
-/// The flags of `dimmer serve`, each with its variable.
+/// The flags that say what the lights are, each with its variable.
 #[derive(Debug, Default, clap::Args)]
-pub struct Options {
+pub struct LightOptions {
     /// Settings file [default: /etc/dimmer/dimmer.toml, if there is one]
     #[arg(long, env = "DIMMER_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-
-    /// Address and port to listen on [default: 0.0.0.0:5000]
-    #[arg(long, env = "DIMMER_LISTEN", value_name = "ADDRESS:PORT")]
-    pub listen: Option<SocketAddr>,
 
     /// GPIO (BCM number) of the LED [default: 21]
     #[arg(long, env = "DIMMER_GPIO", value_name = "0-27", value_parser = clap::value_parser!(u8).range(0..=27))]
@@ -43,6 +39,18 @@ pub struct Options {
     /// PWM frequency of every light, in Hz [default: 1000 for kernel-pwm, 200 for software-pwm]
     #[arg(long, env = "DIMMER_FREQUENCY", value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub frequency: Option<u32>,
+}
+
+/// The flags of `dimmer serve`, each with its variable.
+#[derive(Debug, Default, clap::Args)]
+pub struct Options {
+    /// What the lights are.
+    #[command(flatten)]
+    pub lights: LightOptions,
+
+    /// Address and port to listen on [default: 0.0.0.0:5000]
+    #[arg(long, env = "DIMMER_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
 
     /// Folder that keeps the levels [default: $STATE_DIRECTORY, else the XDG state folder]
     #[arg(long, env = "DIMMER_STATE_DIR", value_name = "FOLDER")]
@@ -176,24 +184,7 @@ impl Config {
     /// The file cannot be read or holds something it may not, or the options contradict it. The
     /// message is one line that says where and what is allowed.
     pub fn load(options: Options) -> anyhow::Result<Config> {
-        let file = match &options.config {
-            Some(path) => read(path)?,
-            None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE))?,
-            None => File::default(),
-        };
-        let mut lights = file.light;
-        if let Some(gpio) = options.gpio {
-            ensure!(
-                lights.len() == 1,
-                "--gpio is for one light, but the settings have {}: set gpio in each [[light]] instead",
-                lights.len()
-            );
-            lights[0].gpio = gpio;
-        }
-        for light in &mut lights {
-            light.driver = options.driver.unwrap_or(light.driver);
-            light.frequency = options.frequency.or(light.frequency);
-        }
+        let file = File::load(options.lights)?;
         Ok(Config {
             listen: options.listen.unwrap_or(file.listen),
             max_pages: file.max_pages,
@@ -202,8 +193,39 @@ impl Config {
                 None => default_state_dir()?,
             },
             trace: options.trace,
-            lights,
+            lights: file.light,
         })
+    }
+}
+
+/// Only the lights, for commands that do not serve.
+///
+/// # Errors
+/// As [`Config::load`].
+pub fn load_lights(options: LightOptions) -> anyhow::Result<Vec<LightConfig>> {
+    Ok(File::load(options)?.light)
+}
+
+impl File {
+    fn load(options: LightOptions) -> anyhow::Result<File> {
+        let mut file = match &options.config {
+            Some(path) => read(path)?,
+            None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE))?,
+            None => File::default(),
+        };
+        if let Some(gpio) = options.gpio {
+            ensure!(
+                file.light.len() == 1,
+                "--gpio is for one light, but the settings have {}: set gpio in each [[light]] instead",
+                file.light.len()
+            );
+            file.light[0].gpio = gpio;
+        }
+        for light in &mut file.light {
+            light.driver = options.driver.unwrap_or(light.driver);
+            light.frequency = options.frequency.or(light.frequency);
+        }
+        Ok(file)
     }
 }
 
@@ -466,8 +488,12 @@ mod tests {
             "listen = \"127.0.0.1:1\"\n[[light]]\nfrequency = 50\n",
         )
         .unwrap();
-        let options = || Options {
+        let lights = || LightOptions {
             config: Some(path.clone()),
+            ..LightOptions::default()
+        };
+        let options = || Options {
+            lights: lights(),
             state_dir: Some("here".into()),
             ..Options::default()
         };
@@ -477,9 +503,12 @@ mod tests {
 
         let config = Config::load(Options {
             listen: Some("127.0.0.1:2".parse().unwrap()),
-            gpio: Some(18),
-            driver: Some(DriverChoice::Simulated),
-            frequency: Some(60),
+            lights: LightOptions {
+                gpio: Some(18),
+                driver: Some(DriverChoice::Simulated),
+                frequency: Some(60),
+                ..lights()
+            },
             ..options()
         })
         .unwrap();

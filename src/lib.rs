@@ -14,12 +14,14 @@
 //! | [`wire`] | what pages and the service say to each other |
 //! | [`config`] | `dimmer.toml`, `DIMMER_…` variables and flags |
 //! | [`service`] | puts all of these together |
+//! | [`doctor`] | says what drives a GPIO here, and what would be better |
 //! | [`client`] | the command line's side of `/ws` |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod client;
 pub mod config;
+pub mod doctor;
 pub mod level;
 pub mod lights;
 pub mod pin;

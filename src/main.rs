@@ -4,7 +4,8 @@ mod announce;
 mod cli;
 
 use std::env;
-use std::io;
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
@@ -14,9 +15,9 @@ use tracing::info;
 use tracing::level_filters::LevelFilter;
 
 use cli::{Cli, Command};
-use dimmer::client;
-use dimmer::config::{Config, Options};
+use dimmer::config::{self, Config, LightOptions, Options};
 use dimmer::service::Service;
+use dimmer::{client, doctor, pin};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -37,6 +38,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let result = runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve(cli.serve)) {
             Command::Serve(options) => serve(options).await,
+            Command::Doctor(options) => doctor(options),
+            Command::Park(options) => {
+                log_to_stderr()?;
+                pin::park(config::load_lights(options)?)
+            }
             Command::Set {
                 setting,
                 light,
@@ -66,6 +72,13 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     }
     service.stop().await;
     Ok(())
+}
+
+fn doctor(options: LightOptions) -> anyhow::Result<()> {
+    let report = doctor::report(Path::new("/"), &config::load_lights(options)?);
+    io::stdout()
+        .write_all(report.as_bytes())
+        .context("cannot write to standard output")
 }
 
 fn log_to_stderr() -> anyhow::Result<()> {

@@ -3,11 +3,13 @@
 //! A thread of its own because a driver may block, and no hardware call may hold up the pages.
 //! Transitions run here, too. While nothing changes the thread sleeps without a timer.
 
+pub mod device_tree;
 pub mod driver;
 mod fade;
 mod kernel_pwm;
+pub mod pwmchip;
 mod simulated;
-mod software_pwm;
+pub mod software_pwm;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -98,6 +100,26 @@ impl Pin {
             .context("cannot start the pin's thread")?;
         Ok(Follower { ended })
     }
+}
+
+/// Puts the pins of the lights off without a service, as after a crash: those that are to be off
+/// when the service stops.
+///
+/// # Errors
+/// The last driver that could not be opened, after all others have been.
+pub fn park(lights: Vec<LightConfig>) -> anyhow::Result<()> {
+    let mut result = Ok(());
+    for light in lights {
+        if light.on_stop == OnStop::Keep {
+            continue;
+        }
+        // An open pin is dark.
+        match Pin::open(light, None) {
+            Ok(Pin { config, .. }) => info!("light {}: off", config.name),
+            Err(error) => result = Err(error),
+        }
+    }
+    result
 }
 
 /// What a pin's thread knows.

@@ -255,3 +255,20 @@ fn variables_stand_for_flags_and_flags_beat_them() {
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("DIMMER_LOG must be error, warn"), "{error}");
 }
+
+#[test]
+fn park_needs_no_service_and_says_what_it_cannot_do() {
+    let home = Home::new();
+    let settings = home.write_settings();
+    let (code, log) = run(dimmer().args(["park", "--config"]).arg(&settings));
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("light led: off"), "{log}");
+    let (code, log) = run(dimmer()
+        .args(["park", "--driver", "software-pwm", "--config"])
+        .arg(&settings));
+    assert_eq!(code, Some(1), "{log}");
+    assert!(
+        log.contains("GPIO 21: software-pwm: this is no Raspberry Pi"),
+        "{log}"
+    );
+}

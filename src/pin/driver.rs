@@ -4,21 +4,19 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use embedded_hal::pwm::SetDutyCycle;
-use rppal::system::DeviceInfo;
 
-use super::kernel_pwm::{self, KernelPwm};
+use super::device_tree::DeviceTree;
+use super::kernel_pwm::KernelPwm;
+use super::pwmchip::{self, Channel};
 use super::simulated::Simulated;
 use super::software_pwm::SoftwarePwm;
 use crate::config::{DriverChoice, LightConfig, OnStop};
 use crate::lights::Driver;
 
 /// Frequency of `kernel-pwm` and `simulated` where the settings name none, in Hz.
-const KERNEL_FREQUENCY: u32 = 1000;
+pub const KERNEL_FREQUENCY: u32 = 1000;
 /// The same for `software-pwm`, which costs CPU with every period.
-const SOFTWARE_FREQUENCY: u32 = 200;
-
-/// Where the kernel shows its devices.
-const SYS: &str = "/sys";
+pub const SOFTWARE_FREQUENCY: u32 = 200;
 
 /// What a pin's thread writes duties to.
 pub type Output = Box<dyn SetDutyCycle<Error = WriteError> + Send>;
@@ -48,43 +46,65 @@ pub struct Opened {
     pub about: String,
 }
 
+/// What the settings and the machine come to.
+#[derive(Debug, PartialEq)]
+pub enum Choice {
+    /// This channel of a pwmchip.
+    Kernel(Channel),
+    /// rppal's thread.
+    Software,
+    /// No pin, for this reason.
+    Simulated(&'static str),
+    /// The settings insist on a pwmchip, and none drives the GPIO.
+    NoChip,
+}
+
+/// Chooses among the drivers of the machine below `root`.
+pub fn choose(root: &Path, wanted: DriverChoice, gpio: u8) -> Choice {
+    match wanted {
+        DriverChoice::Simulated => Choice::Simulated("as the settings say"),
+        DriverChoice::SoftwarePwm => Choice::Software,
+        DriverChoice::KernelPwm => pwmchip::find(root, gpio).map_or(Choice::NoChip, Choice::Kernel),
+        DriverChoice::Auto => match pwmchip::find(root, gpio) {
+            Some(channel) => Choice::Kernel(channel),
+            None if DeviceTree::new(root).is_pi() => Choice::Software,
+            None => Choice::Simulated("as this is no Raspberry Pi"),
+        },
+    }
+}
+
 /// Opens the driver that the light's settings ask for.
 ///
 /// # Errors
 /// It cannot be opened, or cannot do what the settings ask of it.
 pub fn open(light: &LightConfig, trace: Option<&Path>) -> anyhow::Result<Opened> {
-    let sys = Path::new(SYS);
-    match light.driver {
-        DriverChoice::Simulated => simulated(light, trace, "simulated"),
-        DriverChoice::SoftwarePwm => software(light),
-        DriverChoice::KernelPwm => match kernel_pwm::find(sys, light.gpio) {
-            Some(channel) => kernel(light, channel),
-            None => bail!(
-                "kernel-pwm: no pwmchip drives GPIO {gpio}; add dtoverlay=pwm-gpio,gpio={gpio} \
-                 (Pi 5: pwm-pio) to /boot/firmware/config.txt and reboot",
-                gpio = light.gpio
-            ),
-        },
-        DriverChoice::Auto => match kernel_pwm::find(sys, light.gpio) {
-            Some(channel) => kernel(light, channel),
-            None if DeviceInfo::new().is_ok() => software(light),
-            None => simulated(light, trace, "simulated, as this is no Raspberry Pi"),
-        },
+    match choose(Path::new("/"), light.driver, light.gpio) {
+        Choice::Kernel(channel) => kernel(light, channel),
+        Choice::Software => software(light),
+        Choice::Simulated(why) => Ok(simulated(light, trace, why)),
+        Choice::NoChip => bail!(
+            "kernel-pwm: no pwmchip drives GPIO {}; dimmer doctor says how to get one",
+            light.gpio
+        ),
     }
 }
 
-fn kernel(light: &LightConfig, channel: kernel_pwm::Channel) -> anyhow::Result<Opened> {
+fn kernel(light: &LightConfig, channel: Channel) -> anyhow::Result<Opened> {
     let frequency = light.frequency.unwrap_or(KERNEL_FREQUENCY);
-    let period_ns = u64::from(1_000_000_000 / frequency);
-    let output = KernelPwm::open(&channel, period_ns, light.invert)
+    let output = KernelPwm::open(&channel, frequency, light.invert)
         .with_context(|| format!("kernel-pwm: pwmchip{}", channel.chip))?;
     Ok(Opened {
         output: Box::new(output),
         driver: Driver::KernelPwm,
         frequency,
-        resolution: (1_000_000_000 / frequency / channel.step_ns).max(1),
+        resolution: kernel_resolution(&channel, frequency),
         about: format!("kernel-pwm ({channel})"),
     })
+}
+
+/// How many pulse widths a channel has at a frequency in Hz.
+pub fn kernel_resolution(channel: &Channel, frequency: u32) -> u32 {
+    (1_000_000_000 / frequency / channel.step_ns).max(1)
 }
 
 fn software(light: &LightConfig) -> anyhow::Result<Opened> {
@@ -98,16 +118,20 @@ fn software(light: &LightConfig) -> anyhow::Result<Opened> {
         driver: Driver::SoftwarePwm,
         frequency,
         resolution: SoftwarePwm::resolution(frequency),
-        about: "software-pwm".into(),
+        about: if SoftwarePwm::has_real_time() {
+            "software-pwm with real-time priority".into()
+        } else {
+            "software-pwm without real-time priority (see LimitRTPRIO=99 of systemd)".into()
+        },
     })
 }
 
-fn simulated(light: &LightConfig, trace: Option<&Path>, about: &str) -> anyhow::Result<Opened> {
-    Ok(Opened {
+fn simulated(light: &LightConfig, trace: Option<&Path>, why: &str) -> Opened {
+    Opened {
         output: Box::new(Simulated::new(trace.map(|folder| folder.join(&light.name)))),
         driver: Driver::Simulated,
         frequency: light.frequency.unwrap_or(KERNEL_FREQUENCY),
         resolution: 1 << 16,
-        about: about.into(),
-    })
+        about: format!("simulated, {why}"),
+    }
 }

@@ -1,12 +1,7 @@
-//! PWM by the kernel on a pwmchip, through rppal: `pwm-pio` (Pi 5) and `pwm-gpio` (every Pi).
-//!
-//! The numbers of pwmchips change with the kernel and the overlays, and a fan hangs on some of
-//! them, so a chip is opened only if its device tree node says that it drives the light's GPIO.
+//! PWM by the kernel on a pwmchip that drives the light's GPIO, through rppal.
 
-use std::fmt;
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,85 +10,19 @@ use embedded_hal::pwm::{ErrorType, SetDutyCycle};
 use rppal::pwm::{self, Pwm};
 
 use super::driver::WriteError;
+use super::pwmchip::{Channel, Kind};
 use crate::level::Duty;
 
 /// How long a channel's files may take to get their group after the export: udev gives it to them
 /// some 300 ms later.
 const PERMISSIONS: Duration = Duration::from_secs(3);
 
-/// A channel of a pwmchip that drives a GPIO.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Channel {
-    /// The chip's number today.
-    pub chip: u8,
-    /// The channel's number within the chip.
-    pub channel: u8,
-    /// The kernel driver behind it.
-    pub kind: &'static str,
-    /// The finest pulse width in ns.
-    pub step_ns: u32,
-}
-
-impl fmt::Display for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Channel {
-            chip,
-            channel,
-            kind,
-            ..
-        } = self;
-        write!(f, "{kind}, pwmchip{chip} channel {channel}")
-    }
-}
-
-/// Finds the channel that drives a GPIO among the pwmchips below `sys`.
-pub fn find(sys: &Path, gpio: u8) -> Option<Channel> {
-    let mut chips: Vec<u8> = fs::read_dir(sys.join("class/pwm"))
-        .ok()?
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name();
-            name.to_str()?.strip_prefix("pwmchip")?.parse().ok()
-        })
-        .collect();
-    chips.sort_unstable();
-    chips.into_iter().find_map(|chip| {
-        let node = sys.join(format!("class/pwm/pwmchip{chip}/device/of_node"));
-        let (kind, step_ns) = kind(&fs::read(node.join("compatible")).ok()?)?;
-        let channel = channel_of(&fs::read(node.join("gpios")).ok()?, gpio)?;
-        Some(Channel {
-            chip,
-            channel,
-            kind,
-            step_ns,
-        })
-    })
-}
-
-/// The kernel driver and its finest pulse in ns, by the node's `compatible` strings.
-fn kind(compatible: &[u8]) -> Option<(&'static str, u32)> {
-    compatible
-        .split(|&byte| byte == 0)
-        .find_map(|name| match name {
-            b"raspberrypi,pwm-pio-rp1" => Some(("pwm-pio", 15)),
-            b"pwm-gpio" => Some(("pwm-gpio", 1)),
-            _ => None,
-        })
-}
-
-/// Which entry of a `gpios` property names the GPIO. An entry is three 32-bit big-endian numbers:
-/// the controller, the GPIO, flags.
-fn channel_of(gpios: &[u8], gpio: u8) -> Option<u8> {
-    let position = gpios
-        .chunks_exact(12)
-        .position(|entry| entry[4..8] == u32::from(gpio).to_be_bytes())?;
-    u8::try_from(position).ok()
-}
-
 /// An exported channel that is enabled.
 pub struct KernelPwm {
     pwm: Pwm,
     period_ns: u64,
+    /// Pulses closer than this to none or to the whole period are refused.
+    margin_ns: u64,
 }
 
 impl KernelPwm {
@@ -101,13 +30,25 @@ impl KernelPwm {
     ///
     /// # Errors
     /// The channel's files cannot be written, or the chip does not take the period.
-    pub fn open(channel: &Channel, period_ns: u64, invert: bool) -> anyhow::Result<KernelPwm> {
-        let mut pwm = retried(|| Pwm::with_pwmchip(channel.chip, channel.channel))
-            .context("cannot export the channel")?;
-        // A disabled pwm-pio freezes at whatever level it has, so off is a duty of 0 on a channel
-        // that stays enabled, also after the service.
-        pwm.set_reset_on_drop(false);
+    pub fn open(channel: &Channel, frequency: u32, invert: bool) -> anyhow::Result<KernelPwm> {
+        // Kernels up to 2025-11 refuse a pwm-pio pulse within one of its 15 ns steps of an end.
+        let margin_ns = match channel.kind {
+            Kind::PwmPio => 2 * u64::from(channel.step_ns),
+            _ => 0,
+        };
+        let Channel { chip, channel, .. } = *channel;
         let dark = if invert { Duty::FULL } else { Duty::OFF };
+        let period_ns = period_ns(frequency);
+        // rppal disables the channel as it opens it, and a disabled pwm-pio freezes where it is. So
+        // a channel that still runs, as after a crash, goes dark before that. One that does not
+        // run has no such file, or refuses, and is dark anyway.
+        let pulse = format!("/sys/class/pwm/pwmchip{chip}/pwm{channel}/duty_cycle");
+        let _ = fs::write(pulse, dark.pulse_ns(period_ns).to_string());
+
+        let mut pwm =
+            retried(|| Pwm::with_pwmchip(chip, channel)).context("cannot export the channel")?;
+        // Off is a duty of 0 on a channel that stays enabled, also after the service.
+        pwm.set_reset_on_drop(false);
         // Pulse 0 first: a period below the pulse that someone left there is refused.
         retried(|| pwm.set_pulse_width(Duration::ZERO)).context("cannot set the duty cycle")?;
         pwm.set_period(Duration::from_nanos(period_ns))
@@ -115,7 +56,27 @@ impl KernelPwm {
         pwm.set_pulse_width(Duration::from_nanos(dark.pulse_ns(period_ns)))
             .context("cannot set the duty cycle")?;
         pwm.enable().context("cannot enable the channel")?;
-        Ok(KernelPwm { pwm, period_ns })
+        Ok(KernelPwm {
+            pwm,
+            period_ns,
+            margin_ns,
+        })
+    }
+}
+
+/// The period of a frequency in Hz, in ns.
+pub fn period_ns(frequency: u32) -> u64 {
+    u64::from(1_000_000_000 / frequency)
+}
+
+/// The pulse in ns for a duty: exact, but for what the chip refuses near both ends.
+fn pulse_ns(duty: Duty, period_ns: u64, margin_ns: u64) -> u64 {
+    match duty {
+        Duty::OFF | Duty::FULL => duty.pulse_ns(period_ns),
+        duty => {
+            let most = period_ns.saturating_sub(margin_ns).max(margin_ns);
+            duty.pulse_ns(period_ns).clamp(margin_ns, most)
+        }
     }
 }
 
@@ -145,9 +106,32 @@ impl SetDutyCycle for KernelPwm {
     }
 
     fn set_duty_cycle(&mut self, duty: u16) -> Result<(), WriteError> {
-        let pulse = Duration::from_nanos(Duty(duty).pulse_ns(self.period_ns));
+        let pulse = pulse_ns(Duty(duty), self.period_ns, self.margin_ns);
         self.pwm
-            .set_pulse_width(pulse)
+            .set_pulse_width(Duration::from_nanos(pulse))
             .map_err(|error| WriteError(format!("kernel-pwm: cannot set the duty cycle: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pulse_keeps_clear_of_what_pwm_pio_refuses() {
+        let pulse = |duty| pulse_ns(Duty(duty), 1_000_000, 30);
+        assert_eq!(pulse(0), 0);
+        assert_eq!(pulse(1), 30);
+        assert_eq!(pulse(3), 46, "3 of 65 535 is 45.8 ns");
+        assert_eq!(pulse(65_534), 999_970);
+        assert_eq!(pulse(65_535), 1_000_000);
+    }
+
+    #[test]
+    fn without_a_margin_every_pulse_is_exact() {
+        for duty in 0..=u16::MAX {
+            let exact = (f64::from(duty) / 65_535.0 * 1e6).round() as u64;
+            assert_eq!(pulse_ns(Duty(duty), 1_000_000, 0), exact);
+        }
     }
 }

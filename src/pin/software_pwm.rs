@@ -6,6 +6,8 @@
 use anyhow::{anyhow, bail};
 use embedded_hal::pwm::{ErrorType, SetDutyCycle};
 use rppal::gpio::{self, Gpio, OutputPin};
+use rustix::process::{Resource, getrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
 
 use super::driver::WriteError;
 use crate::level::Duty;
@@ -15,6 +17,12 @@ const MAX_FREQUENCY: u32 = 1000;
 
 /// The finest pulse in ns that the thread can time: some system calls' worth.
 const STEP_NS: u32 = 1000;
+
+/// How long rppal's thread busy-waits in each period, in ns: up to 200 µs for either edge.
+const BUSY_NS: u32 = 400_000;
+
+/// The real-time priority that rppal's thread asks for.
+const PRIORITY: u64 = 99;
 
 /// An output pin with rppal's software PWM.
 pub struct SoftwarePwm {
@@ -47,9 +55,22 @@ impl SoftwarePwm {
         })
     }
 
-    /// How many pulse widths there are at a frequency.
+    /// How many pulse widths there are at a frequency in Hz.
     pub fn resolution(frequency: u32) -> u32 {
         1_000_000_000 / frequency / STEP_NS
+    }
+
+    /// The share of one core that a frequency in Hz takes, in percent.
+    pub fn cpu_percent(frequency: u32) -> f64 {
+        f64::from(BUSY_NS) * f64::from(frequency) / 1e9 * 100.0
+    }
+
+    /// Whether this process may have real-time priority. Without it the light flickers whenever
+    /// something else wants the CPU.
+    pub fn has_real_time() -> bool {
+        let limit = getrlimit(Resource::Rtprio).current;
+        limit.is_none_or(|limit| limit >= PRIORITY)
+            || capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_NICE))
     }
 }
 

@@ -59,13 +59,19 @@ impl Home {
         self.path().join("trace")
     }
 
+    /// Writes the settings file and returns its path.
+    pub fn write_settings(&self) -> PathBuf {
+        let file = self.path().join("dimmer.toml");
+        fs::write(&file, &self.settings).unwrap();
+        file
+    }
+
     /// The command that serves from this folder, without the variables of whoever runs the tests.
     pub fn command(&self) -> Command {
-        fs::write(self.path().join("dimmer.toml"), &self.settings).unwrap();
         let mut command = dimmer();
         command
             .arg("--config")
-            .arg(self.path().join("dimmer.toml"))
+            .arg(self.write_settings())
             .arg("--listen")
             .arg(format!("127.0.0.1:{}", self.port))
             .arg("--state-dir")
