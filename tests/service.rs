@@ -205,7 +205,7 @@ fn what_cannot_start_says_why_in_one_line_and_exits_with_1() {
         (
             Home::new(),
             vec!["--driver", "kernel-pwm"],
-            vec!["GPIO 21", "kernel-pwm", "dtoverlay"],
+            vec!["GPIO 21", "kernel-pwm", "dimmer doctor"],
         ),
         (
             Home::new(),
