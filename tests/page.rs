@@ -1,0 +1,365 @@
+//! The page in a real browser: what a thumb, a mouse and a keyboard do, and what people see.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/browser.rs"]
+mod browser;
+mod common;
+
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+use browser::{Browser, DOWN, END, HOME, LEFT, PAGE_DOWN, PAGE_UP, PI, RIGHT, UP, Window};
+use common::{Dimmer, Home, linear, until};
+use serde_json::json;
+
+const TRACK: &str = "[data-light=led] .track";
+const INPUT: &str = "[data-light=led] input";
+const LAMP: &str = "[data-light=led] .lamp";
+const MORE: &str = "[data-light=led] .more";
+const LESS: &str = "[data-light=led] .less";
+
+/// A service whose light starts at this level.
+fn starting_at(level: u8) -> Dimmer {
+    Home::with(&format!("[[light]]\non_start = {level}\n")).start()
+}
+
+/// Waits until the windows, the API and the pin have this level.
+async fn all_have(level: f64, light: &str, dimmer: &Dimmer, windows: &[&Window]) {
+    for (number, window) in windows.iter().enumerate() {
+        until(
+            &format!("window {number} shows {level} for {light}"),
+            async || window.level(light).await == level,
+        )
+        .await;
+    }
+    until(&format!("the API says {level} for {light}"), async || {
+        dimmer.level(light).await == level
+    })
+    .await;
+    until(&format!("the pin of {light} is at {level}"), async || {
+        dimmer.duties(light).last() == Some(&linear(level))
+    })
+    .await;
+}
+
+async fn status_says(words: &str, window: &Window) {
+    until(&format!("the status says {words:?}"), async || {
+        window.status().await.contains(words)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_drag_moves_the_pin_and_the_other_window() {
+    let dimmer = starting_at(20);
+    let browser = Browser::start();
+    let phone = browser.phone(&dimmer).await;
+    let other = browser.phone(&dimmer).await;
+    phone.record("led").await;
+
+    // In the middle of the track, far from its level: a drag is relative, a touch is none.
+    phone.tap(TRACK).await;
+    phone.press(TRACK).await;
+    phone.slide("led", 42.0).await;
+    all_have(62.0, "led", &dimmer, &[&phone, &other]).await;
+    phone.release().await;
+    other.tap(MORE).await;
+    all_have(63.0, "led", &dimmer, &[&phone, &other]).await;
+
+    let shown = phone.recorded().await;
+    assert!(shown.is_sorted() && shown[0] < 30.0, "{shown:?}");
+    let duties = dimmer.duties("led");
+    assert!(duties.is_sorted() && duties.len() > 5, "{duties:?}");
+    phone.screenshot("phone").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_light_does_not_jump_under_the_thumb_while_others_set_it() {
+    let dimmer = starting_at(20);
+    let browser = Browser::start();
+    let phone = browser.phone(&dimmer).await;
+    let mut page = dimmer.page().await;
+    phone.record("led").await;
+
+    phone.press(TRACK).await;
+    let dragging = Cell::new(true);
+    let drag = async {
+        phone.slide("led", 30.0).await;
+        dragging.set(false);
+    };
+    let meddle = async {
+        while dragging.get() {
+            for level in [3, 97] {
+                page.change("led", json!({ "level": level })).await;
+                page.settle().await;
+            }
+        }
+    };
+    tokio::join!(drag, meddle);
+    phone.slide("led", 10.0).await;
+    all_have(60.0, "led", &dimmer, &[&phone]).await;
+    page.change("led", json!({"level": 7})).await;
+    all_have(7.0, "led", &dimmer, &[]).await;
+    assert_eq!(phone.level("led").await, 60.0);
+    let shown = phone.recorded().await;
+    assert!(shown.is_sorted() && shown[0] < 30.0, "{shown:?}");
+
+    phone.release().await;
+    all_have(7.0, "led", &dimmer, &[&phone]).await;
+    page.settle().await;
+    assert_eq!(page.levels["led"], 7.0);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_keyboard_moves_the_slider_and_its_level_is_said_in_words() {
+    let dimmer = starting_at(39);
+    let browser = Browser::start();
+    let desktop = browser.desktop(&dimmer).await;
+    desktop
+        .eval(&format!("document.querySelector('{INPUT}').focus()"))
+        .await;
+    for (key, level, words) in [
+        (UP, 40.0, "40 percent"),
+        (RIGHT, 41.0, "41 percent"),
+        (DOWN, 40.0, "40 percent"),
+        (LEFT, 39.0, "39 percent"),
+        (PAGE_UP, 49.0, "49 percent"),
+        (PAGE_DOWN, 39.0, "39 percent"),
+        (HOME, 0.0, "off"),
+        (DOWN, 0.0, "off"),
+        (END, 100.0, "100 percent"),
+        (UP, 100.0, "100 percent"),
+    ] {
+        desktop.key(key).await;
+        all_have(level, "led", &dimmer, &[&desktop]).await;
+        let said = desktop.attribute(INPUT, "aria-valuetext").await;
+        assert_eq!(said.unwrap(), words);
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_tap_on_the_lamp_turns_it_off_and_on_and_the_buttons_step() {
+    let dimmer = starting_at(42);
+    let browser = Browser::start();
+    let phone = browser.phone(&dimmer).await;
+    for (tapped, level, pressed) in [
+        (LAMP, 0.0, "false"),
+        (LAMP, 42.0, "true"),
+        (MORE, 43.0, "true"),
+        (MORE, 44.0, "true"),
+        (LESS, 43.0, "true"),
+        (LAMP, 0.0, "false"),
+        (LESS, 0.0, "false"),
+        (LAMP, 43.0, "true"),
+    ] {
+        phone.tap(tapped).await;
+        all_have(level, "led", &dimmer, &[&phone]).await;
+        let lamp = phone.attribute(LAMP, "aria-pressed").await;
+        assert_eq!(lamp.unwrap(), pressed, "after a tap on {tapped}");
+    }
+    phone.tap(LAMP).await;
+    all_have(0.0, "led", &dimmer, &[&phone]).await;
+    phone.screenshot("phone-off").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_page_comes_back_by_itself_and_replays_nothing() {
+    let dimmer = Dimmer::start();
+    let browser = Browser::start();
+    let phone = browser.phone(&dimmer).await;
+    phone.eval("window.not_reloaded = true").await;
+
+    phone.press(TRACK).await;
+    phone.slide("led", 10.0).await;
+    all_have(60.0, "led", &dimmer, &[&phone]).await;
+    let (_, home) = dimmer.stop();
+    status_says("Reconnecting", &phone).await;
+    assert_eq!(phone.connection().await, "reconnecting");
+    let disabled = format!("document.querySelector('{INPUT}').disabled");
+    assert_eq!(phone.eval(&disabled).await, true);
+    // On with the drag that was under way, and another, and a tap.
+    phone.slide("led", 10.0).await;
+    phone.release().await;
+    phone.press(TRACK).await;
+    phone.slide("led", 20.0).await;
+    phone.release().await;
+    phone.tap(MORE).await;
+    assert_eq!(phone.level("led").await, 60.0);
+    phone.screenshot("phone-offline").await;
+
+    let kept = fs::read_to_string(home.levels_file()).unwrap();
+    let other = kept.replace(r#""level":60"#, r#""level":77"#);
+    assert_ne!(kept, other);
+    fs::write(home.levels_file(), other).unwrap();
+    let dimmer = home.start();
+    let restarted = dimmer.duties("led").len();
+    status_says("Live", &phone).await;
+    all_have(77.0, "led", &dimmer, &[&phone]).await;
+    // What comes after a replay would be late or other than this.
+    phone.tap(MORE).await;
+    all_have(78.0, "led", &dimmer, &[&phone]).await;
+    for duty in &dimmer.duties("led")[restarted..] {
+        assert!([linear(77.0), linear(78.0)].contains(duty), "{duty}");
+    }
+    assert_eq!(phone.eval("window.not_reloaded").await, true);
+
+    // The browser itself complains of each attempt.
+    let complaints = phone.complaints().await;
+    let expected = |complaint: &String| complaint.contains("/ws' failed");
+    assert!(complaints.iter().all(expected), "{complaints:?}");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_fault_is_told_in_words_and_goes_away() {
+    let dimmer = starting_at(50);
+    let browser = Browser::start();
+    let phone = browser.phone(&dimmer).await;
+    let trace = dimmer.home().trace_folder();
+    let away = dimmer.home().path().join("away");
+    fs::rename(&trace, &away).unwrap();
+    phone.tap(MORE).await;
+    status_says("The LED does not answer: simulated", &phone).await;
+    phone.screenshot("phone-fault").await;
+    // Also to one that is opened now.
+    let late = browser.phone(&dimmer).await;
+    status_says("The LED does not answer: simulated", &late).await;
+
+    fs::rename(&away, &trace).unwrap();
+    for window in [&phone, &late] {
+        status_says("Live", window).await;
+        assert!(!window.status().await.contains("answer"));
+    }
+    all_have(51.0, "led", &dimmer, &[&phone, &late]).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_first_load_is_small_and_asks_nobody_else() {
+    let dimmer = Dimmer::start();
+    let browser = Browser::start();
+    let phone = browser.phone(&dimmer).await;
+    assert_eq!(phone.eval("isSecureContext").await, false);
+    let here = format!("{PI}:{}", dimmer.address.port());
+    let (page, manifest) = (
+        format!("http://{here}/"),
+        format!("http://{here}/manifest.webmanifest"),
+    );
+    let (mut requests, mut sockets, mut bytes) = (HashMap::new(), Vec::new(), 0.0);
+    let mut unanswered = HashSet::new();
+    until("every request is answered", async || {
+        for event in phone.events().await {
+            let about = &event["params"];
+            let id = about["requestId"].to_string();
+            match event["method"].as_str().unwrap() {
+                // The browser's own start page makes requests too.
+                "Network.requestWillBeSent" if about["documentURL"] == page => {
+                    unanswered.insert(id.clone());
+                    requests.insert(id, about["request"]["url"].as_str().unwrap().to_string());
+                }
+                "Network.webSocketCreated" => sockets.push(about["url"].clone()),
+                "Network.loadingFinished" if unanswered.remove(&id) => {
+                    // With the headers.
+                    bytes += about["encodedDataLength"].as_f64().unwrap();
+                }
+                _ => {}
+            }
+        }
+        // The browser asks for the manifest last, when the page is complete.
+        unanswered.is_empty() && requests.values().any(|url| *url == manifest)
+    })
+    .await;
+    let requests: Vec<String> = requests.into_values().collect();
+    println!("the first load: {} requests, {bytes} bytes", requests.len());
+    assert!(requests.contains(&page), "{requests:?}");
+    assert!(
+        requests.iter().all(|url| url.starts_with(&page)),
+        "{requests:?}"
+    );
+    assert!(requests.len() <= 6, "{requests:?}");
+    assert!(bytes > 1000.0 && bytes <= 20_000.0, "{bytes} bytes");
+    assert_eq!(sockets, [format!("ws://{here}/ws")]);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_portuguese_phone_reads_portuguese() {
+    let dimmer = starting_at(40);
+    let browser = Browser::start();
+    let phone = browser.phone_in("pt-BR", &dimmer).await;
+    assert_eq!(phone.attribute("html", "lang").await.unwrap(), "pt-BR");
+    status_says("Ao vivo", &phone).await;
+    status_says("LED simulado", &phone).await;
+    let said = phone.attribute(INPUT, "aria-valuetext").await;
+    assert_eq!(said.unwrap(), "40 por cento");
+    phone.tap(LAMP).await;
+    all_have(0.0, "led", &dimmer, &[&phone]).await;
+    let said = phone.attribute(INPUT, "aria-valuetext").await;
+    assert_eq!(said.unwrap(), "desligado");
+    phone.screenshot("phone-portuguese").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn each_of_several_lights_has_a_slider_of_its_own() {
+    let settings = "[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n";
+    let dimmer = Home::with(settings).start();
+    let browser = Browser::start();
+    let phone = browser.phone(&dimmer).await;
+    let names = "[...document.querySelectorAll('[data-light] h2')].map((name) => name.innerText)";
+    assert_eq!(phone.eval(names).await, json!(["led", "shelf"]));
+
+    phone.press("[data-light=shelf] .track").await;
+    phone.slide("shelf", 30.0).await;
+    phone.release().await;
+    all_have(80.0, "shelf", &dimmer, &[&phone]).await;
+    all_have(50.0, "led", &dimmer, &[&phone]).await;
+    phone.press(TRACK).await;
+    phone.slide("led", -30.0).await;
+    phone.release().await;
+    all_have(20.0, "led", &dimmer, &[&phone]).await;
+    all_have(80.0, "shelf", &dimmer, &[&phone]).await;
+    phone.screenshot("phone-two-lights").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_status_counts_the_open_pages_and_calls_a_simulated_led_simulated() {
+    let dimmer = Dimmer::start();
+    let browser = Browser::start();
+    let phone = browser.phone(&dimmer).await;
+    status_says("only this page is open", &phone).await;
+    status_says("Simulated LED", &phone).await;
+    let page = dimmer.page().await;
+    let other = browser.phone(&dimmer).await;
+    for window in [&phone, &other] {
+        status_says("3 pages open", window).await;
+    }
+    drop(page);
+    for window in [&phone, &other] {
+        status_says("2 pages open", window).await;
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_mouse_drags_too() {
+    let dimmer = starting_at(80);
+    let browser = Browser::start();
+    let desktop = browser.desktop(&dimmer).await;
+    desktop.press(TRACK).await;
+    desktop.slide("led", -25.0).await;
+    all_have(55.0, "led", &dimmer, &[&desktop]).await;
+    desktop.release().await;
+    desktop.slide("led", -10.0).await;
+    desktop.tap(MORE).await;
+    all_have(56.0, "led", &dimmer, &[&desktop]).await;
+    desktop.screenshot("desktop").await;
+    browser.close().await;
+}
