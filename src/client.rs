@@ -18,6 +18,8 @@ use crate::lights::Change;
 
 /// Longest wait for the connection, and for each answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest silence of a service that is there: it sends a ping after 20 s.
+const SILENCE: Duration = Duration::from_secs(40);
 /// Pause between two pings.
 const PING_PAUSE: Duration = Duration::from_millis(100);
 
@@ -131,7 +133,7 @@ pub async fn get(target: &Target, light: Option<String>) -> anyhow::Result<()> {
 pub async fn watch(target: &Target) -> anyhow::Result<()> {
     let mut client = Client::connect(target).await?;
     loop {
-        let said = client.hear().await?;
+        let said = client.hear(SILENCE).await?;
         if let (Some(light), Some(level)) = (said.light, said.level) {
             match said.by {
                 Some(by) => print(format_args!("{light} {level} by {by}"))?,
@@ -261,16 +263,16 @@ impl Client {
 
     /// The next message, which is due.
     async fn answer(&mut self) -> anyhow::Result<Said> {
-        match timeout(PATIENCE, self.hear()).await {
-            Ok(said) => said,
-            Err(_) => bail!("{} does not answer", self.url),
-        }
+        self.hear(PATIENCE).await
     }
 
-    /// The next message, whenever it comes.
-    async fn hear(&mut self) -> anyhow::Result<Said> {
+    /// The next message, unless there is silence for so long.
+    async fn hear(&mut self, silence: Duration) -> anyhow::Result<Said> {
         loop {
-            match self.socket.next().await {
+            let Ok(frame) = timeout(silence, self.socket.next()).await else {
+                bail!("{} does not answer", self.url);
+            };
+            match frame {
                 Some(Ok(Message::Text(text))) => {
                     return serde_json::from_str(&text)
                         .with_context(|| format!("{} does not speak as dimmer does", self.url));

@@ -56,6 +56,9 @@ pub fn report(root: &Path, lights: &[LightConfig]) -> String {
             _ => "settings",
         };
         line(verb, &outcome(&choice, light));
+        if let Err(error) = driver::check(&choice, light) {
+            line("but", &format!("it will not start: {error}"));
+        }
         for user in tree.users(gpio) {
             let name = user.file_name().unwrap_or_default().to_string_lossy();
             line("pin of", &format!("{name} in the device tree"));
@@ -78,13 +81,15 @@ fn permissions(root: &Path, file: &str) -> String {
     let Ok(metadata) = fs::metadata(&path) else {
         return format!("/{file}: missing");
     };
-    let may = match access(&path, Access::READ_OK | Access::WRITE_OK) {
-        Ok(()) => "can be opened",
-        Err(_) if access(&path, Access::WRITE_OK).is_ok() => "can be opened",
-        Err(_) => "cannot be opened: add the user to group gpio",
-    };
     let mode = metadata.permissions().mode() & 0o7777;
     let (user, group) = (metadata.uid(), metadata.gid());
+    let may = match access(&path, Access::WRITE_OK) {
+        Ok(()) => "can be opened",
+        Err(_) if group != 0 && mode & 0o020 != 0 => {
+            "cannot be opened: add the user to that group (sudo adduser $USER gpio)"
+        }
+        Err(_) => "cannot be opened: only root may",
+    };
     format!("/{file}: user {user}, group {group}, mode {mode:04o}, {may}")
 }
 
@@ -128,7 +133,7 @@ fn outcome(choice: &Choice, light: &LightConfig) -> String {
             )
         }
         Choice::Simulated(why) => format!("simulated, {why}"),
-        Choice::NoChip => "kernel-pwm, but no pwmchip drives this GPIO: it will not start".into(),
+        Choice::NoChip => "kernel-pwm".into(),
     }
 }
 

@@ -64,11 +64,13 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     let config = Config::load(options)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
     let service = Service::start(config).await?;
     announce::print(service.address(), service.lights().list());
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: stopping"),
         _ = interrupt.recv() => info!("Ctrl-C: stopping"),
+        _ = hang_up.recv() => info!("the terminal is gone: stopping"),
     }
     service.stop().await;
     Ok(())

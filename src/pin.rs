@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ pub struct Follower {
 }
 
 impl Pin {
-    /// Opens the driver that the settings ask for. Blocks for up to a second.
+    /// Opens the driver that the settings ask for. May block for seconds, until udev has come by.
     ///
     /// # Errors
     /// The driver cannot be opened; the message says why and what to do.
@@ -106,9 +106,9 @@ impl Pin {
 /// when the service stops.
 ///
 /// # Errors
-/// The last driver that could not be opened, after all others have been.
+/// Some driver could not be opened; each such is logged, and all others are off.
 pub fn park(lights: Vec<LightConfig>) -> anyhow::Result<()> {
-    let mut result = Ok(());
+    let mut failed = 0;
     for light in lights {
         if light.on_stop == OnStop::Keep {
             continue;
@@ -116,10 +116,14 @@ pub fn park(lights: Vec<LightConfig>) -> anyhow::Result<()> {
         // An open pin is dark.
         match Pin::open(light, None) {
             Ok(Pin { config, .. }) => info!("light {}: off", config.name),
-            Err(error) => result = Err(error),
+            Err(error) => {
+                warn!("{error:#}");
+                failed += 1;
+            }
         }
     }
-    result
+    ensure!(failed == 0, "{failed} of the pins may not be off");
+    Ok(())
 }
 
 /// What a pin's thread knows.

@@ -19,8 +19,10 @@ use crate::pin::{Follower, Pin};
 use crate::store::{Kept, Store};
 use crate::web;
 
-/// Time each part has to end; with the two together a stop takes less than two seconds.
+/// Time the pages have to end, and then the pins: a stop takes less than two seconds.
 const STOP: Duration = Duration::from_millis(900);
+/// Time the store has to end. A slow SD card is worth waiting for: it holds the last level.
+const STOP_STORE: Duration = Duration::from_secs(10);
 
 /// A running service.
 pub struct Service {
@@ -95,7 +97,8 @@ impl Service {
         &self.lights
     }
 
-    /// Closes the pages, switches the pins off and keeps the levels, within two seconds.
+    /// Closes the pages, switches the pins off and keeps the levels, within two seconds unless the
+    /// disk is slow.
     pub async fn stop(self) {
         // The pages first, so that their last changes reach the pins and the store.
         self.stop_web.cancel();
@@ -103,18 +106,20 @@ impl Service {
             warn!("some connections did not close in time");
         }
         self.stop_followers.cancel();
-        let followers = async {
+        let pins = async {
             for pin in self.pins {
                 if pin.ended.await.is_err() {
                     warn!("the thread of a pin ended early");
                 }
             }
-            if let Err(error) = self.store.await {
-                warn!("the store ended early: {error}");
-            }
         };
-        if timeout(STOP, followers).await.is_err() {
-            warn!("a pin or the store did not end in time");
+        if timeout(STOP, pins).await.is_err() {
+            warn!("a driver hangs, so its pin may not be off");
+        }
+        match timeout(STOP_STORE, self.store).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!("the store ended early: {error}"),
+            Err(_) => warn!("the disk hangs, so the last levels may be lost"),
         }
     }
 }

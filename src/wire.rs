@@ -259,6 +259,12 @@ fn name(wanted: &Value) -> Result<Arc<str>, BadInput> {
     let Value::String(name) = wanted else {
         return Err(malformed(format!("name must be text, not {wanted}")));
     };
+    // It ends up in others' terminals and logs.
+    if name.contains(char::is_control) {
+        return Err(BadInput::OutOfRange(format!(
+            "name must not have control characters, as in {wanted}"
+        )));
+    }
     let length = name.chars().count();
     if (1..=MAX_NAME).contains(&length) {
         Ok(name.as_str().into())
@@ -468,6 +474,10 @@ mod tests {
             ),
             (r#"{"name":""}"#, "name must have 1 to 40 characters, not 0"),
             (r#"{"name":5}"#, "name must be text, not 5"),
+            (
+                r#"{"name":"a\nb"}"#,
+                r#"name must not have control characters, as in "a\nb""#,
+            ),
             (
                 r#"{"transition":1}"#,
                 "one of level, step, on, toggle, name, echo is needed",

@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use std::time::Instant;
 
 use common::{Dimmer, Home, LIMIT, dimmer, duties, linear, until};
+use rustix::process::Signal;
 use serde_json::json;
 
 /// Runs to the end; for what is expected to end by itself.
@@ -28,6 +29,15 @@ async fn a_stop_says_goodbye_to_the_pages_and_switches_off() {
     assert_eq!(status.code(), Some(0));
     assert_eq!(goodbye.await.unwrap(), 1001);
     assert_eq!(duties(&home, "led").last(), Some(&0));
+}
+
+#[test]
+fn ctrl_c_and_a_terminal_that_goes_away_switch_off() {
+    for signal in [Signal::INT, Signal::HUP] {
+        let (status, home) = Dimmer::start().stop_by(signal);
+        assert_eq!(status.code(), Some(0), "{signal:?}");
+        assert_eq!(duties(&home, "led").last(), Some(&0), "{signal:?}");
+    }
 }
 
 #[tokio::test]
@@ -206,6 +216,11 @@ fn what_cannot_start_says_why_in_one_line_and_exits_with_1() {
             Home::new(),
             vec!["--driver", "kernel-pwm"],
             vec!["GPIO 21", "kernel-pwm", "dimmer doctor"],
+        ),
+        (
+            Home::new(),
+            vec!["--driver", "software-pwm", "--frequency", "5000"],
+            vec!["GPIO 21", "frequency must be from 1 to 1000 Hz, not 5000"],
         ),
         (
             Home::new(),

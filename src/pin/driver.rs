@@ -73,19 +73,39 @@ pub fn choose(root: &Path, wanted: DriverChoice, gpio: u8) -> Choice {
     }
 }
 
+/// Whether a driver can do what the settings ask of it.
+///
+/// # Errors
+/// It cannot; the message names the setting, its value and what is allowed.
+pub fn check(choice: &Choice, light: &LightConfig) -> anyhow::Result<()> {
+    match choice {
+        Choice::NoChip => bail!(
+            "kernel-pwm: no pwmchip drives GPIO {}; dimmer doctor says how to get one",
+            light.gpio
+        ),
+        Choice::Software => {
+            if light.on_stop == OnStop::Keep {
+                bail!("on_stop = \"keep\" needs kernel-pwm: software-pwm ends with the service");
+            }
+            let frequency = light.frequency.unwrap_or(SOFTWARE_FREQUENCY);
+            SoftwarePwm::check(frequency)
+        }
+        Choice::Kernel(_) | Choice::Simulated(_) => Ok(()),
+    }
+}
+
 /// Opens the driver that the light's settings ask for.
 ///
 /// # Errors
 /// It cannot be opened, or cannot do what the settings ask of it.
 pub fn open(light: &LightConfig, trace: Option<&Path>) -> anyhow::Result<Opened> {
-    match choose(Path::new("/"), light.driver, light.gpio) {
+    let choice = choose(Path::new("/"), light.driver, light.gpio);
+    check(&choice, light)?;
+    match choice {
         Choice::Kernel(channel) => kernel(light, channel),
         Choice::Software => software(light),
         Choice::Simulated(why) => Ok(simulated(light, trace, why)),
-        Choice::NoChip => bail!(
-            "kernel-pwm: no pwmchip drives GPIO {}; dimmer doctor says how to get one",
-            light.gpio
-        ),
+        Choice::NoChip => unreachable!("checked above"),
     }
 }
 
@@ -108,9 +128,6 @@ pub fn kernel_resolution(channel: &Channel, frequency: u32) -> u32 {
 }
 
 fn software(light: &LightConfig) -> anyhow::Result<Opened> {
-    if light.on_stop == OnStop::Keep {
-        bail!("on_stop = \"keep\" needs kernel-pwm: software-pwm ends with the service");
-    }
     let frequency = light.frequency.unwrap_or(SOFTWARE_FREQUENCY);
     let output = SoftwarePwm::open(light.gpio, frequency, light.invert)?;
     Ok(Opened {

@@ -57,7 +57,8 @@ impl Kind {
             Kind::Bcm2835 | Kind::Rp1 => {
                 // The block counts its clock, 10 MHz where the tree names none.
                 let clock = numbers(&node.join("assigned-clock-rates"));
-                1_000_000_000 / clock.first().copied().unwrap_or(10_000_000).max(1)
+                let hz = clock.first().copied().unwrap_or(10_000_000);
+                (1_000_000_000 / hz.max(1)).max(1)
             }
         }
     }

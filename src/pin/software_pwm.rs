@@ -3,7 +3,7 @@
 //! It needs the CPU for every edge (rppal busy-waits up to 200 µs for each), and jitters where the
 //! thread gets no real-time priority.
 
-use anyhow::{anyhow, bail};
+use anyhow::{anyhow, ensure};
 use embedded_hal::pwm::{ErrorType, SetDutyCycle};
 use rppal::gpio::{self, Gpio, OutputPin};
 use rustix::process::{Resource, getrlimit};
@@ -34,11 +34,8 @@ impl SoftwarePwm {
     /// Opens the GPIO as an output, dark from the first moment.
     ///
     /// # Errors
-    /// The frequency is out of range, or the GPIO cannot be had.
+    /// The GPIO cannot be had.
     pub fn open(gpio: u8, frequency: u32, invert: bool) -> anyhow::Result<SoftwarePwm> {
-        if frequency > MAX_FREQUENCY {
-            bail!("software-pwm: frequency must be from 1 to {MAX_FREQUENCY} Hz, not {frequency}");
-        }
         let pin = Gpio::new()
             .and_then(|chip| chip.get(gpio))
             .map_err(advice)?;
@@ -53,6 +50,18 @@ impl SoftwarePwm {
             pin,
             frequency: f64::from(frequency),
         })
+    }
+
+    /// Whether a frequency in Hz is one that the thread can keep.
+    ///
+    /// # Errors
+    /// It is too high.
+    pub fn check(frequency: u32) -> anyhow::Result<()> {
+        ensure!(
+            frequency <= MAX_FREQUENCY,
+            "software-pwm: frequency must be from 1 to {MAX_FREQUENCY} Hz, not {frequency}"
+        );
+        Ok(())
     }
 
     /// How many pulse widths there are at a frequency in Hz.

@@ -150,10 +150,15 @@ impl Dimmer {
         self.child.id()
     }
 
-    /// Asks it to stop, as systemd and Ctrl-C do, and waits for the end.
-    pub fn stop(mut self) -> (ExitStatus, Home) {
+    /// Asks it to stop, as systemd does, and waits for the end.
+    pub fn stop(self) -> (ExitStatus, Home) {
+        self.stop_by(Signal::TERM)
+    }
+
+    /// Sends it a signal that ends it, and waits for that.
+    pub fn stop_by(mut self, signal: Signal) -> (ExitStatus, Home) {
         let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(pid, signal).unwrap();
         (self.child.wait().unwrap(), self.home.take().unwrap())
     }
 
