@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Builds the release binary for a Raspberry Pi and prints its path, the only line on stdout.
+#
+#   scripts/build.sh [--target aarch64|armv7|armv6] [--static] [--check] [--way cross|rustup|debian]
+#
+#   --target  aarch64 (the default): a Pi 3 or later with a 64-bit system. armv7: a Pi 2 or later
+#             with a 32-bit one. armv6: a Pi 1 or Zero; always static.
+#   --static  needs no library of the Pi's; cannot look names up by mDNS
+#   --check   runs the binary's --version in QEMU's user emulation
+#   --way     cross: in Docker. rustup: with Rust's own target. debian: with Debian's compiler, which
+#             builds the standard library from source. Without it, the first that works here.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/debian.sh
+source scripts/debian.sh
+
+target=aarch64 static='' check='' way=''
+while [ $# -gt 0 ]; do
+  case $1 in
+  --target) target=${2-} && shift ;;
+  --way) way=${2-} && shift ;;
+  --static) static=1 ;;
+  --check) check=1 ;;
+  *) fail "unknown argument $1; see the head of $0" ;;
+  esac
+  shift
+done
+
+case $target in
+aarch64)
+  triple=aarch64-unknown-linux-gnu linker=aarch64-linux-gnu-gcc
+  packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross) qemu=(qemu-aarch64-static -L /usr/aarch64-linux-gnu)
+  ;;
+armv7)
+  triple=armv7-unknown-linux-gnueabihf linker=arm-linux-gnueabihf-gcc
+  packages=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross) qemu=(qemu-arm-static -L /usr/arm-linux-gnueabihf)
+  ;;
+armv6)
+  # Debian's armhf gcc and libraries are for ARMv7: Zig links instead, and brings the library.
+  triple=arm-unknown-linux-musleabihf linker=zig
+  packages=(python3-venv) qemu=(qemu-arm-static -cpu arm1176)
+  ;;
+*) fail "--target must be aarch64, armv7 or armv6, not ${target:-nothing}" ;;
+esac
+
+# Whether rustup has the target, or gets it.
+has_target() {
+  command -v rustup >/dev/null && rustup target add "$triple" >/dev/null 2>&1
+}
+
+if [ -z "$way" ]; then
+  if command -v cross >/dev/null && docker info >/dev/null 2>&1; then
+    way=cross
+  elif has_target; then
+    way=rustup
+  else
+    way=debian
+  fi
+fi
+
+build=(build --locked --release --target "$triple")
+[ -z "$static" ] || export RUSTFLAGS="-C target-feature=+crt-static"
+
+# Builds with the linker for the target; any arguments go to cargo.
+cargo_build() {
+  install "${packages[@]}"
+  if [ "$linker" = zig ]; then
+    # The standard library's own C library would come in twice.
+    RUSTFLAGS="-C link-self-contained=no" with_zig cargo zig"${build[0]}" "${build[@]:1}" "$@" >&2
+  else
+    local variable=${triple^^}
+    env "CARGO_TARGET_${variable//-/_}_LINKER=$linker" cargo "${build[@]}" "$@" >&2
+  fi
+}
+
+# Runs a command with Zig and cargo-zigbuild, from PyPI, in the path.
+with_zig() {
+  if [ ! -d "$cache/zig" ]; then
+    say "fetching Zig"
+    rm -rf "$cache/zig.partial"
+    python3 -m venv "$cache/zig.partial"
+    "$cache/zig.partial/bin/pip" install --quiet ziglang cargo-zigbuild >&2
+    mv "$cache/zig.partial" "$cache/zig"
+  fi
+  PATH=$cache/zig/bin:$PATH "$@"
+}
+
+case $way in
+cross)
+  say "$triple: with cross, in Docker"
+  CROSS_CONFIG=$PWD/cross.toml cross "${build[@]}" >&2
+  ;;
+rustup)
+  has_target || fail "rustup cannot get the target $triple; leave --way out, or use --way debian"
+  say "$triple: with rustup's target and $linker"
+  cargo_build
+  ;;
+debian)
+  say "$triple: with Debian's rustc-web and $linker, its standard library from source"
+  if [ ! -d "$cache/rust" ]; then
+    rm -rf "$cache/rust.partial"
+    update_lists
+    fetch_program "$cache/rust.partial" rustc-web rust-web-src
+    mv "$cache/rust.partial" "$cache/rust"
+  fi
+  export RUSTC=$cache/rust/usr/bin/rustc RUSTC_BOOTSTRAP=1
+  LD_LIBRARY_PATH=$(libraries "$cache/rust")
+  export LD_LIBRARY_PATH
+  cargo_build -Zbuild-std=std,panic_abort
+  ;;
+*) fail "--way must be cross, rustup or debian, not $way" ;;
+esac
+
+binary=$(realpath "${CARGO_TARGET_DIR:-target}")/$triple/release/dimmer
+
+if [ -n "$check" ]; then
+  if [ ! -d "$cache/qemu-user" ]; then
+    rm -rf "$cache/qemu-user.partial"
+    update_lists
+    fetch "$cache/qemu-user.partial" qemu-user-static
+    mv "$cache/qemu-user.partial" "$cache/qemu-user"
+  fi
+  version=$("$cache/qemu-user/usr/bin/${qemu[0]}" "${qemu[@]:1}" "$binary" --version)
+  say "$triple: $version starts"
+fi
+
+echo "$binary"

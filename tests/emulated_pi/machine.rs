@@ -1,0 +1,226 @@
+//! A Raspberry Pi 3B in QEMU: its shell, and its GPIO registers as seen from outside.
+
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long the Pi may take for anything; it boots in some three seconds.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// BCM2837 ARM Peripherals, 6.1: three bits a GPIO, GPIO 20 first.
+const GPFSEL2: u32 = 0x3f20_0008;
+/// The levels of GPIO 0 to 31, a bit each.
+const GPLEV0: u32 = 0x3f20_0034;
+
+/// A Pi that runs. It is gone when dropped.
+pub struct Machine {
+    qemu: Child,
+    console: UnixStream,
+    /// What the console said that nobody has read yet.
+    unread: String,
+    monitor: BufReader<UnixStream>,
+    address: SocketAddr,
+    commands: u32,
+    /// Holds the sockets.
+    _folder: TempDir,
+}
+
+impl Machine {
+    /// Boots the kernel of the lab folder with one of its device trees, up to the shell.
+    pub fn boot(lab: &Path, tree: &str) -> Machine {
+        let folder = tempfile::tempdir().unwrap();
+        let output = fs::File::create(folder.path().join("qemu.log")).unwrap();
+        let socket = |name: &str| folder.path().join(name).display().to_string();
+        let mut qemu = Command::new(lab.join("qemu"))
+            // One thread keeps the emulated time steady; with more, duties at 1 kHz were wrong.
+            .args(["-accel", "tcg,thread=single", "-machine", "raspi3b"])
+            .args(["-display", "none", "-monitor", "none", "-no-reboot"])
+            .arg("-kernel")
+            .arg(lab.join("vmlinuz"))
+            .arg("-dtb")
+            .arg(lab.join(tree))
+            .arg("-initrd")
+            .arg(lab.join("initrd.gz"))
+            // The first serial port is Bluetooth's. rppal needs iomem=relaxed, as Debian's kernel
+            // has no /dev/gpiomem.
+            .args(["-append", "console=ttyS1,115200 iomem=relaxed quiet"])
+            .args(["-serial", "null", "-serial", "chardev:console"])
+            .arg("-chardev")
+            .arg(format!(
+                "socket,id=console,path={},server=on,wait=off",
+                socket("console")
+            ))
+            .arg("-qmp")
+            .arg(format!("unix:{},server=on,wait=off", socket("monitor")))
+            // Port 0: any that is free.
+            .args(["-netdev", "user,id=net,hostfwd=tcp:127.0.0.1:0-:5000"])
+            .args(["-device", "usb-net,netdev=net"])
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let mut connect = |name: &str| {
+            let start = Instant::now();
+            loop {
+                if let Ok(stream) = UnixStream::connect(folder.path().join(name)) {
+                    return stream;
+                }
+                if start.elapsed() > LIMIT || qemu.try_wait().unwrap().is_some() {
+                    let _ = qemu.kill();
+                    let log = fs::read_to_string(folder.path().join("qemu.log")).unwrap();
+                    panic!("QEMU did not start: {log}");
+                }
+                sleep(Duration::from_millis(20));
+            }
+        };
+        let console = connect("console");
+        console
+            .set_read_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
+        let monitor = BufReader::new(connect("monitor"));
+        let mut machine = Machine {
+            qemu,
+            console,
+            unread: String::new(),
+            monitor,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            commands: 0,
+            _folder: folder,
+        };
+        machine.read_monitor();
+        machine.ask_monitor("qmp_capabilities", json!({}));
+        let port = machine.forwarded_port();
+        machine.address.set_port(port);
+        machine.hear("READY\r\n");
+        // The shell's greeting is not the answer to anything.
+        machine.run("true");
+        machine
+    }
+
+    /// Where port 5000 of the Pi is reached.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What a shell command prints. It must succeed.
+    pub fn run(&mut self, command: &str) -> String {
+        self.commands += 1;
+        let mark = format!("==end {}: ", self.commands);
+        // The quotes keep a console that echoes from looking like the end.
+        let line = format!("{command}; echo \"==\"\"end {}: $?\"\n", self.commands);
+        self.console.write_all(line.as_bytes()).unwrap();
+        let said = self.hear(&mark).replace('\r', "");
+        let status = self.hear("\n");
+        assert_eq!(status.trim(), "0", "{command}: {said}");
+        said.trim().to_owned()
+    }
+
+    /// Starts the service and waits until it listens.
+    pub fn start_dimmer(&mut self, flags: &str) {
+        // Away from the console, which would slow it down.
+        self.run(&format!(
+            "(dimmer serve --state-dir /tmp/state {flags} >/tmp/log 2>&1 </dev/null & echo $! >/tmp/pid)"
+        ));
+        let said = self.run(
+            "for i in $(seq 100); do grep -q 'open http' /tmp/log && break; sleep 0.1; done; cat /tmp/log",
+        );
+        assert!(said.contains("open http"), "dimmer did not start: {said}");
+    }
+
+    /// Sends the service a signal and waits for its end.
+    pub fn end_dimmer(&mut self, signal: &str) {
+        self.run(&format!(
+            "kill -{signal} $(cat /tmp/pid); while kill -0 $(cat /tmp/pid) 2>/dev/null; do sleep 0.1; done"
+        ));
+    }
+
+    /// Whether GPIO 21 is high.
+    pub fn pin_is_high(&mut self) -> bool {
+        self.register(GPLEV0) >> 21 & 1 == 1
+    }
+
+    /// The function select of GPIO 21.
+    pub fn function_select(&mut self) -> u32 {
+        self.register(GPFSEL2) >> 3 & 0b111
+    }
+
+    /// Everything the console says up to and without `mark`.
+    fn hear(&mut self, mark: &str) -> String {
+        let start = Instant::now();
+        let mut bytes = [0; 4096];
+        loop {
+            if let Some(at) = self.unread.find(mark) {
+                let rest = self.unread.split_off(at + mark.len());
+                let mut said = std::mem::replace(&mut self.unread, rest);
+                said.truncate(at);
+                return said;
+            }
+            match self.console.read(&mut bytes) {
+                Ok(0) => panic!("QEMU ended: {}", self.unread),
+                Ok(count) => self.unread += &String::from_utf8_lossy(&bytes[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => panic!("console: {error}"),
+            }
+            assert!(start.elapsed() < LIMIT, "no {mark:?} in: {}", self.unread);
+        }
+    }
+
+    fn register(&mut self, address: u32) -> u32 {
+        let answer = self.human(&format!("xp /1wx {address:#x}"));
+        // "000000003f200034: 0x00200000"
+        let value = answer.trim().rsplit_once(": 0x").map(|(_, value)| value);
+        u32::from_str_radix(value.unwrap(), 16).unwrap()
+    }
+
+    fn forwarded_port(&mut self) -> u16 {
+        let answer = self.human("info usernet");
+        // "TCP[HOST_FORWARD]  13  127.0.0.1 40123  10.0.2.15  5000  0  0"
+        let line = answer.lines().find(|line| line.contains("HOST_FORWARD"));
+        let port = line.and_then(|line| line.split_whitespace().nth(3));
+        port.unwrap().parse().unwrap()
+    }
+
+    /// A command of the monitor for people.
+    fn human(&mut self, command: &str) -> String {
+        let answer = self.ask_monitor("human-monitor-command", json!({"command-line": command}));
+        answer.as_str().unwrap().to_owned()
+    }
+
+    fn ask_monitor(&mut self, command: &str, arguments: Value) -> Value {
+        let question = json!({"execute": command, "arguments": arguments});
+        self.monitor
+            .get_mut()
+            .write_all(format!("{question}\n").as_bytes())
+            .unwrap();
+        loop {
+            let mut message = self.read_monitor();
+            if message.get("return").is_some() {
+                return message["return"].take();
+            }
+            // Events come in between.
+            assert!(message.get("error").is_none(), "{command}: {message}");
+        }
+    }
+
+    fn read_monitor(&mut self) -> Value {
+        let mut line = String::new();
+        self.monitor.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
