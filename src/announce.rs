@@ -7,7 +7,8 @@ use dimmer::lights::Light;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
-/// Prints the lights and the page's addresses; in a terminal, the first as a QR code, too.
+/// Prints the lights and the page's addresses; in a terminal, the first as a QR code, too, if a phone
+/// can reach it.
 pub fn print(address: SocketAddr, lights: &[Light]) {
     let mut text = format!("dimmer {}\n", env!("CARGO_PKG_VERSION"));
     for light in lights {
@@ -22,6 +23,7 @@ pub fn print(address: SocketAddr, lights: &[Light]) {
     }
     let mut out = io::stdout().lock();
     if out.is_terminal()
+        && !address.ip().is_loopback()
         && let Some(code) = urls.first().and_then(|url| QrCode::new(url).ok())
     {
         // Light on dark, as terminals mostly are; phones read either.
