@@ -10,9 +10,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::Parser;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
 use tracing::level_filters::LevelFilter;
+use tracing::{info, warn};
 
 use cli::{Cli, Command};
 use dimmer::config::{self, Config, LightOptions, Options};
@@ -65,6 +66,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
+    raise_open_files();
     let service = Service::start(config).await?;
     announce::print(service.address(), service.lights().list());
     tokio::select! {
@@ -74,6 +76,15 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     }
     service.stop().await;
     Ok(())
+}
+
+/// Each page is an open file, and the usual soft limit of 1024 is below `max_pages` and the rest.
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!("cannot raise the limit of open files: {error}");
+    }
 }
 
 fn doctor(options: LightOptions) -> anyhow::Result<()> {

@@ -132,7 +132,7 @@ struct Motion {
     output: Output,
     lights: Arc<Lights>,
     index: usize,
-    /// Time between two duties of a transition.
+    /// Shortest time between two duties of a transition: the driver takes none sooner.
     tick: Duration,
     /// The revision of the light that `fade` leads to.
     revision: Option<u64>,
@@ -218,7 +218,7 @@ impl Motion {
                 Err(message) => return Some(self.failed(now, message)),
             }
         }
-        (!self.fade.is_over(now)).then(|| now + self.tick)
+        (!self.fade.is_over(now)).then(|| now + self.tick.max(self.fade.tick()))
     }
 
     fn write(&mut self, duty: Duty) -> Result<(), String> {
@@ -237,7 +237,13 @@ impl Motion {
 
     fn recovered(&mut self) {
         if self.retry.take().is_some() {
-            info!("light {}: the driver works again", self.config.name);
+            let fault = self.lights.state(self.index).fault;
+            let lasted = fault.and_then(|fault| fault.since.elapsed().ok());
+            let seconds = lasted.unwrap_or_default().as_secs_f64();
+            info!(
+                "light {}: the driver works again after {seconds:.1} s",
+                self.config.name
+            );
             self.lights.report(self.index, None);
         }
     }

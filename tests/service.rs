@@ -272,6 +272,17 @@ fn variables_stand_for_flags_and_flags_beat_them() {
 }
 
 #[test]
+fn the_limit_of_open_files_leaves_room_for_every_page() {
+    let dimmer = Dimmer::start();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", dimmer.pid())).unwrap();
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let mut numbers = line.unwrap().split_whitespace();
+    assert_eq!(numbers.next(), numbers.next(), "soft and hard");
+}
+
+#[test]
 fn park_needs_no_service_and_says_what_it_cannot_do() {
     let home = Home::new();
     let settings = home.write_settings();

@@ -51,6 +51,11 @@ impl Fade {
         }
     }
 
+    /// Time between two steps that are fine enough: as many as there are duties.
+    pub fn tick(&self) -> Duration {
+        self.span.map_or(Duration::ZERO, |(_, time)| time / 65_536)
+    }
+
     /// Whether the light stays as it is from `now` on.
     pub fn is_over(&self, now: Instant) -> bool {
         self.span.is_none_or(|(start, time)| now >= start + time)
