@@ -48,6 +48,8 @@ pub struct Message {
     pub seq: Option<u64>,
     /// The light it names.
     pub light: Option<String>,
+    /// Whether it asks for a change of a light, if only for an impossible one.
+    pub asks_for_change: bool,
     /// What it wants.
     pub wish: Result<Wish, BadInput>,
 }
@@ -105,6 +107,9 @@ impl Message {
             }
             Err(error) => return Message::bad(malformed(format!("not JSON: {error}"))),
         };
+        let asks_for_change = fields
+            .keys()
+            .any(|field| is_verb(field) && CHANGE_FIELDS.contains(&field.as_str()));
         let seq = fields.remove("seq").map(seq).transpose();
         let light = fields.remove("light").map(light).transpose();
         let wish = match (&seq, &light) {
@@ -114,6 +119,7 @@ impl Message {
         Message {
             seq: seq.unwrap_or_default(),
             light: light.unwrap_or_default(),
+            asks_for_change,
             wish,
         }
     }
@@ -122,6 +128,7 @@ impl Message {
         Message {
             seq: None,
             light: None,
+            asks_for_change: false,
             wish: Err(input),
         }
     }

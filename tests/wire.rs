@@ -278,6 +278,26 @@ async fn bad_input_is_answered_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn bad_input_that_is_not_about_a_light_is_answered_with_its_error_alone() {
+    let dimmer = Dimmer::start();
+    let mut page = dimmer.page().await;
+    page.say(json!(42)).await;
+    for bad in [
+        r#"{"name":""}"#,
+        r#"{"echo":1,"transition":1}"#,
+        "not JSON",
+        "{}",
+    ] {
+        page.send(Message::text(bad)).await.unwrap();
+        let heard = page.settle().await;
+        assert!(
+            heard.len() == 1 && heard[0]["error"].is_string(),
+            "{bad}: {heard:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_the_protocol_forbids_closes_that_page_with_its_code() {
     let dimmer = Dimmer::start();
     let mut witness = dimmer.page().await;

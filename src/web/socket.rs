@@ -227,7 +227,12 @@ impl Page {
     }
 
     fn understand(&mut self, text: &str) -> Option<String> {
-        let Message { seq, light, wish } = Message::parse(text);
+        let Message {
+            seq,
+            light,
+            asks_for_change,
+            wish,
+        } = Message::parse(text);
         self.seen = seq.or(self.seen);
         let light = match light {
             None => Ok(0),
@@ -249,7 +254,9 @@ impl Page {
             (_, Ok(Wish::Echo(echo))) => return Some(Answer::Echo { echo: &echo }.to_json()),
             (Ok(light), Err(bad)) => {
                 // Whatever the page shows now, it is not what it asked for.
-                self.shown[light].level = None;
+                if asks_for_change {
+                    self.shown[light].level = None;
+                }
                 bad
             }
             (Err(bad), _) => bad,
