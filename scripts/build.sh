@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Builds the release binary for a Raspberry Pi and prints its path, the only line on stdout.
 #
-#   scripts/build.sh [--target aarch64|armv7|armv6] [--static] [--check] [--way cross|rustup|debian]
+#   scripts/build.sh [--target aarch64|armv7|armv6] [--check] [--way cross|rustup|debian]
 #
 #   --target  aarch64 (the default): a Pi 3 or later with a 64-bit system. armv7: a Pi 2 or later
-#             with a 32-bit one. armv6: a Pi 1 or Zero; always static.
-#   --static  needs no library of the Pi's; cannot look names up by mDNS
+#             with a 32-bit one. armv6: a Pi 1 or Zero; linked statically.
 #   --check   runs the binary's --version in QEMU's user emulation
 #   --way     cross: in Docker. rustup: with Rust's own target. debian: with Debian's compiler, which
 #             builds the standard library from source. Without it, the first that works here.
@@ -14,12 +13,11 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
 source scripts/debian.sh
 
-target=aarch64 static='' check='' way=''
+target=aarch64 check='' way=''
 while [ $# -gt 0 ]; do
   case $1 in
   --target) target=${2-} && shift ;;
   --way) way=${2-} && shift ;;
-  --static) static=1 ;;
   --check) check=1 ;;
   *) fail "unknown argument $1; see the head of $0" ;;
   esac
@@ -59,7 +57,6 @@ if [ -z "$way" ]; then
 fi
 
 build=(build --locked --release --target "$triple")
-[ -z "$static" ] || export RUSTFLAGS="-C target-feature=+crt-static"
 
 # Builds with the linker for the target; any arguments go to cargo.
 cargo_build() {

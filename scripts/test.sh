@@ -1,7 +1,19 @@
 #!/usr/bin/env bash
 # Runs every check and every test, and first installs what they need (Debian packages).
+#
+#   scripts/test.sh [--long]
+#
+#   --long  also builds for every Raspberry Pi, and starts each binary: some 10 minutes more
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+case ${1-} in
+'' | --long) ;;
+*)
+  echo "test.sh: unknown argument $1; see the head of $0" >&2
+  exit 2
+  ;;
+esac
 
 step() { printf '\n== %s\n' "$*"; }
 
@@ -39,3 +51,19 @@ cargo build --locked --release
 
 step "tests, against the release binary"
 DIMMER_BIN=$PWD/target/release/dimmer cargo test --locked
+
+step "the pin of an emulated Raspberry Pi"
+status=0
+scripts/emulate.sh || status=$?
+case $status in
+0) ;;
+77) step "!!! NOT TESTED: the pin of an emulated Raspberry Pi" ;;
+*) exit "$status" ;;
+esac
+
+[ "${1-}" = --long ] || exit 0
+
+step "every target"
+for target in aarch64 armv7 armv6; do
+  scripts/build.sh --target "$target" --check
+done

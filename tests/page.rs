@@ -292,7 +292,7 @@ async fn the_first_load_is_small_and_asks_nobody_else() {
 async fn a_portuguese_phone_reads_portuguese() {
     let dimmer = starting_at(40);
     let browser = Browser::start();
-    let phone = browser.phone_in("pt-BR", &dimmer).await;
+    let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
     assert_eq!(phone.attribute("html", "lang").await.unwrap(), "pt-BR");
     status_says("Ao vivo", &phone).await;
     status_says("LED simulado", &phone).await;

@@ -1,5 +1,7 @@
 //! One way to look at the page: real Chromium, steered by chromedriver.
 
+#![allow(dead_code)]
+
 use std::cell::{Cell, RefCell};
 use std::env;
 use std::fs;
@@ -69,14 +71,14 @@ impl Browser {
 
     /// The live page in a window with the size and the touchscreen of a phone, at [`PI`].
     pub async fn phone(&self, dimmer: &Dimmer) -> Window {
-        self.phone_in("en-US", dimmer).await
+        self.phone_in("en-US", dimmer.address.port()).await
     }
 
-    /// The same on a phone of this language.
-    pub async fn phone_in(&self, language: &str, dimmer: &Dimmer) -> Window {
+    /// The same on a phone of this language, from the service on this port.
+    pub async fn phone_in(&self, language: &str, port: u16) -> Window {
         let metrics = json!({"width": 390, "height": 844, "pixelRatio": 3, "touch": true});
         let phone = json!({"mobileEmulation": {"deviceMetrics": metrics}});
-        let url = format!("http://{PI}:{}/", dimmer.address.port());
+        let url = format!("http://{PI}:{port}/");
         self.open(Hand::Finger, language, phone, &url).await
     }
 

@@ -1,6 +1,6 @@
 //! A Raspberry Pi 3B in QEMU: its shell, and its GPIO registers as seen from outside.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::waveform::Waveform;
+
 /// How long the Pi may take for anything; it boots in some three seconds.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -20,6 +22,9 @@ const GPFSEL2: u32 = 0x3f20_0008;
 /// The levels of GPIO 0 to 31, a bit each.
 const GPLEV0: u32 = 0x3f20_0034;
 
+/// QEMU's event for a write to a register of any device.
+const WRITE: &str = "memory_region_ops_write";
+
 /// A Pi that runs. It is gone when dropped.
 pub struct Machine {
     qemu: Child,
@@ -27,9 +32,11 @@ pub struct Machine {
     /// What the console said that nobody has read yet.
     unread: String,
     monitor: BufReader<UnixStream>,
+    /// What QEMU traces; read up to the end of the last trace.
+    trace: File,
     address: SocketAddr,
     commands: u32,
-    /// Holds the sockets.
+    /// Holds the sockets and the trace.
     _folder: TempDir,
 }
 
@@ -37,7 +44,9 @@ impl Machine {
     /// Boots the kernel of the lab folder with one of its device trees, up to the shell.
     pub fn boot(lab: &Path, tree: &str) -> Machine {
         let folder = tempfile::tempdir().unwrap();
-        let output = fs::File::create(folder.path().join("qemu.log")).unwrap();
+        let output = File::create(folder.path().join("qemu.log")).unwrap();
+        let trace = folder.path().join("trace");
+        File::create(&trace).unwrap();
         let socket = |name: &str| folder.path().join(name).display().to_string();
         let mut qemu = Command::new(lab.join("qemu"))
             // One thread keeps the emulated time steady; with more, duties at 1 kHz were wrong.
@@ -46,7 +55,7 @@ impl Machine {
             .arg("-kernel")
             .arg(lab.join("vmlinuz"))
             .arg("-dtb")
-            .arg(lab.join(tree))
+            .arg(lab.join(format!("{tree}.dtb")))
             .arg("-initrd")
             .arg(lab.join("initrd.gz"))
             // The first serial port is Bluetooth's. rppal needs iomem=relaxed, as Debian's kernel
@@ -63,6 +72,8 @@ impl Machine {
             // Port 0: any that is free.
             .args(["-netdev", "user,id=net,hostfwd=tcp:127.0.0.1:0-:5000"])
             .args(["-device", "usb-net,netdev=net"])
+            .args(["-msg", "timestamp=on", "-D"])
+            .arg(&trace)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
@@ -92,6 +103,7 @@ impl Machine {
             console,
             unread: String::new(),
             monitor,
+            trace: File::open(trace).unwrap(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             commands: 0,
             _folder: folder,
@@ -128,7 +140,7 @@ impl Machine {
     pub fn start_dimmer(&mut self, flags: &str) {
         // Away from the console, which would slow it down.
         self.run(&format!(
-            "(dimmer serve --state-dir /tmp/state {flags} >/tmp/log 2>&1 </dev/null & echo $! >/tmp/pid)"
+            "(dimmer {flags} >/tmp/log 2>&1 </dev/null & echo $! >/tmp/pid)"
         ));
         let said = self.run(
             "for i in $(seq 100); do grep -q 'open http' /tmp/log && break; sleep 0.1; done; cat /tmp/log",
@@ -146,6 +158,24 @@ impl Machine {
     /// Whether GPIO 21 is high.
     pub fn pin_is_high(&mut self) -> bool {
         self.register(GPLEV0) >> 21 & 1 == 1
+    }
+
+    /// From now on keeps every write to the pin; see [`Machine::end_trace`].
+    pub fn start_trace(&mut self) {
+        self.set_trace(true);
+    }
+
+    /// What was done to the pin since [`Machine::start_trace`].
+    pub fn end_trace(&mut self) -> Waveform {
+        self.set_trace(false);
+        let mut trace = String::new();
+        self.trace.read_to_string(&mut trace).unwrap();
+        Waveform::parse(&trace)
+    }
+
+    fn set_trace(&mut self, enable: bool) {
+        let event = json!({"name": WRITE, "enable": enable});
+        self.ask_monitor("trace-event-set-state", event);
     }
 
     /// The function select of GPIO 21.

@@ -1,7 +1,5 @@
 //! What many looks at a pin say of its duty.
 
-use std::time::Instant;
-
 /// Into how many batches the looks are divided to estimate the error.
 const BATCHES: usize = 10;
 
@@ -16,15 +14,6 @@ impl Samples {
         Samples {
             high: (0..count).map(|_| look()).collect(),
         }
-    }
-
-    /// Looks until a time.
-    pub fn take_until(end: Instant, mut look: impl FnMut() -> bool) -> Samples {
-        let mut high = Vec::new();
-        while Instant::now() < end {
-            high.push(look());
-        }
-        Samples { high }
     }
 
     pub fn len(&self) -> usize {
