@@ -97,7 +97,8 @@ cat >"$lab/qemu" <<EOF
 #!/bin/sh
 export LD_LIBRARY_PATH="$(libraries "$qemu")"
 # Before all else on this machine, if it may: when QEMU waits for a core, the pin's pulses get longer.
-exec nice -n -20 setpriv --pdeathsig KILL "$qemu/usr/bin/qemu-system-aarch64" -L "$qemu/usr/share/qemu" "\$@"
+chrt --fifo 1 true 2>/dev/null && first='chrt --fifo 1'
+exec \$first setpriv --pdeathsig KILL "$qemu/usr/bin/qemu-system-aarch64" -L "$qemu/usr/share/qemu" "\$@"
 EOF
 chmod +x "$lab/qemu"
 

@@ -39,6 +39,8 @@ const PERIOD_NS: u64 = 1_000_000_000 / FREQUENCY as u64;
 const LEVELS: [f64; 9] = [0.0, 0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 99.0, 100.0];
 /// How often the pin is looked at for each; and the trace runs meanwhile.
 const SAMPLES: usize = 2_000;
+/// How often a level is measured before it counts as wrong: a busy host passes, a wrong duty does not.
+const ATTEMPTS: usize = 3;
 /// How far the share of high looks may be from the duty, where chance does not explain more.
 const SAMPLED_TOLERANCE: f64 = 0.02;
 /// How far the traced duty may be off: 200 µs of 10 ms.
@@ -152,6 +154,9 @@ async fn prove(
     }
     drop(page);
     goes_dark(&mut machine, claims).await;
+    if driver == KERNEL {
+        stays_lit_where_it_is_asked_to(&mut machine, claims).await;
+    }
     advice
 }
 
@@ -249,36 +254,50 @@ async fn has_the_duty(machine: &mut Machine, page: &mut Page, driver: &str, clai
     );
     for level in LEVELS {
         set(page, level).await;
-        machine.start_trace();
-        let samples = Samples::take(SAMPLES, || machine.pin_is_high());
-        let waveform = machine.end_trace();
-        let (asked, sampled, error) = (duty(level), samples.high(), samples.standard_error());
-        let row = format!(
-            "{driver:<12} {FREQUENCY:>3}  {asked:.4}  {sampled:.4}  {error:.4}    {:>5}     {:>4}",
-            samples.len(),
-            samples.transitions(),
-        );
-        if level == 0.0 || level == 100.0 {
-            // rppal's own PWM would dip at full, for too short a time to be looked at.
-            let quiet = waveform.writes() == (0, 0);
-            let row = format!(
-                "{row}  steady: {} writes",
-                if quiet { "no" } else { "some" }
-            );
-            claims.check(sampled == asked && quiet, row);
-            continue;
+        let (mut holds, mut row) = measure(machine, driver, level);
+        for _ in 1..ATTEMPTS {
+            if holds || is_end(level) {
+                break;
+            }
+            println!("again   {row}");
+            (holds, row) = measure(machine, driver, level);
         }
-        let periods = waveform.periods();
-        let (middle, mean) = (median(&periods), mean(&periods));
-        // When the host stalls, pulses are drawn out. The looks see it, and so does the mean; the
-        // median does not.
-        let stalls = (mean - middle).abs();
-        let tolerance = SAMPLED_TOLERANCE.max(3.0 * error) + stalls;
-        claims.check(
-            (sampled - asked).abs() <= tolerance && (middle - asked).abs() <= TRACED_TOLERANCE,
-            format!("{row}  {middle:.4}  {mean:.4}  {:>4}", periods.len()),
-        );
+        claims.check(holds, row);
     }
+}
+
+/// At an end there are no pulses that a host could draw out.
+fn is_end(level: f64) -> bool {
+    level == 0.0 || level == 100.0
+}
+
+/// Whether the pin has the duty of a level, and the row of the table.
+fn measure(machine: &mut Machine, driver: &str, level: f64) -> (bool, String) {
+    machine.start_trace();
+    let samples = Samples::take(SAMPLES, || machine.pin_is_high());
+    let waveform = machine.end_trace();
+    let (asked, sampled, error) = (duty(level), samples.high(), samples.standard_error());
+    let row = format!(
+        "{driver:<12} {FREQUENCY:>3}  {asked:.4}  {sampled:.4}  {error:.4}    {:>5}     {:>4}",
+        samples.len(),
+        samples.transitions(),
+    );
+    if is_end(level) {
+        // rppal's own PWM would dip at full, for too short a time to be sampled.
+        let quiet = waveform.writes() == (0, 0);
+        let writes = if quiet { "no" } else { "some" };
+        let row = format!("{row}  steady: {writes} writes");
+        return (sampled == asked && quiet, row);
+    }
+    let periods = waveform.periods();
+    let (middle, mean) = (median(&periods), mean(&periods));
+    // Stalls of the host show in the samples, and in the mean; in the median only where most
+    // periods have one.
+    let stalls = (mean - middle).abs();
+    let near = (sampled - asked).abs() <= SAMPLED_TOLERANCE.max(3.0 * error) + stalls
+        && (middle - asked).abs() <= TRACED_TOLERANCE;
+    let row = format!("{row}  {middle:.4}  {mean:.4}  {:>4}", periods.len());
+    (near, row)
 }
 
 /// A transition brightens evenly to the eye, all the way.
@@ -428,4 +447,23 @@ async fn goes_dark(machine: &mut Machine, claims: &mut Claims) {
 fn is_dark(machine: &mut Machine) -> bool {
     let high = Samples::take(SAMPLES, || machine.pin_is_high()).high();
     high == 0.0 && machine.function_select() == OUTPUT
+}
+
+/// With `on_stop = "keep"` the kernel goes on.
+async fn stays_lit_where_it_is_asked_to(machine: &mut Machine, claims: &mut Claims) {
+    let settings = format!("[[light]]\nfrequency = {FREQUENCY}\non_stop = \"keep\"\n");
+    machine.run(&format!("printf '%s' '{settings}' >/tmp/keep.toml"));
+    machine.start_dimmer("--config /tmp/keep.toml");
+    let mut page = Page::open(machine.address()).await;
+    set(&mut page, 25.0).await;
+    machine.end_dimmer("TERM");
+    machine.start_trace();
+    sleep(Duration::from_secs(1)).await;
+    let kept = median(&machine.end_trace().periods());
+    claims.check(
+        (kept - duty(25.0)).abs() <= TRACED_TOLERANCE,
+        format!("with on_stop = \"keep\" the pin is high for {kept:.4} after SIGTERM at 25 %"),
+    );
+    machine.run("dimmer park");
+    claims.check(is_dark(machine), "until dimmer park");
 }
