@@ -62,24 +62,21 @@ build=(build --locked --release --target "$triple")
 cargo_build() {
   install "${packages[@]}"
   if [ "$linker" = zig ]; then
+    cached zig make_zig
     # The standard library's own C library would come in twice.
-    RUSTFLAGS="-C link-self-contained=no" with_zig cargo zig"${build[0]}" "${build[@]:1}" "$@" >&2
+    RUSTFLAGS="-C link-self-contained=no" PATH=$cache/zig/bin:$PATH \
+      cargo zig"${build[0]}" "${build[@]:1}" "$@" >&2
   else
     local variable=${triple^^}
     env "CARGO_TARGET_${variable//-/_}_LINKER=$linker" cargo "${build[@]}" "$@" >&2
   fi
 }
 
-# Runs a command with Zig and cargo-zigbuild, from PyPI, in the path.
-with_zig() {
-  if [ ! -d "$cache/zig" ]; then
-    say "fetching Zig"
-    rm -rf "$cache/zig.partial"
-    python3 -m venv "$cache/zig.partial"
-    "$cache/zig.partial/bin/pip" install --quiet ziglang cargo-zigbuild >&2
-    mv "$cache/zig.partial" "$cache/zig"
-  fi
-  PATH=$cache/zig/bin:$PATH "$@"
+# make_zig FOLDER: Zig and cargo-zigbuild, from PyPI.
+make_zig() {
+  say "fetching Zig"
+  python3 -m venv "$1"
+  "$1/bin/pip" install --quiet ziglang cargo-zigbuild >&2
 }
 
 case $way in
@@ -94,12 +91,7 @@ rustup)
   ;;
 debian)
   say "$triple: with Debian's rustc-web and $linker, its standard library from source"
-  if [ ! -d "$cache/rust" ]; then
-    rm -rf "$cache/rust.partial"
-    update_lists
-    fetch_program "$cache/rust.partial" rustc-web rust-web-src
-    mv "$cache/rust.partial" "$cache/rust"
-  fi
+  cached rust fetch_program rustc-web rust-web-src
   export RUSTC=$cache/rust/usr/bin/rustc RUSTC_BOOTSTRAP=1
   LD_LIBRARY_PATH=$(libraries "$cache/rust")
   export LD_LIBRARY_PATH
@@ -111,12 +103,7 @@ esac
 binary=$(realpath "${CARGO_TARGET_DIR:-target}")/$triple/release/dimmer
 
 if [ -n "$check" ]; then
-  if [ ! -d "$cache/qemu-user" ]; then
-    rm -rf "$cache/qemu-user.partial"
-    update_lists
-    fetch "$cache/qemu-user.partial" qemu-user-static
-    mv "$cache/qemu-user.partial" "$cache/qemu-user"
-  fi
+  cached qemu-user fetch qemu-user-static
   version=$("$cache/qemu-user/usr/bin/${qemu[0]}" "${qemu[@]:1}" "$binary" --version)
   say "$triple: $version starts"
 fi

@@ -3,6 +3,9 @@
 # system's own.
 # shellcheck shell=bash
 
+# An error within $(…) ends the script, too.
+shopt -s inherit_errexit
+
 cache=$(realpath -m "${DIMMER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dimmer}")
 
 say() { printf '== %s\n' "$*" >&2; }
@@ -36,6 +39,17 @@ update_lists() {
   lists_updated=1
 }
 
+# cached NAME COMMAND ARGUMENT…: fills the folder NAME of the cache, unless it is there, by the
+# command, which gets the folder before its arguments.
+cached() {
+  local folder=$cache/$1 command=$2
+  shift 2
+  [ ! -d "$folder" ] || return 0
+  rm -rf "$folder.partial"
+  "$command" "$folder.partial" "$@"
+  mv "$folder.partial" "$folder"
+}
+
 # newest META: the package with the version in its name that a meta package stands for.
 newest() {
   private_apt apt-cache depends "$1" | awk '/Depends:/ { print $2; exit }'
@@ -54,6 +68,7 @@ unpack_into() {
 fetch() {
   local folder=$1
   shift
+  update_lists
   say "fetching $*"
   mkdir -p "$folder/debs"
   (cd "$folder/debs" && private_apt apt-get download "$@" >&2)
@@ -66,6 +81,7 @@ fetch() {
 fetch_program() {
   local folder=$1
   shift
+  update_lists
   say "fetching $*"
   mkdir -p "$folder/debs/partial"
   private_apt apt-get install --yes --download-only -o Dir::Cache::Archives="$folder/debs" "$@" >&2

@@ -7,15 +7,8 @@
 #[path = "common/browser.rs"]
 mod browser;
 mod common;
-#[path = "emulated_pi/machine.rs"]
-mod machine;
-#[path = "emulated_pi/samples.rs"]
-mod samples;
-#[path = "emulated_pi/waveform.rs"]
-mod waveform;
+mod emulated;
 
-use std::env;
-use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
@@ -23,11 +16,12 @@ use std::time::{Duration, Instant, SystemTime};
 use browser::Browser;
 use common::{Page, linear, until};
 use dimmer::level::luminance;
-use machine::Machine;
-use samples::Samples;
+use emulated::machine::Machine;
+use emulated::samples::Samples;
+use emulated::waveform::{Period, mean, median};
+use emulated::{Claims, DIMMER, TRACED_TOLERANCE};
 use serde_json::json;
 use tokio::time::sleep;
-use waveform::{Period, mean, median};
 
 /// What the duties are measured at, in Hz: slow enough that the emulation's own delays, tenths of a
 /// millisecond, stay small in a period.
@@ -43,8 +37,6 @@ const SAMPLES: usize = 2_000;
 const ATTEMPTS: usize = 3;
 /// How far the share of high looks may be from the duty, where chance does not explain more.
 const SAMPLED_TOLERANCE: f64 = 0.02;
-/// How far the traced duty may be off: 200 µs of 10 ms.
-const TRACED_TOLERANCE: f64 = 0.02;
 
 /// How long a fade takes to full, in seconds, and in how many windows it is measured.
 const FADE: f64 = 3.0;
@@ -66,57 +58,21 @@ const SOFTWARE: &str = "software-pwm";
 const KERNEL: &str = "kernel-pwm";
 
 fn main() -> ExitCode {
-    let Some(lab) = env::var_os("DIMMER_LAB") else {
-        println!("emulated_pi: skipped: run scripts/emulate.sh");
-        return ExitCode::SUCCESS;
-    };
-    // The monitor blocks, so nothing else may wait for this thread.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let mut claims = Claims::default();
-    let on_the_pi = readme_commands();
-    claims.check(
-        on_the_pi == ["dimmer doctor", "dimmer"],
-        format!("README says to run {}", on_the_pi.join(", then ")),
-    );
-    runtime.block_on(async {
-        let lab = Path::new(&lab);
-        let overlay = prove(lab, STOCK, SOFTWARE, &mut claims).await;
+    emulated::prove(async |lab, claims| {
+        let on_the_pi = readme_commands();
+        claims.check(
+            on_the_pi == ["dimmer doctor", "dimmer"],
+            format!("README says to run {}", on_the_pi.join(", then ")),
+        );
+        let overlay = prove(lab, STOCK, SOFTWARE, claims).await;
         let overlay = overlay.expect("dimmer doctor advises an overlay");
         // As after adding the line to config.txt and a reboot.
-        let advice = prove(lab, &overlay, KERNEL, &mut claims).await;
+        let advice = prove(lab, &overlay, KERNEL, claims).await;
         claims.check(
             advice.is_none(),
             "with it, dimmer doctor has no better advice",
         );
-    });
-    println!("\n{} claims hold, {} do not", claims.held, claims.failed);
-    if claims.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
-}
-
-/// What was claimed, and how much of it was seen.
-#[derive(Default)]
-struct Claims {
-    held: usize,
-    failed: usize,
-}
-
-impl Claims {
-    fn check(&mut self, holds: bool, claim: impl Display) {
-        if holds {
-            self.held += 1;
-            println!("ok      {claim}");
-        } else {
-            self.failed += 1;
-            println!("FAILED  {claim}");
-        }
-    }
+    })
 }
 
 /// Everything that is claimed of a driver, on the Pi with this overlay. Returns the overlay that
@@ -136,7 +92,7 @@ async fn prove(
     chooses_the_driver(&mut machine, driver, claims).await;
 
     machine.start_dimmer(&format!("--frequency {FREQUENCY}"));
-    let mut page = Page::open(machine.address()).await;
+    let mut page = Page::open(machine.address(DIMMER)).await;
     let hello = page.hello["lights"][0].to_string();
     claims.check(
         page.hello["lights"][0]["frequency"] == FREQUENCY,
@@ -213,7 +169,7 @@ async fn chooses_the_driver(machine: &mut Machine, driver: &str, claims: &mut Cl
     }
     let frequency = if driver == SOFTWARE { 200 } else { 1000 };
     machine.start_dimmer("");
-    let mut page = Page::open(machine.address()).await;
+    let mut page = Page::open(machine.address(DIMMER)).await;
     let light = &page.hello["lights"][0];
     claims.check(
         light["driver"] == driver && light["frequency"] == frequency,
@@ -352,7 +308,9 @@ async fn follows_a_thumb(machine: &mut Machine, page: &mut Page, claims: &mut Cl
     const LIGHT: &str = "led";
     set(page, 20.0).await;
     let browser = Browser::start();
-    let phone = browser.phone_in("en-US", machine.address().port()).await;
+    let phone = browser
+        .phone_in("en-US", machine.address(DIMMER).port())
+        .await;
     phone.press("[data-light=led] .track").await;
     for (slide, level) in [(40.0, 60.0), (-30.0, 30.0), (20.0, 50.0)] {
         phone.slide(LIGHT, slide).await;
@@ -424,7 +382,7 @@ async fn gives_the_kernel_every_level_exactly(
 async fn goes_dark(machine: &mut Machine, claims: &mut Claims) {
     let serve = format!("--frequency {FREQUENCY}");
     for signal in ["TERM", "INT", "HUP"] {
-        let mut page = Page::open(machine.address()).await;
+        let mut page = Page::open(machine.address(DIMMER)).await;
         set(&mut page, 75.0).await;
         machine.end_dimmer(signal);
         claims.check(
@@ -433,7 +391,7 @@ async fn goes_dark(machine: &mut Machine, claims: &mut Claims) {
         );
         machine.start_dimmer(&serve);
     }
-    let mut page = Page::open(machine.address()).await;
+    let mut page = Page::open(machine.address(DIMMER)).await;
     set(&mut page, 100.0).await;
     machine.end_dimmer("KILL");
     claims.check(
@@ -454,7 +412,7 @@ async fn stays_lit_where_it_is_asked_to(machine: &mut Machine, claims: &mut Clai
     let settings = format!("[[light]]\nfrequency = {FREQUENCY}\non_stop = \"keep\"\n");
     machine.run(&format!("printf '%s' '{settings}' >/tmp/keep.toml"));
     machine.start_dimmer("--config /tmp/keep.toml");
-    let mut page = Page::open(machine.address()).await;
+    let mut page = Page::open(machine.address(DIMMER)).await;
     set(&mut page, 25.0).await;
     machine.end_dimmer("TERM");
     machine.start_trace();

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::waveform::Waveform;
+use super::waveform::Waveform;
 
 /// How long the Pi may take for anything; it boots in some three seconds.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -34,15 +34,27 @@ pub struct Machine {
     monitor: BufReader<UnixStream>,
     /// What QEMU traces; read up to the end of the last trace.
     trace: File,
-    address: SocketAddr,
     commands: u32,
+    /// What it was booted from.
+    lab: PathBuf,
+    tree: String,
     /// Holds the sockets and the trace.
     _folder: TempDir,
 }
 
 impl Machine {
-    /// Boots the kernel of the lab folder with one of its device trees, up to the shell.
+    /// Boots the kernel of the lab folder with one of its device trees, up to a shell.
     pub fn boot(lab: &Path, tree: &str) -> Machine {
+        Machine::start(lab, tree, "quiet", &[])
+    }
+
+    /// The same with the system on its SD card, which keeps what is written to it.
+    pub fn boot_system(lab: &Path, tree: &str) -> Machine {
+        let card = format!("if=sd,format=raw,file={}", lab.join("sd.img").display());
+        Machine::start(lab, tree, "quiet root=/dev/mmcblk0", &["-drive", &card])
+    }
+
+    fn start(lab: &Path, tree: &str, options: &str, arguments: &[&str]) -> Machine {
         let folder = tempfile::tempdir().unwrap();
         let output = File::create(folder.path().join("qemu.log")).unwrap();
         let trace = folder.path().join("trace");
@@ -60,7 +72,8 @@ impl Machine {
             .arg(lab.join("initrd.gz"))
             // The first serial port is Bluetooth's. rppal needs iomem=relaxed, as Debian's kernel
             // has no /dev/gpiomem.
-            .args(["-append", "console=ttyS1,115200 iomem=relaxed quiet"])
+            .arg("-append")
+            .arg(format!("console=ttyS1,115200 iomem=relaxed {options}"))
             .args(["-serial", "null", "-serial", "chardev:console"])
             .arg("-chardev")
             .arg(format!(
@@ -70,10 +83,12 @@ impl Machine {
             .arg("-qmp")
             .arg(format!("unix:{},server=on,wait=off", socket("monitor")))
             // Port 0: any that is free.
-            .args(["-netdev", "user,id=net,hostfwd=tcp:127.0.0.1:0-:5000"])
+            .arg("-netdev")
+            .arg("user,id=net,hostfwd=tcp:127.0.0.1:0-:5000,hostfwd=tcp:127.0.0.1:0-:22")
             .args(["-device", "usb-net,netdev=net"])
             .args(["-msg", "timestamp=on", "-D"])
             .arg(&trace)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
@@ -104,23 +119,39 @@ impl Machine {
             unread: String::new(),
             monitor,
             trace: File::open(trace).unwrap(),
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
             commands: 0,
+            lab: lab.into(),
+            tree: tree.into(),
             _folder: folder,
         };
         machine.read_monitor();
         machine.ask_monitor("qmp_capabilities", json!({}));
-        let port = machine.forwarded_port();
-        machine.address.set_port(port);
         machine.hear("READY\r\n");
         // The shell's greeting is not the answer to anything.
         machine.run("true");
         machine
     }
 
-    /// Where port 5000 of the Pi is reached.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where a port of the Pi, 5000 or 22, is reached.
+    pub fn address(&mut self, port: u16) -> SocketAddr {
+        let answer = self.human("info usernet");
+        // "TCP[HOST_FORWARD]  13  127.0.0.1 40123  10.0.2.15  5000  0  0"
+        let outside = answer.lines().find_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let is_it = line.contains("HOST_FORWARD") && columns[5] == port.to_string();
+            is_it.then(|| columns[3].parse().unwrap())
+        });
+        SocketAddr::from(([127, 0, 0, 1], outside.unwrap()))
+    }
+
+    /// Ends the system and starts it again, with the same SD card.
+    pub fn reboot(&mut self) {
+        // The emulated watchdog does not end QEMU, so this turns it off and on.
+        self.console.write_all(b"systemctl poweroff\n").unwrap();
+        self.hear("Power down");
+        self.qemu.kill().unwrap();
+        self.qemu.wait().unwrap();
+        *self = Machine::boot_system(&self.lab, &self.tree);
     }
 
     /// What a shell command prints. It must succeed.
@@ -209,14 +240,6 @@ impl Machine {
         // "000000003f200034: 0x00200000"
         let value = answer.trim().rsplit_once(": 0x").map(|(_, value)| value);
         u32::from_str_radix(value.unwrap(), 16).unwrap()
-    }
-
-    fn forwarded_port(&mut self) -> u16 {
-        let answer = self.human("info usernet");
-        // "TCP[HOST_FORWARD]  13  127.0.0.1 40123  10.0.2.15  5000  0  0"
-        let line = answer.lines().find(|line| line.contains("HOST_FORWARD"));
-        let port = line.and_then(|line| line.split_whitespace().nth(3));
-        port.unwrap().parse().unwrap()
     }
 
     /// A command of the monitor for people.

@@ -25,6 +25,13 @@ pub struct Period {
     pub high: f64,
 }
 
+impl Period {
+    /// For how long the pin was low, in seconds.
+    pub fn low(&self) -> f64 {
+        self.seconds * (1.0 - self.high)
+    }
+}
+
 impl Waveform {
     /// From lines like `71@1795244320.364264:memory_region_ops_write cpu 0 mr 0x7f… addr 0x3f20001c
     /// value 0x200000 size 4 name 'bcm2835_gpio'`.

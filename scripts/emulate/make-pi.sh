@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# make-pi.sh FOLDER: what emulate.sh boots, from Debian packages: the kernel with its modules, among
+# them pwm-gpio, which Debian builds without; busybox; and two device trees, one with a node for
+# pwm-gpio.
+set -euo pipefail
+folder=$(realpath -m "$1")
+cd "$(dirname "$0")"
+# shellcheck source=scripts/debian.sh
+source ../debian.sh
+
+# What the emulated Pi loads: its network, its own PWM block, the PWM on any GPIO, its SD card.
+modules=(phy-generic dwc2 cdc_ether pwm-bcm2835 pwm-gpio bcm2835 sdhci-iproc mmc_block ext4 crc32c_generic)
+
+root=$folder/root
+update_lists
+image=$(newest linux-image-6.12-arm64:arm64)
+version=${image#linux-image-} version=${version%:arm64}
+fetch "$root" "$image" "linux-headers-$version:arm64" "linux-headers-${version%-arm64}-common" \
+  "linux-kbuild-${version%-arm64}" linux-source-6.12 busybox-static:arm64
+cp "$root/boot/vmlinuz-$version" "$folder/vmlinuz"
+cp "$root/bin/busybox" "$folder/busybox"
+
+say "building the module pwm-gpio for $version"
+headers=$root/usr/src/linux-headers-$version
+sed -i "s#/usr/src/#$root/usr/src/#" "$headers/Makefile"
+mkdir "$folder/module"
+tar -xf "$root/usr/src/linux-source-6.12.tar.xz" -C "$folder/module" --strip-components=3 \
+  --occurrence=1 linux-source-6.12/drivers/pwm/pwm-gpio.c
+echo 'obj-m := pwm-gpio.o' >"$folder/module/Makefile"
+make --silent -C "$headers" M="$folder/module" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- \
+  CONFIG_DEBUG_INFO_BTF_MODULES= modules >&2
+
+say "choosing the modules"
+all=$root/lib/modules/$version
+cp "$folder/module/pwm-gpio.ko" "$all/"
+depmod -b "$root" "$version"
+mkdir -p "$folder/modules/lib/modules/$version"
+cp "$all"/modules.{builtin,builtin.modinfo,order} "$folder/modules/lib/modules/$version/"
+for module in "${modules[@]}"; do
+  modprobe -d "$root" -S "$version" --show-depends "$module"
+done | awk '$1 == "insmod" { print $2 }' | sort -u | while read -r file; do
+  cp "$file" "$folder/modules/lib/modules/$version/"
+done
+find "$folder/modules" -name '*.ko.xz' -exec unxz {} +
+depmod -b "$folder/modules" "$version"
+
+say "making the device trees"
+cp "$root/usr/lib/linux-image-$version/broadcom/bcm2837-rpi-3-b.dtb" "$folder/stock.dtb"
+dtc -q -@ -o "$folder/pwm-gpio.dtbo" pwm-gpio.dts
+# As dtoverlay=pwm-gpio,gpio=21 in config.txt makes it.
+fdtoverlay -i "$folder/stock.dtb" -o "$folder/pwm-gpio,gpio=21.dtb" "$folder/pwm-gpio.dtbo"
+rm -r "$root" "$folder/module" "$folder/pwm-gpio.dtbo"

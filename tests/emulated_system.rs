@@ -1,0 +1,314 @@
+//! Deploys to an emulated Raspberry Pi with Debian on its SD card: docs/emulated-pi.md.
+//!
+//! `scripts/emulate.sh --system` prepares the folder `DIMMER_LAB` that this needs.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod emulated;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use common::{Page, linear, until};
+use emulated::machine::Machine;
+use emulated::waveform::{Period, median};
+use emulated::{Claims, DIMMER, SSH, TRACED_TOLERANCE};
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+/// What the Pi is called.
+const PI: &str = "raspberrypi";
+/// The device tree with `dtoverlay=pwm-gpio,gpio=21`.
+const OVERLAY: &str = "pwm-gpio,gpio=21";
+
+fn main() -> ExitCode {
+    emulated::prove(async |lab, claims| {
+        let mut machine = Machine::boot_system(lab, OVERLAY);
+        let laptop = Laptop::new(lab, &mut machine);
+
+        deploys(&laptop, &mut machine, claims).await;
+        comes_back_after_a_crash(&mut machine, claims).await;
+        upgrades_under_open_pages(&laptop, &mut machine, claims).await;
+        survives_broken_upgrades(&laptop, &mut machine, claims).await;
+
+        machine.reboot();
+        comes_back_after_a_reboot(&mut machine, claims).await;
+        leaves_nothing_behind(&mut machine, claims).await;
+    })
+}
+
+/// Where `scripts/deploy.sh` runs, and what it uses to reach the Pi.
+struct Laptop {
+    lab: PathBuf,
+}
+
+/// How a deployment went.
+struct Deployment {
+    succeeded: bool,
+    said: String,
+}
+
+impl Laptop {
+    /// Knows the Pi by its key.
+    fn new(lab: &Path, machine: &mut Machine) -> Laptop {
+        let laptop = Laptop { lab: lab.into() };
+        let port = machine.address(SSH).port();
+        let key = fs::read_to_string(lab.join("host_key.pub")).unwrap();
+        fs::write(
+            laptop.file("known_hosts"),
+            format!("[127.0.0.1]:{port} {key}"),
+        )
+        .unwrap();
+        let config = format!(
+            "Host {PI}\n HostName 127.0.0.1\n Port {port}\n User pi\n IdentityFile {}\n \
+             UserKnownHostsFile {}\n StrictHostKeyChecking yes\n",
+            laptop.file("key").display(),
+            laptop.file("known_hosts").display(),
+        );
+        fs::write(laptop.file("ssh_config"), config).unwrap();
+        laptop
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.lab.join(name)
+    }
+
+    fn deploy(&self, arguments: &[&str]) -> Deployment {
+        let start = Instant::now();
+        let output = Command::new("scripts/deploy.sh")
+            .args(arguments)
+            .args([PI, "--", "-F"])
+            .arg(self.file("ssh_config"))
+            .output()
+            .unwrap();
+        let (out, log) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        let said = format!("{log}{out}");
+        println!("{}\n({:.0} s)", said.trim(), start.elapsed().as_secs_f64());
+        Deployment {
+            succeeded: output.status.success(),
+            said,
+        }
+    }
+}
+
+/// One command brings it up; the same again changes nothing.
+async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
+    let dry = laptop.deploy(&["--dry-run"]);
+    claims.check(
+        dry.succeeded && machine.run("dpkg -l | grep dimmer || true").is_empty(),
+        "a dry run changes nothing",
+    );
+
+    let first = laptop.deploy(&[]);
+    claims.check(
+        first.succeeded && first.said.contains("open http://10.0.2.15:5000"),
+        "one command deploys, and ends with the address",
+    );
+    // At 1 kHz the emulation's own delays would be too much of a period.
+    machine.run("sed -i 's/^# *frequency = .*/frequency = 100/' /etc/dimmer/dimmer.toml");
+    machine.run("grep -q '^frequency = 100' /etc/dimmer/dimmer.toml");
+    machine.run("systemctl restart dimmer");
+
+    let url = format!("http://{}/", machine.address(DIMMER));
+    let page = reqwest::get(url).await.unwrap();
+    claims.check(page.status() == 200, "the page opens from outside");
+    let user = machine.run("ps -o user= -p $(systemctl show --property=MainPID --value dimmer)");
+    claims.check(
+        is_active(machine) && user == "dimmer",
+        format!("systemctl says active (running), as the user {user}, made for it alone"),
+    );
+    let mut page = Page::open(machine.address(DIMMER)).await;
+    let light = page.hello["lights"][0].to_string();
+    claims.check(
+        page.hello["lights"][0]["driver"] == "kernel-pwm",
+        format!("by the kernel's PWM: {light}"),
+    );
+    set(&mut page, 25.0).await;
+    has_the_duty(machine, 25.0, "the pin follows", claims).await;
+
+    let before = main_process(machine);
+    let again = laptop.deploy(&[]);
+    claims.check(
+        again.succeeded
+            && again.said.contains("nothing to change")
+            && again.said.contains("open http://10.0.2.15:5000")
+            && main_process(machine) == before,
+        "the same command again changes nothing, and says so",
+    );
+}
+
+/// After SIGKILL the pin is off until systemd has started the service again, at the level from before.
+async fn comes_back_after_a_crash(machine: &mut Machine, claims: &mut Claims) {
+    let mut page = Page::open(machine.address(DIMMER)).await;
+    set(&mut page, 75.0).await;
+    // The store keeps a level within a second.
+    sleep(Duration::from_secs(2)).await;
+    let before = main_process(machine);
+    machine.start_trace();
+    machine.run("systemctl kill --signal=KILL dimmer");
+    machine.run(&format!(
+        "until systemctl is-active --quiet dimmer && [ $(systemctl show --property=MainPID --value dimmer) != {before} ]; do sleep 0.2; done"
+    ));
+    let periods = machine.end_trace().periods();
+    let longest = periods.iter().map(Period::low).fold(0.0, f64::max);
+    claims.check(
+        longest > 0.5,
+        format!("after SIGKILL the pin is low for {longest:.1} s"),
+    );
+    has_the_duty(machine, 75.0, "and then back", claims).await;
+}
+
+/// A page that is open during an upgrade is away for a moment, and finds its level again.
+async fn upgrades_under_open_pages(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
+    let next = repackage(laptop, "next", "true");
+    let address = machine.address(DIMMER);
+    let mut page = Page::open(address).await;
+    set(&mut page, 42.0).await;
+    let deploy = std::thread::spawn({
+        let laptop = Laptop {
+            lab: laptop.lab.clone(),
+        };
+        move || laptop.deploy(&["--package", next.to_str().unwrap()])
+    });
+    let goodbye = loop {
+        // Quiet until the service closes it.
+        let frame = futures_util::StreamExt::next(&mut page.socket).await;
+        if !matches!(frame, Some(Ok(message)) if !message.is_close()) {
+            break Instant::now();
+        }
+    };
+    let page = Page::open(address).await;
+    let away = goodbye.elapsed();
+    let deployment = deploy.join().unwrap();
+    let version = version(machine);
+    claims.check(
+        deployment.succeeded && version.ends_with("+next"),
+        format!("an upgrade to {version}"),
+    );
+    claims.check(
+        page.levels["led"] == 42.0 && away < AWAY,
+        format!(
+            "a page is away for {:.1} s and finds its level again",
+            away.as_secs_f64()
+        ),
+    );
+    let frequency = page.hello["lights"][0]["frequency"].to_string();
+    claims.check(frequency == "100", "the settings stay");
+}
+
+/// A page's way back in an upgrade. It takes 2 s at most on a Pi; this one is emulated, some ten times
+/// slower than a Pi 3.
+const AWAY: Duration = Duration::from_secs(20);
+
+/// A package that cannot read the settings, and one that cannot serve, leave what was there.
+async fn survives_broken_upgrades(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
+    let before = version(machine);
+    for (name, script, what) in [
+        ("unreadable", "exit 1", "cannot read the settings"),
+        (
+            "dead",
+            "case \"$*\" in *--check*) ;; *) exit 1 ;; esac",
+            "does not serve",
+        ),
+    ] {
+        let program = format!("printf '#!/bin/sh\\n%s\\n' '{script}' >usr/bin/dimmer");
+        let broken = repackage(laptop, name, &program);
+        let deployment = laptop.deploy(&["--package", broken.to_str().unwrap()]);
+        let page = Page::open(machine.address(DIMMER)).await;
+        claims.check(
+            !deployment.succeeded
+                && deployment.said.contains("put back what ran before")
+                && version(machine) == before
+                && is_active(machine)
+                && page.levels["led"] == 42.0,
+            format!("a package that {what} is rolled back to {before}, at its level"),
+        );
+    }
+}
+
+async fn comes_back_after_a_reboot(machine: &mut Machine, claims: &mut Claims) {
+    until("the service is up", async || is_active(machine)).await;
+    has_the_duty(machine, 42.0, "after a reboot the pin is as before", claims).await;
+}
+
+/// Removed, the pin is off; purged, no file is left.
+async fn leaves_nothing_behind(machine: &mut Machine, claims: &mut Claims) {
+    machine.run("dpkg --remove dimmer 2>&1");
+    machine.start_trace();
+    sleep(Duration::from_millis(500)).await;
+    let dark = machine.end_trace().writes() == (0, 0) && !machine.pin_is_high();
+    let address = machine.address(DIMMER);
+    let closed = machine.run("ss -ltn | grep -c :5000 || true") == "0";
+    claims.check(
+        dark && closed
+            && timeout(Duration::from_secs(5), TcpStream::connect(address))
+                .await
+                .is_ok(),
+        "removed: the pin is off and the port closed",
+    );
+    machine.run("dpkg --purge dimmer 2>&1");
+    let left = machine.run(
+        "find / -xdev -iname '*dimmer*' ! -path '/proc/*' ! -path '/sys/*' ! -path '/var/log/journal/*'",
+    );
+    claims.check(left.is_empty(), format!("purged: nothing is left {left}"));
+}
+
+/// The package that was deployed, with another version, after a change to its files.
+fn repackage(laptop: &Laptop, version: &str, change: &str) -> PathBuf {
+    let package = laptop.file(&format!("{version}.deb"));
+    let script = format!(
+        "set -e
+         folder=$(mktemp -d)
+         dpkg-deb -R target/aarch64-unknown-linux-gnu/debian/dimmer_*_arm64.deb $folder/new
+         cd $folder/new
+         sed -i 's/^Version: .*/&+{version}/' DEBIAN/control
+         {change}
+         dpkg-deb --root-owner-group -b . \"$1\"
+         rm -r $folder"
+    );
+    let made = Command::new("bash")
+        .args(["-c", &script, "bash"])
+        .arg(&package)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    package
+}
+
+/// Sets a level and waits until the service has handled it, and the pin had time for a few periods.
+async fn set(page: &mut Page, level: f64) {
+    page.change("led", json!({"level": level})).await;
+    page.settle().await;
+    sleep(Duration::from_millis(100)).await;
+}
+
+async fn has_the_duty(machine: &mut Machine, level: f64, claim: &str, claims: &mut Claims) {
+    machine.start_trace();
+    sleep(Duration::from_secs(1)).await;
+    let seen = median(&machine.end_trace().periods());
+    let asked = f64::from(linear(level)) / 65_535.0;
+    claims.check(
+        (seen - asked).abs() <= TRACED_TOLERANCE,
+        format!("{claim}: high for {seen:.4} of the time at {level} %"),
+    );
+}
+
+fn is_active(machine: &mut Machine) -> bool {
+    let state = machine.run("systemctl show --property=ActiveState,SubState --value dimmer");
+    state.split_whitespace().eq(["active", "running"])
+}
+
+fn main_process(machine: &mut Machine) -> String {
+    machine.run("systemctl show --property=MainPID --value dimmer")
+}
+
+fn version(machine: &mut Machine) -> String {
+    machine.run("dpkg-query --show --showformat='${Version}' dimmer")
+}
