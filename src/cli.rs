@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use dimmer::client::{Setting, Target};
 use dimmer::config::{LightOptions, Options};
@@ -20,14 +20,24 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
-    pub serve: Options,
+    pub serve: Serve,
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Only say what would be served, or why it cannot be
+    #[arg(long)]
+    pub check: bool,
+    #[command(flatten)]
+    pub options: Options,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the page and move the pins
-    Serve(Options),
+    Serve(Serve),
     /// Say what drives each GPIO here, and what would be better
     Doctor(LightOptions),
     /// Put the pins off without a service, as after a crash

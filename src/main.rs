@@ -15,8 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing::{info, warn};
 
-use cli::{Cli, Command};
-use dimmer::config::{self, Config, LightOptions, Options};
+use cli::{Cli, Command, Serve};
+use dimmer::config::{self, Config, LightOptions};
 use dimmer::service::Service;
 use dimmer::{client, doctor, pin};
 
@@ -60,9 +60,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(options: Options) -> anyhow::Result<()> {
+async fn serve(serve: Serve) -> anyhow::Result<()> {
     log_to_stderr()?;
-    let config = Config::load(options)?;
+    let config = Config::load(serve.options)?;
+    if serve.check {
+        return print(&doctor::plan(Path::new("/"), &config)?);
+    }
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
@@ -88,9 +91,15 @@ fn raise_open_files() {
 }
 
 fn doctor(options: LightOptions) -> anyhow::Result<()> {
-    let report = doctor::report(Path::new("/"), &config::load_lights(options)?);
+    print(&doctor::report(
+        Path::new("/"),
+        &config::load_lights(options)?,
+    ))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     io::stdout()
-        .write_all(report.as_bytes())
+        .write_all(text.as_bytes())
         .context("cannot write to standard output")
 }
 
