@@ -72,13 +72,15 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
     raise_open_files();
     let service = Service::start(config).await?;
     announce::print(service.address(), service.lights().list());
+    let mut end = Ok(());
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: stopping"),
         _ = interrupt.recv() => info!("Ctrl-C: stopping"),
         _ = hang_up.recv() => info!("the terminal is gone: stopping"),
+        error = service.failed() => end = Err(error),
     }
     service.stop().await;
-    Ok(())
+    end
 }
 
 /// Each page is an open file, and the usual soft limit of 1024 is below `max_pages` and the rest.
