@@ -19,11 +19,11 @@ install_missing() {
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-install_missing build-essential chromium chromium-driver shellcheck shfmt
+install_missing build-essential chromium chromium-driver shellcheck shfmt systemd
 
 step "scripts"
-shellcheck scripts/*.sh .ci/run
-shfmt --indent 2 --diff scripts/*.sh .ci/run
+shellcheck scripts/*.sh .ci/run systemd/deb/*
+shfmt --indent 2 --diff scripts/*.sh .ci/run systemd/deb/*
 
 step "format"
 cargo fmt --check

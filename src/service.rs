@@ -146,7 +146,8 @@ async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
     if let Some(listener) = systemd::listener()? {
         let theirs = listener.local_addr()?;
         info!("listening on {theirs}, which systemd opened");
-        if theirs.port() != address.port() {
+        let any = theirs.ip().is_unspecified() && address.ip().is_unspecified();
+        if theirs.port() != address.port() || theirs.ip() != address.ip() && !any {
             warn!("listen = \"{address}\" has no effect: ListenStream= of dimmer.socket decides");
         }
         return Ok(listener);
