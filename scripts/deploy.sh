@@ -81,4 +81,5 @@ else
   [ "$status" -eq 0 ] || fail "$host was not deployed to"
 fi
 
-on_pi 'dimmer address'
+# shellcheck disable=SC2016
+on_pi 'port=$(systemctl show --property=Listen dimmer.socket) && port=${port% (*} && dimmer address --port "${port##*:}"'

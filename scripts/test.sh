@@ -31,11 +31,11 @@ install_missing() {
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-install_missing build-essential chromium chromium-driver shellcheck shfmt
+install_missing build-essential chromium chromium-driver shellcheck shfmt systemd
 
 step "scripts"
-shellcheck scripts/*.sh .ci/run
-shfmt --indent 2 --diff scripts/*.sh .ci/run
+shellcheck -x scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/p*
+shfmt --indent 2 --diff scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/p*
 
 step "format"
 cargo fmt --check

@@ -7,8 +7,7 @@ use dimmer::lights::Light;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
-/// Prints the lights and the page's addresses; in a terminal, the first as a QR code, too, if a phone
-/// can reach it.
+/// Prints the lights and the page's addresses; in a terminal, the first as a QR code, too.
 pub fn print(address: SocketAddr, lights: &[Light]) {
     let mut text = format!("dimmer {}\n", env!("CARGO_PKG_VERSION"));
     for light in lights {
@@ -17,12 +16,18 @@ pub fn print(address: SocketAddr, lights: &[Light]) {
         } = light;
         text += &format!("light {name}: GPIO {gpio}, {}\n", driver.name());
     }
-    let urls = urls(address);
-    for url in &urls {
-        text += &format!("open {url}\n");
-    }
+    text += &addresses(address, io::stdout().is_terminal());
     let mut out = io::stdout().lock();
-    if out.is_terminal()
+    // With nobody reading there is nobody to tell.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The page's addresses, a line each, and the first as a QR code if that is wanted and a phone can
+/// reach it.
+pub fn addresses(address: SocketAddr, with_code: bool) -> String {
+    let urls = urls(address);
+    let mut text: String = urls.iter().map(|url| format!("open {url}\n")).collect();
+    if with_code
         && !address.ip().is_loopback()
         && let Some(code) = urls.first().and_then(|url| QrCode::new(url).ok())
     {
@@ -34,8 +39,7 @@ pub fn print(address: SocketAddr, lights: &[Light]) {
             .build();
         text += &format!("\n{picture}\n");
     }
-    // With nobody reading there is nobody to tell.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    text
 }
 
 /// Where the page can be opened: first from a phone, last from this machine.

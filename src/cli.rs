@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use dimmer::client::{Setting, Target};
 use dimmer::config::{LightOptions, Options};
@@ -20,18 +20,34 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
-    pub serve: Options,
+    pub serve: Serve,
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Only say what would be served, or why it cannot be
+    #[arg(long)]
+    pub check: bool,
+    #[command(flatten)]
+    pub options: Options,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the page and move the pins
-    Serve(Options),
+    Serve(Serve),
     /// Say what drives each GPIO here, and what would be better
     Doctor(LightOptions),
     /// Put the pins off without a service, as after a crash
     Park(LightOptions),
+    /// Print where the page of this machine is, with a QR code
+    Address {
+        /// The service's port
+        #[arg(long, default_value_t = 5000)]
+        port: u16,
+    },
     /// Change a light
     Set {
         /// A level from 0 to 100, +N or -N percent, on, off or toggle

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::level::{Curve, Level};
@@ -232,20 +232,51 @@ impl File {
 fn read(path: &Path) -> anyhow::Result<File> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read the settings {}", path.display()))?;
-    parse(&text).with_context(|| path.display().to_string())
+    parse(&text, &path.display().to_string())
 }
 
-fn parse(text: &str) -> anyhow::Result<File> {
+/// The settings in `text`, which came from the file `name`.
+fn parse(text: &str, name: &str) -> anyhow::Result<File> {
     let file: File = toml::from_str(text).map_err(|error| {
-        let message = error.message().replace('\n', "; ");
+        let message = in_our_words(&error.message().replace('\n', "; "));
         match error.span() {
             Some(span) => {
                 let line = text[..span.start].matches('\n').count() + 1;
-                anyhow::anyhow!("line {line}: {message}")
+                anyhow!("{name}:{line}: {message}")
             }
-            None => anyhow::anyhow!(message),
+            None => anyhow!("{name}: {message}"),
         }
     })?;
+    check(&file).with_context(|| name.to_owned())?;
+    Ok(file)
+}
+
+/// serde's message, but an unknown key is told with the known one that is nearest.
+fn in_our_words(message: &str) -> String {
+    if !message.starts_with("unknown field") {
+        return message.into();
+    }
+    // unknown field `a`, expected one of `b`, `c`
+    let mut names = message.split('`').skip(1).step_by(2);
+    let unknown = names.next().unwrap_or_default();
+    let known: Vec<_> = names.collect();
+    let likeness = |name: &&str| strsim::normalized_damerau_levenshtein(unknown, name);
+    let nearest = known
+        .iter()
+        .copied()
+        .filter(|name| likeness(name) >= 0.5)
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match nearest {
+        Some(name) => format!("unknown setting `{unknown}`; did you mean `{name}`?"),
+        None => format!(
+            "unknown setting `{unknown}`; there are {}",
+            known.join(", ")
+        ),
+    }
+}
+
+/// What no single setting can tell.
+fn check(file: &File) -> anyhow::Result<()> {
     let count = file.light.len();
     ensure!(
         (1..=MAX_LIGHTS).contains(&count),
@@ -265,7 +296,7 @@ fn parse(text: &str) -> anyhow::Result<File> {
             light.gpio
         );
     }
-    Ok(file)
+    Ok(())
 }
 
 /// The folder that systemd made for the service, else the user's own.
@@ -362,6 +393,10 @@ impl TryFrom<WordOrNumber> for OnStart {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> anyhow::Result<File> {
+        super::parse(text, "dimmer.toml")
+    }
+
     #[test]
     fn an_empty_file_is_one_led_on_gpio_21() {
         let file = parse("").unwrap();
@@ -420,48 +455,70 @@ mod tests {
     #[test]
     fn a_wrong_setting_names_its_line_its_value_and_what_is_allowed() {
         for (text, says) in [
-            ("\nlisten = 5000", "line 2: invalid type"),
-            ("colour = 1", "line 1: unknown field `colour`"),
-            ("max_pages = 0", "max_pages must be at least 1, not 0"),
+            ("\nlisten = 5000", "dimmer.toml:2: invalid type"),
+            (
+                "colour = 1",
+                "dimmer.toml:1: unknown setting `colour`; there are listen, max_pages, light",
+            ),
+            (
+                "[[lights]]",
+                "dimmer.toml:1: unknown setting `lights`; did you mean `light`?",
+            ),
+            (
+                "[[light]]\nname = \"led\"\nfreqency = 100",
+                "dimmer.toml:3: unknown setting `freqency`; did you mean `frequency`?",
+            ),
+            (
+                "[[light]]\nonstop = \"off\"",
+                "dimmer.toml:2: unknown setting `onstop`; did you mean `on_stop`?",
+            ),
+            (
+                "[[light]]\nsteps = 10",
+                "dimmer.toml:2: unknown setting `steps`; there are name, gpio, ",
+            ),
+            (
+                "max_pages = 0",
+                "dimmer.toml: max_pages must be at least 1, not 0",
+            ),
             (
                 "light = []",
                 "there must be 1 to 16 [[light]] tables, not 0",
             ),
             (
                 "[[light]]\ngpio = 40",
-                "line 2: gpio must be from 0 to 27, not 40",
+                "dimmer.toml:2: gpio must be from 0 to 27, not 40",
             ),
             (
                 "[[light]]\nname = \"Küche\"",
-                "line 2: name must be 1 to 32 of a-z, 0-9 and -, not \"Küche\"",
+                "dimmer.toml:2: name must be 1 to 32 of a-z, 0-9 and -, not \"Küche\"",
             ),
             (
                 "[[light]]\ndriver = \"gpiozero\"",
-                "line 2: unknown variant `gpiozero`",
+                "dimmer.toml:2: unknown variant `gpiozero`",
             ),
             (
                 "[[light]]\nfrequency = 0",
-                "line 2: frequency must be from 1 to 100000, not 0",
+                "dimmer.toml:2: frequency must be from 1 to 100000, not 0",
             ),
             (
                 "[[light]]\nmin_duty = 101",
-                "line 2: min_duty must be from 0 to 100, not 101",
+                "dimmer.toml:2: min_duty must be from 0 to 100, not 101",
             ),
             (
                 "[[light]]\ntransition = -1",
-                "line 2: transition must be from 0 to 3600 seconds, not -1",
+                "dimmer.toml:2: transition must be from 0 to 3600 seconds, not -1",
             ),
             (
                 "[[light]]\non_start = \"on\"",
-                "line 2: on_start must be \"restore\", \"off\" or a level, not \"on\"",
+                "dimmer.toml:2: on_start must be \"restore\", \"off\" or a level, not \"on\"",
             ),
             (
                 "[[light]]\non_start = true",
-                "line 2: on_start must be \"restore\", \"off\" or a level",
+                "dimmer.toml:2: on_start must be \"restore\", \"off\" or a level",
             ),
             (
                 "[[light]]\non_start = 101",
-                "line 2: on_start must be from 0 to 100, not 101",
+                "dimmer.toml:2: on_start must be from 0 to 100, not 101",
             ),
             (
                 "[[light]]\n[[light]]\ngpio = 2",
@@ -471,7 +528,7 @@ mod tests {
                 "[[light]]\n[[light]]\nname = \"b\"",
                 "two lights have the gpio 21",
             ),
-            ("[[light]\n", "line 1: "),
+            ("[[light]\n", "dimmer.toml:1: "),
         ] {
             let error = format!("{:#}", parse(text).unwrap_err());
             assert!(error.contains(says), "{text:?} said {error:?}");

@@ -1,4 +1,5 @@
-//! `dimmer doctor`: what this machine is, what drives each GPIO here, and what would be better.
+//! `dimmer doctor`: what this machine is, what drives each GPIO here, and what would be better; and
+//! what `dimmer serve --check` says.
 //!
 //! It only reads, and everything below a root folder, which is `/` but in tests.
 
@@ -7,9 +8,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use anyhow::Context;
 use rustix::fs::{Access, access};
 
-use crate::config::{DriverChoice, LightConfig};
+use crate::config::{Config, DriverChoice, LightConfig};
 use crate::pin::device_tree::DeviceTree;
 use crate::pin::driver::{self, Choice, KERNEL_FREQUENCY, SOFTWARE_FREQUENCY};
 use crate::pin::pwmchip::{self, Chip};
@@ -68,6 +70,22 @@ pub fn report(root: &Path, lights: &[LightConfig]) -> String {
         }
     }
     text
+}
+
+/// What a service with these settings would do on the machine below `root`, a line each for the port
+/// and the lights. No pin is touched.
+///
+/// # Errors
+/// It would not start; the message names the light and what is wrong with it.
+pub fn plan(root: &Path, config: &Config) -> anyhow::Result<String> {
+    let mut text = format!("listen {}\n", config.listen);
+    for light in &config.lights {
+        let LightConfig { name, gpio, .. } = light;
+        let choice = driver::choose(root, light.driver, *gpio);
+        driver::check(&choice, light).with_context(|| format!("light {name} on GPIO {gpio}"))?;
+        text += &format!("light {name}: GPIO {gpio}: {}\n", outcome(&choice, light));
+    }
+    Ok(text)
 }
 
 fn kernel(root: &Path) -> Option<String> {

@@ -14,6 +14,7 @@
 //! | [`wire`] | what pages and the service say to each other |
 //! | [`config`] | `dimmer.toml`, `DIMMER_…` variables and flags |
 //! | [`service`] | puts all of these together |
+//! | [`systemd`] | its socket, and what it is told of the service |
 //! | [`doctor`] | says what drives a GPIO here, and what would be better |
 //! | [`client`] | the command line's side of `/ws` |
 
@@ -27,5 +28,6 @@ pub mod lights;
 pub mod pin;
 pub mod service;
 pub mod store;
+pub mod systemd;
 pub mod web;
 pub mod wire;

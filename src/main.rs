@@ -5,6 +5,7 @@ mod cli;
 
 use std::env;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,8 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing::{info, warn};
 
-use cli::{Cli, Command};
-use dimmer::config::{self, Config, LightOptions, Options};
+use cli::{Cli, Command, Serve};
+use dimmer::config::{self, Config, LightOptions};
 use dimmer::service::Service;
 use dimmer::{client, doctor, pin};
 
@@ -44,6 +45,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 log_to_stderr()?;
                 pin::park(config::load_lights(options)?)
             }
+            Command::Address { port } => {
+                let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+                print(&announce::addresses(everywhere, true))
+            }
             Command::Set {
                 setting,
                 light,
@@ -60,22 +65,27 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(options: Options) -> anyhow::Result<()> {
+async fn serve(serve: Serve) -> anyhow::Result<()> {
     log_to_stderr()?;
-    let config = Config::load(options)?;
+    let config = Config::load(serve.options)?;
+    if serve.check {
+        return print(&doctor::plan(Path::new("/"), &config)?);
+    }
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
     raise_open_files();
     let service = Service::start(config).await?;
     announce::print(service.address(), service.lights().list());
+    let mut end = Ok(());
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: stopping"),
         _ = interrupt.recv() => info!("Ctrl-C: stopping"),
         _ = hang_up.recv() => info!("the terminal is gone: stopping"),
+        error = service.failed() => end = Err(error),
     }
     service.stop().await;
-    Ok(())
+    end
 }
 
 /// Each page is an open file, and the usual soft limit of 1024 is below `max_pages` and the rest.
@@ -88,9 +98,15 @@ fn raise_open_files() {
 }
 
 fn doctor(options: LightOptions) -> anyhow::Result<()> {
-    let report = doctor::report(Path::new("/"), &config::load_lights(options)?);
+    print(&doctor::report(
+        Path::new("/"),
+        &config::load_lights(options)?,
+    ))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     io::stdout()
-        .write_all(report.as_bytes())
+        .write_all(text.as_bytes())
         .context("cannot write to standard output")
 }
 

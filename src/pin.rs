@@ -11,13 +11,14 @@ pub mod pwmchip;
 mod simulated;
 pub mod software_pwm;
 
+use std::future;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -42,9 +43,26 @@ pub struct Pin {
 }
 
 /// A thread that follows a light. It ends, with the pin off or kept, once its token is cancelled.
+#[derive(Clone)]
 pub struct Follower {
-    /// Resolves when the pin has got its last duty.
-    pub ended: oneshot::Receiver<()>,
+    /// The name of its light.
+    pub light: String,
+    /// Cancelled when the thread has ended: the pin has got its last duty, or the thread panicked.
+    pub ended: CancellationToken,
+    asks: mpsc::Sender<Ask>,
+}
+
+/// Asks a pin's thread whether it is alive: it answers by sending.
+type Ask = oneshot::Sender<()>;
+
+impl Follower {
+    /// Resolves once the thread answers: not while its driver hangs in a write, nor after its end.
+    pub async fn answers(&self) {
+        let (ask, answer) = oneshot::channel();
+        if self.asks.send(ask).await.is_err() || answer.await.is_err() {
+            future::pending().await
+        }
+    }
 }
 
 impl Pin {
@@ -88,17 +106,21 @@ impl Pin {
             .enable_time()
             .build()
             .context("cannot start the pin's thread")?;
-        let (end, ended) = oneshot::channel();
+        let light = self.config.name.clone();
+        let ended = CancellationToken::new();
+        // One is enough: who asks waits for the answer.
+        let (asks, asked) = mpsc::channel(1);
+        let end = ended.clone().drop_guard();
         let motion = Motion::new(self, lights, index);
         thread::Builder::new()
             .name(format!("pin-{index}"))
             .spawn(move || {
-                runtime.block_on(motion.run(stop));
-                // Nobody listens any more when the service gave up waiting.
-                let _ = end.send(());
+                // Dropped last, also by a panic.
+                let _end = end;
+                runtime.block_on(motion.run(stop, asked));
             })
             .context("cannot start the pin's thread")?;
-        Ok(Follower { ended })
+        Ok(Follower { light, ended, asks })
     }
 }
 
@@ -159,7 +181,7 @@ impl Motion {
         }
     }
 
-    async fn run(mut self, stop: CancellationToken) {
+    async fn run(mut self, stop: CancellationToken, mut asked: mpsc::Receiver<Ask>) {
         let mut watch = self.lights.watch();
         while !stop.is_cancelled() {
             self.aim(&watch.borrow_and_update()[self.index]);
@@ -172,6 +194,10 @@ impl Motion {
                     }
                 }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+                Some(ask) = asked.recv() => {
+                    // Who asked may have given up waiting.
+                    let _ = ask.send(());
+                }
             }
         }
         self.finish();
@@ -277,5 +303,81 @@ impl Motion {
         {
             warn!("light {}: at the stop: {message}", self.config.name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use embedded_hal::pwm::{ErrorType, SetDutyCycle};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::lights::Change;
+
+    /// How long something may take that must come about.
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// An LED whose every write hangs until the test lets it go on, and panics when the test is gone.
+    struct Held(Receiver<()>);
+
+    impl ErrorType for Held {
+        type Error = driver::WriteError;
+    }
+
+    impl SetDutyCycle for Held {
+        fn max_duty_cycle(&self) -> u16 {
+            u16::MAX
+        }
+
+        fn set_duty_cycle(&mut self, _: u16) -> Result<(), driver::WriteError> {
+            self.0.recv().expect("a test that panics on purpose");
+            Ok(())
+        }
+    }
+
+    fn follow_held() -> (Arc<Lights>, Follower, Sender<()>) {
+        let (go_on, held) = channel();
+        let pin = Pin {
+            config: LightConfig::default(),
+            opened: Opened {
+                output: Box::new(Held(held)),
+                driver: Driver::Simulated,
+                frequency: 1000,
+                resolution: 65_536,
+                about: "held".into(),
+            },
+        };
+        let state = LightState::new(Level::HALF, Level::HALF);
+        let lights = Arc::new(Lights::new(vec![(pin.light(), state)]));
+        let follower = pin.follow(lights.clone(), 0, CancellationToken::new());
+        (lights, follower.unwrap(), go_on)
+    }
+
+    #[tokio::test]
+    async fn a_thread_answers_but_not_while_its_driver_hangs() {
+        let (lights, follower, go_on) = follow_held();
+        go_on.send(()).unwrap();
+        timeout(LIMIT, follower.answers()).await.expect("an answer");
+
+        lights.change(0, Change::Level(Level::FULL), None, None);
+        let mut answer = std::pin::pin!(follower.answers());
+        let early = timeout(Duration::from_millis(200), &mut answer).await;
+        assert!(early.is_err(), "it hangs in the write");
+        go_on.send(()).unwrap();
+        timeout(LIMIT, answer).await.expect("an answer after all");
+        assert!(!follower.ended.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_panics_is_noticed_and_answers_no_more() {
+        let (_lights, follower, go_on) = follow_held();
+        drop(go_on);
+        timeout(LIMIT, follower.ended.cancelled())
+            .await
+            .expect("the end of the thread");
+        let answer = timeout(Duration::from_millis(50), follower.answers()).await;
+        assert!(answer.is_err());
     }
 }

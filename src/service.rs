@@ -5,18 +5,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use futures_util::future::select_all;
 use tokio::net::TcpListener;
 use tokio::task::{self, JoinHandle};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::config::{Config, LightConfig, OnStart};
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
 use crate::pin::{Follower, Pin};
 use crate::store::{Kept, Store};
+use crate::systemd;
 use crate::web;
 
 /// Time the pages have to end, and then the pins: a stop takes less than two seconds.
@@ -30,23 +32,20 @@ pub struct Service {
     lights: Arc<Lights>,
     web: JoinHandle<()>,
     store: JoinHandle<()>,
+    systemd: JoinHandle<()>,
     pins: Vec<Follower>,
     stop_web: CancellationToken,
     stop_followers: CancellationToken,
 }
 
 impl Service {
-    /// Opens the port, then the pins, and starts.
+    /// Opens the port, or takes systemd's, then the pins, and starts. To be called before any other
+    /// thread runs, as it takes the variables about systemd's socket away.
     ///
     /// # Errors
     /// The port or a pin cannot be had; the message is one line that says what to do.
     pub async fn start(config: Config) -> anyhow::Result<Service> {
-        let listener = TcpListener::bind(config.listen).await.with_context(|| {
-            format!(
-                "cannot listen on {}; set another address with --listen",
-                config.listen
-            )
-        })?;
+        let listener = listener(config.listen).await?;
         let address = listener.local_addr()?;
         let store = Store::open(&config.state_dir);
 
@@ -68,7 +67,7 @@ impl Service {
             .into_iter()
             .enumerate()
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let store = task::spawn(store.follow(lights.clone(), stop_followers.clone()));
         let web = task::spawn(web::serve(
             listener,
@@ -76,11 +75,17 @@ impl Service {
             config.max_pages,
             stop_web.clone(),
         ));
+        let systemd = task::spawn(systemd::follow(
+            lights.clone(),
+            pins.clone(),
+            stop_web.clone(),
+        ));
         Ok(Service {
             address,
             lights,
             web,
             store,
+            systemd,
             pins,
             stop_web,
             stop_followers,
@@ -97,20 +102,32 @@ impl Service {
         &self.lights
     }
 
+    /// Resolves when the thread of a pin has ended by itself, so that its light follows no more. A
+    /// restart is the way out.
+    pub async fn failed(&self) -> anyhow::Error {
+        let ends = self.pins.iter().map(|pin| {
+            Box::pin(async move {
+                pin.ended.cancelled().await;
+                pin
+            })
+        });
+        let (pin, ..) = select_all(ends).await;
+        anyhow!("light {}: its thread ended early", pin.light)
+    }
+
     /// Closes the pages, switches the pins off and keeps the levels, within two seconds unless the
     /// disk is slow.
     pub async fn stop(self) {
         // The pages first, so that their last changes reach the pins and the store.
         self.stop_web.cancel();
+        let _ = self.systemd.await;
         if timeout(STOP, self.web).await.is_err() {
             warn!("some connections did not close in time");
         }
         self.stop_followers.cancel();
         let pins = async {
             for pin in self.pins {
-                if pin.ended.await.is_err() {
-                    warn!("the thread of a pin ended early");
-                }
+                pin.ended.cancelled().await;
             }
         };
         if timeout(STOP, pins).await.is_err() {
@@ -122,6 +139,22 @@ impl Service {
             Err(_) => warn!("the disk hangs, so the last levels may be lost"),
         }
     }
+}
+
+/// The socket that systemd has opened, else one at `address`.
+async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    if let Some(listener) = systemd::listener()? {
+        let theirs = listener.local_addr()?;
+        info!("listening on {theirs}, which systemd opened");
+        let any = theirs.ip().is_unspecified() && address.ip().is_unspecified();
+        if theirs.port() != address.port() || theirs.ip() != address.ip() && !any {
+            warn!("listen = \"{address}\" has no effect: ListenStream= of dimmer.socket decides");
+        }
+        return Ok(listener);
+    }
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; set another address with --listen"))
 }
 
 /// What a light is set to when the service starts.
@@ -137,4 +170,35 @@ fn first_state(light: &LightConfig, kept: Option<Kept>) -> LightState {
         .find(|level| !level.is_off())
         .unwrap_or(Level::FULL);
     LightState::new(level, last_on)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{DriverChoice, LightConfig};
+
+    #[tokio::test]
+    async fn a_pin_whose_thread_ends_by_itself_fails_the_service() {
+        let folder = tempfile::tempdir().unwrap();
+        let light = |name: &str| LightConfig {
+            name: name.into(),
+            driver: DriverChoice::Simulated,
+            ..LightConfig::default()
+        };
+        let service = Service::start(Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            max_pages: 1,
+            state_dir: folder.path().into(),
+            trace: None,
+            lights: vec![light("desk")],
+        })
+        .await
+        .unwrap();
+        let mut failed = Box::pin(service.failed());
+        let early = timeout(Duration::from_millis(50), &mut failed).await;
+        assert!(early.is_err(), "nothing is wrong yet");
+        service.stop_followers.cancel();
+        let error = timeout(Duration::from_secs(20), failed).await.unwrap();
+        assert_eq!(error.to_string(), "light desk: its thread ended early");
+    }
 }

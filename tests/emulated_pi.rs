@@ -45,9 +45,6 @@ const FADE_WINDOWS: usize = 10;
 /// light rises by 0.25.
 const FADE_TOLERANCE: f64 = 0.05;
 
-/// What people are told to do.
-const README: &str = include_str!("../README.md");
-
 /// GPIO 21's function select while it is an output.
 const OUTPUT: u32 = 1;
 
@@ -59,11 +56,6 @@ const KERNEL: &str = "kernel-pwm";
 
 fn main() -> ExitCode {
     emulated::prove(async |lab, claims| {
-        let on_the_pi = readme_commands();
-        claims.check(
-            on_the_pi == ["dimmer doctor", "dimmer"],
-            format!("README says to run {}", on_the_pi.join(", then ")),
-        );
         let overlay = prove(lab, STOCK, SOFTWARE, claims).await;
         let overlay = overlay.expect("dimmer doctor advises an overlay");
         // As after adding the line to config.txt and a reboot.
@@ -114,14 +106,6 @@ async fn prove(
         stays_lit_where_it_is_asked_to(&mut machine, claims).await;
     }
     advice
-}
-
-/// What README's "Put it on a Pi" says to run on the Pi: its last commands.
-fn readme_commands() -> Vec<&'static str> {
-    let (_, section) = README.split_once("## Put it on a Pi").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let (_, commands) = section.rsplit_once("```sh\n").unwrap();
-    commands.split_once("\n```").unwrap().0.lines().collect()
 }
 
 /// `dimmer doctor` knows the Pi, its chips and what `auto` takes. Returns the overlay that it advises.

@@ -20,8 +20,10 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// What the Pi is called.
-const PI: &str = "raspberrypi";
+/// What people are told to do.
+const README: &str = include_str!("../README.md");
+/// Where README deploys to.
+const PI: &str = "pi@raspberrypi.local";
 /// The device tree with `dtoverlay=pwm-gpio,gpio=21`.
 const OVERLAY: &str = "pwm-gpio,gpio=21";
 
@@ -64,7 +66,7 @@ impl Laptop {
         )
         .unwrap();
         let config = format!(
-            "Host {PI}\n HostName 127.0.0.1\n Port {port}\n User pi\n IdentityFile {}\n \
+            "Host raspberrypi.local\n HostName 127.0.0.1\n Port {port}\n IdentityFile {}\n \
              UserKnownHostsFile {}\n StrictHostKeyChecking yes\n",
             laptop.file("key").display(),
             laptop.file("known_hosts").display(),
@@ -75,6 +77,17 @@ impl Laptop {
 
     fn file(&self, name: &str) -> PathBuf {
         self.lab.join(name)
+    }
+
+    fn ssh(&self, command: &str) -> String {
+        let output = Command::new("ssh")
+            .arg("-F")
+            .arg(self.file("ssh_config"))
+            .args([PI, command])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn deploy(&self, arguments: &[&str]) -> Deployment {
@@ -98,6 +111,13 @@ impl Laptop {
     }
 }
 
+/// The commands of README's "Put it on a Pi".
+fn readme_commands() -> Vec<&'static str> {
+    let (_, section) = README.split_once("## Put it on a Pi").unwrap();
+    let (_, commands) = section.split_once("```sh\n").unwrap();
+    commands.split_once("\n```").unwrap().0.lines().collect()
+}
+
 /// One command brings it up; the same again changes nothing.
 async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
     let dry = laptop.deploy(&["--dry-run"]);
@@ -110,6 +130,16 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
     claims.check(
         first.succeeded && first.said.contains("open http://10.0.2.15:5000"),
         "one command deploys, and ends with the address",
+    );
+    let doctor = laptop.ssh("dimmer doctor");
+    claims.check(
+        readme_commands()
+            == [
+                format!("scripts/deploy.sh {PI}"),
+                format!("ssh {PI} dimmer doctor"),
+            ]
+            && doctor.contains("auto takes  kernel-pwm (pwm-gpio, pwmchip"),
+        "these are README's commands; dimmer doctor says what drives the GPIO",
     );
     // At 1 kHz the emulation's own delays would be too much of a period.
     machine.run("sed -i 's/^# *frequency = .*/frequency = 100/' /etc/dimmer/dimmer.toml");

@@ -200,7 +200,7 @@ fn what_cannot_start_says_why_in_one_line_and_exits_with_1() {
         (
             Home::with("[[light]]\ngpio = 99\n"),
             vec![],
-            vec!["dimmer.toml", "line 2", "gpio must be from 0 to 27, not 99"],
+            vec!["dimmer.toml:2: gpio must be from 0 to 27, not 99"],
         ),
         (
             Home::with("[[light]]\ngpio = 2\n[[light]]\nname = \"b\"\n"),
@@ -237,6 +237,38 @@ fn what_cannot_start_says_why_in_one_line_and_exits_with_1() {
             assert!(last.contains(word), "{arguments:?}: {error}");
         }
     }
+}
+
+#[test]
+fn check_says_what_would_be_served_and_starts_nothing() {
+    let home = Home::with("[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 18\n");
+    let Output { status, stdout, .. } = home.command().arg("--check").output().unwrap();
+    assert_eq!(status.code(), Some(0));
+    let plan = String::from_utf8(stdout).unwrap();
+    let lines: Vec<_> = plan.lines().collect();
+    assert_eq!(lines.len(), 3, "{plan}");
+    assert!(lines[0].starts_with("listen 127.0.0.1:"), "{plan}");
+    assert!(lines[1].starts_with("light desk: GPIO 21: "), "{plan}");
+    assert!(lines[2].starts_with("light shelf: GPIO 18: "), "{plan}");
+    assert!(!home.path().join("state").exists(), "no level is kept");
+    assert!(duties(&home, "desk").is_empty(), "no pin is moved");
+
+    let wrong = Home::with("[[light]]\nfreqency = 100\n");
+    let (code, error) = run(dimmer()
+        .args(["serve", "--check", "--config"])
+        .arg(wrong.write_settings()));
+    assert_eq!(code, Some(1), "{error}");
+    let says = "dimmer.toml:2: unknown setting `freqency`; did you mean `frequency`?";
+    assert!(error.trim_end().ends_with(says), "{error}");
+
+    let (code, error) = run(Home::new()
+        .command()
+        .args(["--check", "--driver", "kernel-pwm"]));
+    assert_eq!(code, Some(1), "{error}");
+    assert!(
+        error.contains("light led on GPIO 21: kernel-pwm"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -82,18 +82,19 @@ impl Home {
     }
 
     /// Starts the service and waits until it listens.
-    pub fn start(mut self) -> Dimmer {
+    pub fn start(self) -> Dimmer {
+        let command = self.command();
+        self.start_by(command)
+    }
+
+    /// Starts the service by a command of one's own, and waits until it listens.
+    pub fn start_by(mut self, mut command: Command) -> Dimmer {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.path().join("log"))
             .unwrap();
-        let mut child = self
-            .command()
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = lines
             .map_while(Result::ok)

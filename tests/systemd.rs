@@ -1,0 +1,262 @@
+//! What systemd and the service tell each other, and what is in the unit.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Dimmer, Home, LIMIT, until};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::json;
+
+/// systemd's end of the notifications.
+struct Systemd(UnixDatagram);
+
+impl Systemd {
+    fn new(home: &Home) -> Systemd {
+        let socket = UnixDatagram::bind(home.path().join("notify")).unwrap();
+        Systemd(socket)
+    }
+
+    /// The next notification, if one comes in time.
+    fn hears(&self, time: Duration) -> Option<String> {
+        self.0.set_read_timeout(Some(time)).unwrap();
+        let mut bytes = [0; 4096];
+        let length = self.0.recv(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes[..length]).trim().to_owned())
+    }
+
+    fn next(&self) -> String {
+        self.hears(LIMIT).expect("a notification")
+    }
+
+    /// Hears until this comes.
+    fn waits_for(&self, news: &str) {
+        let start = Instant::now();
+        while self.next() != news {
+            assert!(start.elapsed() < LIMIT, "{news} did not come");
+        }
+    }
+}
+
+/// The command that serves under this systemd.
+fn notifying(home: &Home) -> Command {
+    let mut command = home.command();
+    command.env("NOTIFY_SOCKET", home.path().join("notify"));
+    command
+}
+
+/// The same, expected to say twice in this time that it is alive.
+fn watched(home: &Home, patience: Duration) -> Command {
+    let mut command = notifying(home);
+    command.env("WATCHDOG_USEC", patience.as_micros().to_string());
+    command
+}
+
+fn start(home: Home, command: fn(&Home) -> Command) -> (Dimmer, Systemd) {
+    let systemd = Systemd::new(&home);
+    let command = command(&home);
+    (home.start_by(command), systemd)
+}
+
+#[tokio::test]
+async fn systemd_is_told_of_the_start_the_levels_and_the_stop() {
+    let two = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 18\n";
+    let (dimmer, systemd) = start(Home::with(two), notifying);
+    assert_eq!(systemd.next(), "READY=1");
+    assert_eq!(systemd.next(), "STATUS=desk 50 %, shelf 50 %");
+    let mut page = dimmer.page().await;
+    page.say(json!({"light": "shelf", "level": 42.5})).await;
+    assert_eq!(systemd.next(), "STATUS=desk 50 %, shelf 42.5 %");
+    dimmer.stop();
+    assert_eq!(systemd.next(), "STOPPING=1");
+    assert_eq!(systemd.hears(Duration::from_millis(50)), None);
+}
+
+#[tokio::test]
+async fn a_dragged_slider_is_one_status_a_second_and_the_last_is_right() {
+    let (dimmer, systemd) = start(Home::new(), notifying);
+    systemd.waits_for("STATUS=led 50 %");
+    let mut page = dimmer.page().await;
+    let start = Instant::now();
+    for step in 1..=150 {
+        page.say(json!(f64::from(step) / 2.0)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut news = 1;
+    while systemd.next() != "STATUS=led 75 %" {
+        news += 1;
+    }
+    let most = start.elapsed().as_secs() + 2;
+    assert!(news <= most, "{news} in {:?}", start.elapsed());
+}
+
+#[test]
+fn nothing_is_told_while_nothing_changes() {
+    let (_dimmer, systemd) = start(Home::new(), notifying);
+    systemd.waits_for("STATUS=led 50 %");
+    // Longer than the shortest time between two.
+    assert_eq!(systemd.hears(Duration::from_millis(1500)), None);
+}
+
+#[test]
+fn a_fault_is_in_the_status() {
+    let home = Home::new();
+    fs::remove_dir(home.trace_folder()).unwrap();
+    let (dimmer, systemd) = start(home, notifying);
+    let start = Instant::now();
+    while !systemd.next().contains("led 50 % but simulated: ") {
+        assert!(start.elapsed() < LIMIT);
+    }
+    fs::create_dir(dimmer.home().trace_folder()).unwrap();
+    systemd.waits_for("STATUS=led 50 %");
+}
+
+#[tokio::test]
+async fn the_watchdog_hears_no_more_while_a_driver_hangs() {
+    const PATIENCE: Duration = Duration::from_millis(400);
+    let (dimmer, systemd) = start(Home::new(), |home| watched(home, PATIENCE));
+    for _ in 0..3 {
+        systemd.waits_for("WATCHDOG=1");
+    }
+
+    // A pipe that nobody reads holds up whoever opens it to write.
+    let trace = dimmer.home().trace_folder().join("led");
+    fs::remove_file(&trace).unwrap();
+    mknodat(CWD, &trace, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let mut page = dimmer.page().await;
+    page.say(json!(80)).await;
+    until("the warning", async || {
+        dimmer.log().contains("light led: its driver hangs")
+    })
+    .await;
+    page.settle().await;
+    // What was told before that.
+    while systemd.hears(Duration::from_millis(1)).is_some() {}
+    while let Some(news) = systemd.hears(2 * PATIENCE) {
+        assert_ne!(news, "WATCHDOG=1", "the pin does not follow");
+    }
+
+    let mut pipe = fs::File::open(&trace).unwrap();
+    systemd.waits_for("WATCHDOG=1");
+    let mut written = [0; 64];
+    let length = pipe.read(&mut written).unwrap();
+    assert!(written[..length].ends_with(b" 52428\n"), "80 percent");
+}
+
+#[test]
+fn a_stopping_service_is_alive_to_the_last() {
+    let (dimmer, systemd) = start(Home::new(), |home| watched(home, LIMIT));
+    systemd.waits_for("WATCHDOG=1");
+    dimmer.stop();
+    systemd.waits_for("STOPPING=1");
+}
+
+/// The command that serves on sockets that it is handed over, as systemd does it.
+fn activated(home: &Home, socket: OwnedFd, count: u32) -> Command {
+    let inner = home.command();
+    let mut command = Command::new("sh");
+    // Standard input becomes the first descriptor that systemd hands over, and the second.
+    command
+        .args([
+            "-c",
+            "exec 3<&0 4<&0 0</dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"",
+        ])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env("LISTEN_FDS", count.to_string())
+        .stdin(Stdio::from(socket));
+    for (variable, value) in inner.get_envs() {
+        if value.is_none() {
+            command.env_remove(variable);
+        }
+    }
+    command
+}
+
+#[tokio::test]
+async fn a_request_during_a_restart_waits_and_is_served() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = || port.try_clone().unwrap().into();
+    let home = Home::new();
+    let command = activated(&home, socket(), 1);
+    let dimmer = home.start_by(command);
+    assert_eq!(dimmer.address, port.local_addr().unwrap());
+    let mut page = dimmer.page().await;
+    page.say(json!(42)).await;
+    page.settle().await;
+
+    let (_, home) = dimmer.stop();
+    let mut early = TcpStream::connect(port.local_addr().unwrap()).unwrap();
+    early.set_read_timeout(Some(LIMIT)).unwrap();
+    let request = b"GET /api/lights/led HTTP/1.1\r\nhost: led\r\nconnection: close\r\n\r\n";
+    early.write_all(request).unwrap();
+
+    let command = activated(&home, socket(), 1);
+    let _dimmer = home.start_by(command);
+    let mut answer = String::new();
+    early.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\"level\":42,"), "{answer}");
+}
+
+#[test]
+fn a_socket_that_is_no_single_tcp_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let unix = UnixListener::bind(folder.path().join("socket")).unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    for (socket, count, says) in [
+        (unix.into(), 1, "not for TCP"),
+        (tcp.into(), 2, "2 sockets"),
+    ] {
+        let home = Home::new();
+        let output = activated(&home, socket, count).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(says), "{error}");
+        assert!(error.contains("ListenStream="), "{error}");
+    }
+}
+
+/// Whether a program of Debian's package `systemd` is there; scripts/test.sh installs it.
+fn has(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    if !found {
+        eprintln!("skipped: there is no {program}");
+    }
+    found
+}
+
+#[tokio::test]
+async fn systemds_own_socket_is_taken() {
+    if !has("systemd-socket-activate") {
+        return;
+    }
+    // The program wants a number: one that was free just now.
+    let address: SocketAddr = {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap();
+        port.local_addr().unwrap()
+    };
+    let home = Home::new();
+    let inner = home.command();
+    let mut command = Command::new("systemd-socket-activate");
+    command
+        .arg(format!("--listen={address}"))
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    // It starts the service for the first who connects.
+    let (dimmer, ()) = tokio::join!(
+        tokio::task::spawn_blocking(|| home.start_by(command)),
+        until("a socket", async || TcpStream::connect(address).is_ok())
+    );
+    let dimmer = dimmer.unwrap();
+    assert_eq!(dimmer.address, address);
+    assert_eq!(dimmer.level("led").await, 50.0);
+    assert!(dimmer.log().contains("which systemd opened"));
+}
