@@ -27,6 +27,9 @@ const PI: &str = "pi@raspberrypi.local";
 /// The device tree with `dtoverlay=pwm-gpio,gpio=21`.
 const OVERLAY: &str = "pwm-gpio,gpio=21";
 
+/// The numbers of users that systemd makes for a service (systemd's "Users, Groups, UIDs and GIDs").
+const DYNAMIC_USERS: std::ops::RangeInclusive<u32> = 61184..=65519;
+
 fn main() -> ExitCode {
     emulated::prove(async |lab, claims| {
         let mut machine = Machine::boot_system(lab, OVERLAY);
@@ -149,9 +152,10 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
     let url = format!("http://{}/", machine.address(DIMMER));
     let page = reqwest::get(url).await.unwrap();
     claims.check(page.status() == 200, "the page opens from outside");
-    let user = machine.run("ps -o user= -p $(systemctl show --property=MainPID --value dimmer)");
+    let process = main_process(machine);
+    let user: u32 = machine.run(&format!("stat -c %u /proc/{process}")).parse().unwrap();
     claims.check(
-        is_active(machine) && user == "dimmer",
+        is_active(machine) && DYNAMIC_USERS.contains(&user),
         format!("systemctl says active (running), as the user {user}, made for it alone"),
     );
     let mut page = Page::open(machine.address(DIMMER)).await;

@@ -15,7 +15,7 @@ is_healthy() {
   port=$(systemctl show --property=Listen dimmer.socket)
   port=${port% (*} port=${port##*:}
   {
-    exec 3<>"/dev/tcp/localhost/$port"
+    exec 3<>"/dev/tcp/127.0.0.1/$port"
   } 2>/dev/null || return 1
   printf 'GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3
   read -r -t 5 _ status _ <&3 || status=none

@@ -27,7 +27,7 @@ mmdebstrap --quiet --mode=root --skip=check/qemu --architectures=arm64 --variant
   --include=systemd-sysv,udev,dbus,openssh-server,sudo,procps \
   --customize-hook='chroot "$1" useradd --create-home --shell /bin/bash pi' \
   --customize-hook='echo "pi ALL=(ALL) NOPASSWD: ALL" >"$1/etc/sudoers.d/pi"' \
-  --customize-hook='echo raspberrypi >"$1/etc/hostname"; echo "127.0.1.1 raspberrypi" >>"$1/etc/hosts"' \
+  --customize-hook='echo raspberrypi >"$1/etc/hostname"; printf "127.0.0.1 localhost\n127.0.1.1 raspberrypi\n" >"$1/etc/hosts"' \
   --customize-hook="cp lab-shell.service \"\$1/etc/systemd/system/\"" \
   --customize-hook='chroot "$1" systemctl enable --quiet lab-shell.service' \
   --customize-hook='chroot "$1" systemctl mask --quiet serial-getty@ttyS1.service' \
