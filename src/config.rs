@@ -66,8 +66,8 @@ pub struct Options {
 pub struct Config {
     /// Where the service listens.
     pub listen: SocketAddr,
-    /// Most pages open at once.
-    pub max_pages: usize,
+    /// How many may use it at once.
+    pub web: WebConfig,
     /// Folder that keeps the levels.
     pub state_dir: PathBuf,
     /// Folder where simulated lights write their duties.
@@ -76,12 +76,22 @@ pub struct Config {
     pub lights: Vec<LightConfig>,
 }
 
+/// How many may use the service over the network at once.
+#[derive(Debug)]
+pub struct WebConfig {
+    /// Most pages open at once.
+    pub max_pages: usize,
+    /// Most of these from one address.
+    pub max_pages_per_address: usize,
+}
+
 /// `dimmer.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct File {
     listen: SocketAddr,
     max_pages: usize,
+    max_pages_per_address: usize,
     light: Vec<LightConfig>,
 }
 
@@ -90,6 +100,7 @@ impl Default for File {
         File {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5000),
             max_pages: 1024,
+            max_pages_per_address: 64,
             light: vec![LightConfig::default()],
         }
     }
@@ -187,7 +198,10 @@ impl Config {
         let file = File::load(options.lights)?;
         Ok(Config {
             listen: options.listen.unwrap_or(file.listen),
-            max_pages: file.max_pages,
+            web: WebConfig {
+                max_pages: file.max_pages,
+                max_pages_per_address: file.max_pages_per_address,
+            },
             state_dir: match options.state_dir {
                 Some(folder) => folder,
                 None => default_state_dir()?,
@@ -252,6 +266,10 @@ fn parse(text: &str) -> anyhow::Result<File> {
         "there must be 1 to {MAX_LIGHTS} [[light]] tables, not {count}"
     );
     ensure!(file.max_pages > 0, "max_pages must be at least 1, not 0");
+    ensure!(
+        file.max_pages_per_address > 0,
+        "max_pages_per_address must be at least 1, not 0"
+    );
     let (mut names, mut gpios) = (HashSet::new(), HashSet::new());
     for light in &file.light {
         ensure!(
@@ -383,6 +401,7 @@ mod tests {
             r#"
             listen = "127.0.0.1:80"
             max_pages = 7
+            max_pages_per_address = 3
             [[light]]
             name = "desk"
             gpio = 18
@@ -402,7 +421,7 @@ mod tests {
         )
         .unwrap();
         let desk = &file.light[0];
-        assert_eq!(file.max_pages, 7);
+        assert_eq!((file.max_pages, file.max_pages_per_address), (7, 3));
         assert_eq!(desk.driver, DriverChoice::KernelPwm);
         assert_eq!(desk.frequency, Some(400));
         assert_eq!(desk.curve, Curve::Perceptual);
@@ -423,6 +442,10 @@ mod tests {
             ("\nlisten = 5000", "line 2: invalid type"),
             ("colour = 1", "line 1: unknown field `colour`"),
             ("max_pages = 0", "max_pages must be at least 1, not 0"),
+            (
+                "max_pages_per_address = 0",
+                "max_pages_per_address must be at least 1, not 0",
+            ),
             (
                 "light = []",
                 "there must be 1 to 16 [[light]] tables, not 0",

@@ -73,7 +73,7 @@ impl Service {
         let web = task::spawn(web::serve(
             listener,
             lights.clone(),
-            config.max_pages,
+            config.web,
             stop_web.clone(),
         ));
         Ok(Service {
