@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Deserializer, de};
 
+use crate::host::Host;
 use crate::level::{Curve, Level};
 use crate::lights;
 
@@ -52,6 +53,16 @@ pub struct Options {
     #[arg(long, env = "DIMMER_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
+    /// Names that the service is reached by, and pages of others that may use it [default: none].
+    /// IP addresses, localhost, .local names and this machine's own always work
+    #[arg(
+        long,
+        env = "DIMMER_ALLOWED_HOSTS",
+        value_name = "NAME,…",
+        value_delimiter = ','
+    )]
+    pub allowed_hosts: Option<Vec<Host>>,
+
     /// Folder that keeps the levels [default: $STATE_DIRECTORY, else the XDG state folder]
     #[arg(long, env = "DIMMER_STATE_DIR", value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
@@ -66,7 +77,7 @@ pub struct Options {
 pub struct Config {
     /// Where the service listens.
     pub listen: SocketAddr,
-    /// How many may use it at once.
+    /// Who may use it, and how many at once.
     pub web: WebConfig,
     /// Folder that keeps the levels.
     pub state_dir: PathBuf,
@@ -76,9 +87,11 @@ pub struct Config {
     pub lights: Vec<LightConfig>,
 }
 
-/// How many may use the service over the network at once.
+/// Who may use the service over the network, and how many at once.
 #[derive(Debug)]
 pub struct WebConfig {
+    /// Hosts that it may be addressed as, and whose pages may use it, beside its own.
+    pub allowed_hosts: Vec<Host>,
     /// Most pages open at once.
     pub max_pages: usize,
     /// Most of these from one address.
@@ -90,6 +103,8 @@ pub struct WebConfig {
 #[serde(deny_unknown_fields, default)]
 struct File {
     listen: SocketAddr,
+    #[serde(deserialize_with = "allowed_hosts")]
+    allowed_hosts: Vec<Host>,
     max_pages: usize,
     max_pages_per_address: usize,
     light: Vec<LightConfig>,
@@ -99,6 +114,7 @@ impl Default for File {
     fn default() -> File {
         File {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5000),
+            allowed_hosts: Vec::new(),
             max_pages: 1024,
             max_pages_per_address: 64,
             light: vec![LightConfig::default()],
@@ -199,6 +215,7 @@ impl Config {
         Ok(Config {
             listen: options.listen.unwrap_or(file.listen),
             web: WebConfig {
+                allowed_hosts: options.allowed_hosts.unwrap_or(file.allowed_hosts),
                 max_pages: file.max_pages,
                 max_pages_per_address: file.max_pages_per_address,
             },
@@ -302,6 +319,14 @@ fn default_state_dir() -> anyhow::Result<PathBuf> {
     bail!("no place for the levels: set --state-dir, or the variable HOME")
 }
 
+fn allowed_hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Host>, D::Error> {
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(|host| host.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|error| de::Error::custom(format!("each of allowed_hosts {error}")))
+}
+
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -400,6 +425,7 @@ mod tests {
         let file = parse(
             r#"
             listen = "127.0.0.1:80"
+            allowed_hosts = ["Dimmer.example", "10.0.0.9"]
             max_pages = 7
             max_pages_per_address = 3
             [[light]]
@@ -421,6 +447,13 @@ mod tests {
         )
         .unwrap();
         let desk = &file.light[0];
+        assert_eq!(
+            file.allowed_hosts,
+            [
+                "dimmer.example".parse::<Host>().unwrap(),
+                "10.0.0.9".parse().unwrap()
+            ]
+        );
         assert_eq!((file.max_pages, file.max_pages_per_address), (7, 3));
         assert_eq!(desk.driver, DriverChoice::KernelPwm);
         assert_eq!(desk.frequency, Some(400));
@@ -445,6 +478,11 @@ mod tests {
             (
                 "max_pages_per_address = 0",
                 "max_pages_per_address must be at least 1, not 0",
+            ),
+            (
+                "\nallowed_hosts = [\"pi.lan:80\"]",
+                "line 2: each of allowed_hosts must be a name or an IP address, \
+                 without scheme and port, not \"pi.lan:80\"",
             ),
             (
                 "light = []",
@@ -508,7 +546,7 @@ mod tests {
         let path = folder.path().join("dimmer.toml");
         fs::write(
             &path,
-            "listen = \"127.0.0.1:1\"\n[[light]]\nfrequency = 50\n",
+            "listen = \"127.0.0.1:1\"\nallowed_hosts = [\"a.example\"]\n[[light]]\nfrequency = 50\n",
         )
         .unwrap();
         let lights = || LightOptions {
@@ -522,10 +560,12 @@ mod tests {
         };
         let config = Config::load(options()).unwrap();
         assert_eq!(config.listen.port(), 1);
+        assert_eq!(config.web.allowed_hosts, ["a.example".parse().unwrap()]);
         assert_eq!(config.lights[0].frequency, Some(50));
 
         let config = Config::load(Options {
             listen: Some("127.0.0.1:2".parse().unwrap()),
+            allowed_hosts: Some(vec!["b.example".parse().unwrap()]),
             lights: LightOptions {
                 gpio: Some(18),
                 driver: Some(DriverChoice::Simulated),
@@ -536,6 +576,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.web.allowed_hosts, ["b.example".parse().unwrap()]);
         let led = &config.lights[0];
         assert_eq!((led.gpio, led.frequency), (18, Some(60)));
         assert_eq!(led.driver, DriverChoice::Simulated);

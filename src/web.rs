@@ -4,6 +4,7 @@ mod api;
 mod assets;
 mod connections;
 mod crowd;
+mod guard;
 mod socket;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::WebConfig;
 use crate::lights::Lights;
 use crowd::Crowd;
+use guard::Guard;
 
 /// What every request can reach.
 #[derive(Clone)]
@@ -36,6 +38,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let WebConfig {
+        allowed_hosts,
         max_pages,
         max_pages_per_address,
     } = config;
@@ -44,12 +47,14 @@ pub async fn serve(
         pages: Crowd::new(max_pages, max_pages_per_address),
         stop: stop.clone(),
     };
+    let guard = Arc::new(Guard::new(allowed_hosts));
     let router = Router::new()
         .route("/ws", get(socket::open))
         .merge(api::router())
         .with_state(web)
         .merge(assets::router())
-        .layer(middleware::from_fn(connections::in_time));
+        .layer(middleware::from_fn(connections::in_time))
+        .layer(middleware::from_fn_with_state(guard, guard::check));
     let crowd = connections::crowd(max_pages, max_pages_per_address);
     connections::serve(listener, router, crowd, stop).await;
 }
