@@ -2,6 +2,7 @@
 //! all, how long a request may take, how large its headers may be, how long nothing may happen.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -164,18 +165,22 @@ where
                 return;
             };
             let mut io = parts.io.into_inner();
-            // hyper closes without a word.
-            if ended.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
-                let _ = timeout(LINGER, io.write_all(&late())).await;
-            }
-            let _ = timeout(LINGER, linger(io)).await;
+            let last_words = async {
+                // hyper closes without a word.
+                if ended.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
+                    io.write_all(&late()).await?;
+                }
+                linger(io).await
+            };
+            // A stop waits for none of this.
+            let _ = timeout(LINGER, stop.run_until_cancelled(last_words)).await;
             return;
         }
         () = sleep(LIFE) => REQUEST,
         () = stop.cancelled() => GRACE,
     };
     // At once if it is between two requests.
-    std::pin::Pin::new(&mut connection).graceful_shutdown();
+    Pin::new(&mut connection).graceful_shutdown();
     let _ = timeout(patience, connection).await;
 }
 
@@ -199,10 +204,10 @@ fn too_slow(what: &str) -> String {
 
 /// Ends what the service says, and reads what the other end still does: closing a socket that has
 /// unread bytes resets it, and the last answer may be lost.
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) {
-    if io.shutdown().await.is_ok() {
-        let _ = io::copy(&mut io, &mut io::sink()).await;
-    }
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) -> io::Result<()> {
+    io.shutdown().await?;
+    io::copy(&mut io, &mut io::sink()).await?;
+    Ok(())
 }
 
 /// Answers a request whose body does not come in time.
@@ -228,12 +233,22 @@ mod tests {
 
     /// The other end of a connection that is served, with so many bytes on the way at most.
     fn connect(stop: &CancellationToken, on_the_way: usize) -> DuplexStream {
+        connect_as(watched_place().0, stop, on_the_way)
+    }
+
+    /// A place, and what ends when it is free again.
+    fn watched_place() -> (Place, task::JoinHandle<()>) {
+        let crowd = Crowd::new(1, 1);
+        let place = crowd.enter(Ipv4Addr::LOCALHOST.into()).unwrap();
+        (place, task::spawn(async move { crowd.all_gone().await }))
+    }
+
+    fn connect_as(place: Place, stop: &CancellationToken, on_the_way: usize) -> DuplexStream {
         let router = Router::new()
             .route("/", get(async || "here"))
             .route("/", put(async |_: String| "put"))
             .route("/slow", get(async || sleep(GRACE / 2).await))
             .layer(middleware::from_fn(in_time));
-        let place = Crowd::new(1, 1).enter(Ipv4Addr::LOCALHOST.into()).unwrap();
         let (ours, theirs) = duplex(on_the_way);
         task::spawn(talk(theirs, Peer(Arc::new(place)), router, stop.clone()));
         ours
@@ -344,10 +359,15 @@ mod tests {
         let mut half_sent = connect(&stop, 1024);
         half_sent.write_all(&GET[..9]).await.unwrap();
         let silent = connect(&stop, 1024);
+        let (place, gone) = watched_place();
+        let mut lingers = connect_as(place, &stop, 1024);
+        lingers.write_all(b"no HTTP\r\n\r\n").await.unwrap();
         sleep(GRACE / 4).await;
+        assert!(!gone.is_finished());
         stop.cancel();
         let start = Instant::now();
         assert_eq!(until_closed(silent).await.0, "");
+        gone.await.unwrap();
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert!(until_closed(under_way).await.0.starts_with("HTTP/1.1 200 "));
         assert!(start.elapsed() < GRACE);
