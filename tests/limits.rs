@@ -192,6 +192,20 @@ async fn silent_connections_of_one_address_keep_no_other_out_and_leave_files_to_
 }
 
 #[tokio::test]
+async fn a_page_counts_as_a_connection_until_it_is_closed() {
+    // Room for 16 connections, 14 of them from one address.
+    let dimmer = Home::new().with_open_files(64).start();
+    let mut pages = Vec::new();
+    for _ in 0..14 {
+        pages.push(dimmer.page().await);
+    }
+    let ask = async || reqwest::get(dimmer.url("/api/health")).await;
+    assert!(ask().await.is_err(), "one more came in");
+    pages.pop();
+    until("there is room again", async || ask().await.is_ok()).await;
+}
+
+#[tokio::test]
 async fn silent_connections_of_everybody_give_way_after_ten_seconds() {
     let dimmer = Home::new().with_open_files(64).start();
     let mut silent = Vec::new();

@@ -329,7 +329,8 @@ mod tests {
         // One that takes no answers.
         let mut end = connect(&CancellationToken::new(), 1024);
         let start = Instant::now();
-        while end.write_all(GET).await.is_ok() {}
+        let asking = async { while end.write_all(GET).await.is_ok() {} };
+        timeout(2 * LIFE, asking).await.unwrap();
         assert_eq!(start.elapsed(), LIFE + REQUEST);
 
         // One that asks again and again.
@@ -346,6 +347,15 @@ mod tests {
         };
         assert_eq!(seconds, LIFE.as_secs());
         assert_eq!(answers.matches("here").count(), 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_still_sent_after_a_refusal_is_taken_so_that_the_answer_arrives() {
+        let mut end = connect(&CancellationToken::new(), 1024);
+        end.write_all(&[b'x'; 100_000]).await.unwrap();
+        end.shutdown().await.unwrap();
+        let (answer, _) = until_closed(end).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     }
 
     #[tokio::test(start_paused = true)]
