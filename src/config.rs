@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail, ensure};
 use serde::{Deserialize, Deserializer, de};
 
+use crate::host::Host;
 use crate::level::{Curve, Level};
 use crate::lights;
 
@@ -52,6 +53,16 @@ pub struct Options {
     #[arg(long, env = "DIMMER_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
+    /// Names that the service is reached by, and pages of others that may use it [default: none].
+    /// IP addresses, localhost, .local names and this machine's own always work
+    #[arg(
+        long,
+        env = "DIMMER_ALLOWED_HOSTS",
+        value_name = "NAME,…",
+        value_delimiter = ','
+    )]
+    pub allowed_hosts: Option<Vec<Host>>,
+
     /// Folder that keeps the levels [default: $STATE_DIRECTORY, else the XDG state folder]
     #[arg(long, env = "DIMMER_STATE_DIR", value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
@@ -66,8 +77,8 @@ pub struct Options {
 pub struct Config {
     /// Where the service listens.
     pub listen: SocketAddr,
-    /// Most pages open at once.
-    pub max_pages: usize,
+    /// Who may use it, and how many at once.
+    pub web: WebConfig,
     /// Folder that keeps the levels.
     pub state_dir: PathBuf,
     /// Folder where simulated lights write their duties.
@@ -76,12 +87,26 @@ pub struct Config {
     pub lights: Vec<LightConfig>,
 }
 
+/// Who may use the service over the network, and how many at once.
+#[derive(Debug)]
+pub struct WebConfig {
+    /// Hosts that it may be addressed as, and whose pages may use it, beside its own.
+    pub allowed_hosts: Vec<Host>,
+    /// Most pages open at once.
+    pub max_pages: usize,
+    /// Most of these from one address.
+    pub max_pages_per_address: usize,
+}
+
 /// `dimmer.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct File {
     listen: SocketAddr,
+    #[serde(deserialize_with = "allowed_hosts")]
+    allowed_hosts: Vec<Host>,
     max_pages: usize,
+    max_pages_per_address: usize,
     light: Vec<LightConfig>,
 }
 
@@ -89,7 +114,9 @@ impl Default for File {
     fn default() -> File {
         File {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5000),
+            allowed_hosts: Vec::new(),
             max_pages: 1024,
+            max_pages_per_address: 64,
             light: vec![LightConfig::default()],
         }
     }
@@ -187,7 +214,11 @@ impl Config {
         let file = File::load(options.lights)?;
         Ok(Config {
             listen: options.listen.unwrap_or(file.listen),
-            max_pages: file.max_pages,
+            web: WebConfig {
+                allowed_hosts: options.allowed_hosts.unwrap_or(file.allowed_hosts),
+                max_pages: file.max_pages,
+                max_pages_per_address: file.max_pages_per_address,
+            },
             state_dir: match options.state_dir {
                 Some(folder) => folder,
                 None => default_state_dir()?,
@@ -283,6 +314,10 @@ fn check(file: &File) -> anyhow::Result<()> {
         "there must be 1 to {MAX_LIGHTS} [[light]] tables, not {count}"
     );
     ensure!(file.max_pages > 0, "max_pages must be at least 1, not 0");
+    ensure!(
+        file.max_pages_per_address > 0,
+        "max_pages_per_address must be at least 1, not 0"
+    );
     let (mut names, mut gpios) = (HashSet::new(), HashSet::new());
     for light in &file.light {
         ensure!(
@@ -313,6 +348,14 @@ fn default_state_dir() -> anyhow::Result<PathBuf> {
         return Ok(Path::new(&home).join(".local/state/dimmer"));
     }
     bail!("no place for the levels: set --state-dir, or the variable HOME")
+}
+
+fn allowed_hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Host>, D::Error> {
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(|host| host.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|error| de::Error::custom(format!("each of allowed_hosts {error}")))
 }
 
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -417,7 +460,9 @@ mod tests {
         let file = parse(
             r#"
             listen = "127.0.0.1:80"
+            allowed_hosts = ["Dimmer.example", "10.0.0.9"]
             max_pages = 7
+            max_pages_per_address = 3
             [[light]]
             name = "desk"
             gpio = 18
@@ -437,7 +482,14 @@ mod tests {
         )
         .unwrap();
         let desk = &file.light[0];
-        assert_eq!(file.max_pages, 7);
+        assert_eq!(
+            file.allowed_hosts,
+            [
+                "dimmer.example".parse::<Host>().unwrap(),
+                "10.0.0.9".parse().unwrap()
+            ]
+        );
+        assert_eq!((file.max_pages, file.max_pages_per_address), (7, 3));
         assert_eq!(desk.driver, DriverChoice::KernelPwm);
         assert_eq!(desk.frequency, Some(400));
         assert_eq!(desk.curve, Curve::Perceptual);
@@ -479,6 +531,15 @@ mod tests {
             (
                 "max_pages = 0",
                 "dimmer.toml: max_pages must be at least 1, not 0",
+            ),
+            (
+                "max_pages_per_address = 0",
+                "max_pages_per_address must be at least 1, not 0",
+            ),
+            (
+                "\nallowed_hosts = [\"pi.lan:80\"]",
+                "line 2: each of allowed_hosts must be a name or an IP address, \
+                 without scheme and port, not \"pi.lan:80\"",
             ),
             (
                 "light = []",
@@ -542,7 +603,7 @@ mod tests {
         let path = folder.path().join("dimmer.toml");
         fs::write(
             &path,
-            "listen = \"127.0.0.1:1\"\n[[light]]\nfrequency = 50\n",
+            "listen = \"127.0.0.1:1\"\nallowed_hosts = [\"a.example\"]\n[[light]]\nfrequency = 50\n",
         )
         .unwrap();
         let lights = || LightOptions {
@@ -556,10 +617,12 @@ mod tests {
         };
         let config = Config::load(options()).unwrap();
         assert_eq!(config.listen.port(), 1);
+        assert_eq!(config.web.allowed_hosts, ["a.example".parse().unwrap()]);
         assert_eq!(config.lights[0].frequency, Some(50));
 
         let config = Config::load(Options {
             listen: Some("127.0.0.1:2".parse().unwrap()),
+            allowed_hosts: Some(vec!["b.example".parse().unwrap()]),
             lights: LightOptions {
                 gpio: Some(18),
                 driver: Some(DriverChoice::Simulated),
@@ -570,6 +633,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.web.allowed_hosts, ["b.example".parse().unwrap()]);
         let led = &config.lights[0];
         assert_eq!((led.gpio, led.frequency), (18, Some(60)));
         assert_eq!(led.driver, DriverChoice::Simulated);

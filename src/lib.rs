@@ -11,6 +11,7 @@
 //! | [`pin`] | follows the lights and moves the pins |
 //! | [`store`] | follows the lights and keeps their levels on disk |
 //! | [`web`] | the page, `/ws` and the REST API |
+//! | [`host`] | hosts as headers and settings write them |
 //! | [`wire`] | what pages and the service say to each other |
 //! | [`config`] | `dimmer.toml`, `DIMMER_…` variables and flags |
 //! | [`service`] | puts all of these together |
@@ -23,6 +24,7 @@
 pub mod client;
 pub mod config;
 pub mod doctor;
+pub mod host;
 pub mod level;
 pub mod lights;
 pub mod pin;

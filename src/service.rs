@@ -72,7 +72,7 @@ impl Service {
         let web = task::spawn(web::serve(
             listener,
             lights.clone(),
-            config.max_pages,
+            config.web,
             stop_web.clone(),
         ));
         let systemd = task::spawn(systemd::follow(
@@ -175,7 +175,7 @@ fn first_state(light: &LightConfig, kept: Option<Kept>) -> LightState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DriverChoice, LightConfig};
+    use crate::config::{DriverChoice, LightConfig, WebConfig};
 
     #[tokio::test]
     async fn a_pin_whose_thread_ends_by_itself_fails_the_service() {
@@ -187,7 +187,11 @@ mod tests {
         };
         let service = Service::start(Config {
             listen: "127.0.0.1:0".parse().unwrap(),
-            max_pages: 1,
+            web: WebConfig {
+                allowed_hosts: Vec::new(),
+                max_pages: 1,
+                max_pages_per_address: 1,
+            },
             state_dir: folder.path().into(),
             trace: None,
             lights: vec![light("desk")],

@@ -2,26 +2,31 @@
 
 mod api;
 mod assets;
-mod pages;
+mod connections;
+mod crowd;
+mod guard;
 mod socket;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt;
+use axum::{Json, Router, middleware};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
+use crate::config::WebConfig;
 use crate::lights::Lights;
-use pages::Pages;
+use crowd::Crowd;
+use guard::Guard;
 
 /// What every request can reach.
 #[derive(Clone)]
 struct Web {
     lights: Arc<Lights>,
-    pages: Arc<Pages>,
+    pages: Arc<Crowd>,
     stop: CancellationToken,
 }
 
@@ -29,32 +34,32 @@ struct Web {
 pub async fn serve(
     listener: TcpListener,
     lights: Arc<Lights>,
-    max_pages: usize,
+    config: WebConfig,
     stop: CancellationToken,
 ) {
+    let WebConfig {
+        allowed_hosts,
+        max_pages,
+        max_pages_per_address,
+    } = config;
     let web = Web {
         lights,
-        pages: Arc::new(Pages::new(max_pages)),
+        pages: Crowd::new(max_pages, max_pages_per_address),
         stop: stop.clone(),
     };
-    let pages = web.pages.clone();
+    let guard = Arc::new(Guard::new(allowed_hosts));
     let router = Router::new()
         .route("/ws", get(socket::open))
         .merge(api::router())
         .with_state(web)
-        .merge(assets::router());
-    // With Nagle's algorithm on, a page that also sends would wait 40 ms for others' changes.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!("cannot switch off Nagle's algorithm: {error}");
-        }
-    });
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await;
-    if let Err(error) = served {
-        warn!("the web server ended: {error}");
-    }
-    // axum does not wait for upgraded connections.
-    pages.all_closed().await;
+        .merge(assets::router())
+        .layer(middleware::from_fn(connections::in_time))
+        .layer(middleware::from_fn_with_state(guard, guard::check));
+    let crowd = connections::crowd(max_pages, max_pages_per_address);
+    connections::serve(listener, router, crowd, stop).await;
+}
+
+/// An error as every route answers it.
+fn error(status: StatusCode, message: String) -> Response {
+    (status, Json(json!({"error": message}))).into_response()
 }

@@ -105,7 +105,7 @@ async fn bad_requests_are_told_apart_and_change_nothing() {
             404,
             "no light is called \"cellar\"",
         ),
-        ("led", &large, 413, "length limit"),
+        ("led", &large, 413, "a body must have at most 4096 bytes"),
     ] {
         let (got, answer) = put(&dimmer, light, body).await;
         let error = answer["error"].as_str().unwrap();

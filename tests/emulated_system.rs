@@ -153,7 +153,10 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
     let page = reqwest::get(url).await.unwrap();
     claims.check(page.status() == 200, "the page opens from outside");
     let process = main_process(machine);
-    let user: u32 = machine.run(&format!("stat -c %u /proc/{process}")).parse().unwrap();
+    let user: u32 = machine
+        .run(&format!("stat -c %u /proc/{process}"))
+        .parse()
+        .unwrap();
     claims.check(
         is_active(machine) && DYNAMIC_USERS.contains(&user),
         format!("systemctl says active (running), as the user {user}, made for it alone"),

@@ -130,7 +130,7 @@ async fn a_page_that_stops_reading_delays_nobody_and_costs_no_memory() {
         stopped.push(Page::open_with(dimmer.address, Some(1024)).await);
     }
     let round = async |one: &mut Page, two: &mut Page| {
-        for step in 0..5_000 {
+        for step in 0..2_500 {
             one.change("led", json!({ "level": step % 101 })).await;
             // Keeps the newest on the way, rather than a burst that is skipped.
             if step % 20 == 0 {
@@ -139,6 +139,7 @@ async fn a_page_that_stops_reading_delays_nobody_and_costs_no_memory() {
                 assert_eq!(two.levels["led"], one.levels["led"]);
             }
         }
+        one.settle().await;
     };
     round(&mut one, &mut two).await;
     let before = dimmer.memory();

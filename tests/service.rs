@@ -278,6 +278,7 @@ fn wrong_usage_exits_with_2() {
         &["--frequency", "0"],
         &["--driver", "pigpio"],
         &["--listen", "5000"],
+        &["--allowed-hosts", "pi.lan:80"],
         &["--colour", "red"],
         &["set"],
         &["set", "101"],

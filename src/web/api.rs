@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::json;
 
-use super::Web;
+use super::{Web, error};
 use crate::level::Level;
 use crate::lights::{Light, Lights};
 use crate::wire::{self, BadInput};
@@ -53,7 +53,15 @@ async fn change(
 ) -> Response {
     let body = match body {
         Ok(body) => body,
-        Err(rejection) => return error(rejection.status(), rejection.body_text()),
+        Err(rejection) => {
+            let message = match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => {
+                    format!("a body must have at most {} bytes", wire::MAX_MESSAGE)
+                }
+                _ => rejection.body_text(),
+            };
+            return error(rejection.status(), message);
+        }
     };
     let change = || {
         let index = find(&web.lights, name)?;
@@ -94,10 +102,6 @@ fn shown(lights: &Lights, index: usize) -> Shown<'_> {
         level: state.level,
         fault: state.fault.map(|fault| fault.message.to_string()),
     }
-}
-
-fn error(status: StatusCode, message: String) -> Response {
-    (status, Json(json!({"error": message}))).into_response()
 }
 
 impl IntoResponse for BadInput {

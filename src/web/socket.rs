@@ -9,19 +9,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::{SinkExt, StreamExt};
-use serde_json::json;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite;
 use tracing::debug;
 
-use super::Web;
-use super::pages::Place;
+use super::connections::Peer;
+use super::crowd::{Full, Place};
+use super::{Web, error};
 use crate::level::Level;
 use crate::lights::LightState;
 use crate::wire::{self, Answer, BadInput, FaultOf, Hello, LightChange, Message, Wish};
@@ -36,18 +35,37 @@ const STALL: Duration = Duration::from_secs(30);
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Bytes read at once. tungstenite's own 128 KiB would be most of what a page costs.
 const READ_BUFFER: usize = 4096;
+/// Frames that a page may send in a second, whenever in it: 16 lights at 60 a second each.
+const FRAMES: u32 = 1000;
 
-/// Turns a request into an open page, or into 503 if all places are taken.
-pub async fn open(State(web): State<Web>, upgrade: WebSocketUpgrade) -> Response {
-    let Some(place) = web.pages.enter() else {
-        let error = json!({"error": "too many open pages; see max_pages"});
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(error)).into_response();
+/// Turns a request into an open page, or into 503 if all places that it could have are taken.
+pub async fn open(
+    State(web): State<Web>,
+    Extension(peer): Extension<Peer>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let place = match web.pages.enter(peer.address()) {
+        Ok(place) => place,
+        Err(full) => {
+            let message = match full {
+                Full::InAll => "too many open pages; see max_pages".into(),
+                Full::OfOne => format!(
+                    "too many open pages from {}; see max_pages_per_address",
+                    peer.address()
+                ),
+            };
+            return error(StatusCode::SERVICE_UNAVAILABLE, message);
+        }
     };
     upgrade
         .read_buffer_size(READ_BUFFER)
         .max_message_size(wire::MAX_MESSAGE)
         .max_frame_size(wire::MAX_MESSAGE)
-        .on_upgrade(|socket| Page::new(web, place, socket).run())
+        .on_upgrade(|socket| async {
+            Page::new(web, place, socket).run().await;
+            // A page is a connection, too, and counts as one until its end.
+            drop(peer);
+        })
 }
 
 /// One open page.
@@ -71,6 +89,30 @@ struct Shown {
     /// `None`: not known, so it is to be told.
     level: Option<Level>,
     fault: Option<Arc<str>>,
+}
+
+/// How many frames are still read from a page now: [`FRAMES`] after a second of silence.
+///
+/// A page that sends more is not read for a moment. So it waits, as its messages do: none is lost,
+/// the last one counts, and the others have the time of the service.
+struct Allowance {
+    /// When all frames will be allowed again.
+    full: Instant,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Allowance {
+        Allowance { full: now }
+    }
+
+    fn spend(&mut self, now: Instant) {
+        self.full = self.full.max(now) + Duration::from_secs(1) / FRAMES;
+    }
+
+    /// From when on one more frame is read.
+    fn next(&self) -> Instant {
+        self.full + Duration::from_secs(1) / FRAMES - Duration::from_secs(1)
+    }
 }
 
 /// Why a page is open no longer.
@@ -113,22 +155,27 @@ impl Page {
         let stop = self.web.stop.clone();
         let mut quiet = std::pin::pin!(sleep(SILENCE));
         let mut asked = false;
+        let mut allowance = Allowance::new(Instant::now());
         let mut out = vec![self.hello()];
         let mut answer = None;
         loop {
             self.news(
                 &mut out,
                 &states.borrow_and_update(),
-                *pages.borrow_and_update(),
+                pages.borrow_and_update().all,
             );
             // The answer last: a page that has it has all that was set before.
             out.extend(answer.take());
             if self.send(&mut out).await.is_err() {
                 return End::Gone;
             }
+            let next = allowance.next();
+            let rests = Instant::now() < next;
             tokio::select! {
-                frame = self.socket.next() => match self.hear(frame) {
+                () = sleep_until(next), if rests => {}
+                frame = self.socket.next(), if !rests => match self.hear(frame) {
                     Ok(heard) => {
+                        allowance.spend(Instant::now());
                         answer = heard;
                         asked = false;
                         wait(&mut quiet, SILENCE);
@@ -295,5 +342,45 @@ fn breach(error: axum::Error) -> End {
         Some(Error::Utf8(_)) => End::Closed(close_code::INVALID, "text must be UTF-8"),
         Some(Error::Protocol(_)) => End::Closed(close_code::PROTOCOL, "not a WebSocket frame"),
         _ => End::Gone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many frames are read by then, of a page that sends as fast as it can.
+    fn flood(allowance: &mut Allowance, start: Instant, time: Duration) -> u32 {
+        let mut frames = 0;
+        while allowance.next() <= start + time {
+            allowance.spend(allowance.next().max(start));
+            frames += 1;
+        }
+        frames
+    }
+
+    #[test]
+    fn a_flood_is_read_at_a_thousand_frames_a_second() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(start);
+        assert_eq!(flood(&mut allowance, start, Duration::ZERO), 1000);
+        assert_eq!(
+            flood(&mut allowance, start, Duration::from_secs(10)),
+            10_000
+        );
+        // A pause gives back no more than a second's.
+        let later = start + Duration::from_secs(60);
+        assert_eq!(flood(&mut allowance, later, Duration::ZERO), 1000);
+    }
+
+    #[test]
+    fn a_thumb_never_waits() {
+        let mut now = Instant::now();
+        let mut allowance = Allowance::new(now);
+        for _ in 0..10_000 {
+            assert!(allowance.next() <= now);
+            allowance.spend(now);
+            now += Duration::from_secs(1) / 120;
+        }
     }
 }

@@ -3,9 +3,10 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{self, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub struct Home {
     settings: String,
     /// The port it had, so that it has the same after a restart.
     port: u16,
+    /// How many files it may have open, if not as many as the tests.
+    open_files: Option<u32>,
 }
 
 impl Home {
@@ -44,7 +47,14 @@ impl Home {
             folder,
             settings: settings.into(),
             port: 0,
+            open_files: None,
         }
+    }
+
+    /// With so many open files at most.
+    pub fn with_open_files(mut self, most: u32) -> Home {
+        self.open_files = Some(most);
+        self
     }
 
     pub fn path(&self) -> &Path {
@@ -68,7 +78,17 @@ impl Home {
 
     /// The command that serves from this folder, without the variables of whoever runs the tests.
     pub fn command(&self) -> Command {
-        let mut command = dimmer();
+        let mut command = match self.open_files {
+            None => dimmer(),
+            Some(most) => {
+                let mut shell = without_variables("sh");
+                shell
+                    .args(["-c", r#"ulimit -n "$0" && exec "$@""#])
+                    .arg(most.to_string())
+                    .arg(program());
+                shell
+            }
+        };
         command
             .arg("--config")
             .arg(self.write_settings())
@@ -83,7 +103,13 @@ impl Home {
 
     /// Starts the service and waits until it listens.
     pub fn start(self) -> Dimmer {
-        let command = self.command();
+        self.start_with(|_| {})
+    }
+
+    /// The same with a command that has more to it.
+    pub fn start_with(self, add: impl FnOnce(&mut Command)) -> Dimmer {
+        let mut command = self.command();
+        add(&mut command);
         self.start_by(command)
     }
 
@@ -115,8 +141,14 @@ impl Home {
 
 /// The program under test: `DIMMER_BIN`, or the one that cargo just built.
 pub fn dimmer() -> Command {
-    let program =
-        std::env::var_os("DIMMER_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_dimmer").into());
+    without_variables(program())
+}
+
+fn program() -> OsString {
+    std::env::var_os("DIMMER_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_dimmer").into())
+}
+
+fn without_variables(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (variable, _) in std::env::vars_os() {
         if variable.as_encoded_bytes().starts_with(b"DIMMER_") {
@@ -200,6 +232,28 @@ impl Dimmer {
 
     pub async fn page(&self) -> Page {
         Page::open(self.address).await
+    }
+
+    /// Sends these bytes, and returns what is answered until the service closes or the connection
+    /// becomes a WebSocket.
+    pub fn raw(&self, request: impl AsRef<[u8]>) -> String {
+        let mut stream = net::TcpStream::connect(self.address).unwrap();
+        stream.write_all(request.as_ref()).unwrap();
+        answer(stream)
+    }
+}
+
+/// What comes until the service closes or the connection becomes a WebSocket.
+pub fn answer(mut stream: net::TcpStream) -> String {
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut answer = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        let size = stream.read(&mut part).unwrap();
+        answer.extend_from_slice(&part[..size]);
+        if size == 0 || answer.starts_with(b"HTTP/1.1 101 ") {
+            return String::from_utf8_lossy(&answer).into();
+        }
     }
 }
 

@@ -1,0 +1,171 @@
+//! Hosts and ports as the headers `Host` and `Origin` and the settings write them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// A machine, by address or by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// An IP address; one of IPv4 that is wrapped in IPv6 is unwrapped.
+    Address(IpAddr),
+    /// A name in lower case, without a dot at its end.
+    Name(String),
+}
+
+/// A host, and a port if one is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    /// Which machine.
+    pub host: Host,
+    /// `None`: the scheme's own.
+    pub port: Option<u16>,
+}
+
+/// A text that names no host.
+#[derive(Debug, Error)]
+#[error("must be a name or an IP address, without scheme and port, not {0:?}")]
+pub struct NoHost(String);
+
+impl FromStr for Host {
+    type Err = NoHost;
+
+    /// Reads a name, an IPv4 address, or an IPv6 address with or without brackets.
+    fn from_str(text: &str) -> Result<Host, NoHost> {
+        let error = || NoHost(text.into());
+        if let Some(rest) = text.strip_prefix('[') {
+            let address = rest.strip_suffix(']').ok_or_else(error)?;
+            let address: Ipv6Addr = address.parse().map_err(|_| error())?;
+            return Ok(Host::Address(IpAddr::from(address).to_canonical()));
+        }
+        if let Ok(address) = text.parse::<Ipv6Addr>() {
+            return Ok(Host::Address(IpAddr::from(address).to_canonical()));
+        }
+        // DNS takes `pi.lan.` for `pi.lan`, and so do browsers.
+        let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        if let Ok(address) = name.parse::<Ipv4Addr>() {
+            return Ok(Host::Address(address.into()));
+        }
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        let label = |label: &str| !label.is_empty() && label.bytes().all(letter);
+        if name.len() <= 253 && name.split('.').all(label) {
+            Ok(Host::Name(name))
+        } else {
+            Err(error())
+        }
+    }
+}
+
+impl FromStr for Authority {
+    type Err = NoHost;
+
+    /// Reads `host` or `host:port`; an IPv6 address needs its brackets.
+    fn from_str(text: &str) -> Result<Authority, NoHost> {
+        let error = || NoHost(text.into());
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (text, None),
+        };
+        if host.contains(':') && !host.starts_with('[') {
+            return Err(error());
+        }
+        // Rust would also read `+80`.
+        let port = match port {
+            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(port.parse().map_err(|_| error())?)
+            }
+            Some(_) => return Err(error()),
+            None => None,
+        };
+        Ok(Authority {
+            host: host.parse()?,
+            port,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> Host {
+        Host::Name(name.into())
+    }
+
+    fn address(address: &str) -> Host {
+        Host::Address(address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_host_is_read_as_browsers_write_it() {
+        for (text, host, port) in [
+            ("localhost", name("localhost"), None),
+            ("LocalHost:5000", name("localhost"), Some(5000)),
+            ("raspberrypi.local.", name("raspberrypi.local"), None),
+            ("RaspberryPi.Local.:80", name("raspberrypi.local"), Some(80)),
+            ("my_pi-2", name("my_pi-2"), None),
+            ("192.168.1.7:5000", address("192.168.1.7"), Some(5000)),
+            ("127.0.0.1.", address("127.0.0.1"), None),
+            ("[::1]", address("::1"), None),
+            ("[FE80::1]:65535", address("fe80::1"), Some(65535)),
+            ("[::ffff:10.0.0.1]:1", address("10.0.0.1"), Some(1)),
+            // Not an address, as browsers write those in full.
+            ("2130706433", name("2130706433"), None),
+            ("0x7f.1", name("0x7f.1"), None),
+            ("127.0.0.01", name("127.0.0.01"), None),
+        ] {
+            let read: Authority = text.parse().unwrap();
+            assert_eq!(read, Authority { host, port }, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_host_is_refused() {
+        for text in [
+            "",
+            ".",
+            ":80",
+            ".local",
+            "a..local",
+            "pi.local..",
+            "pi:",
+            "pi:port",
+            "pi:+80",
+            "pi:-1",
+            "pi:65536",
+            "pi:80:80",
+            "::1",
+            "[::1",
+            "[::1]80",
+            "[pi]",
+            "[127.0.0.1]",
+            "[fe80::1%25eth0]",
+            "user@localhost",
+            "localhost@evil.example",
+            "localhost:80@evil.example",
+            "localhost/evil",
+            "localhost#evil",
+            "localhost\\evil",
+            "http://localhost",
+            "local host",
+            "*",
+            "*.local",
+            "küche.local",
+            "localhost,evil",
+            &"a".repeat(254),
+        ] {
+            assert!(text.parse::<Authority>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn settings_name_hosts_without_ports() {
+        for text in ["pi.lan", "10.0.0.1", "::1", "[::1]"] {
+            assert!(text.parse::<Host>().is_ok(), "{text}");
+        }
+        for text in ["pi.lan:80", "http://pi.lan", "10.0.0.1:80", "[::1]:80", ""] {
+            assert!(text.parse::<Host>().is_err(), "{text}");
+        }
+    }
+}
