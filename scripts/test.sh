@@ -22,8 +22,8 @@ install_missing() {
 install_missing build-essential chromium chromium-driver shellcheck shfmt systemd
 
 step "scripts"
-shellcheck scripts/*.sh .ci/run systemd/deb/*
-shfmt --indent 2 --diff scripts/*.sh .ci/run systemd/deb/*
+shellcheck scripts/*.sh .ci/run systemd/deb/{postinst,prerm,postrm}
+shfmt --indent 2 --diff scripts/*.sh .ci/run systemd/deb/{postinst,prerm,postrm}
 
 step "format"
 cargo fmt --check
