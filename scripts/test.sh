@@ -34,8 +34,9 @@ install_missing() {
 install_missing build-essential chromium chromium-driver shellcheck shfmt systemd
 
 step "scripts"
-shellcheck -x scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/p*
-shfmt --indent 2 --diff scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/p*
+scripts=(scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/{postinst,prerm,postrm})
+shellcheck -x "${scripts[@]}"
+shfmt --indent 2 --diff "${scripts[@]}"
 
 step "format"
 cargo fmt --check

@@ -510,7 +510,7 @@ mod tests {
             ("\nlisten = 5000", "dimmer.toml:2: invalid type"),
             (
                 "colour = 1",
-                "dimmer.toml:1: unknown setting `colour`; there are listen, max_pages, light",
+                "dimmer.toml:1: unknown setting `colour`; there are listen, allowed_hosts, ",
             ),
             (
                 "[[lights]]",
@@ -538,7 +538,7 @@ mod tests {
             ),
             (
                 "\nallowed_hosts = [\"pi.lan:80\"]",
-                "line 2: each of allowed_hosts must be a name or an IP address, \
+                "dimmer.toml:2: each of allowed_hosts must be a name or an IP address, \
                  without scheme and port, not \"pi.lan:80\"",
             ),
             (

@@ -196,7 +196,7 @@ async fn a_request_during_a_restart_waits_and_is_served() {
     let (_, home) = dimmer.stop();
     let mut early = TcpStream::connect(port.local_addr().unwrap()).unwrap();
     early.set_read_timeout(Some(LIMIT)).unwrap();
-    let request = b"GET /api/lights/led HTTP/1.1\r\nhost: led\r\nconnection: close\r\n\r\n";
+    let request = b"GET /api/lights/led HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     early.write_all(request).unwrap();
 
     let command = activated(&home, socket(), 1);
@@ -259,4 +259,68 @@ async fn systemds_own_socket_is_taken() {
     assert_eq!(dimmer.address, address);
     assert_eq!(dimmer.level("led").await, 50.0);
     assert!(dimmer.log().contains("which systemd opened"));
+}
+
+/// The units, in a folder of their own, with the program under test.
+fn units() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let program = common::dimmer().get_program().to_owned();
+    let service = include_str!("../systemd/dimmer.service")
+        .replace("/usr/bin/dimmer", program.to_str().unwrap());
+    fs::write(folder.path().join("dimmer.service"), service).unwrap();
+    let socket = include_str!("../systemd/dimmer.socket");
+    fs::write(folder.path().join("dimmer.socket"), socket).unwrap();
+    folder
+}
+
+/// The exit code of a program that checks something, and all that it says.
+fn judged_by(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn systemd_has_not_a_word_to_say_about_the_units() {
+    if !has("systemd-analyze") {
+        return;
+    }
+    let units = units();
+    let (code, words) = judged_by(
+        Command::new("systemd-analyze")
+            .arg("verify")
+            .arg(units.path().join("dimmer.service"))
+            .arg(units.path().join("dimmer.socket")),
+    );
+    assert_eq!((code, &*words), (Some(0), ""));
+}
+
+#[test]
+fn the_exposure_of_the_service_is_below_1_5() {
+    if !has("systemd-analyze") {
+        return;
+    }
+    let units = units();
+    let (code, report) = judged_by(
+        Command::new("systemd-analyze")
+            .args(["security", "--offline=true", "--no-pager", "--threshold=14"])
+            .arg(units.path().join("dimmer.service")),
+    );
+    assert_eq!(code, Some(0), "{report}");
+}
+
+#[test]
+fn udev_understands_the_rules() {
+    if !has("udevadm") {
+        return;
+    }
+    let (code, words) = judged_by(Command::new("udevadm").args([
+        "verify",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/60-dimmer.rules"),
+    ]));
+    if words.contains("Unknown command verb") || words.contains("Unrecognized") {
+        eprintln!("skipped: udevadm verify came with systemd 254, and this one is older");
+        return;
+    }
+    assert_eq!(code, Some(0), "{words}");
 }
