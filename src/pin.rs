@@ -320,7 +320,10 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
 
     /// An LED whose every write hangs until the test lets it go on, and panics when the test is gone.
-    struct Held(Receiver<()>);
+    struct Held {
+        called: Sender<()>,
+        go_on: Receiver<()>,
+    }
 
     impl ErrorType for Held {
         type Error = driver::WriteError;
@@ -332,17 +335,31 @@ mod tests {
         }
 
         fn set_duty_cycle(&mut self, _: u16) -> Result<(), driver::WriteError> {
-            self.0.recv().expect("a test that panics on purpose");
+            self.called.send(()).expect("a test that listens");
+            self.go_on.recv().expect("a test that panics on purpose");
             Ok(())
         }
     }
 
-    fn follow_held() -> (Arc<Lights>, Follower, Sender<()>) {
+    /// What happens to a light with such an LED.
+    struct Test {
+        lights: Arc<Lights>,
+        follower: Follower,
+        /// Hears of each write as it begins.
+        calls: Receiver<()>,
+        go_on: Sender<()>,
+    }
+
+    fn follow_held() -> Test {
+        let (called, calls) = channel();
         let (go_on, held) = channel();
         let pin = Pin {
             config: LightConfig::default(),
             opened: Opened {
-                output: Box::new(Held(held)),
+                output: Box::new(Held {
+                    called,
+                    go_on: held,
+                }),
                 driver: Driver::Simulated,
                 frequency: 1000,
                 resolution: 65_536,
@@ -352,28 +369,38 @@ mod tests {
         let state = LightState::new(Level::HALF, Level::HALF);
         let lights = Arc::new(Lights::new(vec![(pin.light(), state)]));
         let follower = pin.follow(lights.clone(), 0, CancellationToken::new());
-        (lights, follower.unwrap(), go_on)
+        Test {
+            lights,
+            follower: follower.unwrap(),
+            calls,
+            go_on,
+        }
     }
 
     #[tokio::test]
     async fn a_thread_answers_but_not_while_its_driver_hangs() {
-        let (lights, follower, go_on) = follow_held();
-        go_on.send(()).unwrap();
+        let test = follow_held();
+        test.calls.recv_timeout(LIMIT).unwrap();
+        test.go_on.send(()).unwrap();
+        let follower = test.follower;
         timeout(LIMIT, follower.answers()).await.expect("an answer");
 
-        lights.change(0, Change::Level(Level::FULL), None, None);
+        test.lights
+            .change(0, Change::Level(Level::FULL), None, None);
+        test.calls.recv_timeout(LIMIT).unwrap();
         let mut answer = std::pin::pin!(follower.answers());
         let early = timeout(Duration::from_millis(200), &mut answer).await;
         assert!(early.is_err(), "it hangs in the write");
-        go_on.send(()).unwrap();
+        test.go_on.send(()).unwrap();
         timeout(LIMIT, answer).await.expect("an answer after all");
         assert!(!follower.ended.is_cancelled());
     }
 
     #[tokio::test]
     async fn a_thread_that_panics_is_noticed_and_answers_no_more() {
-        let (_lights, follower, go_on) = follow_held();
-        drop(go_on);
+        let test = follow_held();
+        let follower = test.follower;
+        drop(test.go_on);
         timeout(LIMIT, follower.ended.cancelled())
             .await
             .expect("the end of the thread");

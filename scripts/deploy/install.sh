@@ -6,6 +6,8 @@ set -euo pipefail
 new=$1
 # The package that runs.
 current=/var/cache/dimmer/current.deb
+# Seconds that a service has to serve.
+PATIENCE=30
 
 say() { printf '== %s\n' "$*"; }
 
@@ -27,13 +29,14 @@ is_healthy() {
 install_package() {
   # An administrator's changes to dimmer.toml stay.
   DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --install "$1" || return 1
-  local second
-  for second in {1..30}; do
-    ! is_healthy || return 0
+  local end=$((SECONDS + PATIENCE))
+  until is_healthy; do
+    if [ $SECONDS -ge $end ]; then
+      say "not healthy after $PATIENCE s"
+      return 1
+    fi
     sleep 1
   done
-  say "not healthy after $second s"
-  return 1
 }
 
 since=$(date '+%Y-%m-%d %H:%M:%S')
