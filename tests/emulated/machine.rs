@@ -37,7 +37,6 @@ pub struct Machine {
     commands: u32,
     /// What it was booted from.
     lab: PathBuf,
-    tree: String,
     /// Holds the sockets and the trace.
     _folder: TempDir,
 }
@@ -121,7 +120,6 @@ impl Machine {
             trace: File::open(trace).unwrap(),
             commands: 0,
             lab: lab.into(),
-            tree: tree.into(),
             _folder: folder,
         };
         machine.read_monitor();
@@ -144,14 +142,14 @@ impl Machine {
         SocketAddr::from(([127, 0, 0, 1], outside.unwrap()))
     }
 
-    /// Ends the system and starts it again, with the same SD card.
-    pub fn reboot(&mut self) {
-        // The emulated watchdog does not end QEMU, so this turns it off and on.
-        self.console.write_all(b"systemctl poweroff\n").unwrap();
-        self.hear("Power down");
+    /// Ends the system and starts it again, with the same SD card and one of the device trees.
+    pub fn reboot(&mut self, tree: &str) {
+        self.console.write_all(b"systemctl reboot\n").unwrap();
+        self.hear("Restarting system");
+        // There it hangs: QEMU does not reset by the Pi's watchdog.
         self.qemu.kill().unwrap();
         self.qemu.wait().unwrap();
-        *self = Machine::boot_system(&self.lab, &self.tree);
+        *self = Machine::boot_system(&self.lab, tree);
     }
 
     /// What a shell command prints. It must succeed.
