@@ -3,7 +3,7 @@
 #
 #   scripts/test.sh [--long]
 #
-#   --long  also builds for every Raspberry Pi, and starts each binary: some 10 minutes more
+#   --long  also builds for every Raspberry Pi, and starts each binary: some 15 minutes more
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -53,14 +53,22 @@ cargo build --locked --release
 step "tests, against the release binary"
 DIMMER_BIN=$PWD/target/release/dimmer cargo test --locked
 
+# emulate ARGUMENT…: runs it, unless there is no QEMU here.
+emulate() {
+  local status=0
+  scripts/emulate.sh "$@" || status=$?
+  case $status in
+  0) ;;
+  77) step "!!! NOT TESTED: anything on an emulated Raspberry Pi" ;;
+  *) exit "$status" ;;
+  esac
+}
+
 step "the pin of an emulated Raspberry Pi"
-status=0
-scripts/emulate.sh || status=$?
-case $status in
-0) ;;
-77) step "!!! NOT TESTED: the pin of an emulated Raspberry Pi" ;;
-*) exit "$status" ;;
-esac
+emulate
+
+step "deployment to an emulated Raspberry Pi"
+emulate --system
 
 [ "${1-}" = --long ] || exit 0
 
@@ -68,3 +76,9 @@ step "every target"
 for target in aarch64 armv7 armv6; do
   scripts/build.sh --target "$target" --check
 done
+
+step "cross"
+scripts/test/cross.sh
+
+step "the package for a 32-bit Raspberry Pi OS"
+scripts/package.sh --target armv6 --lint
