@@ -80,5 +80,6 @@ done
 step "cross"
 scripts/test/cross.sh
 
-step "the package for a 32-bit Raspberry Pi OS"
+step "the packages"
+scripts/package.sh --lint
 scripts/package.sh --target armv6 --lint
