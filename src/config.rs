@@ -237,6 +237,14 @@ pub fn load_lights(options: LightOptions) -> anyhow::Result<Vec<LightConfig>> {
     Ok(File::load(options)?.light)
 }
 
+/// The lights of settings in the form of `dimmer.toml`, which came from the file `name`.
+///
+/// # Errors
+/// They are wrong; the message is one line with the file, the line, the setting and what is allowed.
+pub fn lights_in(text: &str, name: &str) -> anyhow::Result<Vec<LightConfig>> {
+    Ok(parse(text, name)?.light)
+}
+
 impl File {
     fn load(options: LightOptions) -> anyhow::Result<File> {
         let mut file = match &options.config {

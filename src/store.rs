@@ -45,7 +45,7 @@ impl From<&LightState> for Kept {
 }
 
 /// Every light's levels, by name.
-type Levels = BTreeMap<String, Kept>;
+pub type Levels = BTreeMap<String, Kept>;
 
 #[derive(Serialize, Deserialize)]
 struct Contents {
@@ -134,7 +134,15 @@ impl Store {
 }
 
 fn read(file: &Path) -> io::Result<Levels> {
-    let contents: Contents = serde_json::from_slice(&fs::read(file)?)?;
+    from_json(&fs::read(file)?)
+}
+
+/// The levels in a file's bytes.
+///
+/// # Errors
+/// They are not JSON in the format of this version.
+pub fn from_json(bytes: &[u8]) -> io::Result<Levels> {
+    let contents: Contents = serde_json::from_slice(bytes)?;
     if contents.version != VERSION {
         return Err(io::Error::other(format!(
             "its format is {}, and this version reads {VERSION}",
@@ -142,6 +150,15 @@ fn read(file: &Path) -> io::Result<Levels> {
         )));
     }
     Ok(contents.lights)
+}
+
+/// A file's bytes with these levels.
+///
+/// # Errors
+/// None that could be helped.
+pub fn to_json(lights: Levels) -> io::Result<Vec<u8>> {
+    let version = VERSION;
+    Ok(serde_json::to_vec(&Contents { version, lights })?)
 }
 
 fn set_aside(file: &Path, error: &io::Error) {
@@ -166,8 +183,7 @@ fn write(file: &Path, lights: Levels) -> io::Result<()> {
         fs::create_dir_all(folder)?;
         info!("keeping the levels in {}", folder.display());
     }
-    let version = VERSION;
-    let json = serde_json::to_vec(&Contents { version, lights })?;
+    let json = to_json(lights)?;
     // A fixed name, so that what a crash leaves is overwritten.
     let next = file.with_extension("json.new");
     let mut new = File::create(&next)?;
