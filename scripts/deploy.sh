@@ -59,7 +59,7 @@ say "$host is $architecture: target $target"
 
 if [ -n "$dry" ]; then
   on_pi 'dpkg-query --show dimmer' >&2 2>/dev/null || say "dimmer is not installed there"
-  say "dry run: would build ${package:-the package for $target}, install it there, and wait until it serves"
+  say "dry run: would copy ${package:-the package for $target, newly built}, install it, and wait until it serves"
   exit
 fi
 
