@@ -1,4 +1,4 @@
-# Debian packages for build.sh and emulate.sh, which source this: installed, or unpacked in a cache
+# Debian packages for the other scripts, which source this: installed, or unpacked in a cache
 # folder. The lists are private, so that arm64's do not end up in the system's; the mirrors are the
 # system's own.
 # shellcheck shell=bash
@@ -95,7 +95,8 @@ libraries() {
   echo "$1/lib/$multiarch:$1/usr/lib/$multiarch"
 }
 
-# install PACKAGE…: installs the packages that are missing, unless another would have to go.
+# install PACKAGE…: installs the packages that are missing, unless another would have to go; as root, or
+# with sudo.
 install() {
   local missing=() package
   for package in "$@"; do

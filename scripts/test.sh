@@ -3,35 +3,22 @@
 #
 #   scripts/test.sh [--long]
 #
-#   --long  also builds for every Raspberry Pi, and starts each binary: some 15 minutes more
+#   --long  also builds for every Raspberry Pi and starts each binary, checks the dependencies, fuzzes, and
+#           gives the tests of reliability their time: some 40 minutes more
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/debian.sh
+source scripts/debian.sh
 
 case ${1-} in
-'' | --long) ;;
-*)
-  echo "test.sh: unknown argument $1; see the head of $0" >&2
-  exit 2
-  ;;
+'') ;;
+--long) export DIMMER_LONG=1 ;;
+*) fail "unknown argument $1; see the head of $0" ;;
 esac
 
 step() { printf '\n== %s\n' "$*"; }
 
-# Installs the Debian packages that are missing; as root, or with sudo.
-install_missing() {
-  local missing=() package
-  for package in "$@"; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -eq 0 ] && return
-  step "installing ${missing[*]}"
-  local sudo=()
-  [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-  "${sudo[@]}" apt-get update -qq
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
-}
-
-install_missing build-essential chromium chromium-driver shellcheck shfmt systemd
+install build-essential chromium chromium-driver openssh-client shellcheck shfmt systemd
 
 step "scripts"
 scripts=(scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/{postinst,prerm,postrm})
@@ -70,7 +57,7 @@ emulate
 step "deployment to an emulated Raspberry Pi"
 emulate --system
 
-[ "${1-}" = --long ] || exit 0
+[ -n "${DIMMER_LONG-}" ] || exit 0
 
 step "every target"
 for target in aarch64 armv7 armv6; do
@@ -79,6 +66,12 @@ done
 
 step "cross"
 scripts/test/cross.sh
+
+step "dependencies"
+scripts/audit.sh
+
+step "fuzzing"
+scripts/fuzz.sh 60
 
 step "the packages"
 scripts/package.sh --lint
