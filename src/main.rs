@@ -7,6 +7,7 @@ use std::env;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
@@ -19,7 +20,7 @@ use tracing::{info, warn};
 use cli::{Cli, Command, Serve};
 use dimmer::config::{self, Config, LightOptions};
 use dimmer::service::Service;
-use dimmer::{client, doctor, pin};
+use dimmer::{client, doctor};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -43,7 +44,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Doctor(options) => doctor(options),
             Command::Park(options) => {
                 log_to_stderr()?;
-                pin::park(config::load_lights(options)?)
+                dimmer::pin::park(config::load_lights(options)?)
             }
             Command::Address { port } => {
                 let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
@@ -71,21 +72,37 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
     if serve.check {
         return print(&doctor::plan(Path::new("/"), &config)?);
     }
-    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
-    let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
+    let mut asked = pin!(asked_to_end()?);
     raise_open_files();
-    let service = Service::start(config).await?;
+    let service = tokio::select! {
+        service = Service::start(config) => service?,
+        why = &mut asked => {
+            info!("{why}: stopping before the start");
+            return Ok(());
+        }
+    };
     announce::print(service.address(), service.lights().list());
     let mut end = Ok(());
     tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => info!("Ctrl-C: stopping"),
-        _ = hang_up.recv() => info!("the terminal is gone: stopping"),
+        why = asked => info!("{why}: stopping"),
         error = service.failed() => end = Err(error),
     }
     service.stop().await;
     end
+}
+
+/// Resolves to why, once the service is asked to end. From now on no such signal is lost.
+fn asked_to_end() -> anyhow::Result<impl Future<Output = &'static str>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "Ctrl-C",
+            _ = hang_up.recv() => "the terminal is gone",
+        }
+    })
 }
 
 /// Each page is an open file, and the usual soft limit of 1024 is below `max_pages` and the rest.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::future::select_all;
+use futures_util::future::{select_all, try_join_all};
 use tokio::net::TcpListener;
 use tokio::task::{self, JoinHandle};
 use tokio::time::timeout;
@@ -40,27 +40,30 @@ pub struct Service {
 
 impl Service {
     /// Opens the port, or takes systemd's, then the pins, and starts. To be called before any other
-    /// thread runs, as it takes the variables about systemd's socket away.
+    /// thread runs, as it takes the variables about systemd's socket away. Dropped before it is
+    /// done, it leaves pins that are dark.
     ///
     /// # Errors
     /// The port or a pin cannot be had; the message is one line that says what to do.
     pub async fn start(config: Config) -> anyhow::Result<Service> {
         let listener = listener(config.listen).await?;
         let address = listener.local_addr()?;
-        let store = Store::open(&config.state_dir);
-
-        let mut pins = Vec::new();
-        let mut states = Vec::new();
-        for light in config.lights {
-            let state = first_state(&light, store.kept(&light.name));
+        // A disk may hang, and a driver may block for seconds while it opens.
+        let store = task::spawn_blocking(move || Store::open(&config.state_dir)).await?;
+        let states: Vec<_> = config
+            .lights
+            .iter()
+            .map(|light| first_state(light, store.kept(&light.name)))
+            .collect();
+        let opening = config.lights.into_iter().map(|light| {
             let trace = config.trace.clone();
-            // A driver may block while it opens.
-            let pin = task::spawn_blocking(move || Pin::open(light, trace.as_deref())).await??;
-            states.push((pin.light(), state));
-            pins.push(pin);
-        }
+            let open = task::spawn_blocking(move || Pin::open(light, trace.as_deref()));
+            async { anyhow::Ok(open.await??) }
+        });
+        let pins = try_join_all(opening).await?;
 
-        let lights = Arc::new(Lights::new(states));
+        let lights = pins.iter().map(Pin::light).zip(states).collect();
+        let lights = Arc::new(Lights::new(lights));
         let stop_web = CancellationToken::new();
         let stop_followers = CancellationToken::new();
         let pins = pins

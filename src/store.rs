@@ -12,17 +12,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::task;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
 
-/// Shortest time between two writes.
+/// Shortest time from one write to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Wait before a failed write is tried again.
 const RETRY: Duration = Duration::from_secs(10);
+/// How many damaged files are kept at most.
+const MOST_DAMAGED: u32 = 10;
 /// The format this version writes.
 const VERSION: u32 = 1;
 
@@ -56,100 +58,144 @@ struct Contents {
 /// The file with the levels.
 pub struct Store {
     file: PathBuf,
-    /// What the file holds; lights that the settings no longer have stay in it.
-    saved: Levels,
+    /// What the file holds; lights that the settings no longer have stay in it. `None` while it
+    /// cannot be read: it may hold good levels all the same, so it is not written before it is read.
+    saved: Option<Levels>,
+}
+
+/// What a file holds that can be read.
+enum Found {
+    Levels(Levels),
+    /// Nothing that this version understands, for this reason.
+    Damage(String),
 }
 
 impl Store {
     /// Reads `levels.json` in `folder`. A file that cannot be understood is set aside as
-    /// `levels.json.damaged`; nothing here ends the service.
+    /// `levels.json.damaged`; one that cannot be read is left as it is. Nothing here ends the
+    /// service.
     pub fn open(folder: &Path) -> Store {
         let file = folder.join("levels.json");
-        let saved = match read(&file) {
-            Ok(levels) => levels,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Levels::new(),
-            Err(error) => {
-                set_aside(&file, &error);
-                Levels::new()
-            }
-        };
+        let saved = load(&file)
+            .inspect_err(|error| {
+                let file = file.display();
+                warn!("{file}: {error}; it is left as it is, and every light starts at its default")
+            })
+            .ok();
         Store { file, saved }
     }
 
     /// What is kept of the light called `name`.
     pub fn kept(&self, name: &str) -> Option<Kept> {
-        self.saved.get(name).copied()
+        self.saved.as_ref()?.get(name).copied()
     }
 
     /// Writes every change of the lights until `stop`, and once more then.
     pub async fn follow(mut self, lights: Arc<Lights>, stop: CancellationToken) {
         let mut watch = lights.watch();
         while !stop.is_cancelled() {
-            let levels = self.with(&lights, &watch.borrow_and_update());
-            let pause = self.save(levels).await;
+            let news = News::of(&lights, &watch.borrow_and_update());
+            let next = self.save(news).await;
             tokio::select! {
                 () = stop.cancelled() => {}
                 // Changes during the pause are seen after it.
-                () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
-                changed = watch.changed(), if pause.is_none() => {
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+                changed = watch.changed(), if next.is_none() => {
                     if changed.is_err() {
                         break;
                     }
                 }
             }
         }
-        let levels = self.with(&lights, &watch.borrow());
-        self.save(levels).await;
+        let news = News::of(&lights, &watch.borrow());
+        self.save(news).await;
     }
 
-    /// The saved levels with those of now over them.
-    fn with(&self, lights: &Lights, states: &[LightState]) -> Levels {
-        let mut levels = self.saved.clone();
-        for (light, state) in lights.list().iter().zip(states) {
-            levels.insert(light.name.clone(), state.into());
-        }
-        levels
-    }
-
-    /// Saves the levels if they are new, and says how long to wait before the next attempt.
-    async fn save(&mut self, levels: Levels) -> Option<Duration> {
-        if levels == self.saved {
+    /// Saves what is new, and says when the next attempt may be.
+    async fn save(&mut self, news: News) -> Option<Instant> {
+        if let Some(saved) = &self.saved
+            && news.over(saved.clone()) == *saved
+        {
             return None;
         }
-        let (file, contents) = (self.file.clone(), levels.clone());
-        let written = task::spawn_blocking(move || write(&file, contents))
+        let start = Instant::now();
+        let (file, saved) = (self.file.clone(), self.saved.clone());
+        let replace = move || {
+            let saved = saved.map_or_else(|| load(&file), Ok)?;
+            let levels = news.over(saved);
+            write(&file, &levels)?;
+            Ok(levels)
+        };
+        let written = task::spawn_blocking(replace)
             .await
             .unwrap_or_else(|panic| Err(io::Error::other(panic)));
         match written {
-            Ok(()) => {
-                self.saved = levels;
-                Some(INTERVAL)
+            Ok(levels) => {
+                self.saved = Some(levels);
+                Some(start + INTERVAL)
             }
             Err(error) => {
                 warn!("cannot keep the levels in {}: {error}", self.file.display());
-                Some(RETRY)
+                Some(Instant::now() + RETRY)
             }
         }
     }
 }
 
-fn read(file: &Path) -> io::Result<Levels> {
-    from_json(&fs::read(file)?)
+/// What is to be kept of every light now, and whether anyone has changed it since the start.
+struct News(Vec<(String, Kept, bool)>);
+
+impl News {
+    fn of(lights: &Lights, states: &[LightState]) -> News {
+        let news = lights.list().iter().zip(states);
+        News(
+            news.map(|(light, state)| (light.name.clone(), state.into(), state.revision > 0))
+                .collect(),
+        )
+    }
+
+    /// The saved levels with these over them. A light that nobody has changed stays as it was
+    /// saved: it may be at its default because the file could not be read.
+    fn over(&self, mut levels: Levels) -> Levels {
+        for (name, kept, changed) in &self.0 {
+            if *changed || !levels.contains_key(name) {
+                levels.insert(name.clone(), *kept);
+            }
+        }
+        levels
+    }
+}
+
+/// The levels in the file: none if there is no file, or nothing in it that can be used.
+///
+/// # Errors
+/// It cannot be read, or is of no use and cannot be set aside.
+fn load(file: &Path) -> io::Result<Levels> {
+    match read(file) {
+        Ok(Found::Levels(levels)) => Ok(levels),
+        Ok(Found::Damage(reason)) => set_aside(file, &reason).map(|()| Levels::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Levels::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn read(file: &Path) -> io::Result<Found> {
+    let found = from_json(&fs::read(file)?);
+    Ok(found.map_or_else(Found::Damage, Found::Levels))
 }
 
 /// The levels in a file's bytes.
 ///
 /// # Errors
-/// They are not JSON in the format of this version.
-pub fn from_json(bytes: &[u8]) -> io::Result<Levels> {
-    let contents: Contents = serde_json::from_slice(bytes)?;
-    if contents.version != VERSION {
-        return Err(io::Error::other(format!(
-            "its format is {}, and this version reads {VERSION}",
-            contents.version
-        )));
+/// They are not in the format of this version; the text says why.
+pub fn from_json(bytes: &[u8]) -> Result<Levels, String> {
+    let contents: Contents = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    match contents.version {
+        VERSION => Ok(contents.lights),
+        version => Err(format!(
+            "its format is {version}, and this version reads {VERSION}"
+        )),
     }
-    Ok(contents.lights)
 }
 
 /// A file's bytes with these levels.
@@ -161,29 +207,34 @@ pub fn to_json(lights: Levels) -> io::Result<Vec<u8>> {
     Ok(serde_json::to_vec(&Contents { version, lights })?)
 }
 
-fn set_aside(file: &Path, error: &io::Error) {
-    let aside = file.with_extension("json.damaged");
-    match fs::rename(file, &aside) {
-        Ok(()) => warn!(
-            "{} cannot be used ({error}): it is now {}, and every light starts at its default",
-            file.display(),
-            aside.display()
-        ),
-        Err(rename) => warn!(
-            "{} cannot be used ({error}) nor renamed ({rename})",
-            file.display()
-        ),
-    }
+/// Renames the file to the first of `levels.json.damaged`, `.damaged.2`, `.damaged.3`… that is free,
+/// so that what was set aside before is not lost; of ten the last is replaced.
+fn set_aside(file: &Path, reason: &str) -> io::Result<()> {
+    let name = |number| match number {
+        1 => file.with_extension("json.damaged"),
+        _ => file.with_extension(format!("json.damaged.{number}")),
+    };
+    let free = (1..MOST_DAMAGED).find(|&number| !name(number).exists());
+    let aside = name(free.unwrap_or(MOST_DAMAGED));
+    fs::rename(file, &aside).map_err(|error| {
+        io::Error::other(format!("{reason}, and it cannot be renamed: {error}"))
+    })?;
+    warn!(
+        "{} cannot be used ({reason}): it is now {}, and every light starts at its default",
+        file.display(),
+        aside.display()
+    );
+    Ok(())
 }
 
 /// Puts the contents in place of the file so that a power cut leaves the old or the new one.
-fn write(file: &Path, lights: Levels) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("."));
+fn write(file: &Path, lights: &Levels) -> io::Result<()> {
+    let folder = folder_of(file);
     if !folder.exists() {
-        fs::create_dir_all(folder)?;
+        make(folder)?;
         info!("keeping the levels in {}", folder.display());
     }
-    let json = to_json(lights)?;
+    let json = to_json(lights.clone())?;
     // A fixed name, so that what a crash leaves is overwritten.
     let next = file.with_extension("json.new");
     let mut new = File::create(&next)?;
@@ -192,6 +243,23 @@ fn write(file: &Path, lights: Levels) -> io::Result<()> {
     fs::rename(&next, file)?;
     // The rename itself lasts only once the folder is synced.
     File::open(folder)?.sync_all()
+}
+
+/// Makes a folder and those above it. Each lasts only once the one that it is in is synced.
+fn make(folder: &Path) -> io::Result<()> {
+    let above = folder_of(folder);
+    if !above.exists() {
+        make(above)?;
+    }
+    fs::create_dir(folder)?;
+    File::open(above)?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 #[cfg(test)]
@@ -213,8 +281,8 @@ mod tests {
     fn what_is_written_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/er/levels.json");
-        write(&file, levels()).unwrap();
-        assert_eq!(read(&file).unwrap(), levels());
+        write(&file, &levels()).unwrap();
+        assert_eq!(load(&file).unwrap(), levels());
         assert_eq!(
             fs::read_to_string(&file).unwrap(),
             r#"{"version":1,"lights":{"led":{"level":0,"last_on":42.5}}}"#
@@ -225,7 +293,7 @@ mod tests {
     fn a_file_cut_at_any_byte_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("levels.json");
-        write(&file, levels()).unwrap();
+        write(&file, &levels()).unwrap();
         let whole = fs::read(&file).unwrap();
         for length in 0..whole.len() {
             fs::write(&file, &whole[..length]).unwrap();
@@ -234,6 +302,7 @@ mod tests {
             let aside = fs::read(folder.path().join("levels.json.damaged")).unwrap();
             assert_eq!(aside, whole[..length], "nothing is lost");
             assert!(!file.exists());
+            fs::remove_file(folder.path().join("levels.json.damaged")).unwrap();
         }
     }
 
@@ -248,8 +317,26 @@ mod tests {
         ] {
             fs::write(&file, contents).unwrap();
             assert_eq!(Store::open(folder.path()).kept("led"), None);
-            let aside = fs::read(folder.path().join("levels.json.damaged")).unwrap();
-            assert_eq!(aside, contents);
+            let aside = folder.path().join("levels.json.damaged");
+            assert_eq!(fs::read(&aside).unwrap(), contents);
+            fs::remove_file(aside).unwrap();
         }
+    }
+
+    #[test]
+    fn what_was_set_aside_before_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("levels.json");
+        for number in 1..=12 {
+            fs::write(&file, format!("damage {number}")).unwrap();
+            Store::open(folder.path());
+        }
+        let aside = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(aside("levels.json.damaged"), "damage 1");
+        assert_eq!(aside("levels.json.damaged.2"), "damage 2");
+        assert_eq!(aside("levels.json.damaged.9"), "damage 9");
+        assert_eq!(aside("levels.json.damaged.10"), "damage 12");
+        let files = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files, 10, "they do not fill the disk");
     }
 }

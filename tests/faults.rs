@@ -1,0 +1,521 @@
+//! What breaks around the service, and that it goes on: drivers, the disk, the clock.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Dimmer, Home, LIMIT, Page, duties, linear, until};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+/// Two lights: one for the fault, and one that goes on.
+const TWO: &str = "[[light]]\nname = \"bad\"\n[[light]]\nname = \"good\"\ngpio = 18\n";
+
+fn trace(dimmer: &Dimmer) -> PathBuf {
+    dimmer.home().trace_folder().join("bad")
+}
+
+/// From now on each write to the bad light fails: its trace is a folder.
+fn breaks(dimmer: &Dimmer) {
+    fs::remove_file(trace(dimmer)).unwrap();
+    fs::create_dir(trace(dimmer)).unwrap();
+}
+
+/// From now on each write succeeds, into a new trace.
+fn is_repaired(dimmer: &Dimmer) {
+    fs::remove_dir(trace(dimmer)).unwrap();
+}
+
+/// From now on each write hangs: a pipe that nobody reads holds up whoever opens it to write.
+fn hangs(dimmer: &Dimmer) {
+    fs::remove_file(trace(dimmer)).unwrap();
+    mknodat(CWD, trace(dimmer), FileType::Fifo, Mode::RWXU, 0).unwrap();
+}
+
+/// Starts, and waits until both pins have their first level, so that no write is on the way.
+async fn start() -> Dimmer {
+    let dimmer = Home::with(TWO).start();
+    until("both pins are set", async || {
+        ["bad", "good"].map(|light| dimmer.duty(light)) == [Some(linear(50.0)); 2]
+    })
+    .await;
+    dimmer
+}
+
+/// The next that this page is told of the fault of a light: what it is, or that it is over.
+async fn fault(page: &mut Page) -> Option<String> {
+    loop {
+        let message = page.next().await;
+        if message.get("fault").is_some() {
+            return message["fault"]["message"].as_str().map(str::to_owned);
+        }
+    }
+}
+
+async fn health(dimmer: &Dimmer) -> u16 {
+    let answer = reqwest::get(dimmer.url("/api/health")).await.unwrap();
+    answer.status().as_u16()
+}
+
+async fn pin_is_at(dimmer: &Dimmer, light: &str, level: f64) {
+    until("the pin follows", async || {
+        dimmer.duty(light) == Some(linear(level))
+    })
+    .await;
+}
+
+/// Whether the file holds this level for the light.
+fn keeps(file: &Path, light: &str, level: f64) -> bool {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let contents: Value = serde_json::from_str(&text).unwrap_or_default();
+    contents["lights"][light]["level"].as_f64() == Some(level)
+}
+
+async fn is_kept(file: &Path, light: &str, level: f64) {
+    until("the level is kept", async || keeps(file, light, level)).await;
+}
+
+#[tokio::test]
+async fn a_driver_that_fails_once_gets_the_level_again() {
+    let dimmer = start().await;
+    let mut pages = [dimmer.page().await, dimmer.page().await];
+    breaks(&dimmer);
+    pages[0].change("bad", json!({"level": 80})).await;
+    for page in &mut pages {
+        assert!(fault(page).await.unwrap().starts_with("simulated: "));
+    }
+    is_repaired(&dimmer);
+    for page in &mut pages {
+        assert_eq!(fault(page).await, None);
+    }
+    assert_eq!(dimmer.duties("bad"), [linear(80.0)]);
+    assert_eq!(health(&dimmer).await, 200);
+}
+
+#[tokio::test]
+async fn a_driver_that_fails_for_a_while_gets_the_level_set_meanwhile() {
+    let dimmer = start().await;
+    let mut page = dimmer.page().await;
+    breaks(&dimmer);
+    page.change("bad", json!({"level": 80})).await;
+    assert!(fault(&mut page).await.is_some());
+    assert_eq!(health(&dimmer).await, 503);
+    let mut other = dimmer.page().await;
+    for level in [10, 20, 60] {
+        page.change("bad", json!({"level": level})).await;
+        page.change("good", json!({"level": level})).await;
+        pin_is_at(&dimmer, "good", level.into()).await;
+    }
+    other.settle().await;
+    assert_eq!(other.levels["bad"], 60.0);
+
+    is_repaired(&dimmer);
+    assert_eq!(fault(&mut page).await, None);
+    assert_eq!(dimmer.duties("bad"), [linear(60.0)], "and none in between");
+    assert_eq!(health(&dimmer).await, 200);
+}
+
+#[tokio::test]
+async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
+    let dimmer = start().await;
+    let mut page = dimmer.page().await;
+    breaks(&dimmer);
+    page.change("bad", json!({"level": 80})).await;
+    assert!(fault(&mut page).await.is_some());
+    // Whoever comes later is told, too.
+    let mut late = Page::open(dimmer.address).await;
+    late.change("good", json!({"level": 30})).await;
+    pin_is_at(&dimmer, "good", 30.0).await;
+    let url = dimmer.url("/api/lights/bad");
+    let bad: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    assert_eq!(bad["level"], 80);
+    assert!(bad["fault"].is_string(), "{bad}");
+
+    let start = Instant::now();
+    let (status, home) = dimmer.stop();
+    assert_eq!(status.code(), Some(0));
+    assert!(start.elapsed() < LIMIT);
+    assert_eq!(duties(&home, "good").last(), Some(&0));
+    assert!(keeps(&home.levels_file(), "bad", 80.0));
+
+    // Nor does it keep the service from starting.
+    let dimmer = home.start();
+    until("the fault is told", async || health(&dimmer).await == 503).await;
+    pin_is_at(&dimmer, "good", 30.0).await;
+}
+
+#[tokio::test]
+async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level() {
+    let dimmer = start().await;
+    let mut page = dimmer.page().await;
+    let mut other = dimmer.page().await;
+    hangs(&dimmer);
+    page.change("bad", json!({"level": 80})).await;
+    // The time that it hangs is the fault under test.
+    let hanging = Instant::now();
+    let mut slowest = Duration::ZERO;
+    let mut level = 0;
+    while hanging.elapsed() < Duration::from_secs(3) {
+        let start = Instant::now();
+        level = (level + 1) % 100;
+        page.change("good", json!({"level": level})).await;
+        page.change("bad", json!({"level": level})).await;
+        page.settle().await;
+        other.settle().await;
+        assert_eq!(other.levels["bad"], f64::from(level));
+        pin_is_at(&dimmer, "good", level.into()).await;
+        slowest = slowest.max(start.elapsed());
+    }
+    println!("while a driver hung, a change took {slowest:?} at most to reach page and pin");
+
+    page.change("bad", json!({"level": 33.3})).await;
+    page.settle().await;
+    let pipe = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().try_into().unwrap())
+        .open(trace(&dimmer));
+    let mut pipe = pipe.unwrap();
+    let mut written = String::new();
+    until("the newest level", async || {
+        // Nothing there is no error here.
+        let _ = pipe.read_to_string(&mut written);
+        written.ends_with(&format!(" {}\n", linear(33.3)))
+    })
+    .await;
+    assert_eq!(written.lines().count(), 2, "80, and the newest: {written}");
+}
+
+#[tokio::test]
+async fn a_driver_that_hangs_holds_up_no_stop() {
+    let dimmer = start().await;
+    let mut page = dimmer.page().await;
+    hangs(&dimmer);
+    page.change("bad", json!({"level": 80})).await;
+    page.change("good", json!({"level": 20})).await;
+    pin_is_at(&dimmer, "good", 20.0).await;
+    page.settle().await;
+    let start = Instant::now();
+    let (status, home) = dimmer.stop();
+    assert_eq!(status.code(), Some(0));
+    assert!(start.elapsed() < LIMIT / 2, "{:?}", start.elapsed());
+    let log = fs::read_to_string(home.path().join("log")).unwrap();
+    assert!(log.contains("a driver hangs"), "{log}");
+    assert_eq!(duties(&home, "good").last(), Some(&0));
+    assert!(keeps(&home.levels_file(), "bad", 80.0));
+}
+
+#[tokio::test]
+async fn a_start_that_hangs_ends_when_it_is_told_to() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let home = Home::new();
+        fs::create_dir(home.path().join("state")).unwrap();
+        mknodat(CWD, home.levels_file(), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let mut child = home.command().stderr(Stdio::null()).spawn().unwrap();
+        // It opens only where someone reads, and as long as it is open the reader waits.
+        let open = || {
+            OpenOptions::new()
+                .write(true)
+                .custom_flags(OFlags::NONBLOCK.bits().try_into().unwrap())
+                .open(home.levels_file())
+        };
+        let mut pipe = None;
+        until("the service reads its levels", async || {
+            pipe = open().ok();
+            pipe.is_some()
+        })
+        .await;
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let mut status = None;
+        until("it ends", async || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        assert_eq!(status.unwrap().code(), Some(0), "{signal:?}");
+        assert!(!home.trace_folder().join("led").exists(), "no pin moved");
+    }
+}
+
+/// A command that mounts something on the state folder, in a mount namespace of its own, and then
+/// serves. Only root may: others are told that the test is skipped.
+fn on_a_disk(home: &Home, mount: &str) -> Option<Command> {
+    let root = rustix::process::geteuid().is_root();
+    if !root
+        || !Command::new("unshare")
+            .args(["-m", "true"])
+            .status()
+            .is_ok_and(|s| s.success())
+    {
+        eprintln!("!!! NOT TESTED: mounting a state folder takes root");
+        return None;
+    }
+    let state = home.path().join("state");
+    fs::create_dir_all(&state).unwrap();
+    let inner = home.command();
+    let mut command = Command::new("unshare");
+    command
+        .args(["-m", "sh", "-c"])
+        .arg(format!("{mount} && exec \"$@\""))
+        .arg(state)
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    for (variable, value) in inner.get_envs() {
+        if value.is_none() {
+            command.env_remove(variable);
+        }
+    }
+    Some(command)
+}
+
+#[tokio::test]
+async fn a_state_folder_that_is_read_only_costs_a_warning_until_it_can_be_written() {
+    let dimmer = Dimmer::start();
+    dimmer
+        .page()
+        .await
+        .change("led", json!({"level": 42}))
+        .await;
+    is_kept(&dimmer.home().levels_file(), "led", 42.0).await;
+    let (_, home) = dimmer.stop();
+
+    let read_only = r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0""#;
+    let Some(command) = on_a_disk(&home, read_only) else {
+        return;
+    };
+    let dimmer = home.start_by(command);
+    let file = dimmer.home().levels_file();
+    let mut page = dimmer.page().await;
+    assert_eq!(page.levels["led"], 42.0, "it can be read");
+    page.change("led", json!({"level": 77})).await;
+    pin_is_at(&dimmer, "led", 77.0).await;
+    until("the warning", async || {
+        dimmer.log().contains("cannot keep the levels in") && dimmer.log().contains("Read-only")
+    })
+    .await;
+    assert!(keeps(&file, "led", 42.0));
+
+    let mut enter = Command::new("nsenter");
+    enter.args(["--mount", "--target", &dimmer.pid().to_string()]);
+    enter
+        .args(["mount", "-o", "remount,bind,rw"])
+        .arg(file.parent().unwrap());
+    assert!(enter.status().unwrap().success());
+    is_kept(&file, "led", 77.0).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_keeps_the_old_levels_until_there_is_room() {
+    let home = Home::new();
+    let Some(command) = on_a_disk(&home, r#"mount -t tmpfs -o size=16k tmpfs "$0""#) else {
+        return;
+    };
+    let dimmer = home.start_by(command);
+    // As the service sees it.
+    let root = format!("/proc/{}/root", dimmer.pid());
+    let file = dimmer.home().levels_file();
+    let file = Path::new(&root).join(file.strip_prefix("/").unwrap());
+    is_kept(&file, "led", 50.0).await;
+    let filler = file.with_file_name("filler");
+    let mut full = File::create(&filler).unwrap();
+    while full.write_all(&[b'x'; 4096]).is_ok() {}
+
+    let mut page = dimmer.page().await;
+    page.change("led", json!({"level": 77})).await;
+    pin_is_at(&dimmer, "led", 77.0).await;
+    until("the warning", async || {
+        dimmer.log().contains("No space left on device")
+    })
+    .await;
+    assert!(keeps(&file, "led", 50.0), "the old file is whole");
+
+    fs::remove_file(&filler).unwrap();
+    drop(full);
+    is_kept(&file, "led", 77.0).await;
+}
+
+#[tokio::test]
+async fn a_state_folder_that_is_gone_is_made_again() {
+    let dimmer = Dimmer::start();
+    let file = dimmer.home().levels_file();
+    is_kept(&file, "led", 50.0).await;
+    fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    let mut page = dimmer.page().await;
+    page.change("led", json!({"level": 42})).await;
+    is_kept(&file, "led", 42.0).await;
+}
+
+#[tokio::test]
+async fn a_new_state_folder_and_its_file_are_synced_up_to_the_folder_that_was_there() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("!!! NOT TESTED: strace, which shows what is synced, is not there");
+        return;
+    }
+    let home = Home::new();
+    let calls = home.path().join("calls");
+    let inner = home.command();
+    let mut command = Command::new("strace");
+    command
+        .args(["-D", "-f", "-y", "-e", "trace=fsync", "-o"])
+        .arg(&calls)
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .args([
+            "--state-dir".as_ref(),
+            home.path().join("state/of/dimmer").as_os_str(),
+        ]);
+    let dimmer = home.start_by(command);
+    let state = dimmer.home().path().join("state");
+    let file = state.join("of/dimmer/levels.json.new");
+    let folder = |above| file.ancestors().nth(above).unwrap().display();
+    let synced = [folder(4), folder(3), folder(2), folder(0), folder(1)];
+    until("all is synced", async || {
+        let calls = fs::read_to_string(&calls).unwrap_or_default();
+        let mut calls = calls.lines();
+        let mut done = synced.iter();
+        done.all(|path| calls.any(|call| call.contains(&format!("<{path}>)"))))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_of_levels_that_cannot_be_read_is_left_alone_until_it_can() {
+    let home = Home::with(TWO);
+    let file = home.levels_file();
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    // It leads to itself, so reading fails, and only writing would end that.
+    symlink(&file, &file).unwrap();
+    let dimmer = home.start();
+    assert!(
+        dimmer.log().contains("it is left as it is"),
+        "{}",
+        dimmer.log()
+    );
+    let mut page = dimmer.page().await;
+    page.change("bad", json!({"level": 70})).await;
+    pin_is_at(&dimmer, "bad", 70.0).await;
+    until("the warning", async || {
+        dimmer.log().contains("cannot keep the levels in")
+    })
+    .await;
+    let error = fs::read(&file).unwrap_err();
+    assert_ne!(error.kind(), ErrorKind::NotFound, "it is still there");
+
+    let levels = r#"{"version":1,"lights":{
+        "bad":{"level":10,"last_on":10},
+        "good":{"level":34,"last_on":34}}}"#;
+    let whole = file.with_extension("whole");
+    fs::write(&whole, levels).unwrap();
+    fs::rename(&whole, &file).unwrap();
+    is_kept(&file, "bad", 70.0).await;
+    assert!(keeps(&file, "good", 34.0), "nobody has changed that");
+    let files = fs::read_dir(file.parent().unwrap()).unwrap().count();
+    assert_eq!(files, 1, "nothing was set aside");
+}
+
+#[tokio::test]
+async fn a_file_of_levels_cut_at_any_byte_costs_the_levels_alone() {
+    let whole = br#"{"version":1,"lights":{"led":{"level":42.5,"last_on":42.5}}}"#;
+    let mut home = Home::new();
+    let file = home.levels_file();
+    let aside = file.with_extension("json.damaged");
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    for length in 0..=whole.len() {
+        fs::write(&file, &whole[..length]).unwrap();
+        let dimmer = home.start();
+        let level = dimmer.level("led").await;
+        if length == whole.len() {
+            assert_eq!(level, 42.5);
+            assert!(!aside.exists());
+        } else {
+            assert_eq!(level, 50.0, "cut at {length}");
+            assert_eq!(fs::read(&aside).unwrap(), whole[..length]);
+            fs::remove_file(&aside).unwrap();
+        }
+        home = dimmer.kill();
+    }
+}
+
+/// Puts the clock on the wall a year ahead or back, for one process: while a file says so.
+const CLOCK: &str = r#"
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+  int result = syscall(SYS_clock_gettime, clock, now);
+  if (result == 0 && clock == CLOCK_REALTIME) {
+    if (access(getenv("CLOCK_AHEAD"), F_OK) == 0) now->tv_sec += 31536000;
+    if (access(getenv("CLOCK_BACK"), F_OK) == 0) now->tv_sec -= 31536000;
+  }
+  return result;
+}
+"#;
+
+#[tokio::test]
+async fn a_clock_that_jumps_a_year_changes_nothing() {
+    let home = Home::with(TWO);
+    let [source, library, ahead, back] =
+        ["clock.c", "clock.so", "ahead", "back"].map(|name| home.path().join(name));
+    fs::write(&source, CLOCK).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source);
+    if !cc.status().is_ok_and(|status| status.success()) {
+        eprintln!("!!! NOT TESTED: there is no C compiler for a clock that jumps");
+        return;
+    }
+    let dimmer = home.start_with(|command| {
+        command
+            .env("LD_PRELOAD", &library)
+            .env("CLOCK_AHEAD", &ahead)
+            .env("CLOCK_BACK", &back);
+    });
+    let file = dimmer.home().levels_file();
+    let mut page = dimmer.page().await;
+    let mut other = dimmer.page().await;
+    let mut level = 10.0;
+    for jump in [None, Some(&ahead), None, Some(&back), None] {
+        let _ = (fs::remove_file(&ahead), fs::remove_file(&back));
+        if let Some(jump) = jump {
+            fs::write(jump, "").unwrap();
+        }
+        level += 10.0;
+        page.change("bad", json!({ "level": level })).await;
+        page.change("good", json!({"level": level, "transition": 0.2}))
+            .await;
+        page.settle().await;
+        other.settle().await;
+        assert_eq!(other.levels["bad"], level);
+        pin_is_at(&dimmer, "bad", level).await;
+        pin_is_at(&dimmer, "good", level).await;
+        is_kept(&file, "good", level).await;
+    }
+    let stamps: Vec<u64> = fs::read_to_string(trace(&dimmer))
+        .unwrap()
+        .lines()
+        .map(|line| line.split_once(' ').unwrap().0.parse().unwrap())
+        .collect();
+    if stamps.is_sorted() {
+        eprintln!("!!! NOT TESTED: the clock of a static program cannot be made to jump");
+        return;
+    }
+    // A fault that began in the future ends all the same.
+    breaks(&dimmer);
+    page.change("bad", json!({"level": 90})).await;
+    assert!(fault(&mut page).await.is_some());
+    fs::write(&back, "").unwrap();
+    is_repaired(&dimmer);
+    assert_eq!(fault(&mut page).await, None);
+    pin_is_at(&dimmer, "bad", 90.0).await;
+}
