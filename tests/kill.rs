@@ -13,10 +13,11 @@ use std::pin::pin;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Home, Page, long};
+use common::{Home, LIMIT, Page, long};
 use futures_util::StreamExt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::join;
 use tokio::runtime::Runtime;
@@ -96,6 +97,19 @@ fn in_file(file: &Path) -> Option<f64> {
     contents["lights"]["desk"]["level"].as_f64()
 }
 
+/// Returns at the moment when the folder or the file in it changes.
+fn watch(folder: &Path) {
+    let look = || {
+        let file = fs::metadata(folder.join("levels.json"));
+        let file = file.map(|file| (file.len(), file.modified().unwrap()));
+        (fs::metadata(folder).unwrap().modified().unwrap(), file.ok())
+    };
+    let (start, before) = (Instant::now(), look());
+    while look() == before {
+        assert!(start.elapsed() < LIMIT, "nothing is written");
+    }
+}
+
 /// One service that is killed so many times; returns how old the oldest level was that a kill lost
 /// though it was acknowledged.
 async fn kill(seed: u64, kills: u32) -> Duration {
@@ -120,11 +134,24 @@ async fn kill(seed: u64, kills: u32) -> Duration {
             level: first,
             acknowledged: None,
         }];
+        let pid = Pid::from_raw(dimmer.pid().try_into().unwrap()).unwrap();
         let killed = {
             let pages = (dimmer.page().await, dimmer.page().await);
             let mut load = pin!(async { join!(drag(pages.0, first, &mut sent), press(pages.1)) });
             let moment = random.random_range(Duration::ZERO..LATEST);
-            assert!(timeout(moment, &mut load).await.is_err(), "it ended early");
+            if number % 2 == 0 {
+                assert!(timeout(moment, &mut load).await.is_err(), "it ended early");
+            } else {
+                // Where a kill hurts most: within half a millisecond of the beginning of a write.
+                let folder = state.path().to_owned();
+                let write = tokio::task::spawn_blocking(move || {
+                    watch(&folder);
+                    let spin = Instant::now();
+                    while spin.elapsed() < moment / 5000 {}
+                    kill_process(pid, Signal::KILL).unwrap();
+                });
+                join!(load.as_mut(), write).1.unwrap();
+            }
             let killed = Instant::now();
             home = dimmer.kill();
             killed

@@ -21,6 +21,9 @@ const ROUNDS: usize = 5;
 /// that come and go are there at once differs from round to round.
 const NOISE: u64 = 2048;
 
+/// A thumb makes 60 changes a second.
+const THUMB: Duration = Duration::from_millis(16);
+
 /// A service with room for this many pages from here.
 fn start() -> Dimmer {
     // Each page is an open file of this program, too.
@@ -43,14 +46,14 @@ fn last(round: usize) -> f64 {
     round as f64 + 0.5
 }
 
-/// Drags for a while at 60 changes a second, and ends at a level of one's own.
-async fn drag(page: &mut Page, time: Duration, last: f64) {
+/// Drags for a while at a pace, and ends at a level of one's own.
+async fn drag(page: &mut Page, time: Duration, pace: Duration, last: f64) {
     let start = Instant::now();
     while start.elapsed() < time {
         let level = rand::rng().random_range(0..=100);
         page.change("led", json!({ "level": level })).await;
         page.hear_now();
-        sleep(Duration::from_millis(16)).await;
+        sleep(pace).await;
     }
     page.change("led", json!({ "level": last })).await;
     page.settle().await;
@@ -87,7 +90,7 @@ async fn a_drag_before_many_pages_leaves_all_in_step_and_takes_no_memory() {
         for page in pages {
             reading.spawn(read(page, last(round)));
         }
-        drag(&mut thumb, time / ROUNDS as u32, last(round)).await;
+        drag(&mut thumb, time / ROUNDS as u32, THUMB, last(round)).await;
         let rest = Instant::now();
         // All of them, or one has panicked: it was dropped, or told nothing.
         pages = reading.join_all().await;
@@ -153,7 +156,9 @@ async fn pages_that_never_read_take_no_memory_and_put_nobody_out_of_step() {
     let mut memory = Vec::new();
     for round in 0..ROUNDS {
         let reading = tokio::spawn(read(other, last(round)));
-        drag(&mut thumb, time / ROUNDS as u32, last(round)).await;
+        // So fast that a queue of what is not read would show.
+        let pace = Duration::from_millis(1);
+        drag(&mut thumb, time / ROUNDS as u32, pace, last(round)).await;
         other = reading.await.unwrap();
         memory.push(dimmer.memory());
     }
