@@ -1,0 +1,170 @@
+//! Many pages for long: memory does not grow, nobody is dropped who reads, all end in step.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Dimmer, Home, Page, long, until};
+use futures_util::future::join_all;
+use rand::RngExt;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+/// Rounds whose memory is compared with that of the second: the first two fill what is kept for use
+/// again.
+const ROUNDS: usize = 5;
+/// More than this in KiB is growth. Less is noise: it is what 250 pages take, and how many of those
+/// that come and go are there at once differs from round to round.
+const NOISE: u64 = 2048;
+
+/// A thumb makes 60 changes a second.
+const THUMB: Duration = Duration::from_millis(16);
+
+/// A service with room for this many pages from here.
+fn start() -> Dimmer {
+    // Each page is an open file of this program, too.
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    Home::with("max_pages = 2000\nmax_pages_per_address = 2000\n").start()
+}
+
+async fn open(dimmer: &Dimmer, count: usize) -> Vec<Page> {
+    let mut pages = Vec::new();
+    for _ in 0..count {
+        pages.push(dimmer.page().await);
+    }
+    pages
+}
+
+/// The level that a round ends with, and that no drag comes by.
+fn last(round: usize) -> f64 {
+    round as f64 + 0.5
+}
+
+/// Drags for a while at a pace, and ends at a level of one's own.
+async fn drag(page: &mut Page, time: Duration, pace: Duration, last: f64) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        let level = rand::rng().random_range(0..=100);
+        page.change("led", json!({ "level": level })).await;
+        page.hear_now();
+        sleep(pace).await;
+    }
+    page.change("led", json!({ "level": last })).await;
+    page.settle().await;
+}
+
+/// Reads until the level is this. Panics if the service closes the page, or says nothing for long.
+async fn read(mut page: Page, last: f64) -> Page {
+    while page.levels["led"] != last {
+        page.next().await;
+    }
+    page
+}
+
+/// Asserts that later rounds took no more than the second.
+fn assert_no_growth(what: &str, memory: &[u64]) {
+    println!("{what}: {memory:?} KiB");
+    let most = memory[2..].iter().max().unwrap();
+    let grown = most.saturating_sub(memory[1]);
+    assert!(grown < NOISE, "{what}: {grown} KiB more: {memory:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drag_before_many_pages_leaves_all_in_step_and_takes_no_memory() {
+    let (count, time) = match long() {
+        true => (1000, Duration::from_secs(60)),
+        false => (200, Duration::from_secs(5)),
+    };
+    let dimmer = start();
+    let mut pages = open(&dimmer, count).await;
+    let mut thumb = dimmer.page().await;
+    let mut memory = Vec::new();
+    for round in 0..ROUNDS {
+        let mut reading = JoinSet::new();
+        for page in pages {
+            reading.spawn(read(page, last(round)));
+        }
+        drag(&mut thumb, time / ROUNDS as u32, THUMB, last(round)).await;
+        let rest = Instant::now();
+        // All of them, or one has panicked: it was dropped, or told nothing.
+        pages = reading.join_all().await;
+        println!(
+            "{count} pages in step {:?} after the last input",
+            rest.elapsed()
+        );
+        memory.push(dimmer.memory());
+    }
+    for page in &mut pages {
+        page.settle().await;
+        assert_eq!(page.levels["led"], thumb.levels["led"]);
+        assert_eq!(page.pages as usize, count + 1);
+    }
+    assert_eq!(dimmer.level("led").await, thumb.levels["led"]);
+    assert_no_growth("pages that read", &memory);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_reconnect_in_a_loop_leave_nothing_behind() {
+    let times = if long() { 50 } else { 5 };
+    let dimmer = start();
+    let mut watcher = dimmer.page().await;
+    let mut memory = Vec::new();
+    for round in 0..ROUNDS {
+        let reconnecting = (0..200).map(|number| {
+            let address = dimmer.address;
+            async move {
+                for time in 0..times {
+                    let mut page = Page::open(address).await;
+                    page.change("led", json!({ "level": (number + time) % 100 }))
+                        .await;
+                    if number % 2 == 0 {
+                        page.socket.close(None).await.unwrap();
+                    }
+                }
+            }
+        });
+        join_all(reconnecting).await;
+        watcher.change("led", json!({ "level": last(round) })).await;
+        until("all of them are gone", async || {
+            watcher.settle().await;
+            watcher.pages == 1
+        })
+        .await;
+        memory.push(dimmer.memory());
+    }
+    watcher.settle().await;
+    assert_eq!(dimmer.level("led").await, watcher.levels["led"]);
+    assert_no_growth("pages that reconnect", &memory);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_never_read_take_no_memory_and_put_nobody_out_of_step() {
+    let time = Duration::from_secs(if long() { 20 } else { 5 });
+    let dimmer = start();
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(Page::open_with(dimmer.address, Some(1024)).await);
+    }
+    let mut thumb = dimmer.page().await;
+    let mut other = dimmer.page().await;
+    let mut memory = Vec::new();
+    for round in 0..ROUNDS {
+        let reading = tokio::spawn(read(other, last(round)));
+        // So fast that a queue of what is not read would show.
+        let pace = Duration::from_millis(1);
+        drag(&mut thumb, time / ROUNDS as u32, pace, last(round)).await;
+        other = reading.await.unwrap();
+        memory.push(dimmer.memory());
+    }
+    assert_eq!(dimmer.level("led").await, thumb.levels["led"]);
+    assert_no_growth("pages that never read", &memory);
+    // One of them reads after all.
+    silent[0].settle().await;
+    assert_eq!(silent[0].levels["led"], thumb.levels["led"]);
+}
