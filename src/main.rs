@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use cli::{Cli, Command, Serve};
 use dimmer::config::{self, Config, LightOptions};
+use dimmer::password::{self, Hash};
 use dimmer::service::Service;
 use dimmer::{client, doctor, pin};
 
@@ -45,6 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 log_to_stderr()?;
                 pin::park(config::load_lights(options)?)
             }
+            Command::Password => print(&format!("{}\n", Hash::of(&password::ask()?)?.line())),
             Command::Address { port } => {
                 let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
                 print(&announce::addresses(everywhere, true))

@@ -19,7 +19,7 @@ use crate::lights::{LightState, Lights};
 use crate::pin::{Follower, Pin};
 use crate::store::{Kept, Store};
 use crate::systemd;
-use crate::web;
+use crate::web::{self, Login};
 
 /// Time the pages have to end, and then the pins: a stop takes less than two seconds.
 const STOP: Duration = Duration::from_millis(900);
@@ -48,6 +48,10 @@ impl Service {
         let listener = listener(config.listen).await?;
         let address = listener.local_addr()?;
         let store = Store::open(&config.state_dir);
+        let login = match config.web.password.clone() {
+            Some(hash) => Some(Login::new(hash, &config.state_dir)?),
+            None => None,
+        };
 
         let mut pins = Vec::new();
         let mut states = Vec::new();
@@ -73,6 +77,7 @@ impl Service {
             listener,
             lights.clone(),
             config.web,
+            login,
             stop_web.clone(),
         ));
         let systemd = task::spawn(systemd::follow(
@@ -191,6 +196,7 @@ mod tests {
                 allowed_hosts: Vec::new(),
                 max_pages: 1,
                 max_pages_per_address: 1,
+                password: None,
             },
             state_dir: folder.path().into(),
             trace: None,
