@@ -484,6 +484,7 @@ mod tests {
             allowed_hosts = ["Dimmer.example", "10.0.0.9"]
             max_pages = 7
             max_pages_per_address = 3
+            password_file = "/etc/dimmer/password"
             [[light]]
             name = "desk"
             gpio = 18
@@ -511,6 +512,7 @@ mod tests {
             ]
         );
         assert_eq!((file.max_pages, file.max_pages_per_address), (7, 3));
+        assert_eq!(file.password_file, Some("/etc/dimmer/password".into()));
         assert_eq!(desk.driver, DriverChoice::KernelPwm);
         assert_eq!(desk.frequency, Some(400));
         assert_eq!(desk.curve, Curve::Perceptual);
