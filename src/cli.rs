@@ -14,6 +14,7 @@ use dimmer::config::{LightOptions, Options};
     args_conflicts_with_subcommands = true,
     args_override_self = true,
     after_help = "DIMMER_LOG sets what is logged: error, warn, info (the default), debug or trace.\n\
+                  DIMMER_PASSWORD is the password that set, get, watch and ping send.\n\
                   Exit codes: 0 done, 1 failed, 2 wrong usage."
 )]
 pub struct Cli {
@@ -42,6 +43,8 @@ pub enum Command {
     Doctor(LightOptions),
     /// Put the pins off without a service, as after a crash
     Park(LightOptions),
+    /// Ask for a password and print its hash, for password_file
+    Password,
     /// Print where the page of this machine is, with a QR code
     Address {
         /// The service's port

@@ -1,5 +1,7 @@
 //! The command line's side of `/ws`: set, get, watch and ping a running service.
 
+use std::env;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,6 +12,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
@@ -22,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(40);
 /// Pause between two pings.
 const PING_PAUSE: Duration = Duration::from_millis(100);
+
+/// The password of the service. No flag, as everybody on a machine sees the command lines.
+const PASSWORD: &str = "DIMMER_PASSWORD";
 
 /// Which service to talk to.
 #[derive(Debug, clap::Args)]
@@ -224,12 +233,19 @@ struct Client {
 impl Client {
     async fn connect(target: &Target) -> anyhow::Result<Client> {
         let url = target.url.clone();
-        let address = address(&url)?;
-        let connecting = connect_async_with_config(address, None, true);
+        let request = request(&url, env::var_os(PASSWORD))?;
+        let has_password = request.headers().contains_key(AUTHORIZATION);
+        let connecting = connect_async_with_config(request, None, true);
         match timeout(PATIENCE, connecting).await {
             Ok(Ok((socket, _))) => Ok(Client { socket, url }),
             Ok(Err(tungstenite::Error::Io(error))) => Err(unreachable(&url, &error.to_string())),
             Ok(Err(tungstenite::Error::Http(answer))) => {
+                if answer.status() == StatusCode::UNAUTHORIZED {
+                    match has_password {
+                        true => bail!("{PASSWORD} is not the password of {url}"),
+                        false => bail!("{url} wants a password: set the variable {PASSWORD}"),
+                    }
+                }
                 let body = answer.body().as_deref().unwrap_or_default();
                 let reason = String::from_utf8_lossy(body);
                 bail!("{url} answered {}: {}", answer.status(), reason.trim())
@@ -287,6 +303,21 @@ impl Client {
 
 fn unreachable(url: &str, reason: &str) -> anyhow::Error {
     anyhow!("cannot reach {url}: {reason}; start the service, or set --url")
+}
+
+/// The request for the WebSocket, with the password if there is one.
+fn request(url: &str, password: Option<OsString>) -> anyhow::Result<Request> {
+    let mut request = address(url)?
+        .into_client_request()
+        .with_context(|| format!("the address {url:?} cannot be used"))?;
+    if let Some(password) = password.filter(|password| !password.is_empty()) {
+        let bearer = [b"Bearer ", password.as_encoded_bytes()].concat();
+        let mut bearer = HeaderValue::from_bytes(&bearer)
+            .map_err(|_| anyhow!("{PASSWORD} must not have control characters"))?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+    }
+    Ok(request)
 }
 
 /// The WebSocket's address of a service's.

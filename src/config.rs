@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::host::Host;
 use crate::level::{Curve, Level};
 use crate::lights;
+use crate::password::Hash;
 
 /// Where the settings are looked for when nobody names a file.
 const DEFAULT_FILE: &str = "/etc/dimmer/dimmer.toml";
@@ -63,6 +64,11 @@ pub struct Options {
     )]
     pub allowed_hosts: Option<Vec<Host>>,
 
+    /// File with the hash of the password, made by dimmer password [default: the systemd
+    /// credential named password, else no password]
+    #[arg(long, env = "DIMMER_PASSWORD_FILE", value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+
     /// Folder that keeps the levels [default: $STATE_DIRECTORY, else the XDG state folder]
     #[arg(long, env = "DIMMER_STATE_DIR", value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
@@ -96,6 +102,8 @@ pub struct WebConfig {
     pub max_pages: usize,
     /// Most of these from one address.
     pub max_pages_per_address: usize,
+    /// What is known of the password; `None`: it takes none.
+    pub password: Option<Hash>,
 }
 
 /// `dimmer.toml`.
@@ -107,6 +115,7 @@ struct File {
     allowed_hosts: Vec<Host>,
     max_pages: usize,
     max_pages_per_address: usize,
+    password_file: Option<PathBuf>,
     light: Vec<LightConfig>,
 }
 
@@ -117,6 +126,7 @@ impl Default for File {
             allowed_hosts: Vec::new(),
             max_pages: 1024,
             max_pages_per_address: 64,
+            password_file: None,
             light: vec![LightConfig::default()],
         }
     }
@@ -212,12 +222,17 @@ impl Config {
     /// message is one line that says where and what is allowed.
     pub fn load(options: Options) -> anyhow::Result<Config> {
         let file = File::load(options.lights)?;
+        let password_file = options
+            .password_file
+            .or(file.password_file)
+            .or_else(password_credential);
         Ok(Config {
             listen: options.listen.unwrap_or(file.listen),
             web: WebConfig {
                 allowed_hosts: options.allowed_hosts.unwrap_or(file.allowed_hosts),
                 max_pages: file.max_pages,
                 max_pages_per_address: file.max_pages_per_address,
+                password: password_file.as_deref().map(Hash::read).transpose()?,
             },
             state_dir: match options.state_dir {
                 Some(folder) => folder,
@@ -340,6 +355,12 @@ fn check(file: &File) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// The file that systemd made of a line `LoadCredential=password:…`, if there is one.
+fn password_credential() -> Option<PathBuf> {
+    let folder = env::var_os("CREDENTIALS_DIRECTORY")?;
+    Some(Path::new(&folder).join("password")).filter(|file| file.exists())
 }
 
 /// The folder that systemd made for the service, else the user's own.
@@ -471,6 +492,7 @@ mod tests {
             allowed_hosts = ["Dimmer.example", "10.0.0.9"]
             max_pages = 7
             max_pages_per_address = 3
+            password_file = "/etc/dimmer/password"
             [[light]]
             name = "desk"
             gpio = 18
@@ -498,6 +520,7 @@ mod tests {
             ]
         );
         assert_eq!((file.max_pages, file.max_pages_per_address), (7, 3));
+        assert_eq!(file.password_file, Some("/etc/dimmer/password".into()));
         assert_eq!(desk.driver, DriverChoice::KernelPwm);
         assert_eq!(desk.frequency, Some(400));
         assert_eq!(desk.curve, Curve::Perceptual);

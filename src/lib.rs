@@ -13,6 +13,7 @@
 //! | [`web`] | the page, `/ws` and the REST API |
 //! | [`host`] | hosts as headers and settings write them |
 //! | [`wire`] | what pages and the service say to each other |
+//! | [`password`] | the password, and the hash that is kept of it |
 //! | [`config`] | `dimmer.toml`, `DIMMER_…` variables and flags |
 //! | [`service`] | puts all of these together |
 //! | [`systemd`] | its socket, and what it is told of the service |
@@ -27,6 +28,7 @@ pub mod doctor;
 pub mod host;
 pub mod level;
 pub mod lights;
+pub mod password;
 pub mod pin;
 pub mod service;
 pub mod store;

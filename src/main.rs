@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use cli::{Cli, Command, Serve};
 use dimmer::config::{self, Config, LightOptions};
+use dimmer::password::{self, Hash};
 use dimmer::service::Service;
 use dimmer::{client, doctor};
 
@@ -46,6 +47,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 log_to_stderr()?;
                 dimmer::pin::park(config::load_lights(options)?)
             }
+            Command::Password => print(&format!("{}\n", Hash::of(&password::ask()?)?.line())),
             Command::Address { port } => {
                 let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
                 print(&announce::addresses(everywhere, true))

@@ -19,7 +19,7 @@ use crate::lights::{LightState, Lights};
 use crate::pin::{Follower, Pin};
 use crate::store::{Kept, Store};
 use crate::systemd;
-use crate::web;
+use crate::web::{self, Login};
 
 /// Time the pages have to end, and then the pins: a stop takes less than two seconds.
 const STOP: Duration = Duration::from_millis(900);
@@ -49,7 +49,13 @@ impl Service {
         let listener = listener(config.listen).await?;
         let address = listener.local_addr()?;
         // A disk may hang, and a driver may block for seconds while it opens.
-        let store = task::spawn_blocking(move || Store::open(&config.state_dir)).await?;
+        let (folder, password) = (config.state_dir, config.web.password.clone());
+        let (store, login) = task::spawn_blocking(move || {
+            let login = password.map(|hash| Login::new(hash, &folder));
+            (Store::open(&folder), login.transpose())
+        })
+        .await?;
+        let login = login?;
         let states: Vec<_> = config
             .lights
             .iter()
@@ -76,6 +82,7 @@ impl Service {
             listener,
             lights.clone(),
             config.web,
+            login,
             stop_web.clone(),
         ));
         let systemd = task::spawn(systemd::follow(
@@ -194,6 +201,7 @@ mod tests {
                 allowed_hosts: Vec::new(),
                 max_pages: 1,
                 max_pages_per_address: 1,
+                password: None,
             },
             state_dir: folder.path().into(),
             trace: None,

@@ -2,9 +2,12 @@
 
 mod api;
 mod assets;
+mod attempts;
 mod connections;
 mod crowd;
 mod guard;
+mod login;
+mod session;
 mod socket;
 
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use crate::config::WebConfig;
 use crate::lights::Lights;
 use crowd::Crowd;
 use guard::Guard;
+pub use login::Login;
 
 /// What every request can reach.
 #[derive(Clone)]
@@ -30,17 +34,19 @@ struct Web {
     stop: CancellationToken,
 }
 
-/// Serves until `stop` is cancelled and every page is closed.
+/// Serves until `stop` is cancelled and every page is closed; with a login, only who passes it.
 pub async fn serve(
     listener: TcpListener,
     lights: Arc<Lights>,
     config: WebConfig,
+    login: Option<Login>,
     stop: CancellationToken,
 ) {
     let WebConfig {
         allowed_hosts,
         max_pages,
         max_pages_per_address,
+        ..
     } = config;
     let web = Web {
         lights,
@@ -48,11 +54,17 @@ pub async fn serve(
         stop: stop.clone(),
     };
     let guard = Arc::new(Guard::new(allowed_hosts));
-    let router = Router::new()
+    let mut router = Router::new()
         .route("/ws", get(socket::open))
         .merge(api::router())
         .with_state(web)
-        .merge(assets::router())
+        .merge(assets::router(login.is_some()));
+    if let Some(login) = login.map(Arc::new) {
+        router = router
+            .merge(login::router(login.clone()))
+            .layer(middleware::from_fn_with_state(login, login::check));
+    }
+    let router = router
         .layer(middleware::from_fn(connections::in_time))
         .layer(middleware::from_fn_with_state(guard, guard::check));
     let crowd = connections::crowd(max_pages, max_pages_per_address);

@@ -21,26 +21,54 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; manifest-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// What the page has more where there is a login: those without one need not load it.
+const SESSION: &str = "  <script type=\"module\" src=\"session.js\"></script>\n</head>";
+
 /// Routes for `/` and each of its files.
-pub fn router() -> Router {
+pub fn router(with_login: bool) -> Router {
     Router::new()
-        .route("/", get(|headers| file("index.html", headers)))
+        .route(
+            "/",
+            get(move |headers| async move { index(with_login, headers) }),
+        )
         .route(
             "/{name}",
-            get(|Path(name): Path<String>, headers| async move { file(&name, headers).await }),
+            get(|Path(name): Path<String>, headers| async move { file(&name, headers) }),
         )
         .layer(CompressionLayer::new())
 }
 
-async fn file(name: &str, headers: HeaderMap) -> Response {
+fn index(with_login: bool, headers: HeaderMap) -> Response {
+    match Files::get("index.html") {
+        Some(mut file) if with_login => {
+            let page = String::from_utf8_lossy(&file.data).replace("</head>", SESSION);
+            file.data = page.into_bytes().into();
+            let version = version(&file) + "-login";
+            answer(file, version, "text/html; charset=utf-8", &headers)
+        }
+        _ => self::file("index.html", headers),
+    }
+}
+
+fn file(name: &str, headers: HeaderMap) -> Response {
     match Files::get(name).zip(content_type(name)) {
-        Some((file, content_type)) => answer(file, content_type, &headers),
+        Some((file, content_type)) => {
+            let version = version(&file);
+            answer(file, version, content_type, &headers)
+        }
         None => (StatusCode::NOT_FOUND, "There is no such page here.\n").into_response(),
     }
 }
 
-fn answer(file: EmbeddedFile, content_type: &str, headers: &HeaderMap) -> Response {
-    let tag = tag(&file);
+/// `version` differs whenever the file does.
+fn answer(
+    file: EmbeddedFile,
+    version: String,
+    content_type: &str,
+    headers: &HeaderMap,
+) -> Response {
+    // Weak, as the same file is sent compressed and not.
+    let tag = format!("W/\"{version}\"");
     // The browser asks every time, and is told in a few bytes that nothing is new.
     let common: [(HeaderName, &str); 4] = [
         (CACHE_CONTROL, "no-cache"),
@@ -55,11 +83,9 @@ fn answer(file: EmbeddedFile, content_type: &str, headers: &HeaderMap) -> Respon
     (common, [(CONTENT_TYPE, content_type)], file.data).into_response()
 }
 
-/// Weak, as the same file is sent compressed and not.
-fn tag(file: &EmbeddedFile) -> String {
+fn version(file: &EmbeddedFile) -> String {
     let hash = file.metadata.sha256_hash();
-    let hex: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("W/\"{hex}\"")
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// By the file's ending; files of other kinds are not served.

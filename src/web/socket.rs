@@ -20,6 +20,7 @@ use tracing::debug;
 
 use super::connections::Peer;
 use super::crowd::{Full, Place};
+use super::login::Left;
 use super::{Web, error};
 use crate::level::Level;
 use crate::lights::LightState;
@@ -42,6 +43,7 @@ const FRAMES: u32 = 1000;
 pub async fn open(
     State(web): State<Web>,
     Extension(peer): Extension<Peer>,
+    left: Option<Extension<Left>>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let place = match web.pages.enter(peer.address()) {
@@ -61,8 +63,9 @@ pub async fn open(
         .read_buffer_size(READ_BUFFER)
         .max_message_size(wire::MAX_MESSAGE)
         .max_frame_size(wire::MAX_MESSAGE)
-        .on_upgrade(|socket| async {
-            Page::new(web, place, socket).run().await;
+        .on_upgrade(move |socket| async move {
+            let left = left.and_then(|Extension(Left(left))| left);
+            Page::new(web, place, socket).run(left).await;
             // A page is a connection, too, and counts as one until its end.
             drop(peer);
         })
@@ -137,10 +140,11 @@ impl Page {
         }
     }
 
-    async fn run(mut self) {
+    /// Until it ends, or its browser's session does.
+    async fn run(mut self, left: Option<Duration>) {
         let number = self.place.number;
         debug!("page {number} is open");
-        match self.talk().await {
+        match self.talk(left).await {
             End::Gone => debug!("page {number} left"),
             End::Closed(code, reason) => {
                 debug!("page {number} is closed: {code} {reason}");
@@ -149,7 +153,8 @@ impl Page {
         }
     }
 
-    async fn talk(&mut self) -> End {
+    async fn talk(&mut self, left: Option<Duration>) -> End {
+        let mut session = std::pin::pin!(sleep(left.unwrap_or_default()));
         let mut states = self.web.lights.watch();
         let mut pages = self.web.pages.watch();
         let stop = self.web.stop.clone();
@@ -187,6 +192,9 @@ impl Page {
                 _ = pages.changed() => {}
                 () = stop.cancelled() => {
                     return End::Closed(close_code::AWAY, "the service stops");
+                }
+                () = &mut session, if left.is_some() => {
+                    return End::Closed(close_code::POLICY, "log in again");
                 }
                 () = &mut quiet => {
                     if asked || self.ask().await.is_err() {

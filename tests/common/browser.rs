@@ -76,16 +76,26 @@ impl Browser {
 
     /// The same on a phone of this language, from the service on this port.
     pub async fn phone_in(&self, language: &str, port: u16) -> Window {
+        let phone = self
+            .phone_at(language, &format!("http://{PI}:{port}/"))
+            .await;
+        phone.is_live().await;
+        phone
+    }
+
+    /// Whatever this address shows on a phone of this language.
+    pub async fn phone_at(&self, language: &str, url: &str) -> Window {
         let metrics = json!({"width": 390, "height": 844, "pixelRatio": 3, "touch": true});
         let phone = json!({"mobileEmulation": {"deviceMetrics": metrics}});
-        let url = format!("http://{PI}:{port}/");
-        self.open(Hand::Finger, language, phone, &url).await
+        self.open(Hand::Finger, language, phone, url).await
     }
 
     /// The live page in a window with a mouse, on the machine of the service itself.
     pub async fn desktop(&self, dimmer: &Dimmer) -> Window {
-        self.open(Hand::Mouse, "en-US", json!({}), &dimmer.url("/"))
-            .await
+        let url = dimmer.url("/");
+        let desktop = self.open(Hand::Mouse, "en-US", json!({}), &url).await;
+        desktop.is_live().await;
+        desktop
     }
 
     /// In a profile of its own, so that nothing is cached.
@@ -126,16 +136,6 @@ impl Browser {
         self.windows.borrow_mut().push(window.clone());
 
         window.call("/url", json!({"url": url})).await;
-        until("the page is live", async || {
-            window.connection().await == "live"
-        })
-        .await;
-        until("the page has the levels", async || {
-            let empty =
-                "[...document.querySelectorAll('output')].some((output) => !output.innerText)";
-            window.eval(empty).await == false
-        })
-        .await;
         window
     }
 
@@ -177,6 +177,20 @@ impl Window {
         let script = format!("return ({expression})");
         self.call("/execute/sync", json!({"script": script, "args": []}))
             .await
+    }
+
+    /// Waits until the page is live and has the levels.
+    pub async fn is_live(&self) {
+        until("the page is live", async || {
+            self.connection().await == "live"
+        })
+        .await;
+        until("the page has the levels", async || {
+            let empty =
+                "[...document.querySelectorAll('output')].some((output) => !output.innerText)";
+            self.eval(empty).await == false
+        })
+        .await;
     }
 
     /// `connecting`, `live` or `reconnecting`.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use dimmer::password::Hash;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -54,6 +55,17 @@ impl Home {
     /// With so many open files at most.
     pub fn with_open_files(mut self, most: u32) -> Home {
         self.open_files = Some(most);
+        self
+    }
+
+    /// With this password, newly hashed.
+    pub fn with_password(mut self, password: &str) -> Home {
+        let file = self.path().join("password");
+        fs::write(&file, Hash::of(password).unwrap().line() + "\n").unwrap();
+        let setting = format!("password_file = {:?}\n", file.display().to_string());
+        if !self.settings.contains(&setting) {
+            self.settings = setting + &self.settings;
+        }
         self
     }
 

@@ -1,0 +1,197 @@
+//! The password: what it may be, and the hash that the service keeps of it.
+//!
+//! Nothing here prints or logs a password or a hash.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use anyhow::{Context, anyhow, ensure};
+use argon2::password_hash::phc::{Output, PasswordHash};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHasher, Version};
+
+/// Memory to verify a password, in KiB, and passes over it: the least that OWASP advises for
+/// Argon2id, as a Pi Zero has 512 MiB and one slow core.
+const MEMORY: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const VERSION: Version = Version::V0x13;
+/// Most of both that a hash from elsewhere may ask for.
+const MEMORY_MOST: u32 = 64 * 1024;
+const PASSES_MOST: u32 = 10;
+
+/// Blocks of 1 KiB that are reserved to verify a password, used or not. glibc gives what has more than
+/// 32 MiB back at once; of less, each thread that ever verified one would keep its own.
+const RESERVED: usize = 33 * 1024;
+
+/// Characters of a password.
+const LENGTH: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// The Argon2id hash of a password.
+#[derive(Clone)]
+pub struct Hash(PasswordHash);
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("Hash")
+    }
+}
+
+impl Hash {
+    /// Reads it from a file of one line, as `dimmer password` prints it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds anything else. The message names the file, not the content.
+    pub fn read(file: &Path) -> anyhow::Result<Hash> {
+        let name = file.display();
+        let text = fs::read_to_string(file).with_context(|| {
+            format!("password_file {name} cannot be read; make one with: dimmer password > {name}")
+        })?;
+        Hash::parse(text.trim_end()).with_context(|| format!("password_file {name}"))
+    }
+
+    fn parse(line: &str) -> anyhow::Result<Hash> {
+        let hash = PasswordHash::new(line)
+            .ok()
+            .filter(|hash| hash.algorithm == ARGON2ID_IDENT)
+            .filter(|hash| hash.version == Some(VERSION.into()))
+            .filter(|hash| hash.salt.is_some() && hash.hash.is_some())
+            .context("must be one line that dimmer password printed, $argon2id$…, and is not")?;
+        let params = Params::try_from(&hash)
+            .map_err(|_| anyhow!("must be a hash with parameters of Argon2id, and is not"))?;
+        ensure!(
+            params.m_cost() <= MEMORY_MOST && params.t_cost() <= PASSES_MOST,
+            "must take at most {MEMORY_MOST} KiB (m) and {PASSES_MOST} passes (t), not {} and {}",
+            params.m_cost(),
+            params.t_cost()
+        );
+        Ok(Hash(hash))
+    }
+
+    /// Hashes a new password, with a salt of its own.
+    ///
+    /// # Errors
+    /// The password may not be one; the message says what one is.
+    pub fn of(password: &str) -> anyhow::Result<Hash> {
+        let length = password.chars().count();
+        ensure!(
+            LENGTH.contains(&length),
+            "a password must have {} to {} characters, not {length}",
+            LENGTH.start(),
+            LENGTH.end()
+        );
+        ensure!(
+            // As a header could not carry it.
+            !password.contains(char::is_control) && password.trim() == password,
+            "a password must not have control characters, nor spaces at its ends"
+        );
+        let hash = hasher()?
+            .hash_password(password.as_bytes())
+            .map_err(|error| anyhow!("cannot hash the password: {error}"))?;
+        Ok(Hash(hash))
+    }
+
+    /// Whether it is this password's. Takes a second on a slow Pi, and 19 MiB.
+    pub fn is_of(&self, password: &[u8]) -> bool {
+        // Even the longest one has no more than four bytes a character.
+        password.len() <= 4 * LENGTH.end() && self.verify(password).unwrap_or(false)
+    }
+
+    fn verify(&self, password: &[u8]) -> Option<bool> {
+        let (salt, expected) = (self.0.salt?, self.0.hash?);
+        let params = Params::try_from(&self.0).ok()?;
+        let blocks = params.block_count();
+        let mut memory = Vec::with_capacity(blocks.max(RESERVED));
+        memory.resize(blocks, Block::new());
+        let mut output = vec![0; expected.len()];
+        Argon2::new(Algorithm::Argon2id, VERSION, params)
+            .hash_password_into_with_memory(password, &salt, &mut output, &mut memory)
+            .ok()?;
+        // Which compares in constant time.
+        Some(Output::new(&output).ok()? == expected)
+    }
+
+    /// The line of the file.
+    pub fn line(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+fn hasher() -> anyhow::Result<Argon2<'static>> {
+    let params = Params::new(MEMORY, PASSES, 1, None).map_err(|error| anyhow!("{error}"))?;
+    Ok(Argon2::new(Algorithm::Argon2id, VERSION, params))
+}
+
+/// Asks for a new password: twice in a terminal, without showing it; else once, a line on standard
+/// input.
+///
+/// # Errors
+/// Nothing can be read, or the two differ.
+pub fn ask() -> anyhow::Result<String> {
+    let cannot = "cannot read the password";
+    if !io::stdin().is_terminal() {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).context(cannot)?;
+        return Ok(line.trim_end_matches(['\r', '\n']).into());
+    }
+    // On the terminal itself: standard output is for the hash.
+    let password = rpassword::prompt_password("New password: ").context(cannot)?;
+    let again = rpassword::prompt_password("Once more: ").context(cannot)?;
+    ensure!(password == again, "the two passwords differ");
+    Ok(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_of_its_password_alone_and_no_two_are_alike() {
+        let hash = Hash::of("correct horse").unwrap();
+        let line = hash.line();
+        assert!(
+            line.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{line}"
+        );
+        assert_ne!(line, Hash::of("correct horse").unwrap().line());
+        let hash = Hash::parse(&line).unwrap();
+        assert!(hash.is_of(b"correct horse"));
+        for wrong in ["", "correct hors", "correct horse ", "Correct horse"] {
+            assert!(!hash.is_of(wrong.as_bytes()), "{wrong:?}");
+        }
+        assert!(!format!("{hash:?}").contains('$'));
+    }
+
+    #[test]
+    fn what_is_no_hash_is_refused_without_repeating_it() {
+        let line = Hash::of("correct horse").unwrap().line();
+        for (text, says) in [
+            ("", "must be one line"),
+            ("correct horse", "must be one line"),
+            ("$argon2id$v=19$m=19456,t=2,p=1", "must be one line"),
+            (&line.replace("argon2id", "argon2i"), "must be one line"),
+            (&format!("{line}\n{line}"), "must be one line"),
+            (&line.replace("m=19456", "m=1048576"), "not 1048576 and 2"),
+            (&line.replace("t=2", "t=99"), "not 19456 and 99"),
+        ] {
+            let error = Hash::parse(text).unwrap_err().to_string();
+            assert!(error.contains(says), "{text:?} said {error:?}");
+            assert!(!error.contains("horse") && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_cannot_be_one_is_told_why() {
+        for (password, says) in [
+            ("", "8 to 128 characters, not 0"),
+            ("1234567", "8 to 128 characters, not 7"),
+            (&"ã".repeat(129), "8 to 128 characters, not 129"),
+            ("tab\tinside", "control characters"),
+            (" spaces ", "spaces at its ends"),
+        ] {
+            let error = Hash::of(password).unwrap_err().to_string();
+            assert!(error.contains(says), "{password:?} said {error:?}");
+        }
+        assert!(Hash::of(&"ã".repeat(128)).is_ok());
+    }
+}
