@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use socket2::SockRef;
 use tempfile::TempDir;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -325,11 +326,13 @@ impl Page {
         Page::open_with(address, None).await
     }
 
-    /// With a receive buffer of so many bytes.
+    /// With a receive buffer of so many bytes, and small segments: those of loopback have 64 KiB, and
+    /// so the system would take in a megabyte and more for a page that does not read.
     pub async fn open_with(address: SocketAddr, buffer: Option<u32>) -> Page {
         let socket = TcpSocket::new_v4().unwrap();
         if let Some(bytes) = buffer {
             socket.set_recv_buffer_size(bytes).unwrap();
+            SockRef::from(&socket).set_tcp_mss(536).unwrap();
         }
         let stream = socket.connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
