@@ -354,26 +354,37 @@ impl Page {
         page
     }
 
-    /// The next message; it also counts as shown.
+    /// The next message; it also counts as shown. Whether the page is there is answered by itself.
     pub async fn next(&mut self) -> Value {
-        let frame = timeout(LIMIT, self.socket.next())
-            .await
-            .expect("the service said nothing");
-        let message: Value = match frame {
-            Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
-            other => panic!("the service sent {other:?}"),
+        let next = async {
+            loop {
+                let frame = self.socket.next().await;
+                if let Some(message) = self.take(frame) {
+                    return message;
+                }
+            }
         };
-        self.show(&message);
-        message
+        timeout(LIMIT, next)
+            .await
+            .expect("the service said nothing")
     }
 
     /// Takes in what has come so far, and waits for nothing.
     pub fn hear_now(&mut self) {
         while let Some(frame) = self.socket.next().now_or_never() {
-            match frame {
-                Some(Ok(Message::Text(text))) => self.show(&serde_json::from_str(&text).unwrap()),
-                other => panic!("the service sent {other:?}"),
+            self.take(frame);
+        }
+    }
+
+    fn take(&mut self, frame: Option<Result<Message, Error>>) -> Option<Value> {
+        match frame {
+            Some(Ok(Message::Text(text))) => {
+                let message = serde_json::from_str(&text).unwrap();
+                self.show(&message);
+                Some(message)
             }
+            Some(Ok(Message::Ping(_))) => None,
+            other => panic!("the service sent {other:?}"),
         }
     }
 
