@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Dimmer, Home, LIMIT, Page, duties, linear, until};
+use common::{Dimmer, Home, LIMIT, Page, duties, linear, long, until};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 /// Two lights: one for the fault, and one that goes on.
 const TWO: &str = "[[light]]\nname = \"bad\"\n[[light]]\nname = \"good\"\ngpio = 18\n";
@@ -242,6 +243,25 @@ async fn a_start_that_hangs_ends_when_it_is_told_to() {
         assert_eq!(status.unwrap().code(), Some(0), "{signal:?}");
         assert!(!home.trace_folder().join("led").exists(), "no pin moved");
     }
+}
+
+#[tokio::test]
+async fn a_page_that_is_gone_without_a_word_is_noticed_within_30_seconds() {
+    if !long() {
+        // The same on a clock that is made to run is a unit test of src/web/socket.rs.
+        return;
+    }
+    let dimmer = Dimmer::start();
+    let _gone = dimmer.page().await;
+    let mut there = dimmer.page().await;
+    let start = Instant::now();
+    while there.pages != 1 {
+        there.settle().await;
+        assert!(start.elapsed() < 3 * LIMIT, "nobody noticed");
+        sleep(Duration::from_millis(100)).await;
+    }
+    let after = start.elapsed().as_secs();
+    assert!((28..=31).contains(&after), "{after} s");
 }
 
 /// A command that mounts something on the state folder, in a mount namespace of its own, and then

@@ -211,28 +211,30 @@ fn a_host_that_is_missing_doubled_broken_or_another_than_the_target_is_a_bad_req
 }
 
 #[test]
-fn every_promise_of_security_md_has_its_test() {
+fn every_promise_in_the_documentation_has_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = String::new();
-    for folder in ["src", "src/web", "tests"] {
+    for folder in ["src", "src/pin", "src/web", "tests"] {
         for file in fs::read_dir(root.join(folder)).unwrap() {
             // The folders among them cannot be read.
             sources += &fs::read_to_string(file.unwrap().path()).unwrap_or_default();
         }
     }
-    let text = fs::read_to_string(root.join("docs/security.md")).unwrap();
     let settings = fs::read_to_string(root.join("systemd/dimmer.toml")).unwrap();
-    let word = |quoted: &&str| !quoted.contains(char::is_whitespace);
-    let names: Vec<_> = text
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(word)
-        .filter(|word| word.matches('_').count() > 2 && !settings.contains(word))
-        .collect();
-    assert!(names.len() > 15, "{names:?}");
-    for name in names {
-        assert!(sources.contains(&format!("fn {name}()")), "{name}");
+    for page in ["docs/security.md", "docs/reliability.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let word = |quoted: &&str| !quoted.contains(char::is_whitespace);
+        let names: Vec<_> = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(word)
+            .filter(|word| word.matches('_').count() > 2 && !settings.contains(word))
+            .collect();
+        assert!(names.len() > 15, "{page}: {names:?}");
+        for name in names {
+            assert!(sources.contains(&format!("fn {name}()")), "{page}: {name}");
+        }
     }
 }
 

@@ -27,9 +27,9 @@ use tokio_tungstenite::tungstenite::Message;
 /// How long an acknowledged level may be in danger: the second between two writes.
 const SECOND: Duration = Duration::from_secs(1);
 /// The time of a write itself, into memory, on a busy test machine.
-const WRITE: Duration = Duration::from_millis(500);
+const WRITE: Duration = Duration::from_millis(1000);
 /// The latest kill after a start.
-const LATEST: Duration = Duration::from_millis(2500);
+const LATEST: Duration = Duration::from_millis(3500);
 
 const SETTINGS: &str = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 18\n";
 
@@ -147,7 +147,7 @@ async fn kill(seed: u64, kills: u32) -> Duration {
                 let write = tokio::task::spawn_blocking(move || {
                     watch(&folder);
                     let spin = Instant::now();
-                    while spin.elapsed() < moment / 5000 {}
+                    while spin.elapsed() < moment / 7000 {}
                     kill_process(pid, Signal::KILL).unwrap();
                 });
                 join!(load.as_mut(), write).1.unwrap();

@@ -355,7 +355,15 @@ fn breach(error: axum::Error) -> End {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::{WebSocketStream, client_async};
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::config::WebConfig;
+    use crate::lights::{Driver, Light, Lights};
 
     /// How many frames are read by then, of a page that sends as fast as it can.
     fn flood(allowance: &mut Allowance, start: Instant, time: Duration) -> u32 {
@@ -390,5 +398,58 @@ mod tests {
             allowance.spend(now);
             now += Duration::from_secs(1) / 120;
         }
+    }
+
+    async fn open_page(address: SocketAddr) -> WebSocketStream<TcpStream> {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (page, _) = client_async(format!("ws://{address}/ws"), stream)
+            .await
+            .unwrap();
+        page
+    }
+
+    /// Reads until there are so many open pages.
+    async fn read_until(page: &mut WebSocketStream<TcpStream>, pages: usize) {
+        let news = Answer::Pages { pages }.to_json();
+        while page.next().await.unwrap().unwrap() != tungstenite::Message::text(news.as_str()) {}
+    }
+
+    #[tokio::test]
+    async fn a_page_that_answers_stays_and_one_that_does_not_is_closed_after_30_seconds() {
+        let light = Light {
+            name: "led".into(),
+            gpio: 21,
+            driver: Driver::Simulated,
+            frequency: 1000,
+            resolution: 65_536,
+            simulated: true,
+        };
+        let state = LightState::new(Level::HALF, Level::HALF);
+        let lights = Arc::new(Lights::new(vec![(light, state)]));
+        let config = WebConfig {
+            allowed_hosts: Vec::new(),
+            max_pages: 2,
+            max_pages_per_address: 2,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(crate::web::serve(listener, lights, config, stop));
+
+        // To read is to answer; the other is as one whose Wi-Fi is gone.
+        let mut there = open_page(address).await;
+        let _gone = open_page(address).await;
+        read_until(&mut there, 2).await;
+        // From here on time passes as soon as there is nothing else to do.
+        tokio::time::pause();
+        let start = Instant::now();
+        read_until(&mut there, 1).await;
+        let after = start.elapsed().as_millis();
+        assert!((29_900..30_100).contains(&after), "{after} ms");
+        let longer = timeout(10 * SILENCE, there.next()).await;
+        assert!(
+            matches!(longer, Ok(Some(Ok(tungstenite::Message::Ping(_))))),
+            "{longer:?}"
+        );
     }
 }

@@ -15,6 +15,7 @@ use dimmer::password::Hash;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use socket2::SockRef;
 use tempfile::TempDir;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -337,11 +338,13 @@ impl Page {
         Page::open_with(address, None).await
     }
 
-    /// With a receive buffer of so many bytes.
+    /// With a receive buffer of so many bytes, and small segments: those of loopback have 64 KiB, and
+    /// so the system would take in a megabyte and more for a page that does not read.
     pub async fn open_with(address: SocketAddr, buffer: Option<u32>) -> Page {
         let socket = TcpSocket::new_v4().unwrap();
         if let Some(bytes) = buffer {
             socket.set_recv_buffer_size(bytes).unwrap();
+            SockRef::from(&socket).set_tcp_mss(536).unwrap();
         }
         let stream = socket.connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -363,26 +366,37 @@ impl Page {
         page
     }
 
-    /// The next message; it also counts as shown.
+    /// The next message; it also counts as shown. Whether the page is there is answered by itself.
     pub async fn next(&mut self) -> Value {
-        let frame = timeout(LIMIT, self.socket.next())
-            .await
-            .expect("the service said nothing");
-        let message: Value = match frame {
-            Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
-            other => panic!("the service sent {other:?}"),
+        let next = async {
+            loop {
+                let frame = self.socket.next().await;
+                if let Some(message) = self.take(frame) {
+                    return message;
+                }
+            }
         };
-        self.show(&message);
-        message
+        timeout(LIMIT, next)
+            .await
+            .expect("the service said nothing")
     }
 
     /// Takes in what has come so far, and waits for nothing.
     pub fn hear_now(&mut self) {
         while let Some(frame) = self.socket.next().now_or_never() {
-            match frame {
-                Some(Ok(Message::Text(text))) => self.show(&serde_json::from_str(&text).unwrap()),
-                other => panic!("the service sent {other:?}"),
+            self.take(frame);
+        }
+    }
+
+    fn take(&mut self, frame: Option<Result<Message, Error>>) -> Option<Value> {
+        match frame {
+            Some(Ok(Message::Text(text))) => {
+                let message = serde_json::from_str(&text).unwrap();
+                self.show(&message);
+                Some(message)
             }
+            Some(Ok(Message::Ping(_))) => None,
+            other => panic!("the service sent {other:?}"),
         }
     }
 
