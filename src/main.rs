@@ -121,6 +121,8 @@ fn log_to_stderr() -> anyhow::Result<()> {
     };
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
+        // It would panic on a terminal that is gone, before the pins are off.
+        .log_internal_errors(false)
         .with_ansi(false)
         .with_target(false)
         .with_max_level(level);
