@@ -4,7 +4,7 @@ mod announce;
 mod cli;
 
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,7 +49,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Password => print(&format!("{}\n", Hash::of(&password::ask()?)?.line())),
             Command::Address { port } => {
                 let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-                print(&announce::addresses(everywhere, true))
+                print(&announce::addresses(everywhere, "http", true))
             }
             Command::Set {
                 setting,
@@ -76,15 +76,30 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
+    // Asked now, as of a terminal that is gone nothing can be asked.
+    let in_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
     raise_open_files();
     let service = Service::start(config).await?;
-    announce::print(service.address(), service.lights().list());
+    announce::print(
+        service.address(),
+        service.is_encrypted(),
+        service.lights().list(),
+    );
     let mut end = Ok(());
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => info!("Ctrl-C: stopping"),
-        _ = hang_up.recv() => info!("the terminal is gone: stopping"),
-        error = service.failed() => end = Err(error),
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => info!("Ctrl-C: stopping"),
+            _ = hang_up.recv() => {
+                if !in_terminal {
+                    service.reload();
+                    continue;
+                }
+                info!("the terminal is gone: stopping");
+            }
+            error = service.failed() => end = Err(error),
+        }
+        break;
     }
     service.stop().await;
     end

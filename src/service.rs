@@ -19,7 +19,7 @@ use crate::lights::{LightState, Lights};
 use crate::pin::{Follower, Pin};
 use crate::store::{Kept, Store};
 use crate::systemd;
-use crate::web::{self, Login};
+use crate::web::{self, Login, Tls};
 
 /// Time the pages have to end, and then the pins: a stop takes less than two seconds.
 const STOP: Duration = Duration::from_millis(900);
@@ -30,6 +30,7 @@ const STOP_STORE: Duration = Duration::from_secs(10);
 pub struct Service {
     address: SocketAddr,
     lights: Arc<Lights>,
+    tls: Option<Arc<Tls>>,
     web: JoinHandle<()>,
     store: JoinHandle<()>,
     systemd: JoinHandle<()>,
@@ -48,8 +49,13 @@ impl Service {
         let listener = listener(config.listen).await?;
         let address = listener.local_addr()?;
         let store = Store::open(&config.state_dir);
+        let tls = config.web.tls.clone();
         let login = match config.web.password.clone() {
-            Some(hash) => Some(Login::new(hash, &config.state_dir)?),
+            Some(hash) => Some(Login::new(
+                hash,
+                &config.state_dir,
+                config.web.tls.is_some(),
+            )?),
             None => None,
         };
 
@@ -78,6 +84,7 @@ impl Service {
             lights.clone(),
             config.web,
             login,
+            tls.clone(),
             stop_web.clone(),
         ));
         let systemd = task::spawn(systemd::follow(
@@ -88,6 +95,7 @@ impl Service {
         Ok(Service {
             address,
             lights,
+            tls,
             web,
             store,
             systemd,
@@ -105,6 +113,20 @@ impl Service {
     /// Its lights.
     pub fn lights(&self) -> &Arc<Lights> {
         &self.lights
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads the certificate again, and goes on with the one before if it cannot be used.
+    pub fn reload(&self) {
+        match self.tls.as_ref().map(|tls| tls.reload()) {
+            Some(Ok(())) => info!("the certificate is read again"),
+            Some(Err(error)) => warn!("the certificate before stays in use: {error:#}"),
+            None => info!("no certificate is set, so there is nothing to read again"),
+        }
     }
 
     /// Resolves when the thread of a pin has ended by itself, so that its light follows no more. A
@@ -197,6 +219,7 @@ mod tests {
                 max_pages: 1,
                 max_pages_per_address: 1,
                 password: None,
+                tls: None,
             },
             state_dir: folder.path().into(),
             trace: None,

@@ -10,12 +10,13 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::{Dimmer, Home, dimmer, until};
+use common::{Dimmer, Home, LIMIT, dimmer, until};
 use futures_util::StreamExt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -338,7 +339,8 @@ async fn a_page_is_closed_when_its_session_ends() {
     let cookie = cookie_that_ends_in(2, &service);
     let mut socket = open_socket(&service, "cookie", &cookie).await.unwrap();
     let close = loop {
-        if let Message::Close(close) = socket.next().await.unwrap().unwrap() {
+        let frame = timeout(LIMIT, socket.next()).await.expect("it stays open");
+        if let Message::Close(close) = frame.unwrap().unwrap() {
             break close.unwrap();
         }
     };
