@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::level::{Curve, Level};
 use crate::lights;
 use crate::password::Hash;
-use crate::web::Tls;
+use crate::tls::Tls;
 
 /// Where the settings are looked for when nobody names a file.
 const DEFAULT_FILE: &str = "/etc/dimmer/dimmer.toml";

@@ -19,7 +19,8 @@ use crate::lights::{LightState, Lights};
 use crate::pin::{Follower, Pin};
 use crate::store::{Kept, Store};
 use crate::systemd;
-use crate::web::{self, Login, Tls};
+use crate::tls::Tls;
+use crate::web::{self, Login};
 
 /// Time the pages have to end, and then the pins: a stop takes less than two seconds.
 const STOP: Duration = Duration::from_millis(900);

@@ -9,7 +9,6 @@ mod guard;
 mod login;
 mod session;
 mod socket;
-mod tls;
 
 use std::sync::Arc;
 
@@ -25,11 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::WebConfig;
 use crate::lights::Lights;
+use crate::tls::Tls;
 use connections::Secured;
 use crowd::Crowd;
 use guard::Guard;
 pub use login::Login;
-pub use tls::Tls;
 
 /// What every request can reach.
 #[derive(Clone)]

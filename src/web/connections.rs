@@ -26,7 +26,7 @@ use tracing::{debug, warn};
 
 use super::crowd::{Crowd, Place};
 use super::error;
-use super::tls::Tls;
+use crate::tls::Tls;
 
 /// Time for the headers of a request, and as much for the rest of it. As the first is counted from
 /// the end of the request before, it is also how long a connection may be silent.
