@@ -8,7 +8,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
 /// Prints the lights and the page's addresses; in a terminal, the first as a QR code, too.
-pub fn print(address: SocketAddr, lights: &[Light]) {
+pub fn print(address: SocketAddr, encrypted: bool, lights: &[Light]) {
     let mut text = format!("dimmer {}\n", env!("CARGO_PKG_VERSION"));
     for light in lights {
         let Light {
@@ -16,7 +16,8 @@ pub fn print(address: SocketAddr, lights: &[Light]) {
         } = light;
         text += &format!("light {name}: GPIO {gpio}, {}\n", driver.name());
     }
-    text += &addresses(address, io::stdout().is_terminal());
+    let scheme = if encrypted { "https" } else { "http" };
+    text += &addresses(address, scheme, io::stdout().is_terminal());
     let mut out = io::stdout().lock();
     // With nobody reading there is nobody to tell.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -24,8 +25,8 @@ pub fn print(address: SocketAddr, lights: &[Light]) {
 
 /// The page's addresses, a line each, and the first as a QR code if that is wanted and a phone can
 /// reach it.
-pub fn addresses(address: SocketAddr, with_code: bool) -> String {
-    let urls = urls(address);
+pub fn addresses(address: SocketAddr, scheme: &str, with_code: bool) -> String {
+    let urls = urls(address, scheme);
     let mut text: String = urls.iter().map(|url| format!("open {url}\n")).collect();
     if with_code
         && !address.ip().is_loopback()
@@ -43,9 +44,9 @@ pub fn addresses(address: SocketAddr, with_code: bool) -> String {
 }
 
 /// Where the page can be opened: first from a phone, last from this machine.
-fn urls(address: SocketAddr) -> Vec<String> {
+fn urls(address: SocketAddr, scheme: &str) -> Vec<String> {
     if !address.ip().is_unspecified() {
-        return vec![format!("http://{address}")];
+        return vec![format!("{scheme}://{address}")];
     }
     let port = address.port();
     let mut urls: Vec<_> = if_addrs::get_if_addrs()
@@ -54,10 +55,10 @@ fn urls(address: SocketAddr) -> Vec<String> {
         .filter(|interface| interface.is_oper_up() && !interface.is_loopback())
         .map(|interface| interface.ip())
         .filter(|ip| reachable(*ip, address.is_ipv6()))
-        .map(|ip| format!("http://{}", SocketAddr::new(ip, port)))
+        .map(|ip| format!("{scheme}://{}", SocketAddr::new(ip, port)))
         .collect();
     urls.push(format!(
-        "http://{}",
+        "{scheme}://{}",
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)
     ));
     urls

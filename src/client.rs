@@ -3,21 +3,29 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, version};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, Uri};
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::level::{Level, Step};
 use crate::lights::Change;
@@ -38,6 +46,15 @@ pub struct Target {
     /// Where the service is
     #[arg(long, env = "DIMMER_URL", default_value = "http://localhost:5000")]
     pub url: String,
+
+    /// Certificates, in PEM, of which one vouches for an https service, or is its own
+    #[arg(
+        long,
+        env = "DIMMER_CA",
+        value_name = "FILE",
+        default_value = "/etc/ssl/certs/ca-certificates.crt"
+    )]
+    pub ca: PathBuf,
 }
 
 /// What `dimmer set` sets a light to: a level, `+5`, `-5`, `on`, `off` or `toggle`.
@@ -224,9 +241,14 @@ struct Fault {
     message: Option<String>,
 }
 
+/// A connection, with TLS or without.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
 /// An open connection to a service.
 struct Client {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocketStream<Box<dyn Stream>>,
     url: String,
 }
 
@@ -235,8 +257,16 @@ impl Client {
         let url = target.url.clone();
         let request = request(&url, env::var_os(PASSWORD))?;
         let has_password = request.headers().contains_key(AUTHORIZATION);
-        let connecting = connect_async_with_config(request, None, true);
-        match timeout(PATIENCE, connecting).await {
+        let connecting = async {
+            let stream = stream(request.uri(), &target.ca).await?;
+            anyhow::Ok(client_async(request, stream).await)
+        };
+        let connected = match timeout(PATIENCE, connecting).await {
+            Ok(Err(error)) => return Err(unreachable(&url, &format!("{error:#}"))),
+            Ok(Ok(connected)) => Ok(connected),
+            Err(late) => Err(late),
+        };
+        match connected {
             Ok(Ok((socket, _))) => Ok(Client { socket, url }),
             Ok(Err(tungstenite::Error::Io(error))) => Err(unreachable(&url, &error.to_string())),
             Ok(Err(tungstenite::Error::Http(answer))) => {
@@ -305,6 +335,37 @@ fn unreachable(url: &str, reason: &str) -> anyhow::Error {
     anyhow!("cannot reach {url}: {reason}; start the service, or set --url")
 }
 
+/// Connects to the host of this address, with TLS if it is `wss`.
+async fn stream(address: &Uri, ca: &Path) -> anyhow::Result<Box<dyn Stream>> {
+    let encrypted = address.scheme_str() == Some("wss");
+    let host = address.host().context("there is no host in the address")?;
+    let host = host.trim_matches(['[', ']']);
+    let port = address
+        .port_u16()
+        .unwrap_or(if encrypted { 443 } else { 80 });
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    if !encrypted {
+        return Ok(Box::new(stream));
+    }
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(ca)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| anyhow!("--ca {}: {error}", ca.display()))?;
+    roots.add_parsable_certificates(certificates);
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&version::TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned())?;
+    let connector = TlsConnector::from(Arc::new(config));
+    let stream = connector
+        .connect(name, stream)
+        .await
+        .context("no TLS; --ca names the file that vouches for it")?;
+    Ok(Box::new(stream))
+}
+
 /// The request for the WebSocket, with the password if there is one.
 fn request(url: &str, password: Option<OsString>) -> anyhow::Result<Request> {
     let mut request = address(url)?
@@ -322,8 +383,11 @@ fn request(url: &str, password: Option<OsString>) -> anyhow::Result<Request> {
 
 /// The WebSocket's address of a service's.
 fn address(url: &str) -> anyhow::Result<String> {
-    match url.strip_prefix("http://") {
-        Some(rest) if !rest.is_empty() => Ok(format!("ws://{}/ws", rest.trim_end_matches('/'))),
+    match url.split_once("://") {
+        Some((scheme @ ("http" | "https" | "ws" | "wss"), rest)) if !rest.is_empty() => {
+            let scheme = scheme.replace("http", "ws");
+            Ok(format!("{scheme}://{}/ws", rest.trim_end_matches('/')))
+        }
         _ => bail!("the address must be like http://raspberrypi.local:5000, not {url:?}"),
     }
 }
@@ -360,6 +424,10 @@ mod tests {
     fn the_address_is_that_of_the_page() {
         assert_eq!(address("http://pi:5000").unwrap(), "ws://pi:5000/ws");
         assert_eq!(address("http://pi/a/").unwrap(), "ws://pi/a/ws");
-        assert!(address("pi:5000").is_err());
+        assert_eq!(address("https://pi:5000").unwrap(), "wss://pi:5000/ws");
+        assert_eq!(address("wss://pi").unwrap(), "wss://pi/ws");
+        for broken in ["pi:5000", "http://", "ftp://pi", "httpx://pi"] {
+            assert!(address(broken).is_err(), "{broken}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::env;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -16,6 +17,7 @@ use crate::host::Host;
 use crate::level::{Curve, Level};
 use crate::lights;
 use crate::password::Hash;
+use crate::tls::Tls;
 
 /// Where the settings are looked for when nobody names a file.
 const DEFAULT_FILE: &str = "/etc/dimmer/dimmer.toml";
@@ -104,6 +106,8 @@ pub struct WebConfig {
     pub max_pages_per_address: usize,
     /// What is known of the password; `None`: it takes none.
     pub password: Option<Hash>,
+    /// Its certificate; `None`: it speaks plain HTTP.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// `dimmer.toml`.
@@ -116,6 +120,8 @@ struct File {
     max_pages: usize,
     max_pages_per_address: usize,
     password_file: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     light: Vec<LightConfig>,
 }
 
@@ -127,6 +133,8 @@ impl Default for File {
             max_pages: 1024,
             max_pages_per_address: 64,
             password_file: None,
+            tls_cert: None,
+            tls_key: None,
             light: vec![LightConfig::default()],
         }
     }
@@ -226,6 +234,10 @@ impl Config {
             .password_file
             .or(file.password_file)
             .or_else(password_credential);
+        let tls = match (file.tls_cert, file.tls_key) {
+            (Some(cert), Some(key)) => Some(Arc::new(Tls::load(cert, key)?)),
+            _ => None,
+        };
         Ok(Config {
             listen: options.listen.unwrap_or(file.listen),
             web: WebConfig {
@@ -233,6 +245,7 @@ impl Config {
                 max_pages: file.max_pages,
                 max_pages_per_address: file.max_pages_per_address,
                 password: password_file.as_deref().map(Hash::read).transpose()?,
+                tls,
             },
             state_dir: match options.state_dir {
                 Some(folder) => folder,
@@ -340,6 +353,10 @@ fn check(file: &File) -> anyhow::Result<()> {
     ensure!(
         file.max_pages_per_address > 0,
         "max_pages_per_address must be at least 1, not 0"
+    );
+    ensure!(
+        file.tls_cert.is_some() == file.tls_key.is_some(),
+        "tls_cert and tls_key must both be set, or neither"
     );
     let (mut names, mut gpios) = (HashSet::new(), HashSet::new());
     for light in &file.light {
@@ -566,6 +583,10 @@ mod tests {
             (
                 "max_pages_per_address = 0",
                 "max_pages_per_address must be at least 1, not 0",
+            ),
+            (
+                "tls_cert = \"cert.pem\"",
+                "tls_cert and tls_key must both be set, or neither",
             ),
             (
                 "\nallowed_hosts = [\"pi.lan:80\"]",

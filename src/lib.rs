@@ -14,6 +14,7 @@
 //! | [`host`] | hosts as headers and settings write them |
 //! | [`wire`] | what pages and the service say to each other |
 //! | [`password`] | the password, and the hash that is kept of it |
+//! | [`tls`] | the certificate, and how connections are opened with it |
 //! | [`config`] | `dimmer.toml`, `DIMMER_…` variables and flags |
 //! | [`service`] | puts all of these together |
 //! | [`systemd`] | its socket, and what it is told of the service |
@@ -33,5 +34,6 @@ pub mod pin;
 pub mod service;
 pub mod store;
 pub mod systemd;
+pub mod tls;
 pub mod web;
 pub mod wire;

@@ -4,7 +4,7 @@ mod announce;
 mod cli;
 
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::pin;
@@ -50,7 +50,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Password => print(&format!("{}\n", Hash::of(&password::ask()?)?.line())),
             Command::Address { port } => {
                 let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-                print(&announce::addresses(everywhere, true))
+                print(&announce::addresses(everywhere, "http", true))
             }
             Command::Set {
                 setting,
@@ -74,7 +74,10 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
     if serve.check {
         return print(&doctor::plan(Path::new("/"), &config)?);
     }
-    let mut asked = pin!(asked_to_end()?);
+    // Asked now, as of a terminal that is gone nothing can be asked.
+    let in_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
+    let mut asked = pin!(asked_to_end(in_terminal)?);
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
     raise_open_files();
     let service = tokio::select! {
         service = Service::start(config) => service?,
@@ -83,18 +86,29 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    announce::print(service.address(), service.lights().list());
+    announce::print(
+        service.address(),
+        service.is_encrypted(),
+        service.lights().list(),
+    );
     let mut end = Ok(());
+    let reload = async {
+        while hang_up.recv().await.is_some() {
+            service.reload();
+        }
+    };
     tokio::select! {
         why = asked => info!("{why}: stopping"),
         error = service.failed() => end = Err(error),
+        // It never ends.
+        () = reload, if !in_terminal => {}
     }
     service.stop().await;
     end
 }
 
 /// Resolves to why, once the service is asked to end. From now on no such signal is lost.
-fn asked_to_end() -> anyhow::Result<impl Future<Output = &'static str>> {
+fn asked_to_end(in_terminal: bool) -> anyhow::Result<impl Future<Output = &'static str>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
@@ -102,7 +116,7 @@ fn asked_to_end() -> anyhow::Result<impl Future<Output = &'static str>> {
         tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "Ctrl-C",
-            _ = hang_up.recv() => "the terminal is gone",
+            _ = hang_up.recv(), if in_terminal => "the terminal is gone",
         }
     })
 }
@@ -138,6 +152,8 @@ fn log_to_stderr() -> anyhow::Result<()> {
     };
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
+        // It would panic on a terminal that is gone, before the pins are off.
+        .log_internal_errors(false)
         .with_ansi(false)
         .with_target(false)
         .with_max_level(level);

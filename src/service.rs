@@ -19,6 +19,7 @@ use crate::lights::{LightState, Lights};
 use crate::pin::{Follower, Pin};
 use crate::store::{Kept, Store};
 use crate::systemd;
+use crate::tls::Tls;
 use crate::web::{self, Login};
 
 /// Time the pages have to end, and then the pins: a stop takes less than two seconds.
@@ -30,6 +31,7 @@ const STOP_STORE: Duration = Duration::from_secs(10);
 pub struct Service {
     address: SocketAddr,
     lights: Arc<Lights>,
+    tls: Option<Arc<Tls>>,
     web: JoinHandle<()>,
     store: JoinHandle<()>,
     systemd: JoinHandle<()>,
@@ -50,8 +52,10 @@ impl Service {
         let address = listener.local_addr()?;
         // A disk may hang, and a driver may block for seconds while it opens.
         let (folder, password) = (config.state_dir, config.web.password.clone());
+        let tls = config.web.tls.clone();
+        let encrypted = tls.is_some();
         let (store, login) = task::spawn_blocking(move || {
-            let login = password.map(|hash| Login::new(hash, &folder));
+            let login = password.map(|hash| Login::new(hash, &folder, encrypted));
             (Store::open(&folder), login.transpose())
         })
         .await?;
@@ -83,6 +87,7 @@ impl Service {
             lights.clone(),
             config.web,
             login,
+            tls.clone(),
             stop_web.clone(),
         ));
         let systemd = task::spawn(systemd::follow(
@@ -93,6 +98,7 @@ impl Service {
         Ok(Service {
             address,
             lights,
+            tls,
             web,
             store,
             systemd,
@@ -110,6 +116,20 @@ impl Service {
     /// Its lights.
     pub fn lights(&self) -> &Arc<Lights> {
         &self.lights
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads the certificate again, and goes on with the one before if it cannot be used.
+    pub fn reload(&self) {
+        match self.tls.as_ref().map(|tls| tls.reload()) {
+            Some(Ok(())) => info!("the certificate is read again"),
+            Some(Err(error)) => warn!("the certificate before stays in use: {error:#}"),
+            None => info!("no certificate is set, so there is nothing to read again"),
+        }
     }
 
     /// Resolves when the thread of a pin has ended by itself, so that its light follows no more. A
@@ -202,6 +222,7 @@ mod tests {
                 max_pages: 1,
                 max_pages_per_address: 1,
                 password: None,
+                tls: None,
             },
             state_dir: folder.path().into(),
             trace: None,

@@ -12,7 +12,9 @@ mod socket;
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, HOST, LOCATION};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
@@ -22,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::WebConfig;
 use crate::lights::Lights;
+use crate::tls::Tls;
+use connections::Secured;
 use crowd::Crowd;
 use guard::Guard;
 pub use login::Login;
@@ -34,12 +38,14 @@ struct Web {
     stop: CancellationToken,
 }
 
-/// Serves until `stop` is cancelled and every page is closed; with a login, only who passes it.
+/// Serves until `stop` is cancelled and every page is closed; with a login, only who passes it, and
+/// with TLS nothing without.
 pub async fn serve(
     listener: TcpListener,
     lights: Arc<Lights>,
     config: WebConfig,
     login: Option<Login>,
+    tls: Option<Arc<Tls>>,
     stop: CancellationToken,
 ) {
     let WebConfig {
@@ -66,9 +72,40 @@ pub async fn serve(
     }
     let router = router
         .layer(middleware::from_fn(connections::in_time))
-        .layer(middleware::from_fn_with_state(guard, guard::check));
+        .layer(middleware::from_fn_with_state(guard.clone(), guard::check));
+    let tls = tls.map(|tls| Secured {
+        tls,
+        instead: Router::new()
+            .fallback(to_https)
+            .layer(middleware::from_fn_with_state(guard, guard::check)),
+    });
     let crowd = connections::crowd(max_pages, max_pages_per_address);
-    connections::serve(listener, router, crowd, stop).await;
+    connections::serve(listener, router, tls, crowd, stop).await;
+}
+
+/// Where TLS is spoken, the answer to all that comes without.
+async fn to_https(request: Request) -> Response {
+    // The guard has let it in, so there is a host.
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    let location = format!("https://{}{path}", host.unwrap_or_default());
+    match *request.method() {
+        Method::GET | Method::HEAD => {
+            // Not for good: who takes the certificate away again is to be reached.
+            let headers = [(LOCATION, location.as_str()), (CACHE_CONTROL, "no-store")];
+            (StatusCode::TEMPORARY_REDIRECT, headers).into_response()
+        }
+        _ => error(
+            StatusCode::FORBIDDEN,
+            format!("this must be sent by TLS, to {location}"),
+        ),
+    }
 }
 
 /// An error as every route answers it.

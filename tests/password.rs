@@ -10,12 +10,13 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::{Dimmer, Home, dimmer, until};
+use common::{Dimmer, Home, LIMIT, dimmer, until};
 use futures_util::StreamExt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -258,24 +259,26 @@ async fn log_in_from(from: [u8; 4], service: SocketAddr, password: &str) -> Answ
 async fn guessing_is_slowed_down_for_its_address_alone() {
     let service = start();
     let cookie = log_in(&service, PASSWORD).cookie();
-    let mut statuses = Vec::new();
-    for _ in 0..5 {
-        statuses.push(log_in(&service, "wrong").status);
+    for free in 0..3 {
+        assert_eq!(log_in(&service, "wrong").status, 401, "{free}");
     }
-    assert_eq!(statuses, [401, 401, 401, 401, 429]);
+    until("a wait of four seconds", async || {
+        let answer = log_in(&service, "wrong");
+        assert!([401, 429].contains(&answer.status));
+        let wait = answer.header("retry-after");
+        wait.is_some_and(|seconds| seconds.parse::<u64>().unwrap() >= 4)
+    })
+    .await;
     // Not even the right one is heard, or guesses would cost nothing.
     let answer = log_in(&service, PASSWORD);
-    assert_eq!(
-        (answer.status, answer.header("retry-after")),
-        (429, Some("1"))
-    );
-    assert!(answer.body.contains("Try again in 1 s."), "{}", answer.body);
+    assert_eq!(answer.status, 429);
+    let seconds = answer.header("retry-after").unwrap();
+    let said = format!("Try again in {seconds} s.");
+    assert!(answer.body.contains(&said), "{}", answer.body);
     let bearer = "authorization: Bearer correct horse\r\n";
     let answer = ask(&service, "GET /api/lights", bearer, "");
-    assert_eq!(
-        (answer.status, answer.header("retry-after")),
-        (429, Some("1"))
-    );
+    assert_eq!(answer.status, 429);
+    assert!(answer.header("retry-after").is_some());
     // Who is in stays in, and others are not kept out.
     assert_eq!(status_with(&service, "GET /", &cookie), 200);
     let other = log_in_from([127, 0, 0, 2], service.address, "correct+horse").await;
@@ -302,7 +305,7 @@ async fn guesses_at_the_same_time_are_heard_one_after_the_other() {
     )
     .await;
     let heard = answers.iter().filter(|answer| answer.status == 401);
-    assert_eq!(heard.count(), 4, "of one address");
+    assert!((1..=4).contains(&heard.count()), "of one address");
 }
 
 /// The most memory that it ever had, in KiB.
@@ -338,7 +341,8 @@ async fn a_page_is_closed_when_its_session_ends() {
     let cookie = cookie_that_ends_in(2, &service);
     let mut socket = open_socket(&service, "cookie", &cookie).await.unwrap();
     let close = loop {
-        if let Message::Close(close) = socket.next().await.unwrap().unwrap() {
+        let frame = timeout(LIMIT, socket.next()).await.expect("it stays open");
+        if let Message::Close(close) = frame.unwrap().unwrap() {
             break close.unwrap();
         }
     };

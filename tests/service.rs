@@ -5,11 +5,11 @@
 mod common;
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use common::{Dimmer, Home, LIMIT, dimmer, duties, linear, until};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 /// Runs to the end; for what is expected to end by itself.
@@ -31,13 +31,44 @@ async fn a_stop_says_goodbye_to_the_pages_and_switches_off() {
     assert_eq!(duties(&home, "led").last(), Some(&0));
 }
 
-#[test]
-fn ctrl_c_and_a_terminal_that_goes_away_switch_off() {
-    for signal in [Signal::INT, Signal::HUP] {
-        let (status, home) = Dimmer::start().stop_by(signal);
-        assert_eq!(status.code(), Some(0), "{signal:?}");
-        assert_eq!(duties(&home, "led").last(), Some(&0), "{signal:?}");
-    }
+#[tokio::test]
+async fn ctrl_c_and_a_terminal_that_goes_away_switch_off() {
+    let (status, home) = Dimmer::start().stop_by(Signal::INT);
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(duties(&home, "led").last(), Some(&0));
+
+    let home = Home::new();
+    let serve = home.command();
+    let words = [serve.get_program()].into_iter().chain(serve.get_args());
+    let words: Vec<_> = words
+        .map(|word| format!("'{}'", word.to_str().unwrap()))
+        .collect();
+    // script is the terminal.
+    let mut terminal = Command::new("script");
+    terminal
+        .args(["--quiet", "--command"])
+        .arg(format!("exec {}", words.join(" ")))
+        .arg("/dev/null")
+        .stdin(Stdio::null());
+    let home = home.start_by(terminal).kill();
+    until("the pin is off", async || {
+        duties(&home, "led").last() == Some(&0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_terminal_sighup_stops_nothing() {
+    let dimmer = Home::new().start_with(|command| {
+        command.stdin(Stdio::null());
+    });
+    let pid = Pid::from_raw(dimmer.pid() as i32).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    until("it is heard", async || {
+        dimmer.log().contains("nothing to read again")
+    })
+    .await;
+    assert_eq!(dimmer.level("led").await, 50.0);
 }
 
 #[tokio::test]

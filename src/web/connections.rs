@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 
 use super::crowd::{Crowd, Place};
 use super::error;
+use crate::tls::Tls;
 
 /// Time for the headers of a request, and as much for the rest of it. As the first is counted from
 /// the end of the request before, it is also how long a connection may be silent.
@@ -82,15 +83,25 @@ fn room(max_pages: usize, max_pages_per_address: usize, files: usize) -> (usize,
     (most, most_of_one)
 }
 
+/// TLS, and what is said to who does not speak it.
+#[derive(Clone)]
+pub struct Secured {
+    /// The certificate.
+    pub tls: Arc<Tls>,
+    /// Answers without TLS.
+    pub instead: Router,
+}
+
 /// Serves until `stop` is cancelled and every connection is closed, pages too.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    secured: Option<Secured>,
     crowd: Arc<Crowd>,
     stop: CancellationToken,
 ) {
     tokio::select! {
-        () = accept(&listener, &router, &crowd, &stop) => {}
+        () = accept(&listener, &router, &secured, &crowd, &stop) => {}
         () = stop.cancelled() => {}
     }
     drop(listener);
@@ -100,6 +111,7 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     router: &Router,
+    secured: &Option<Secured>,
     crowd: &Arc<Crowd>,
     stop: &CancellationToken,
 ) {
@@ -115,9 +127,13 @@ async fn accept(
                     Ok(place) => {
                         let peer = Peer(Arc::new(place));
                         let (router, stop) = (router.clone(), stop.clone());
-                        task::spawn(
-                            async move { talk(prepared(stream), peer, router, stop).await },
-                        );
+                        let (secured, stream) = (secured.clone(), prepared(stream));
+                        task::spawn(async move {
+                            match secured {
+                                None => talk(stream, peer, router, stop).await,
+                                Some(secured) => secured.talk(stream, peer, router, stop).await,
+                            }
+                        });
                     }
                     Err(_) => debug!("too many connections from {}", from.ip()),
                 }
@@ -130,6 +146,19 @@ async fn accept(
                 failed = true;
                 sleep(RETRY).await;
             }
+        }
+    }
+}
+
+impl Secured {
+    /// Shakes hands in the time of a request's headers, and then talks.
+    async fn talk(self, stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
+        let handshake = timeout(REQUEST, self.tls.accept(stream));
+        match stop.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(Ok(stream)))) => talk(stream, peer, router, stop).await,
+            Some(Ok(Ok(Err(plain)))) => talk(plain, peer, self.instead, stop).await,
+            Some(Ok(Err(error))) => debug!("no TLS with {}: {error}", peer.address()),
+            Some(Err(_)) | None => {}
         }
     }
 }
@@ -271,6 +300,35 @@ mod tests {
             sleep(Duration::from_secs(1)).await;
         }
         std::future::pending().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_that_takes_longer_than_ten_seconds_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let [cert, key] = ["cert", "key"].map(|name| folder.path().join(name));
+        let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let tls = Arc::new(Tls::load(cert, key).unwrap());
+        for first in [&[][..], &[0x16], &[0x16, 3, 1]] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut ours = TcpStream::connect(address).await.unwrap();
+            let (theirs, _) = listener.accept().await.unwrap();
+            ours.write_all(first).await.unwrap();
+            let instead = Router::new();
+            let secured = Secured {
+                tls: tls.clone(),
+                instead,
+            };
+            let (place, gone) = watched_place();
+            let peer = Peer(Arc::new(place));
+            let start = Instant::now();
+            let stop = CancellationToken::new();
+            secured.talk(theirs, peer, Router::new(), stop).await;
+            assert_eq!(start.elapsed(), REQUEST, "{first:?}");
+            gone.await.unwrap();
+        }
     }
 
     #[tokio::test(start_paused = true)]

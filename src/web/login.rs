@@ -54,6 +54,8 @@ pub struct Login {
     verifying: Arc<Semaphore>,
     /// Stands in for the right password once a program has sent it, as most send it often.
     right: OnceLock<CtOutput<Hmac<Sha256>>>,
+    /// Whether all that is let in comes by TLS.
+    tls: bool,
 }
 
 /// How long the browser of this request is still let in; for a program there is no end.
@@ -72,13 +74,14 @@ impl Login {
     ///
     /// # Errors
     /// The system has no random numbers.
-    pub fn new(hash: Hash, state_dir: &Path) -> anyhow::Result<Login> {
+    pub fn new(hash: Hash, state_dir: &Path, tls: bool) -> anyhow::Result<Login> {
         Ok(Login {
             sessions: Sessions::new(state_dir, &hash)?,
             hash,
             attempts: Mutex::default(),
             verifying: Arc::new(Semaphore::new(1)),
             right: OnceLock::new(),
+            tls,
         })
     }
 
@@ -129,6 +132,19 @@ impl Login {
         }
         let _ = self.right.set(stand_in);
         Ok(())
+    }
+
+    /// No script can read it, no other site's requests carry it, and no unencrypted one does where the
+    /// login came by https, be it a proxy's.
+    fn cookie(&self, token: &str, life: Duration, headers: &HeaderMap) -> String {
+        let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes);
+        let secure = match self.tls || origin.is_some_and(|origin| origin.starts_with(b"https://"))
+        {
+            true => "; Secure",
+            false => "",
+        };
+        let life = life.as_secs();
+        format!("dimmer={token}; Path=/; Max-Age={life}; HttpOnly; SameSite=Strict{secure}")
     }
 
     /// Whether passwords from this address are heard now.
@@ -227,7 +243,7 @@ async fn enter(
     match login.verify(password, peer.address()).await {
         Ok(()) => {
             let token = login.sessions.begin(SystemTime::now());
-            let cookie = cookie(&token, session::LIFE, &headers);
+            let cookie = login.cookie(&token, session::LIFE, &headers);
             ([(SET_COOKIE, cookie)], to("/")).into_response()
         }
         Err(Refusal::Wrong) => {
@@ -246,21 +262,9 @@ async fn enter(
     }
 }
 
-async fn leave(headers: HeaderMap) -> Response {
-    let cookie = cookie("", Duration::ZERO, &headers);
+async fn leave(State(login): State<Arc<Login>>, headers: HeaderMap) -> Response {
+    let cookie = login.cookie("", Duration::ZERO, &headers);
     ([(SET_COOKIE, cookie)], to("/login")).into_response()
-}
-
-/// No script can read it, no other site's requests carry it, and no unencrypted one does where the
-/// login came by https.
-fn cookie(token: &str, life: Duration, headers: &HeaderMap) -> String {
-    let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes);
-    let secure = match origin.is_some_and(|origin| origin.starts_with(b"https://")) {
-        true => "; Secure",
-        false => "",
-    };
-    let life = life.as_secs();
-    format!("dimmer={token}; Path=/; Max-Age={life}; HttpOnly; SameSite=Strict{secure}")
 }
 
 /// Rounded up, so that who waits that long is heard.

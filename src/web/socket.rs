@@ -430,11 +430,15 @@ mod tests {
             allowed_hosts: Vec::new(),
             max_pages: 2,
             max_pages_per_address: 2,
+            password: None,
+            tls: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(crate::web::serve(listener, lights, config, stop));
+        tokio::spawn(crate::web::serve(
+            listener, lights, config, None, None, stop,
+        ));
 
         // To read is to answer; the other is as one whose Wi-Fi is gone.
         let mut there = open_page(address).await;

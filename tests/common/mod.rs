@@ -135,9 +135,13 @@ impl Home {
             .unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = lines
-            .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("open http://")?.parse().ok());
+        let address = lines.map_while(Result::ok).find_map(|line| {
+            let url = line.strip_prefix("open http")?;
+            url.trim_start_matches('s')
+                .strip_prefix("://")?
+                .parse()
+                .ok()
+        });
         let Some(address) = address else {
             let log = fs::read_to_string(self.path().join("log")).unwrap();
             panic!("the service did not start: {log}");
