@@ -365,7 +365,7 @@ async fn gives_the_kernel_every_level_exactly(
 /// The pin is low after the service, however that ended, and still an output, so it does not float.
 async fn goes_dark(machine: &mut Machine, claims: &mut Claims) {
     let serve = format!("--frequency {FREQUENCY}");
-    for signal in ["TERM", "INT", "HUP"] {
+    for signal in ["TERM", "INT"] {
         let mut page = Page::open(machine.address(DIMMER)).await;
         set(&mut page, 75.0).await;
         machine.end_dimmer(signal);
