@@ -19,13 +19,13 @@ use dimmer::level::luminance;
 use emulated::machine::Machine;
 use emulated::samples::Samples;
 use emulated::waveform::{Period, mean, median};
-use emulated::{Claims, DIMMER, TRACED_TOLERANCE};
+use emulated::{ATTEMPTS, Claims, DIMMER, TRACED_TOLERANCE};
 use serde_json::json;
 use tokio::time::sleep;
 
 /// What the duties are measured at, in Hz: slow enough that the emulation's own delays, tenths of a
 /// millisecond, stay small in a period.
-const FREQUENCY: u32 = 100;
+const FREQUENCY: u32 = 50;
 /// A period of it in ns.
 const PERIOD_NS: u64 = 1_000_000_000 / FREQUENCY as u64;
 
@@ -33,8 +33,6 @@ const PERIOD_NS: u64 = 1_000_000_000 / FREQUENCY as u64;
 const LEVELS: [f64; 9] = [0.0, 0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 99.0, 100.0];
 /// How often the pin is looked at for each; and the trace runs meanwhile.
 const SAMPLES: usize = 2_000;
-/// How often a level is measured before it counts as wrong: a busy host passes, a wrong duty does not.
-const ATTEMPTS: usize = 3;
 /// How far the share of high looks may be from the duty, where chance does not explain more.
 const SAMPLED_TOLERANCE: f64 = 0.02;
 

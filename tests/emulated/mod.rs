@@ -16,7 +16,9 @@ pub const DIMMER: u16 = 5000;
 /// The port of the SSH server.
 pub const SSH: u16 = 22;
 
-/// How far a traced duty may be off: 200 µs of 10 ms.
+/// How often a duty is measured before it counts as wrong: a busy host passes, a wrong duty does not.
+pub const ATTEMPTS: usize = 3;
+/// How far a traced duty may be off: 400 µs of the 20 ms that a period has at 50 Hz.
 pub const TRACED_TOLERANCE: f64 = 0.02;
 
 /// What was claimed, and how much of it was seen.
