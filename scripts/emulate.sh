@@ -50,19 +50,19 @@ program=$(scripts/build.sh)
 say "making the initramfs"
 lab=$(mktemp -d)
 trap 'rm -rf "$lab"' EXIT
-mkdir -p "$lab/root"/{bin,dev,proc,sys,tmp}
-cp -r "$pi/modules/lib" "$lab/root/"
-cp /usr/aarch64-linux-gnu/lib/{ld-linux-aarch64.so.1,libc.so.6,libgcc_s.so.1,libm.so.6} "$lab/root/lib/"
-cp "$pi/busybox" "$program" "$lab/root/bin/"
-cp scripts/emulate/init "$lab/root/"
+mkdir -p "$lab/initramfs"/{bin,dev,proc,sys,tmp}
+cp -r "$pi/modules/lib" "$lab/initramfs/"
+cp /usr/aarch64-linux-gnu/lib/{ld-linux-aarch64.so.1,libc.so.6,libgcc_s.so.1,libm.so.6} "$lab/initramfs/lib/"
+cp "$pi/busybox" "$program" "$lab/initramfs/bin/"
+cp scripts/emulate/init "$lab/initramfs/"
 if [ $test = emulated_system ]; then
   system=$(made system)
   cp --sparse=always "$system/sd.img" "$lab/"
   ssh-keygen -q -t ed25519 -N '' -C dimmer -f "$lab/key"
-  cp "$lab/key.pub" "$lab/root/"
+  cp "$lab/key.pub" "$lab/initramfs/"
   cp "$system/host_key.pub" "$lab/"
 fi
-(cd "$lab/root" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$lab/initrd.gz"
+(cd "$lab/initramfs" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$lab/initrd.gz"
 cp "$pi/vmlinuz" "$pi"/*.dtb "$lab/"
 cat >"$lab/qemu" <<EOF
 #!/bin/sh

@@ -229,10 +229,10 @@ fn measure(machine: &mut Machine, driver: &str, level: f64) -> (bool, String) {
     }
     let periods = waveform.periods();
     let (middle, mean) = (median(&periods), mean(&periods));
-    // Where the emulation is late with an edge, the pin really has another duty for that long. The
-    // samples and the mean both have it; the median only where most edges are late.
-    let late = (mean - asked).abs();
-    let near = (sampled - asked).abs() <= SAMPLED_TOLERANCE.max(3.0 * error) + late
+    // Stalls of the host show in the samples, and in the mean; in the median only where most
+    // periods have one.
+    let stalls = (mean - middle).abs();
+    let near = (sampled - asked).abs() <= SAMPLED_TOLERANCE.max(3.0 * error) + stalls
         && (middle - asked).abs() <= TRACED_TOLERANCE;
     let row = format!("{row}  {middle:.4}  {mean:.4}  {:>4}", periods.len());
     (near, row)
