@@ -38,6 +38,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const READ_BUFFER: usize = 4096;
 /// Frames that a page may send in a second, whenever in it: 16 lights at 60 a second each.
 const FRAMES: u32 = 1000;
+/// Time that a page waits which has sent them: others are then told of its changes no more often
+/// than of a thumb's.
+const REST: Duration = Duration::from_millis(16);
 
 /// Turns a request into an open page, or into 503 if all places that it could have are taken.
 pub async fn open(
@@ -96,25 +99,29 @@ struct Shown {
 
 /// How many frames are still read from a page now: [`FRAMES`] after a second of silence.
 ///
-/// A page that sends more is not read for a moment. So it waits, as its messages do: none is lost,
+/// A page that sends more is not read for [`REST`]. So it waits, as its messages do: none is lost,
 /// the last one counts, and the others have the time of the service.
 struct Allowance {
     /// When all frames will be allowed again.
     full: Instant,
+    /// From when on one more frame is read.
+    next: Instant,
 }
 
 impl Allowance {
     fn new(now: Instant) -> Allowance {
-        Allowance { full: now }
+        Allowance {
+            full: now,
+            next: now,
+        }
     }
 
     fn spend(&mut self, now: Instant) {
-        self.full = self.full.max(now) + Duration::from_secs(1) / FRAMES;
-    }
-
-    /// From when on one more frame is read.
-    fn next(&self) -> Instant {
-        self.full + Duration::from_secs(1) / FRAMES - Duration::from_secs(1)
+        let second = Duration::from_secs(1);
+        self.full = self.full.max(now) + second / FRAMES;
+        if self.full >= now + second {
+            self.next = self.full - second + REST;
+        }
     }
 }
 
@@ -174,10 +181,9 @@ impl Page {
             if self.send(&mut out).await.is_err() {
                 return End::Gone;
             }
-            let next = allowance.next();
-            let rests = Instant::now() < next;
+            let rests = Instant::now() < allowance.next;
             tokio::select! {
-                () = sleep_until(next), if rests => {}
+                () = sleep_until(allowance.next), if rests => {}
                 frame = self.socket.next(), if !rests => match self.hear(frame) {
                     Ok(heard) => {
                         allowance.spend(Instant::now());
@@ -368,8 +374,8 @@ mod tests {
     /// How many frames are read by then, of a page that sends as fast as it can.
     fn flood(allowance: &mut Allowance, start: Instant, time: Duration) -> u32 {
         let mut frames = 0;
-        while allowance.next() <= start + time {
-            allowance.spend(allowance.next().max(start));
+        while allowance.next <= start + time {
+            allowance.spend(allowance.next.max(start));
             frames += 1;
         }
         frames
@@ -394,7 +400,7 @@ mod tests {
         let mut now = Instant::now();
         let mut allowance = Allowance::new(now);
         for _ in 0..10_000 {
-            assert!(allowance.next() <= now);
+            assert!(allowance.next <= now);
             allowance.spend(now);
             now += Duration::from_secs(1) / 120;
         }
