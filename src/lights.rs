@@ -162,9 +162,14 @@ impl Lights {
         self.states.subscribe()
     }
 
+    /// The newest state of every light. No change is made while this is held.
+    pub fn states(&self) -> watch::Ref<'_, Vec<LightState>> {
+        self.states.borrow()
+    }
+
     /// The state of one light now.
     pub fn state(&self, light: usize) -> LightState {
-        self.states.borrow()[light].clone()
+        self.states()[light].clone()
     }
 
     /// Changes one light, in one step however many ask at once, and tells its level after that.

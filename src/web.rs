@@ -5,7 +5,9 @@ mod assets;
 mod attempts;
 mod connections;
 mod crowd;
+mod fanout;
 mod guard;
+mod line;
 mod login;
 mod session;
 mod socket;
@@ -27,6 +29,7 @@ use crate::lights::Lights;
 use crate::tls::Tls;
 use connections::Secured;
 use crowd::Crowd;
+use fanout::Fanout;
 use guard::Guard;
 pub use login::Login;
 
@@ -35,6 +38,7 @@ pub use login::Login;
 struct Web {
     lights: Arc<Lights>,
     pages: Arc<Crowd>,
+    fanout: Arc<Fanout>,
     stop: CancellationToken,
 }
 
@@ -54,9 +58,12 @@ pub async fn serve(
         max_pages_per_address,
         ..
     } = config;
+    let pages = Crowd::new(max_pages, max_pages_per_address);
+    let fanout = Fanout::new(lights.clone(), pages.clone());
     let web = Web {
         lights,
-        pages: Crowd::new(max_pages, max_pages_per_address),
+        pages,
+        fanout: fanout.clone(),
         stop: stop.clone(),
     };
     let guard = Arc::new(Guard::new(allowed_hosts));
@@ -80,7 +87,10 @@ pub async fn serve(
             .layer(middleware::from_fn_with_state(guard, guard::check)),
     });
     let crowd = connections::crowd(max_pages, max_pages_per_address);
-    connections::serve(listener, router, tls, crowd, stop).await;
+    tokio::select! {
+        () = connections::serve(listener, router, tls, crowd, stop) => {}
+        () = fanout.follow() => {}
+    }
 }
 
 /// Where TLS is spoken, the answer to all that comes without.

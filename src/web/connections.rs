@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 
 use super::crowd::{Crowd, Place};
 use super::error;
+use super::line::Line;
 use crate::tls::Tls;
 
 /// Time for the headers of a request, and as much for the rest of it. As the first is counted from
@@ -176,9 +177,12 @@ async fn talk<S>(io: S, peer: Peer, router: Router, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let io = Line::new(io);
+    let line = io.clone();
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: axum::http::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(line.clone());
         router.call(request)
     });
     let mut connection = http1::Builder::new()

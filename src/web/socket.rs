@@ -5,7 +5,7 @@
 //! tells it of everything else: others' changes, steps, rounding, rejection, being overruled.
 //! As only the newest state is ever compared, a slow page costs no memory and delays nobody.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,29 +13,27 @@ use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrad
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite;
 use tracing::debug;
 
 use super::connections::Peer;
 use super::crowd::{Full, Place};
+use super::fanout::{Member, STALL};
+use super::line::Line;
 use super::login::Left;
 use super::{Web, error};
-use crate::level::Level;
-use crate::lights::LightState;
-use crate::wire::{self, Answer, BadInput, FaultOf, Hello, LightChange, Message, Wish};
+use crate::wire::{self, Answer, BadInput, Hello, Message, Wish};
 
 /// Silence after which a page is asked whether it is still there.
 const SILENCE: Duration = Duration::from_secs(20);
 /// Time it has to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Time a frame to it may take: as long as silence may last.
-const STALL: Duration = Duration::from_secs(30);
 /// Time it has to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// Bytes read at once. tungstenite's own 128 KiB would be most of what a page costs.
-const READ_BUFFER: usize = 4096;
+/// Bytes read at once: a dozen changes. tungstenite's own 128 KiB would be most of what a page costs.
+const READ_BUFFER: usize = 1024;
 /// Frames that a page may send in a second, whenever in it: 16 lights at 60 a second each.
 const FRAMES: u32 = 1000;
 /// Time that a page waits which has sent them: others are then told of its changes no more often
@@ -46,6 +44,7 @@ const REST: Duration = Duration::from_millis(16);
 pub async fn open(
     State(web): State<Web>,
     Extension(peer): Extension<Peer>,
+    Extension(line): Extension<Line>,
     left: Option<Extension<Left>>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -68,7 +67,7 @@ pub async fn open(
         .max_frame_size(wire::MAX_MESSAGE)
         .on_upgrade(move |socket| async move {
             let left = left.and_then(|Extension(Left(left))| left);
-            Page::new(web, place, socket).run(left).await;
+            Page::new(web, place, socket, line).run(left).await;
             // A page is a connection, too, and counts as one until its end.
             drop(peer);
         })
@@ -79,22 +78,9 @@ struct Page {
     web: Web,
     place: Place,
     socket: WebSocket,
+    member: Member,
     /// What it calls itself.
     name: Option<Arc<str>>,
-    /// The last `seq` it sent, once it has sent one.
-    seen: Option<u64>,
-    /// What it shows of each light.
-    shown: Vec<Shown>,
-    /// The number of open pages it shows.
-    shown_pages: usize,
-}
-
-/// What a page shows of a light.
-#[derive(Clone, Default)]
-struct Shown {
-    /// `None`: not known, so it is to be told.
-    level: Option<Level>,
-    fault: Option<Arc<str>>,
 }
 
 /// How many frames are still read from a page now: [`FRAMES`] after a second of silence.
@@ -104,24 +90,18 @@ struct Shown {
 struct Allowance {
     /// When all frames will be allowed again.
     full: Instant,
-    /// From when on one more frame is read.
-    next: Instant,
 }
 
 impl Allowance {
     fn new(now: Instant) -> Allowance {
-        Allowance {
-            full: now,
-            next: now,
-        }
+        Allowance { full: now }
     }
 
-    fn spend(&mut self, now: Instant) {
+    /// Counts a frame, and says until when no more is read if that was the last.
+    fn spend(&mut self, now: Instant) -> Option<Instant> {
         let second = Duration::from_secs(1);
         self.full = self.full.max(now) + second / FRAMES;
-        if self.full >= now + second {
-            self.next = self.full - second + REST;
-        }
+        (self.full >= now + second).then(|| self.full - second + REST)
     }
 }
 
@@ -134,16 +114,14 @@ enum End {
 }
 
 impl Page {
-    fn new(web: Web, place: Place, socket: WebSocket) -> Page {
-        let shown = vec![Shown::default(); web.lights.list().len()];
+    fn new(web: Web, place: Place, socket: WebSocket, line: Line) -> Page {
+        let member = web.fanout.join(place.number, line);
         Page {
             web,
             place,
             socket,
+            member,
             name: None,
-            seen: None,
-            shown,
-            shown_pages: 0,
         }
     }
 
@@ -161,42 +139,32 @@ impl Page {
     }
 
     async fn talk(&mut self, left: Option<Duration>) -> End {
-        let mut session = std::pin::pin!(sleep(left.unwrap_or_default()));
-        let mut states = self.web.lights.watch();
-        let mut pages = self.web.pages.watch();
-        let stop = self.web.stop.clone();
-        let mut quiet = std::pin::pin!(sleep(SILENCE));
+        let mut session = pin!(sleep(left.unwrap_or_default()));
+        let mut stop = pin!(self.web.stop.clone().cancelled_owned());
+        let mut quiet = pin!(sleep(SILENCE));
         let mut asked = false;
         let mut allowance = Allowance::new(Instant::now());
-        let mut out = vec![self.hello()];
+        let mut rests = None;
+        let mut first = Some(self.hello());
         let mut answer = None;
         loop {
-            self.news(
-                &mut out,
-                &states.borrow_and_update(),
-                pages.borrow_and_update().all,
-            );
             // The answer last: a page that has it has all that was set before.
-            out.extend(answer.take());
-            if self.send(&mut out).await.is_err() {
+            if self.member.tell(first.take(), answer.take()).await.is_err() {
                 return End::Gone;
             }
-            let rests = Instant::now() < allowance.next;
             tokio::select! {
-                () = sleep_until(allowance.next), if rests => {}
-                frame = self.socket.next(), if !rests => match self.hear(frame) {
+                frame = self.socket.next(), if rests.is_none() => match self.hear(frame) {
                     Ok(heard) => {
-                        allowance.spend(Instant::now());
+                        rests = allowance.spend(Instant::now());
                         answer = heard;
                         asked = false;
                         wait(&mut quiet, SILENCE);
                     }
                     Err(end) => return end,
                 },
-                // Neither fails: this page holds what their senders live in.
-                _ = states.changed() => {}
-                _ = pages.changed() => {}
-                () = stop.cancelled() => {
+                () = self.member.behind() => {}
+                () = until(rests), if rests.is_some() => rests = None,
+                () = &mut stop => {
                     return End::Closed(close_code::AWAY, "the service stops");
                 }
                 () = &mut session, if left.is_some() => {
@@ -220,49 +188,6 @@ impl Page {
             lights: self.web.lights.list(),
         };
         Answer::Hello { hello }.to_json()
-    }
-
-    /// Adds what the page does not show yet, and takes it as shown.
-    fn news(&mut self, out: &mut Vec<String>, states: &[LightState], pages: usize) {
-        let lights = self.web.lights.list();
-        for ((light, state), shown) in lights.iter().zip(states).zip(&mut self.shown) {
-            let light = light.name.as_str();
-            if shown.level != Some(state.level) {
-                shown.level = Some(state.level);
-                let level = Answer::Level {
-                    light,
-                    level: state.level,
-                    by: state.by.as_deref(),
-                    seen: self.seen,
-                };
-                out.push(level.to_json());
-            }
-            let message = state.fault.as_ref().map(|fault| &fault.message);
-            if shown.fault.as_ref() != message {
-                shown.fault = message.cloned();
-                let message = message.map(|message| &**message);
-                let fault = FaultOf { light, message };
-                out.push(Answer::Fault { fault }.to_json());
-            }
-        }
-        if self.shown_pages != pages {
-            self.shown_pages = pages;
-            out.push(Answer::Pages { pages }.to_json());
-        }
-    }
-
-    /// Sends everything in one write, within [`STALL`].
-    async fn send(&mut self, out: &mut Vec<String>) -> Result<(), axum::Error> {
-        if out.is_empty() {
-            return Ok(());
-        }
-        let all = async {
-            for text in out.drain(..) {
-                self.socket.feed(Frame::Text(text.into())).await?;
-            }
-            self.socket.flush().await
-        };
-        timeout(STALL, all).await.map_err(axum::Error::new)?
     }
 
     /// Asks whether the page is still there.
@@ -294,7 +219,8 @@ impl Page {
             asks_for_change,
             wish,
         } = Message::parse(text);
-        self.seen = seq.or(self.seen);
+        let mut shown = self.member.shown();
+        shown.seen = seq.or(shown.seen);
         let light = match light {
             None => Ok(0),
             Some(name) => self
@@ -304,8 +230,11 @@ impl Page {
                 .ok_or(BadInput::NoSuchLight(name)),
         };
         let bad = match (light, wish) {
-            (Ok(light), Ok(Wish::Change(change))) => {
-                self.change(light, change);
+            (Ok(light), Ok(Wish::Change(wanted))) => {
+                let by = self.name.clone();
+                let lights = &self.web.lights;
+                let level = lights.change(light, wanted.change, wanted.transition, by);
+                shown.set(light, wanted.exact.then_some(level));
                 return None;
             }
             (_, Ok(Wish::Name(name))) => {
@@ -316,7 +245,7 @@ impl Page {
             (Ok(light), Err(bad)) => {
                 // Whatever the page shows now, it is not what it asked for.
                 if asks_for_change {
-                    self.shown[light].level = None;
+                    shown.set(light, None);
                 }
                 bad
             }
@@ -326,21 +255,18 @@ impl Page {
         Some(Answer::Error { error, seq }.to_json())
     }
 
-    fn change(&mut self, light: usize, wanted: LightChange) {
-        let by = self.name.clone();
-        let level = self
-            .web
-            .lights
-            .change(light, wanted.change, wanted.transition, by);
-        self.shown[light].level = wanted.exact.then_some(level);
-    }
-
     /// Says goodbye, and waits for the page's.
     async fn close(&mut self, code: u16, reason: &'static str) {
         let reason = reason.into();
         let frame = Frame::Close(Some(CloseFrame { code, reason }));
         let _ = self.socket.send(frame).await;
         while let Some(Ok(_)) = self.socket.next().await {}
+    }
+}
+
+async fn until(rests: Option<Instant>) {
+    if let Some(rests) = rests {
+        sleep_until(rests).await;
     }
 }
 
@@ -369,13 +295,15 @@ mod tests {
 
     use super::*;
     use crate::config::WebConfig;
-    use crate::lights::{Driver, Light, Lights};
+    use crate::level::Level;
+    use crate::lights::{Driver, Light, LightState, Lights};
 
-    /// How many frames are read by then, of a page that sends as fast as it can.
+    /// How many frames are read in this time, of a page that sends as fast as it can.
     fn flood(allowance: &mut Allowance, start: Instant, time: Duration) -> u32 {
         let mut frames = 0;
-        while allowance.next <= start + time {
-            allowance.spend(allowance.next.max(start));
+        let mut now = start;
+        while now <= start + time {
+            now = allowance.spend(now).unwrap_or(now);
             frames += 1;
         }
         frames
@@ -385,10 +313,9 @@ mod tests {
     fn a_flood_is_read_at_a_thousand_frames_a_second() {
         let start = Instant::now();
         let mut allowance = Allowance::new(start);
-        assert_eq!(flood(&mut allowance, start, Duration::ZERO), 1000);
         assert_eq!(
             flood(&mut allowance, start, Duration::from_secs(10)),
-            10_000
+            11_000
         );
         // A pause gives back no more than a second's.
         let later = start + Duration::from_secs(60);
@@ -400,8 +327,7 @@ mod tests {
         let mut now = Instant::now();
         let mut allowance = Allowance::new(now);
         for _ in 0..10_000 {
-            assert!(allowance.next <= now);
-            allowance.spend(now);
+            assert_eq!(allowance.spend(now), None);
             now += Duration::from_secs(1) / 120;
         }
     }
