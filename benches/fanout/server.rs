@@ -153,7 +153,7 @@ impl Running {
     pub fn memory(&self, figure: &str) -> anyhow::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(figure));
-        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        let number = line.and_then(|line| line.split_whitespace().next());
         Ok(number.context("no such figure")?.parse()?)
     }
 }
