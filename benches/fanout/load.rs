@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
@@ -22,6 +23,11 @@ const BATCH: usize = 50;
 const QUIET: Duration = Duration::from_millis(250);
 /// Time that pages have to open, or a last message to arrive.
 const LIMIT: Duration = Duration::from_secs(20);
+
+const AT_ONCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
 
 /// The page whose receipt stands for a server's echo where there is none: it only watches.
 const WITNESS: usize = 2;
@@ -49,6 +55,8 @@ pub struct Tally {
     pub own_latencies: Vec<u64>,
     pub delivered: usize,
     pub changes: usize,
+    /// Time spent reading.
+    pub busy: Duration,
 }
 
 struct Page {
@@ -266,22 +274,25 @@ impl Load {
     }
 
     /// Takes in what comes first, if something does in time.
+    ///
+    /// It asks again and again and does not sleep: else a slow server would pay to wake it for each
+    /// message, and a fast one would not.
     fn hear(&mut self, until: Instant) -> anyhow::Result<bool> {
-        let patience = until.saturating_duration_since(Instant::now());
         let mut events = mem::take(&mut self.events);
-        match epoll::wait(
-            &self.epoll,
-            spare_capacity(&mut events),
-            Some(&patience.try_into()?),
-        ) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+        let mut now = Instant::now();
+        while events.is_empty() && now < until {
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&AT_ONCE)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            now = Instant::now();
         }
         let heard = !events.is_empty();
         for event in events.drain(..) {
             self.read(event.data.u64() as usize)?;
         }
         self.events = events;
+        self.tally.busy += now.elapsed();
         Ok(heard)
     }
 

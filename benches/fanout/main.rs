@@ -1,7 +1,8 @@
 //! What it costs to keep pages in step, beside what it would at least: `cargo bench --bench fanout`.
 //!
 //! docs/performance.md says what is measured, and what each server is that dimmer is compared with.
-//! Arguments choose: `--only floor,dimmer --pages 10,1000 --scenario paced --rounds 1`.
+//! Arguments choose: `--only floor,dimmer --pages 10,1000 --scenario paced --rounds 1`. `--record` keeps the
+//! ratios to the floor in ratios.json, and `--check` fails where they are worse than those.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -20,12 +21,12 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use load::{Load, Tally};
-use server::{SERVERS, Server, between, spent};
+use server::{SERVERS, Server, between};
 
 /// A thumb makes 60 changes a second.
 const PACE: Duration = Duration::from_nanos(1_000_000_000 / 60);
@@ -39,10 +40,10 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// Changes of each of two pages; with an echo for each they are within dimmer's 1000 frames a second.
 const FLOOD: usize = 200;
 
-const SCENARIOS: [&str; 4] = ["paced", "burst", "burst by two", "flood by two"];
+const SCENARIOS: [&str; 4] = ["paced", "burst", "both burst", "both flood"];
 
 /// One server's figures in one scenario, once.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Record {
     server: String,
     pages: usize,
@@ -59,6 +60,9 @@ struct Plan {
     rounds: usize,
 }
 
+/// The ratios to the floor that are recorded in the repository.
+const RATIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/fanout/ratios.json");
+
 fn main() -> anyhow::Result<()> {
     let mut plan = Plan {
         servers: SERVERS.to_vec(),
@@ -66,10 +70,15 @@ fn main() -> anyhow::Result<()> {
         scenarios: SCENARIOS.to_vec(),
         rounds: 3,
     };
+    let mut then = String::new();
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         // Cargo's own.
         if argument == "--bench" {
+            continue;
+        }
+        if argument == "--check" || argument == "--record" {
+            then = argument;
             continue;
         }
         let value = arguments.next();
@@ -82,7 +91,9 @@ fn main() -> anyhow::Result<()> {
             "--scenario" => plan.scenarios.retain(|scenario| wanted(scenario)),
             "--pages" => plan.pages = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
             "--rounds" => plan.rounds = value.parse()?,
-            _ => bail!("there are --only, --pages, --scenario and --rounds, but no {argument}"),
+            _ => bail!(
+                "there are --only, --pages, --scenario, --rounds, --check and --record, but no {argument}"
+            ),
         }
     }
     // Each page is an open file.
@@ -92,7 +103,17 @@ fn main() -> anyhow::Result<()> {
 
     let records = run(&plan)?;
     print!("{}", table::of(&records));
-    Ok(())
+    match then.as_str() {
+        "--check" => {
+            let recorded = fs::read_to_string(RATIOS).context("nothing is recorded")?;
+            table::check(&records, &serde_json::from_str(&recorded)?)
+        }
+        "--record" => {
+            let ratios = serde_json::to_string_pretty(&table::ratios(&records))?;
+            Ok(fs::write(RATIOS, ratios + "\n")?)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Measures in turns, so that what else the machine does meets all servers alike.
@@ -128,6 +149,7 @@ fn run(plan: &Plan) -> anyhow::Result<Vec<Record>> {
             }
         }
     }
+    ensure!(!records.is_empty(), "nothing was measured");
     Ok(records)
 }
 
@@ -136,17 +158,12 @@ fn measure(server: Server, pages: usize, scenario: &str) -> anyhow::Result<BTree
     // What a start leaves to do.
     sleep(Duration::from_millis(100));
     let idle = running.memory("VmRSS:")?;
-    let by_two = scenario.ends_with("by two");
-    let mut load = Load::open(
-        running.address,
-        server.speech,
-        pages,
-        1 + usize::from(by_two),
-    )?;
+    let both = scenario.starts_with("both");
+    let mut load = Load::open(running.address, server.speech, pages, 1 + usize::from(both))?;
     let open = running.memory("VmRSS:")?;
 
     let start = Instant::now();
-    let (server_before, load_before) = (running.spent()?, spent("self")?);
+    let before = running.spent()?;
     let mut convergences = Vec::new();
     match scenario {
         "paced" => convergences.push(load.drag(DRAG, PACE)?),
@@ -157,7 +174,7 @@ fn measure(server: Server, pages: usize, scenario: &str) -> anyhow::Result<BTree
                 sleep(PAUSE);
             }
         }
-        "burst by two" => {
+        "both burst" => {
             for _ in 0..BURSTS {
                 load.burst(BURST / 2)?;
                 load.settle()?;
@@ -166,15 +183,15 @@ fn measure(server: Server, pages: usize, scenario: &str) -> anyhow::Result<BTree
         _ => load.flood(FLOOD)?,
     }
     let time = start.elapsed();
-    let load_spent = between(&load_before, &spent("self")?);
     load.settle()?;
-    let spent = between(&server_before, &running.spent()?);
+    let spent = between(&before, &running.spent()?);
 
     let Tally {
         mut latencies,
         mut own_latencies,
         delivered,
         changes,
+        busy,
     } = std::mem::take(&mut load.tally);
     let mut figures = BTreeMap::new();
     let mut add = |name: &str, figure: f64| figures.insert(name.to_owned(), figure);
@@ -185,10 +202,7 @@ fn measure(server: Server, pages: usize, scenario: &str) -> anyhow::Result<BTree
     add("µs CPU per 1,000 delivered", spent / delivered as f64);
     add("µs CPU per 1,000 changes", spent / changes as f64);
     add("delivered per change", delivered as f64 / changes as f64);
-    add(
-        "load's share of its core",
-        load_spent / time.as_nanos() as f64,
-    );
+    add("load's share of its core", busy.div_duration_f64(time));
     add("right", load.right());
     add("cut off", load.gone() as f64);
     for (name, latencies) in [("", &mut latencies), ("own ", &mut own_latencies)] {

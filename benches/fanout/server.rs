@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::speech::Speech;
 
-/// Whose variable names the Python that the tutorials' servers run in.
+/// The variable that names the Python that the tutorials' servers run in.
 pub const PYTHON: &str = "FANOUT_PYTHON";
 
 /// A server to measure.
@@ -141,17 +141,23 @@ pub struct Running {
 pub type Spent = HashMap<String, u64>;
 
 impl Running {
-    fn process(&self) -> String {
-        self.child.id().to_string()
-    }
-
     pub fn spent(&self) -> anyhow::Result<Spent> {
-        spent(&self.process())
+        let mut spent = Spent::new();
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let thread = thread?;
+            // One may have ended in the meantime.
+            let Ok(times) = fs::read_to_string(thread.path().join("schedstat")) else {
+                continue;
+            };
+            let time = times.split_whitespace().next().context("no schedstat")?;
+            spent.insert(thread.file_name().to_string_lossy().into(), time.parse()?);
+        }
+        Ok(spent)
     }
 
     /// A figure in KiB of `/proc/PID/status`.
     pub fn memory(&self, figure: &str) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process()))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(figure));
         let number = line.and_then(|line| line.split_whitespace().next());
         Ok(number.context("no such figure")?.parse()?)
@@ -163,20 +169,6 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-pub fn spent(process: &str) -> anyhow::Result<Spent> {
-    let mut spent = Spent::new();
-    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let thread = thread?;
-        // One may have ended in the meantime.
-        let Ok(times) = fs::read_to_string(thread.path().join("schedstat")) else {
-            continue;
-        };
-        let time = times.split_whitespace().next().context("no schedstat")?;
-        spent.insert(thread.file_name().to_string_lossy().into(), time.parse()?);
-    }
-    Ok(spent)
 }
 
 /// Nanoseconds of all threads between two looks.
