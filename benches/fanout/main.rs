@@ -30,11 +30,11 @@ use server::{SERVERS, Server, between};
 
 /// A thumb makes 60 changes a second.
 const PACE: Duration = Duration::from_nanos(1_000_000_000 / 60);
-/// Changes of a drag: three seconds.
-const DRAG: usize = 180;
+/// Changes of a drag: two seconds.
+const DRAG: usize = 120;
 /// Changes of a burst.
 const BURST: usize = 100;
-const BURSTS: usize = 5;
+const BURSTS: usize = 3;
 /// Between bursts: dimmer reads a page's next hundred frames after a tenth of a second.
 const PAUSE: Duration = Duration::from_millis(150);
 /// Changes of each of two pages; with an echo for each they are within dimmer's 1000 frames a second.

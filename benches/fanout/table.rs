@@ -22,7 +22,8 @@ enum Goal {
     None,
     /// At most so many times the floor's, from so many pages on.
     OfFloor(f64, usize),
-    AtMost(f64),
+    /// At most this, from so many pages on.
+    AtMost(f64, usize),
     Exactly(f64),
 }
 use Goal::{AtMost, Exactly, OfFloor};
@@ -56,9 +57,9 @@ const ROWS: [Row; 24] = [
     row("both flood", "µs CPU per 1,000 changes", Goal::None),
     row("both flood", "right", Exactly(1.0)),
     row("both flood", "cut off", Exactly(0.0)),
-    row("any", "start ms", AtMost(20.0)),
-    row("any", "idle KiB", AtMost(4096.0)),
-    row("any", "KiB per page", AtMost(6.0)),
+    row("any", "start ms", AtMost(20.0, 0)),
+    row("any", "idle KiB", AtMost(4096.0, 0)),
+    row("any", "KiB per page", AtMost(6.0, 1000)),
     row("any", "peak KiB", Goal::None),
 ];
 
@@ -140,7 +141,7 @@ pub type Ratios = BTreeMap<String, Ratio>;
 /// The ratios to the floor of every figure that has a limit.
 pub fn ratios(records: &[Record]) -> Ratios {
     let mut ratios = Ratios::new();
-    let limited = |row: &&Row| matches!(row.goal, OfFloor(..) | AtMost(_));
+    let limited = |row: &&Row| matches!(row.goal, OfFloor(..) | AtMost(..));
     for row in ROWS.iter().filter(limited) {
         for pages in sizes(records) {
             let rounds = ratios_to(records, row, "floor", pages);
@@ -238,9 +239,11 @@ fn verdict(goal: &Goal, pages: usize, dimmer: Option<f64>, of_floor: Option<f64>
             of_floor.map(|ratio| ratio <= *most),
             format!("≤ {most} × floor"),
         ),
-        AtMost(most) => (dimmer.map(|figure| figure <= *most), format!("≤ {most}")),
+        AtMost(most, from) if pages >= *from => {
+            (dimmer.map(|figure| figure <= *most), format!("≤ {most}"))
+        }
         Exactly(wanted) => (dimmer.map(|figure| figure == *wanted), format!("{wanted}")),
-        Goal::None | OfFloor(..) => return String::new(),
+        Goal::None | OfFloor(..) | AtMost(..) => return String::new(),
     };
     match reached {
         Some(true) => format!("✓ {text}"),
