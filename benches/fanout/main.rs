@@ -27,6 +27,7 @@ use serde::Serialize;
 
 use load::{Load, Tally};
 use server::{SERVERS, Server, between};
+use speech::Speech;
 
 /// A thumb makes 60 changes a second.
 const PACE: Duration = Duration::from_nanos(1_000_000_000 / 60);
@@ -39,6 +40,9 @@ const BURSTS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(150);
 /// Changes of each of two pages; with an echo for each they are within dimmer's 1000 frames a second.
 const FLOOD: usize = 200;
+
+/// Pages that the tutorials' servers are given at most: with 1000 they take minutes.
+const MOST_TUTORIAL: usize = 100;
 
 const SCENARIOS: [&str; 4] = ["paced", "burst", "both burst", "both flood"];
 
@@ -129,6 +133,9 @@ fn run(plan: &Plan) -> anyhow::Result<Vec<Record>> {
         for &pages in &plan.pages {
             for &scenario in &plan.scenarios {
                 for &server in &plan.servers {
+                    if server.speech == Speech::SocketIo && pages > MOST_TUTORIAL {
+                        continue;
+                    }
                     let what = format!("{} with {pages} pages, {scenario}", server.name);
                     eprintln!("round {round}: {what}");
                     match measure(server, pages, scenario) {
