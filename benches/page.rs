@@ -141,8 +141,8 @@ async fn loads(dimmer: &Dimmer) {
                 "as the first of a new browser"
             }
         );
-        print("    usable: slider enabled, first level in it", usable);
-        print("    seen: and painted", seen);
+        print_median("    usable: slider enabled, first level in it", usable);
+        print_median("    seen: and painted", seen);
     }
 }
 
@@ -220,4 +220,11 @@ fn print(what: &str, mut times: Vec<f64>) {
         share(0),
         share(100)
     );
+}
+
+/// Of so few that a 99th percentile would say nothing.
+fn print_median(what: &str, mut times: Vec<f64>) {
+    times.sort_by(f64::total_cmp);
+    let (least, median, most) = (times[0], times[times.len() / 2], times[times.len() - 1]);
+    println!("{what}: median {median:.1} ms, from {least:.1} to {most:.1} ms");
 }

@@ -59,7 +59,7 @@ function makeLight(name) {
   const send = (change) => connection.send(name, change);
   const slider = new Slider(section, {
     show(level) {
-      // Not by Intl: to load what it knows of a language takes longer than all the rest of this page.
+      // Not by Intl: its first use took some 50 ms in a new browser on a CPU slowed down 4 times.
       const number = String(level).replace(".", words.decimal);
       section.style.setProperty("--level", level);
       part(".digits").textContent = level ? number : words.off;
