@@ -7,10 +7,9 @@ mod browser;
 mod common;
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
 use std::fs;
 
-use browser::{Browser, DOWN, END, HOME, LEFT, PAGE_DOWN, PAGE_UP, PI, RIGHT, UP, Window};
+use browser::{Browser, DOWN, END, HOME, LEFT, Load, PAGE_DOWN, PAGE_UP, PI, RIGHT, UP, Window};
 use common::{Dimmer, Home, linear, until};
 use serde_json::json;
 
@@ -247,35 +246,12 @@ async fn the_first_load_is_small_and_asks_nobody_else() {
     let phone = browser.phone(&dimmer).await;
     assert_eq!(phone.eval("isSecureContext").await, false);
     let here = format!("{PI}:{}", dimmer.address.port());
-    let (page, manifest) = (
-        format!("http://{here}/"),
-        format!("http://{here}/manifest.webmanifest"),
-    );
-    let (mut requests, mut sockets, mut bytes) = (HashMap::new(), Vec::new(), 0.0);
-    let mut unanswered = HashSet::new();
-    until("every request is answered", async || {
-        for event in phone.events().await {
-            let about = &event["params"];
-            let id = about["requestId"].to_string();
-            match event["method"].as_str().unwrap() {
-                // The browser's own start page makes requests too.
-                "Network.requestWillBeSent" if about["documentURL"] == page => {
-                    unanswered.insert(id.clone());
-                    requests.insert(id, about["request"]["url"].as_str().unwrap().to_string());
-                }
-                "Network.webSocketCreated" => sockets.push(about["url"].clone()),
-                "Network.loadingFinished" if unanswered.remove(&id) => {
-                    // With the headers.
-                    bytes += about["encodedDataLength"].as_f64().unwrap();
-                }
-                _ => {}
-            }
-        }
-        // The browser asks for the manifest last, when the page is complete.
-        unanswered.is_empty() && requests.values().any(|url| *url == manifest)
-    })
-    .await;
-    let requests: Vec<String> = requests.into_values().collect();
+    let page = format!("http://{here}/");
+    let Load {
+        requests,
+        sockets,
+        bytes,
+    } = phone.load(&page).await;
     println!("the first load: {} requests, {bytes} bytes", requests.len());
     assert!(requests.contains(&page), "{requests:?}");
     assert!(

@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -135,7 +136,7 @@ impl Browser {
         window.session += session["sessionId"].as_str().unwrap();
         self.windows.borrow_mut().push(window.clone());
 
-        window.call("/url", json!({"url": url})).await;
+        window.go(url).await;
         window
     }
 
@@ -153,6 +154,16 @@ impl Drop for Browser {
         let _ = kill_process_group(Pid::from_child(&self.driver), Signal::KILL);
         let _ = self.driver.wait();
     }
+}
+
+/// What a page took to load.
+pub struct Load {
+    /// The address of each request.
+    pub requests: Vec<String>,
+    /// The address of each WebSocket.
+    pub sockets: Vec<String>,
+    /// What came over the wire for the requests: headers, and bodies as they were compressed.
+    pub bytes: f64,
 }
 
 /// The page in a browser window.
@@ -177,6 +188,11 @@ impl Window {
         let script = format!("return ({expression})");
         self.call("/execute/sync", json!({"script": script, "args": []}))
             .await
+    }
+
+    /// Goes to this address.
+    pub async fn go(&self, url: &str) {
+        self.call("/url", json!({"url": url})).await;
     }
 
     /// Waits until the page is live and has the levels.
@@ -320,6 +336,43 @@ impl Window {
         entries.iter().map(event).collect()
     }
 
+    /// What it took to load the page at `url`, to the last file. To be called once, as it takes the
+    /// [events](Window::events).
+    pub async fn load(&self, url: &str) -> Load {
+        let manifest = format!("{url}manifest.webmanifest");
+        let mut requests = HashMap::new();
+        let mut unanswered = HashSet::new();
+        let (mut sockets, mut bytes) = (Vec::new(), 0.0);
+        until("every request is answered", async || {
+            for event in self.events().await {
+                let about = &event["params"];
+                let id = about["requestId"].to_string();
+                match event["method"].as_str().unwrap() {
+                    // The browser's own start page makes requests too.
+                    "Network.requestWillBeSent" if about["documentURL"] == url => {
+                        unanswered.insert(id.clone());
+                        requests.insert(id, about["request"]["url"].as_str().unwrap().to_string());
+                    }
+                    "Network.webSocketCreated" => {
+                        sockets.push(about["url"].as_str().unwrap().to_string());
+                    }
+                    "Network.loadingFinished" if unanswered.remove(&id) => {
+                        bytes += about["encodedDataLength"].as_f64().unwrap();
+                    }
+                    _ => {}
+                }
+            }
+            // The browser asks for the manifest last, when the page is complete.
+            unanswered.is_empty() && requests.values().any(|url| *url == manifest)
+        })
+        .await;
+        Load {
+            requests: requests.into_values().collect(),
+            sockets,
+            bytes,
+        }
+    }
+
     async fn log(&self, kind: &str) -> Vec<Value> {
         let log = self.call("/se/log", json!({"type": kind})).await;
         log.as_array().unwrap().clone()
@@ -352,7 +405,8 @@ impl Window {
         }
     }
 
-    async fn devtools(&self, command: &str, parameters: Value) -> Value {
+    /// Gives a command of the DevTools protocol.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let command = json!({"cmd": command, "params": parameters});
         self.call("/goog/cdp/execute", command).await
     }
