@@ -12,7 +12,7 @@ use super::driver::Output;
 use super::fade::Fade;
 use super::{Ask, Pin};
 use crate::config::{LightConfig, OnStop};
-use crate::level::{Duty, Level};
+use crate::level::Duty;
 use crate::lights::{LightState, Lights};
 
 /// The first wait before a failed write is tried again; each further wait is twice as long.
@@ -32,6 +32,7 @@ pub struct Motion {
     tick: Duration,
     /// The revision of the light that `fade` leads to.
     revision: Option<u64>,
+    /// The way through the curve's shares of light, before `min_duty` and `max_duty`.
     fade: Fade,
     /// The last duty that the driver took, before inversion.
     written: Option<Duty>,
@@ -83,7 +84,7 @@ impl Motion {
             return;
         }
         let now = Instant::now();
-        let target = self.light_at(light.level);
+        let target = self.config.curve.light(light.level);
         let first = self.revision.is_none();
         let time = match light.transition {
             // The service does not fade in: it goes back to where it was.
@@ -95,15 +96,6 @@ impl Motion {
         self.revision = Some(light.revision);
     }
 
-    /// The share of light for a level: the curve, from `min_duty` up.
-    fn light_at(&self, level: Level) -> f64 {
-        if level.is_off() {
-            return 0.0;
-        }
-        let least = self.config.min_duty.percent() / 100.0;
-        least + (1.0 - least) * self.config.curve.light(level)
-    }
-
     /// Brings the pin to where it is due at `now`, and says when to look again.
     fn advance(&mut self, now: Instant) -> Option<Instant> {
         if let Some((at, _)) = self.retry
@@ -111,7 +103,7 @@ impl Motion {
         {
             return Some(at);
         }
-        let duty = Duty::from_fraction(self.fade.light(now));
+        let duty = Duty::from_fraction(self.config.trimmed(self.fade.light(now)));
         if self.written != Some(duty) {
             match self.write(duty) {
                 Ok(()) => self.recovered(),
@@ -169,7 +161,8 @@ impl Motion {
             OnStop::Off => Duty::OFF,
             OnStop::Keep => {
                 let level = self.lights.state(self.index).level;
-                Duty::from_fraction(self.light_at(level))
+                let light = self.config.curve.light(level);
+                Duty::from_fraction(self.config.trimmed(light))
             }
         };
         if self.written != Some(last)
