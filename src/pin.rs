@@ -4,6 +4,7 @@
 //! Transitions run here, too. While nothing changes the thread sleeps without a timer.
 
 pub mod device_tree;
+mod dither;
 pub mod driver;
 mod fade;
 mod kernel_pwm;
