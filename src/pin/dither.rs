@@ -67,3 +67,32 @@ impl Dither {
         Duty::from_fraction(step / self.steps)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_light_is_never_a_step_off_nor_owed_more_than_one(
+            start in 0.0..=1.0f64,
+            ways in prop::collection::vec((-1.0..=1.0f64, 1..100u32), 1..20),
+        ) {
+            let mut dither = Dither::new(100);
+            let mut light = start;
+            dither.rest(light);
+            let mut lacks = 0.0;
+            for (steps, periods) in ways {
+                for _ in 0..periods {
+                    light = (light + steps / 100.0).clamp(0.0, 1.0);
+                    let off = light - dither.next(light).fraction();
+                    lacks += off;
+                    prop_assert!(off.abs() * 100.0 < 1.01, "a step and a duty's rounding");
+                    prop_assert!(f64::abs(lacks) * 100.0 < 1.01);
+                }
+            }
+        }
+    }
+}
