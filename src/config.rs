@@ -159,9 +159,12 @@ pub struct LightConfig {
     pub curve: Curve,
     /// Whether the LED is wired to the supply, so that a low pin lights it.
     pub invert: bool,
-    /// Duty in percent of the lowest level above 0: the LED is dark below it.
+    /// Duty in percent, 0 to 100, where the light begins: the LED is dark below it.
     #[serde(deserialize_with = "min_duty")]
-    pub min_duty: Level,
+    pub min_duty: f64,
+    /// Duty in percent of the full light: above `min_duty`, up to 100.
+    #[serde(deserialize_with = "max_duty")]
+    pub max_duty: f64,
     /// Time a change takes when it does not say.
     #[serde(deserialize_with = "transition")]
     pub transition: Duration,
@@ -180,10 +183,23 @@ impl Default for LightConfig {
             frequency: None,
             curve: Curve::default(),
             invert: false,
-            min_duty: Level::OFF,
+            min_duty: 0.0,
+            max_duty: 100.0,
             transition: Duration::ZERO,
             on_start: OnStart::Restore,
             on_stop: OnStop::Off,
+        }
+    }
+}
+
+impl LightConfig {
+    /// The share of time the LED is on, 0 to 1, at a share of light of 0 to 1: none at none, all
+    /// else between `min_duty` and `max_duty`.
+    pub fn trimmed(&self, light: f64) -> f64 {
+        if light > 0.0 {
+            (self.min_duty + (self.max_duty - self.min_duty) * light) / 100.0
+        } else {
+            0.0
         }
     }
 }
@@ -370,6 +386,13 @@ fn check(file: &File) -> anyhow::Result<()> {
             "two lights have the gpio {}",
             light.gpio
         );
+        ensure!(
+            light.max_duty > light.min_duty,
+            "max_duty of light {} must be above its min_duty, {}, up to 100, not {}",
+            light.name,
+            light.min_duty,
+            light.max_duty
+        );
     }
     Ok(())
 }
@@ -442,9 +465,24 @@ fn frequency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, 
     whole(deserializer, "frequency", 1..=100_000).map(|hz| Some(hz as u32))
 }
 
-fn min_duty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Level, D::Error> {
-    Level::from_percent(f64::deserialize(deserializer)?)
-        .map_err(|error| de::Error::custom(format!("min_duty {error}")))
+/// A share of the duty in percent, or an error that names the setting, the number and the range.
+fn percent<'de, D: Deserializer<'de>>(deserializer: D, setting: &str) -> Result<f64, D::Error> {
+    let percent = f64::deserialize(deserializer)?;
+    if (0.0..=100.0).contains(&percent) {
+        Ok(percent)
+    } else {
+        Err(de::Error::custom(format!(
+            "{setting} must be from 0 to 100, not {percent}"
+        )))
+    }
+}
+
+fn min_duty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    percent(deserializer, "min_duty")
+}
+
+fn max_duty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    percent(deserializer, "max_duty")
 }
 
 fn transition<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -518,6 +556,7 @@ mod tests {
             curve = "perceptual"
             invert = true
             min_duty = 2.5
+            max_duty = 80
             transition = 0.5
             on_start = 30
             on_stop = "keep"
@@ -542,7 +581,7 @@ mod tests {
         assert_eq!(desk.frequency, Some(400));
         assert_eq!(desk.curve, Curve::Perceptual);
         assert!(desk.invert);
-        assert_eq!(desk.min_duty.percent(), 2.5);
+        assert_eq!((desk.min_duty, desk.max_duty), (2.5, 80.0));
         assert_eq!(desk.transition, Duration::from_millis(500));
         assert_eq!(
             desk.on_start,
@@ -616,6 +655,14 @@ mod tests {
             (
                 "[[light]]\nmin_duty = 101",
                 "dimmer.toml:2: min_duty must be from 0 to 100, not 101",
+            ),
+            (
+                "[[light]]\nmax_duty = nan",
+                "dimmer.toml:2: max_duty must be from 0 to 100, not NaN",
+            ),
+            (
+                "[[light]]\nmin_duty = 5\nmax_duty = 5",
+                "dimmer.toml: max_duty of light led must be above its min_duty, 5, up to 100, not 5",
             ),
             (
                 "[[light]]\ntransition = -1",

@@ -265,6 +265,15 @@ mod tests {
     }
 
     #[test]
+    fn the_perceptual_curve_has_no_step_and_no_kink_where_its_parts_meet() {
+        let slope = 27.0 / 24389.0;
+        let below = luminance(8.0);
+        let above = luminance(8.0 + 1e-6);
+        assert!((below - 8.0 * slope).abs() < 1e-15);
+        assert!(((above - below) / 1e-6 - slope).abs() < 1e-8);
+    }
+
+    #[test]
     fn a_pulse_is_exact_at_both_ends() {
         for period in [1_000, 1_000_000, 10_000_000_000] {
             assert_eq!(Duty::OFF.pulse_ns(period), 0);

@@ -196,10 +196,12 @@ async fn an_inverted_light_is_dark_at_a_high_pin() {
 }
 
 #[tokio::test]
-async fn the_darkest_level_is_min_duty_and_0_is_dark() {
-    let dimmer = Home::with("[[light]]\nmin_duty = 10\ncurve = \"perceptual\"\n").start();
+async fn the_light_is_from_min_duty_to_max_duty_and_0_is_dark() {
+    let settings = "[[light]]\nmin_duty = 10\nmax_duty = 80.5\ncurve = \"perceptual\"\n";
+    let dimmer = Home::with(settings).start();
     let mut page = dimmer.page().await;
-    for (level, duty) in [(0.1, 6560), (100.0, 65535), (0.0, 0)] {
+    // A level of 0.1 is 0.1 × 27 / 24389 of what is between.
+    for (level, duty) in [(0.1, 6559), (100.0, 52756), (0.0, 0)] {
         page.say(json!(level)).await;
         until("the pin follows", async || {
             dimmer.duties("led").last() == Some(&duty)

@@ -27,13 +27,15 @@ impl Fade {
         }
     }
 
-    /// A new fade that starts at `now` where this one is, and reaches `to` after `time`.
+    /// A new fade that starts at `now` where this one is, and reaches `to` after `time`; at once if
+    /// it is there.
     pub fn turned(&self, now: Instant, to: f64, time: Duration) -> Fade {
-        if time.is_zero() {
+        let from = self.light(now);
+        if time.is_zero() || from == to {
             return Fade::at(to);
         }
         Fade {
-            from: self.light(now),
+            from,
             to,
             span: Some((now, time)),
         }
@@ -90,8 +92,9 @@ mod tests {
     }
 
     #[test]
-    fn without_time_it_is_there_at_once() {
+    fn without_time_or_way_it_is_there_at_once() {
         let now = Instant::now();
+        assert!(Fade::at(0.2).turned(now, 0.2, SECOND).is_over(now));
         let fade = Fade::at(0.2).turned(now, 0.7, Duration::ZERO);
         assert!(fade.is_over(now));
         assert_eq!(fade.light(now), 0.7);

@@ -1,0 +1,450 @@
+//! Moves one pin as its light says: changes, transitions, and writes that fail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::dither::Dither;
+use super::driver::Output;
+use super::fade::Fade;
+use super::{Ask, Pin};
+use crate::config::{LightConfig, OnStop};
+use crate::level::Duty;
+use crate::lights::{LightState, Lights};
+
+/// The first wait before a failed write is tried again; each further wait is twice as long.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// The longest such wait.
+const LAST_RETRY: Duration = Duration::from_secs(5);
+/// The shortest time between two duties: tokio's timers count in these.
+const SHORTEST_TICK: Duration = Duration::from_millis(1);
+
+/// What a pin's thread knows.
+pub struct Motion {
+    config: LightConfig,
+    output: Output,
+    lights: Arc<Lights>,
+    index: usize,
+    /// Shortest time between two duties: the driver takes one a period.
+    tick: Duration,
+    /// When the driver takes the next duty, or is tried again.
+    ready: Instant,
+    /// The revision of the light that `fade` leads to.
+    revision: Option<u64>,
+    /// The way through the curve's shares of light, before `min_duty` and `max_duty`.
+    fade: Fade,
+    dither: Dither,
+    /// The last duty that the driver took, before inversion.
+    written: Option<Duty>,
+    /// Set while the driver fails: the wait after the next try.
+    retry: Option<Duration>,
+}
+
+impl Motion {
+    /// The motion of an open pin that is dark so far, for the light at `index`.
+    pub fn new(pin: Pin, lights: Arc<Lights>, index: usize) -> Motion {
+        let period = Duration::from_secs(1) / pin.opened.frequency.max(1);
+        Motion {
+            config: pin.config,
+            output: pin.opened.output,
+            lights,
+            index,
+            tick: period.max(SHORTEST_TICK),
+            ready: Instant::now(),
+            revision: None,
+            fade: Fade::at(0.0),
+            dither: Dither::new(pin.opened.resolution),
+            written: None,
+            retry: None,
+        }
+    }
+
+    /// Follows the light until told to stop, and leaves the pin as `on_stop` says.
+    pub async fn run(mut self, stop: CancellationToken, mut asked: mpsc::Receiver<Ask>) {
+        let mut watch = self.lights.watch();
+        while !stop.is_cancelled() {
+            let now = Instant::now();
+            self.aim(now, &watch.borrow_and_update()[self.index]);
+            let wake = self.advance(now);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                changed = watch.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
+                Some(ask) = asked.recv() => {
+                    // Who asked may have given up waiting.
+                    let _ = ask.send(());
+                }
+            }
+        }
+        self.finish();
+    }
+
+    /// Takes over a change of the light, from wherever the pin is at `now`.
+    fn aim(&mut self, now: Instant, light: &LightState) {
+        if self.revision == Some(light.revision) {
+            return;
+        }
+        let first = self.revision.is_none();
+        let time = match light.transition {
+            // The service does not fade in: it goes back to where it was.
+            _ if first => Duration::ZERO,
+            Some(time) => time,
+            None => self.config.transition,
+        };
+        let target = self.config.curve.light(light.level);
+        self.fade = self.fade.turned(now, target, time);
+        self.revision = Some(light.revision);
+    }
+
+    /// Brings the pin to where it is due at `now`, and says when to look again: never, once it rests.
+    fn advance(&mut self, now: Instant) -> Option<Instant> {
+        if now < self.ready {
+            return Some(self.ready);
+        }
+        let moves = !self.fade.is_over(now);
+        let light = self.config.trimmed(self.fade.light(now));
+        let dithered = moves && self.dither.is_needed();
+        let duty = if dithered {
+            self.dither.next(light)
+        } else {
+            self.dither.rest(light)
+        };
+        if self.written != Some(duty) {
+            if let Err(message) = self.write(duty) {
+                return Some(self.failed(now, message));
+            }
+            self.recovered();
+        } else if !moves {
+            return None;
+        }
+        // Also where a dithered duty stays: whoever wakes the thread, it owes once a period.
+        self.ready = now + self.tick;
+        if !moves {
+            return None;
+        }
+        // Where each duty is a step, a slow fade needs no more wakes than it has duties.
+        let wait = if dithered {
+            self.tick
+        } else {
+            self.tick.max(self.fade.tick())
+        };
+        Some(now + wait)
+    }
+
+    fn write(&mut self, duty: Duty) -> Result<(), String> {
+        let wired = if self.config.invert {
+            duty.inverted()
+        } else {
+            duty
+        };
+        debug!("light {}: duty {}", self.config.name, wired.0);
+        self.output
+            .set_duty_cycle(wired.0)
+            .map_err(|error| error.to_string())?;
+        self.written = Some(duty);
+        Ok(())
+    }
+
+    fn recovered(&mut self) {
+        if self.retry.take().is_some() {
+            let fault = self.lights.state(self.index).fault;
+            let lasted = fault.and_then(|fault| fault.since.elapsed().ok());
+            let seconds = lasted.unwrap_or_default().as_secs_f64();
+            info!(
+                "light {}: the driver works again after {seconds:.1} s",
+                self.config.name
+            );
+            self.lights.report(self.index, None);
+        }
+    }
+
+    fn failed(&mut self, now: Instant, message: String) -> Instant {
+        let wait = match self.retry {
+            Some(wait) => wait,
+            None => {
+                warn!("light {}: {message}; trying again", self.config.name);
+                FIRST_RETRY
+            }
+        };
+        // What the pin shows now is not known.
+        self.written = None;
+        self.lights.report(self.index, Some(message));
+        self.retry = Some((wait * 2).min(LAST_RETRY));
+        self.ready = now + wait;
+        self.ready
+    }
+
+    /// The last duty: dark, or what the light is set to, without the rest of a transition.
+    fn finish(mut self) {
+        let last = match self.config.on_stop {
+            OnStop::Off => Duty::OFF,
+            OnStop::Keep => {
+                let level = self.lights.state(self.index).level;
+                let light = self.config.curve.light(level);
+                self.dither.rest(self.config.trimmed(light))
+            }
+        };
+        if self.written != Some(last)
+            && let Err(message) = self.write(last)
+        {
+            warn!("light {}: at the stop: {message}", self.config.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use embedded_hal::pwm::{ErrorType, SetDutyCycle};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::level::{Curve, Level, lightness, luminance};
+    use crate::lights::{Change, Driver};
+    use crate::pin::driver::{Opened, WriteError};
+
+    /// An LED that tells the test each duty it gets.
+    struct Told(Sender<u16>);
+
+    impl ErrorType for Told {
+        type Error = WriteError;
+    }
+
+    impl SetDutyCycle for Told {
+        fn max_duty_cycle(&self) -> u16 {
+            u16::MAX
+        }
+
+        fn set_duty_cycle(&mut self, duty: u16) -> Result<(), WriteError> {
+            self.0.send(duty).expect("a test that listens");
+            Ok(())
+        }
+    }
+
+    /// A motion with its own clock, which stands still but in [`Test::pass`].
+    struct Test {
+        motion: Motion,
+        now: Instant,
+        told: Receiver<u16>,
+        /// Each duty with its time.
+        writes: Vec<(Instant, Duty)>,
+    }
+
+    impl Test {
+        /// A dark light on a driver of this frequency in Hz and so many steps.
+        fn new(frequency: u32, resolution: u32, config: LightConfig) -> Test {
+            let (tells, told) = channel();
+            let pin = Pin {
+                config,
+                opened: Opened {
+                    output: Box::new(Told(tells)),
+                    driver: Driver::Simulated,
+                    frequency,
+                    resolution,
+                    about: "told".into(),
+                },
+            };
+            let state = LightState::new(Level::OFF, Level::FULL);
+            let lights = Arc::new(Lights::new(vec![(pin.light(), state)]));
+            let motion = Motion::new(pin, lights, 0);
+            let mut test = Test {
+                now: motion.ready,
+                motion,
+                told,
+                writes: Vec::new(),
+            };
+            test.pass(Duration::ZERO);
+            test
+        }
+
+        fn change(&self, level: Level, transition: Duration) {
+            let lights = &self.motion.lights;
+            lights.change(0, Change::Level(level), Some(transition), None);
+        }
+
+        /// Lets time pass, as the thread does; says whether a timer runs at its end.
+        fn pass(&mut self, time: Duration) -> bool {
+            let end = self.now + time;
+            loop {
+                self.motion.aim(self.now, &self.motion.lights.state(0));
+                let wake = self.motion.advance(self.now);
+                let told = self.told.try_iter();
+                self.writes.extend(told.map(|duty| (self.now, Duty(duty))));
+                match wake {
+                    Some(at) if at <= end => self.now = at,
+                    _ => {
+                        self.now = end;
+                        return wake.is_some();
+                    }
+                }
+            }
+        }
+
+        fn shown(&self) -> f64 {
+            self.writes
+                .last()
+                .expect("a write at the start")
+                .1
+                .fraction()
+        }
+    }
+
+    fn level(percent: f64) -> Level {
+        Level::from_percent(percent).unwrap()
+    }
+
+    /// One of the 65 535 parts of full light.
+    const DUTY: f64 = 1.0 / 65_535.0;
+
+    #[test]
+    fn a_slow_fade_on_a_coarse_driver_has_the_curve_for_its_mean_and_no_steps() {
+        const TIME: Duration = Duration::from_secs(60);
+        const WINDOW: Duration = Duration::from_millis(100);
+        for (frequency, resolution) in [(200, 5_000), (1_000, 1_000), (1_000, 10_000)] {
+            for curve in [Curve::Linear, Curve::Perceptual] {
+                let what = format!("{frequency} Hz, {resolution} steps, {curve:?}");
+                let mut test = Test::new(
+                    frequency,
+                    resolution,
+                    LightConfig {
+                        curve,
+                        ..LightConfig::default()
+                    },
+                );
+                let start = test.now;
+                test.change(level(5.0), TIME);
+                let target = curve.light(level(5.0));
+                let due = |at: Instant| {
+                    let done = (at - start).div_duration_f64(TIME);
+                    luminance(lightness(target) * done)
+                };
+                let tick = test.motion.tick;
+                let ticks = WINDOW.div_duration_f64(tick) as usize;
+                let mut shown = Vec::new();
+                while test.now + tick < start + TIME {
+                    test.pass(tick);
+                    shown.push((test.shown(), due(test.now)));
+                }
+                for window in shown.windows(ticks) {
+                    let (shown, due) = window
+                        .iter()
+                        .fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+                    let off = (shown - due) / ticks as f64;
+                    assert!(off.abs() <= DUTY, "{what}: the mean is {off} off");
+                }
+
+                let step = 1.0 / f64::from(resolution);
+                let end = test.shown();
+                assert!(!test.pass(tick), "{what}: no timer runs after the fade");
+                let rest = test.shown();
+                assert!((rest - target).abs() <= (step + DUTY) / 2.0, "{what}");
+                assert!((rest - end).abs() <= step + DUTY, "{what}");
+                for pair in test.writes.windows(2) {
+                    let jump = (pair[1].1.fraction() - pair[0].1.fraction()).abs();
+                    assert!(jump <= step + DUTY, "{what}: a jump of {jump}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_light_that_is_on_is_never_dark_however_coarse_its_driver() {
+        let config = LightConfig {
+            curve: Curve::Perceptual,
+            ..LightConfig::default()
+        };
+        let mut test = Test::new(1_000, 1_000, config);
+        test.change(level(0.1), Duration::ZERO);
+        test.pass(Duration::from_millis(1));
+        assert_eq!(test.writes.last().unwrap().1, Duty(66), "one step");
+        test.change(Level::OFF, Duration::ZERO);
+        test.pass(Duration::from_millis(1));
+        assert_eq!(test.writes.last().unwrap().1, Duty::OFF);
+    }
+
+    #[test]
+    fn the_driver_gets_the_first_change_at_once_then_one_a_period_and_the_last() {
+        let mut test = Test::new(200, 5_000, LightConfig::default());
+        test.pass(Duration::from_secs(1));
+        test.writes.clear();
+        let start = test.now;
+        for tenth in 1..=1000 {
+            test.change(level(f64::from(tenth) / 10.0), Duration::ZERO);
+            test.pass(Duration::from_micros(100));
+        }
+        assert!(!test.pass(test.motion.tick));
+        assert_eq!(test.writes[0].0, start);
+        assert_eq!(test.writes.len(), 21, "100 ms of 5 ms, and the last");
+        assert_eq!(test.writes.last().unwrap().1, Duty::FULL);
+    }
+
+    #[test]
+    fn a_level_that_a_light_has_already_is_not_written_again() {
+        let mut test = Test::new(1_000, 1_000, LightConfig::default());
+        for time in [0, 0, 1, 0] {
+            test.change(Level::HALF, Duration::from_secs(time));
+            assert!(!test.pass(Duration::from_secs(2)));
+        }
+        assert_eq!(test.writes.len(), 2, "dark at the start, then half");
+    }
+
+    /// A change: its level, seconds it takes, and seconds until the next.
+    fn change() -> impl Strategy<Value = (Level, f64, f64)> {
+        let level = (0..=1000u16).prop_map(|tenths| level(f64::from(tenths) / 10.0));
+        let time = prop_oneof![Just(0.0), 0.001..3.0f64];
+        (level, time, 0.0..2.0f64)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn changes_in_any_order_move_a_light_without_jumps_to_the_last_of_them(
+            changes in prop::collection::vec(change(), 1..12),
+            frequency in prop::sample::select(&[20, 200, 1_000, 20_000]),
+            resolution in prop::sample::select(&[100, 5_000, 65_536]),
+            (min_duty, max_duty) in prop::sample::select(&[(0.0, 100.0), (12.3, 70.0)]),
+        ) {
+            let config = LightConfig { min_duty, max_duty, ..LightConfig::default() };
+            let mut test = Test::new(frequency, resolution, config.clone());
+            // Where the light is due: lightness from, to, since when, in how many seconds.
+            let (mut from, mut to, mut since, mut seconds) = (0.0, 0.0, test.now, 0.0);
+            let due = |at: Instant, from: f64, to: f64, since: Instant, seconds: f64| {
+                let passed = (at - since).as_secs_f64();
+                if passed < seconds { from + (to - from) * passed / seconds } else { to }
+            };
+            let step = 1.0 / f64::from(resolution.min(65_535));
+            let tick = test.motion.tick;
+            let mut checked = test.writes.len();
+            for (target, time, pause) in changes {
+                from = due(test.now, from, to, since, seconds);
+                to = lightness(config.curve.light(target));
+                (since, seconds) = (test.now, time);
+                test.change(target, Duration::from_secs_f64(time));
+                test.pass(Duration::from_secs_f64(pause));
+                for (at, duty) in &test.writes[checked..] {
+                    let due = config.trimmed(luminance(due(*at, from, to, since, seconds)));
+                    let off = (duty.fraction() - due).abs();
+                    prop_assert!(off <= step + DUTY, "{off} off at {:?}", *at - since);
+                }
+                checked = test.writes.len();
+            }
+            let rests = test.pass(Duration::from_secs_f64(seconds) + 2 * tick);
+            prop_assert!(!rests, "no timer runs at rest");
+            let last = config.trimmed(luminance(to));
+            let near = (step / 2.0).max(if to > 0.0 { step - last } else { 0.0 });
+            prop_assert!((test.shown() - last).abs() <= near + DUTY);
+            prop_assert!(test.writes.windows(2).all(|pair| pair[1].0 - pair[0].0 >= tick));
+            prop_assert!(test.writes.windows(2).all(|pair| pair[1].1 != pair[0].1));
+        }
+    }
+}
