@@ -22,6 +22,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::task;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WebConfig;
@@ -87,10 +88,9 @@ pub async fn serve(
             .layer(middleware::from_fn_with_state(guard, guard::check)),
     });
     let crowd = connections::crowd(max_pages, max_pages_per_address);
-    tokio::select! {
-        () = connections::serve(listener, router, tls, crowd, stop) => {}
-        () = fanout.follow() => {}
-    }
+    let telling = task::spawn(async move { fanout.follow().await });
+    connections::serve(listener, router, tls, crowd, stop).await;
+    telling.abort();
 }
 
 /// Where TLS is spoken, the answer to all that comes without.

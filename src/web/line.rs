@@ -15,12 +15,12 @@ const PIECE: usize = 16 * 1024;
 
 /// A connection; its clones are the same one.
 #[derive(Clone)]
-pub struct Line(Arc<Mutex<State>>);
+pub struct Line(Arc<Mutex<State<dyn Stream>>>);
 
-struct State {
-    io: Box<dyn Stream>,
+struct State<S: ?Sized> {
     /// What was taken, but has not left yet: the rest of a frame, before which no other may begin.
     rest: Vec<u8>,
+    io: S,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -30,8 +30,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 impl Line {
     /// A connection that nobody else writes to.
     pub fn new(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Line {
-        let (io, rest) = (Box::new(io), Vec::new());
-        Line(Arc::new(Mutex::new(State { io, rest })))
+        let rest = Vec::new();
+        Line(Arc::new(Mutex::new(State { rest, io })))
     }
 
     /// Takes all these bytes, and says whether they have left. If not, [`flush`](Line::flush) is to
@@ -56,12 +56,12 @@ impl Line {
         std::future::poll_fn(|context| self.state().poll_flush(context)).await
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<dyn Stream>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl State<dyn Stream> {
     /// Writes what it can of these bytes, and keeps the rest. There must be no other rest.
     fn take(&mut self, context: &mut Context<'_>, bytes: &[u8]) {
         if bytes.is_empty() {
