@@ -17,7 +17,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit};
-use tokio::io::{self, AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{self, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task;
 use tokio::time::{sleep, timeout};
@@ -131,7 +131,7 @@ async fn accept(
                         let (secured, stream) = (secured.clone(), prepared(stream));
                         task::spawn(async move {
                             match secured {
-                                None => talk(stream, peer, router, stop).await,
+                                None => talk(Line::new(stream), peer, router, stop).await,
                                 Some(secured) => secured.talk(stream, peer, router, stop).await,
                             }
                         });
@@ -156,8 +156,8 @@ impl Secured {
     async fn talk(self, stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
         let handshake = timeout(REQUEST, self.tls.accept(stream));
         match stop.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(Ok(stream)))) => talk(stream, peer, router, stop).await,
-            Some(Ok(Ok(Err(plain)))) => talk(plain, peer, self.instead, stop).await,
+            Some(Ok(Ok(Ok(stream)))) => talk(Line::new(stream), peer, router, stop).await,
+            Some(Ok(Ok(Err(plain)))) => talk(Line::new(plain), peer, self.instead, stop).await,
             Some(Ok(Err(error))) => debug!("no TLS with {}: {error}", peer.address()),
             Some(Err(_)) | None => {}
         }
@@ -173,12 +173,8 @@ fn prepared(stream: TcpStream) -> TcpStream {
 }
 
 /// Speaks HTTP/1 until the connection ends, or becomes a page.
-async fn talk<S>(io: S, peer: Peer, router: Router, stop: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let io = Line::new(io);
-    let line = io.clone();
+async fn talk(line: Line, peer: Peer, router: Router, stop: CancellationToken) {
+    let io = TokioIo::new(line.clone());
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: axum::http::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
@@ -189,7 +185,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST)
         .max_buf_size(HEADERS)
-        .serve_connection(TokioIo::new(io), service)
+        .serve_connection(io, service)
         .with_upgrades();
 
     let patience = tokio::select! {
@@ -237,7 +233,7 @@ fn too_slow(what: &str) -> String {
 
 /// Ends what the service says, and reads what the other end still does: closing a socket that has
 /// unread bytes resets it, and the last answer may be lost.
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) -> io::Result<()> {
+async fn linger(mut io: Line) -> io::Result<()> {
     io.shutdown().await?;
     io::copy(&mut io, &mut io::sink()).await?;
     Ok(())
@@ -257,7 +253,7 @@ mod tests {
 
     use axum::middleware;
     use axum::routing::{get, put};
-    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, DuplexStream, duplex};
     use tokio::time::Instant;
 
     use super::*;
@@ -283,7 +279,12 @@ mod tests {
             .route("/slow", get(async || sleep(GRACE / 2).await))
             .layer(middleware::from_fn(in_time));
         let (ours, theirs) = duplex(on_the_way);
-        task::spawn(talk(theirs, Peer(Arc::new(place)), router, stop.clone()));
+        task::spawn(talk(
+            Line::new(theirs),
+            Peer(Arc::new(place)),
+            router,
+            stop.clone(),
+        ));
         ours
     }
 
