@@ -7,8 +7,8 @@ mod common;
 use common::{Dimmer, Home, Page};
 use serde_json::json;
 
-/// In KiB; pages that open one after another take some 7 each.
-const WEIGHT: u64 = 12;
+/// In KiB; pages that open one after another take some 5 each.
+const WEIGHT: u64 = 8;
 const PAGES: u64 = 300;
 
 async fn open(dimmer: &Dimmer, count: u64) -> Vec<Page> {
