@@ -101,15 +101,15 @@ impl Fanout {
         let (mut lights, mut crowd) = (self.lights.watch(), self.crowd.watch());
         let (mut frames, mut out) = (Frames::default(), Vec::new());
         loop {
-            tokio::select! {
-                // Neither fails: `self` holds what their senders live in.
-                _ = lights.changed() => {}
-                _ = crowd.changed() => {}
-            }
             let mut told = Some(0);
             while let Some(last) = told {
                 told = self.tell_some(last, &mut frames, &mut out);
                 task::yield_now().await;
+            }
+            tokio::select! {
+                // Neither fails: `self` holds what their senders live in.
+                _ = lights.changed() => {}
+                _ = crowd.changed() => {}
             }
         }
     }

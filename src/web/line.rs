@@ -152,6 +152,9 @@ mod tests {
         assert!(line.send(b"one "));
         assert!(!line.send(b"two "), "a byte of it has left");
         assert!(!line.send(b"three "));
+        // There is room again before anybody has sent the rest.
+        let mut begin = [0; 5];
+        theirs.read_exact(&mut begin).await.unwrap();
         let both = async {
             other.write_all(b"four ").await.unwrap();
             assert!(!line.send(b"five "), "there is a rest again");
@@ -162,7 +165,23 @@ mod tests {
         let mut text = String::new();
         let (_, read) = tokio::join!(both, theirs.read_to_string(&mut text));
         read.unwrap();
-        assert_eq!(text, "one two three four five to the end");
+        assert_eq!(
+            (&begin, &*text),
+            (b"one t", "wo three four five to the end")
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_after_what_another_has_not_flushed_comes_after_it() {
+        let (ours, mut theirs) = duplex(5);
+        let line = Line::new(ours);
+        line.clone().write_all(b"one two ").await.unwrap();
+        let mut text = [0; 13];
+        theirs.read_exact(&mut text[..5]).await.unwrap();
+        assert!(!line.send(b"three"));
+        let (flushed, read) = tokio::join!(line.flush(), theirs.read_exact(&mut text[5..]));
+        flushed.and(read).unwrap();
+        assert_eq!(&text, b"one two three");
     }
 
     #[tokio::test(start_paused = true)]
@@ -170,6 +189,9 @@ mod tests {
         let (ours, mut theirs) = duplex(5);
         // It takes more than leaves, as TLS does.
         let line = Line::new(BufWriter::new(ours));
+        assert!(line.send(b"zero "));
+        let mut text = [0; 5];
+        theirs.read_exact(&mut text).await.unwrap();
         let mut waits = line.clone();
         let waiting = tokio::spawn(async move {
             waits.write_all(b"one two ").await.unwrap();
