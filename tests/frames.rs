@@ -54,7 +54,7 @@ async fn connect(dimmer: &Dimmer) -> TcpStream {
     socket
 }
 
-/// The code of the goodbye, if there is one, once the connection has ended.
+/// The code of the goodbye, if there is one, once the connection has ended. Nothing may follow it.
 async fn goodbye(mut socket: TcpStream) -> Option<u16> {
     let mut bytes = Vec::new();
     // A reset is an end, too.
@@ -72,6 +72,7 @@ async fn goodbye(mut socket: TcpStream) -> Option<u16> {
             length => (usize::from(length), body),
         };
         if first == FIN | CLOSE {
+            assert_eq!(&body[length..], b"", "more after the goodbye");
             return body.first_chunk().map(|code| u16::from_be_bytes(*code));
         }
         rest = body.get(length..)?;
@@ -190,4 +191,20 @@ async fn a_connection_that_ends_within_a_frame_is_forgotten() {
     })
     .await;
     assert_eq!(other.levels["led"], 50.0);
+}
+
+#[tokio::test]
+async fn nothing_follows_a_goodbye() {
+    const AWAY: u16 = 1001;
+    let dimmer = Dimmer::start();
+    // These do not answer it, so they are kept for a second, in which the page leaves.
+    let silent = [connect(&dimmer).await, connect(&dimmer).await];
+    let mut page = dimmer.page().await;
+    let leaving = tokio::spawn(async move { page.goodbye().await });
+    let (status, _home) = tokio::task::spawn_blocking(|| dimmer.stop()).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(leaving.await.unwrap(), AWAY);
+    for socket in silent {
+        assert_eq!(goodbye(socket).await, Some(AWAY));
+    }
 }

@@ -23,7 +23,9 @@ use crate::level::Level;
 use crate::lights::{LightState, Lights};
 use crate::wire::{Answer, FaultOf};
 
-/// Pages told before others get their turn: what they have to say is heard that soon.
+/// Pages told before others get their turn: what they have to say is heard that soon. With more, the
+/// runtime would stop the loop within its turn, and take pages for slow that are not: a task has 128
+/// reads and writes, and a page may take three.
 const AT_ONCE: usize = 32;
 /// Time that a page may take nothing: as long as it may say nothing.
 pub const STALL: Duration = Duration::from_secs(30);
@@ -99,15 +101,15 @@ impl Fanout {
         let (mut lights, mut crowd) = (self.lights.watch(), self.crowd.watch());
         let (mut frames, mut out) = (Frames::default(), Vec::new());
         loop {
-            tokio::select! {
-                // Neither fails: `self` holds what their senders live in.
-                _ = lights.changed() => {}
-                _ = crowd.changed() => {}
-            }
             let mut told = Some(0);
             while let Some(last) = told {
                 told = self.tell_some(last, &mut frames, &mut out);
                 task::yield_now().await;
+            }
+            tokio::select! {
+                // Neither fails: `self` holds what their senders live in.
+                _ = lights.changed() => {}
+                _ = crowd.changed() => {}
             }
         }
     }
@@ -116,11 +118,12 @@ impl Fanout {
     fn tell_some(&self, after: u64, frames: &mut Frames, out: &mut Vec<u8>) -> Option<u64> {
         let screens = self.screens();
         let next = screens.range((Excluded(after), Unbounded)).take(AT_ONCE);
-        next.map(|(page, screen)| {
+        let mut last = None;
+        for (page, screen) in next {
             screen.tell(self, frames, out);
-            *page
-        })
-        .last()
+            last = Some(*page);
+        }
+        last
     }
 
     fn screens(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Screen>>> {
@@ -271,4 +274,212 @@ fn frame(text: &str, out: &mut Vec<u8>) {
         .format(length, out)
         .expect("memory takes all that is written to it");
     out.extend(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use futures_util::FutureExt;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::time::{Instant, sleep};
+
+    use super::super::crowd::Place;
+    use super::*;
+    use crate::lights::{Change, Driver, Light};
+
+    /// Bytes on the way to a page that takes all, and to one that takes next to nothing.
+    const FAST: usize = 64 * 1024;
+    const SLOW: usize = 5;
+
+    /// All that tells pages, with one light at 50.
+    struct House(Arc<Fanout>);
+
+    /// A page, and what it hears.
+    struct Page {
+        member: Member,
+        /// Counts as a page until this is dropped.
+        _place: Place,
+        ear: DuplexStream,
+    }
+
+    impl House {
+        fn new() -> House {
+            let light = Light {
+                name: "led".into(),
+                gpio: 21,
+                driver: Driver::Simulated,
+                frequency: 1000,
+                resolution: 65_536,
+                simulated: true,
+            };
+            let state = LightState::new(Level::HALF, Level::HALF);
+            let lights = Arc::new(Lights::new(vec![(light, state)]));
+            let fanout = Fanout::new(lights, Crowd::new(1000, 1000));
+            let telling = fanout.clone();
+            task::spawn(async move { telling.follow().await });
+            House(fanout)
+        }
+
+        fn set(&self, percent: u8) {
+            let level = Level::from_percent(percent.into()).unwrap();
+            self.0.lights.change(0, Change::Level(level), None, None);
+        }
+
+        /// One that was not told anything yet.
+        fn join(&self, on_the_way: usize) -> Page {
+            let place = self.0.crowd.enter(Ipv4Addr::LOCALHOST.into()).unwrap();
+            let (ear, line) = duplex(on_the_way);
+            Page {
+                member: self.0.join(place.number, Line::new(line)),
+                _place: place,
+                ear,
+            }
+        }
+
+        /// One that shows all there is.
+        async fn page(&self, on_the_way: usize) -> Page {
+            let mut page = self.join(on_the_way);
+            let Page { member, ear, .. } = &mut page;
+            let (told, ()) = tokio::join!(member.tell(None, None), async {
+                while !hear(ear).await.contains("pages") {}
+            });
+            told.unwrap();
+            page
+        }
+    }
+
+    /// The next text.
+    async fn hear(ear: &mut DuplexStream) -> String {
+        let text = async {
+            assert_eq!(ear.read_u8().await.unwrap(), 0x81, "a text in one frame");
+            let length = match ear.read_u8().await.unwrap() {
+                126 => ear.read_u16().await.unwrap().into(),
+                length => usize::from(length),
+            };
+            let mut text = vec![0; length];
+            ear.read_exact(&mut text).await.unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        timeout(STALL, text).await.expect("nothing more is said")
+    }
+
+    async fn assert_heard(page: &mut Page, expected: &[&str]) {
+        for expected in expected {
+            assert_eq!(hear(&mut page.ear).await, *expected);
+        }
+        let more = page.ear.read_u8().now_or_never();
+        assert!(more.is_none(), "no more than that: {more:?}");
+    }
+
+    /// Lets all be done that there is to do: only then does the time go on that is not real.
+    async fn rest() {
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_is_told_nothing_before_its_hello_and_the_answer_last() {
+        let house = House::new();
+        let mut page = house.join(FAST);
+        house.set(7);
+        rest().await;
+        assert_heard(&mut page, &[]).await;
+        let told = page.member.tell(Some("hello".into()), Some("bye".into()));
+        told.await.unwrap();
+        let news = [r#"{"light":"led","level":7}"#, r#"{"pages":1}"#];
+        assert_heard(&mut page, &["hello", news[0], news[1], "bye"]).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_page_of_many_is_told_every_change_and_how_far_it_was_seen() {
+        let house = House::new();
+        let mut pages = Vec::new();
+        for _ in 0..3 * AT_ONCE {
+            pages.push(house.join(FAST));
+        }
+        for page in &mut pages {
+            page.member.tell(None, None).await.unwrap();
+            let first = r#"{"light":"led","level":50}"#;
+            assert_heard(page, &[first, r#"{"pages":96}"#]).await;
+        }
+        pages[1].member.shown().seen = Some(4);
+        for level in [1, 2] {
+            house.set(level);
+            rest().await;
+            for (number, page) in pages.iter_mut().enumerate() {
+                let seen = if number == 1 { r#","seen":4"# } else { "" };
+                let news = format!(r#"{{"light":"led","level":{level}{seen}}}"#);
+                assert_heard(page, &[&news]).await;
+                assert!(page.member.behind().now_or_never().is_none());
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_shows_the_level_is_told_nothing() {
+        let house = House::new();
+        let mut one = house.page(FAST).await;
+        {
+            let mut shown = one.member.shown();
+            house.set(1);
+            shown.set(0, Some(house.0.lights.state(0).level));
+        }
+        rest().await;
+        assert_heard(&mut one, &[]).await;
+        one.member.shown().set(0, None);
+        one.member.tell(None, None).await.unwrap();
+        assert_heard(&mut one, &[r#"{"light":"led","level":1}"#]).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_does_not_take_all_is_left_to_its_own_task_until_it_has() {
+        let house = House::new();
+        let mut slow = house.page(SLOW).await;
+        for level in [1, 2, 3] {
+            house.set(level);
+            rest().await;
+        }
+        let behind = timeout(STALL, slow.member.behind());
+        behind.await.expect("its own task is not woken");
+        let Page { member, ear, .. } = &mut slow;
+        // What was begun is ended; of the rest, only the newest counts.
+        let (told, ()) = tokio::join!(member.tell(None, None), async {
+            assert_eq!(hear(ear).await, r#"{"light":"led","level":1}"#);
+            assert_eq!(hear(ear).await, r#"{"light":"led","level":3}"#);
+        });
+        told.unwrap();
+        assert_heard(&mut slow, &[]).await;
+
+        // It has all, so the loop begins again.
+        house.set(4);
+        let mut begin = [0; SLOW];
+        let begun = timeout(STALL, slow.ear.read_exact(&mut begin)).await;
+        begun.expect("it is told no more").unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_is_gone_or_takes_nothing_is_an_error() {
+        let house = House::new();
+        let start = Instant::now();
+        let silent = house.join(SLOW);
+        assert!(silent.member.tell(None, None).await.is_err());
+        assert_eq!(start.elapsed().as_secs(), STALL.as_secs());
+
+        let gone = house.page(FAST).await;
+        drop(gone.ear);
+        house.set(1);
+        let behind = timeout(STALL, gone.member.behind());
+        behind.await.expect("its own task is not woken");
+        assert!(gone.member.tell(None, None).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_left_is_told_no_more_and_its_connection_ends() {
+        let house = House::new();
+        let mut page = house.page(FAST).await;
+        drop(page.member);
+        house.set(1);
+        let end = timeout(STALL, page.ear.read_u8()).await;
+        end.expect("it is kept").expect_err("it is told more");
+    }
 }

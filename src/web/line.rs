@@ -20,6 +20,8 @@ pub struct Line(Arc<Mutex<State<dyn Stream>>>);
 struct State<S: ?Sized> {
     /// What was taken, but has not left yet: the rest of a frame, before which no other may begin.
     rest: Vec<u8>,
+    /// Whether somebody waits for all to leave, or is about to. TLS keeps bytes that are no `rest`.
+    flushing: bool,
     io: S,
 }
 
@@ -30,19 +32,22 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 impl Line {
     /// A connection that nobody else writes to.
     pub fn new(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Line {
-        let rest = Vec::new();
-        Line(Arc::new(Mutex::new(State { rest, io })))
+        Line(Arc::new(Mutex::new(State {
+            rest: Vec::new(),
+            flushing: false,
+            io,
+        })))
     }
 
     /// Takes all these bytes, and says whether they have left. If not, [`flush`](Line::flush) is to
     /// be called: nobody else will send them.
     pub fn send(&self, bytes: &[u8]) -> bool {
         let mut state = self.state();
-        if !state.rest.is_empty() {
+        // A connection wakes only who asked last, and that is to stay who waits.
+        if state.flushing || !state.rest.is_empty() {
             state.rest.extend(bytes);
             return false;
         }
-        // Who flushes is woken, not who comes by here.
         let mut nobody = Context::from_waker(Waker::noop());
         state.take(&mut nobody, bytes);
         matches!(state.poll_flush(&mut nobody), Poll::Ready(Ok(())))
@@ -88,8 +93,11 @@ impl State<dyn Stream> {
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flushing = true;
         ready!(self.poll_rest(context))?;
-        Pin::new(&mut self.io).poll_flush(context)
+        ready!(Pin::new(&mut self.io).poll_flush(context))?;
+        self.flushing = false;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -129,7 +137,10 @@ impl AsyncWrite for Line {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, duplex};
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 
@@ -141,16 +152,59 @@ mod tests {
         assert!(line.send(b"one "));
         assert!(!line.send(b"two "), "a byte of it has left");
         assert!(!line.send(b"three "));
+        // There is room again before anybody has sent the rest.
+        let mut begin = [0; 5];
+        theirs.read_exact(&mut begin).await.unwrap();
         let both = async {
             other.write_all(b"four ").await.unwrap();
-            assert!(!line.send(b"five"), "there is a rest again");
+            assert!(!line.send(b"five "), "there is a rest again");
             line.flush().await.unwrap();
+            assert!(!line.send(b"to the end"));
             other.shutdown().await.unwrap();
         };
         let mut text = String::new();
         let (_, read) = tokio::join!(both, theirs.read_to_string(&mut text));
         read.unwrap();
-        assert_eq!(text, "one two three four five");
+        assert_eq!(
+            (&begin, &*text),
+            (b"one t", "wo three four five to the end")
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_after_what_another_has_not_flushed_comes_after_it() {
+        let (ours, mut theirs) = duplex(5);
+        let line = Line::new(ours);
+        line.clone().write_all(b"one two ").await.unwrap();
+        let mut text = [0; 13];
+        theirs.read_exact(&mut text[..5]).await.unwrap();
+        assert!(!line.send(b"three"));
+        let (flushed, read) = tokio::join!(line.flush(), theirs.read_exact(&mut text[5..]));
+        flushed.and(read).unwrap();
+        assert_eq!(&text, b"one two three");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_woken_although_another_sends_meanwhile() {
+        let (ours, mut theirs) = duplex(5);
+        // It takes more than leaves, as TLS does.
+        let line = Line::new(BufWriter::new(ours));
+        assert!(line.send(b"zero "));
+        let mut text = [0; 5];
+        theirs.read_exact(&mut text).await.unwrap();
+        let mut waits = line.clone();
+        let waiting = tokio::spawn(async move {
+            waits.write_all(b"one two ").await.unwrap();
+            waits.flush().await.unwrap();
+        });
+        // Time passes once there is nothing to do but to wait.
+        sleep(Duration::from_secs(1)).await;
+        assert!(!line.send(b"three"));
+        let mut text = [0; 13];
+        let read = timeout(Duration::from_secs(1), theirs.read_exact(&mut text)).await;
+        read.expect("nobody is woken").unwrap();
+        assert_eq!(&text, b"one two three");
+        waiting.await.unwrap();
     }
 
     #[tokio::test]

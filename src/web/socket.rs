@@ -1,9 +1,7 @@
 //! `/ws`: one task for each open page.
 //!
-//! The task knows what its page shows: the level the page last set, or was last sent. It sends a
-//! light's level when that differs. This one rule keeps a page from hearing its own changes, and
-//! tells it of everything else: others' changes, steps, rounding, rejection, being overruled.
-//! As only the newest state is ever compared, a slow page costs no memory and delays nobody.
+//! The task hears its page, answers it, and says when it is over. What is new it leaves to
+//! [`super::fanout`], but for a page that does not take it all at once.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -129,11 +127,14 @@ impl Page {
     async fn run(mut self, left: Option<Duration>) {
         let number = self.place.number;
         debug!("page {number} is open");
-        match self.talk(left).await {
+        let end = self.talk(left).await;
+        // Nothing may follow a goodbye, so it is told no more news.
+        drop(self.member);
+        match end {
             End::Gone => debug!("page {number} left"),
             End::Closed(code, reason) => {
                 debug!("page {number} is closed: {code} {reason}");
-                let _ = timeout(GOODBYE, self.close(code, reason)).await;
+                let _ = timeout(GOODBYE, close(self.socket, code, reason)).await;
             }
         }
     }
@@ -254,14 +255,14 @@ impl Page {
         let error = bad.to_string();
         Some(Answer::Error { error, seq }.to_json())
     }
+}
 
-    /// Says goodbye, and waits for the page's.
-    async fn close(&mut self, code: u16, reason: &'static str) {
-        let reason = reason.into();
-        let frame = Frame::Close(Some(CloseFrame { code, reason }));
-        let _ = self.socket.send(frame).await;
-        while let Some(Ok(_)) = self.socket.next().await {}
-    }
+/// Says goodbye, and waits for the page's.
+async fn close(mut socket: WebSocket, code: u16, reason: &'static str) {
+    let reason = reason.into();
+    let frame = Frame::Close(Some(CloseFrame { code, reason }));
+    let _ = socket.send(frame).await;
+    while let Some(Ok(_)) = socket.next().await {}
 }
 
 async fn until(rests: Option<Instant>) {
