@@ -1,0 +1,119 @@
+//! A page for the light without a script of its own: htmx sends its forms over a WebSocket and puts the
+//! HTML that comes back into it. The pin is moved by dimmer's own parts.
+//!
+//!     cargo run --example htmx    serves on 127.0.0.1:5003, or on the address given
+//!
+//! The level lives here alone, so pages cannot get out of step. (A slider holds one, too, while it is
+//! dragged: docs/wire.md has what that takes.)
+
+use std::env;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{any, get};
+use dimmer::config::LightConfig;
+use dimmer::level::{Level, Step};
+use dimmer::lights::{Change, LightState, Lights};
+use dimmer::pin::Pin;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// The fields of the forms, as text. What else htmx sends, in `HEADERS`, is of no use here.
+#[derive(Deserialize)]
+struct Form {
+    level: Option<String>,
+    step: Option<String>,
+    name: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:5003".into());
+    let listener = TcpListener::bind(&address).await.context(address)?;
+    let pin = Pin::open(LightConfig::default(), None)?;
+    let state = LightState::new(Level::HALF, Level::HALF);
+    let lights = Arc::new(Lights::new(vec![(pin.light(), state)]));
+    let stop = CancellationToken::new();
+    let pin = pin.follow(lights.clone(), 0, stop.clone())?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let router = Router::new()
+        .route("/", get(Html(include_str!("htmx.html"))))
+        .route("/ws", any(open))
+        .with_state(lights);
+    tokio::select! {
+        served = axum::serve(listener, router) => served?,
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    stop.cancel();
+    pin.ended.cancelled().await; // The LED is dark.
+    Ok(())
+}
+
+/// Browsers let any site open a WebSocket to here, but say which it is. (src/web/guard.rs does more.)
+async fn open(headers: HeaderMap, lights: State<Arc<Lights>>, ws: WebSocketUpgrade) -> Response {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let own = |origin: &str| origin.strip_prefix("http://") == text(header::HOST);
+    if !text(header::ORIGIN).is_none_or(own) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let ws = ws.max_message_size(4096);
+    ws.on_upgrade(async move |socket| follow(socket, &lights).await)
+}
+
+/// Sends the light whenever it has changed, also to who changed it: the page shows what it is sent.
+async fn follow(mut socket: WebSocket, lights: &Lights) {
+    let mut news = lights.watch();
+    // The first is the level that there is.
+    news.mark_changed();
+    loop {
+        let html = tokio::select! {
+            _ = news.changed() => light(&news.borrow_and_update()[0]),
+            message = socket.recv() => match message {
+                Some(Ok(Message::Text(form))) => {
+                    let done = change(&form, lights).map_err(|error| format!("{error:#}"));
+                    fragment("error", &escape(&done.err().unwrap_or_default()))
+                }
+                Some(Ok(_)) => continue,
+                Some(Err(_)) | None => break,
+            },
+        };
+        if socket.send(html.into()).await.is_err() {
+            break;
+        }
+    }
+}
+
+fn change(form: &str, lights: &Lights) -> anyhow::Result<()> {
+    let form: Form = serde_json::from_str(form)?;
+    let change = match (form.level, form.step) {
+        (Some(level), None) => Change::Level(level.parse().context("level")?),
+        (None, Some(step)) => Change::Step(Step::from_percent(step.parse().context("step")?)?),
+        _ => bail!("a form has either level or step"),
+    };
+    let by = Some(form.name).filter(|name| !name.is_empty());
+    lights.change(0, change, None, by.map(Arc::from));
+    Ok(())
+}
+
+fn light(light: &LightState) -> String {
+    let by = light.by.as_deref().map(|by| format!(" by {}", escape(by)));
+    let (level, by) = (light.level, by.unwrap_or_default());
+    let html = format!(r#"<meter max="100" value="{level}"></meter> {level} %{by}"#);
+    fragment("light", &html)
+}
+
+/// HTML that takes the place of the element with this id: "out of band", as it answers no request.
+fn fragment(id: &str, html: &str) -> String {
+    format!(r#"<p id="{id}" hx-swap-oob="true">{html}</p>"#)
+}
+
+/// What people wrote, as text between tags. As it is, a name could be a script on everybody's page.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
