@@ -1,6 +1,4 @@
 //! The examples teach what works: each is started as a reader starts it, and spoken to.
-//!
-//! `cargo test` builds them. For these tests alone: `cargo test --examples --test examples`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,7 +7,10 @@ mod common;
 use std::env;
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{LazyLock, mpsc};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::LIMIT;
@@ -20,20 +21,45 @@ use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async, client_async_with_config};
 
 const MIB: usize = 1024 * 1024;
 
-/// The program of an example, as cargo built it beside this test.
-fn example(name: &str) -> Command {
+/// The examples as the sources have them now: `cargo test --test examples` builds none by itself.
+static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (variable, _) in env::vars_os() {
+        // What cargo has set for this test. ring would be built anew whenever it changes.
+        let name = variable.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(variable);
+        }
+    }
+    let profile = if cfg!(debug_assertions) {
+        "dev"
+    } else {
+        "release"
+    };
+    cargo.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--examples",
+        "--profile",
+        profile,
+    ]);
+    assert!(cargo.status().unwrap().success());
+    // Beside deps/, which this test is in.
     let test = env::current_exe().unwrap();
-    let folder = test.ancestors().nth(2).unwrap().join("examples");
-    let program = folder.join(name);
-    assert!(program.exists(), "cargo build --examples makes {program:?}");
-    Command::new(program)
+    test.ancestors().nth(2).unwrap().join("examples")
+});
+
+fn example(name: &str) -> Command {
+    Command::new(BUILT.join(name))
 }
 
 /// A running example. It is killed when dropped.
@@ -77,7 +103,11 @@ impl Example {
         let stream = socket.connect(self.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let url = format!("ws://{}/ws", self.address);
-        Socket(client_async(url, stream).await.unwrap().0)
+        let unlimited = WebSocketConfig::default()
+            .max_message_size(None)
+            .max_frame_size(None);
+        let opened = client_async_with_config(url, stream, Some(unlimited)).await;
+        Socket(opened.unwrap().0)
     }
 }
 
@@ -175,11 +205,17 @@ fn the_client_of_echo_sends_its_lines_and_prints_every_answer() {
         .spawn()
         .unwrap();
     let mut stdin = client.stdin.take().unwrap();
-    let long = "x".repeat(4 * MIB);
-    let lines = format!("one\n{long}\ntwo\n");
-    stdin.write_all(lines.as_bytes()).unwrap();
-    drop(stdin);
-    let output = client.wait_with_output().unwrap();
+    // More than what fits between the two, so that one who only sends would wait for ever.
+    let lines = format!("one\n{}", format!("{}\n", "x".repeat(4 * MIB)).repeat(8));
+    let (done, outputs) = mpsc::channel();
+    let typed = lines.clone();
+    thread::spawn(move || {
+        let _ = stdin.write_all(typed.as_bytes());
+        drop(stdin);
+        done.send(client.wait_with_output())
+    });
+    // When it hangs, the server's end is the client's.
+    let output = outputs.recv_timeout(LIMIT).unwrap().unwrap();
     assert!(output.status.success());
     assert!(output.stdout == lines.as_bytes());
 }
@@ -208,7 +244,7 @@ async fn members_of_the_chat_hear_who_comes_what_is_said_when_and_who_leaves() {
     assert!(chat.page().await.contains("/ws"));
     let start = now();
     let mut ana = member(&chat, "Ana").await;
-    let mut rui = member(&chat, " Rui ".trim()).await;
+    let mut rui = member(&chat, "Rui").await;
     assert_eq!(ana.json().await["joined"], "Rui");
 
     rui.send("<b>olá</b>").await;
