@@ -3,7 +3,8 @@
 //! - From a pointer event in one window to the frame that leaves it, and to the paint in another.
 //!   Each window is a browser of its own, as each phone is.
 //! - What the first load takes: bytes, requests, and the time until the page can be used, with a
-//!   main thread that is four times slower than this machine's.
+//!   main thread that is four times slower than this machine's; and what of that time a page takes
+//!   that is nothing but a slider.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,15 +13,21 @@ mod browser;
 #[path = "../tests/common/mod.rs"]
 mod common;
 
+use axum::Router;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Html;
+use axum::routing::get;
 use browser::{Browser, Load, PI, Window};
 use common::{Dimmer, Home, until};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::net::TcpListener;
 
 /// Slides over so many percent of the track. Each is 20 pointer events, one for each percent.
 const SLIDES: usize = 8;
 const SLIDE: f64 = 20.0;
-/// Loads of each kind, each in a new browser.
+/// Loads of each page in each way, each in a new browser. The pages take turns.
 const LOADS: usize = 9;
 /// How much slower a phone's main thread is taken to be.
 const SLOWER: f64 = 4.0;
@@ -73,6 +80,22 @@ const RECORD_LOAD: &str = "window.times = new Promise((resolve) => {
     }).observe(document, { subtree: true, childList: true, attributes: true });
 })";
 
+/// The least that can be used: a slider that the first level enables.
+const BARE: &str = "<!doctype html>
+    <html lang=en>
+    <title>bare</title>
+    <link rel=icon href=data:,>
+    <script type=module src=bare.js></script>
+    <main><input type=range disabled><output></output></main>";
+const BARE_SCRIPT: &str = "const socket = new WebSocket(`ws://${location.host}/ws`);
+    socket.onmessage = ({ data }) => {
+        const { level } = JSON.parse(data);
+        const input = document.querySelector('input');
+        input.value = level;
+        input.disabled = false;
+        document.querySelector('output').textContent = level;
+    };";
+
 #[derive(Deserialize)]
 struct Sent {
     level: f64,
@@ -103,35 +126,16 @@ async fn main() {
 }
 
 async fn loads(dimmer: &Dimmer) {
-    let url = format!("http://{PI}:{}/", dimmer.address.port());
     println!(
-        "load of the page, CPU {SLOWER} x slower, nothing cached, since its navigation began:"
+        "load of the page and of a bare one, CPU {SLOWER} x slower, nothing cached, since the navigation began:"
     );
+    let ports = [dimmer.address.port(), bare().await];
     for again in [false, true] {
-        let (mut usable, mut seen) = (Vec::new(), Vec::new());
+        let mut times: [Vec<Times>; 2] = Default::default();
         for _ in 0..LOADS {
-            let browser = Browser::start();
-            let phone = browser.phone_at("en-US", "about:blank").await;
-            for (command, parameters) in [
-                ("Network.setCacheDisabled", json!({"cacheDisabled": true})),
-                ("Emulation.setCPUThrottlingRate", json!({"rate": SLOWER})),
-                (
-                    "Page.addScriptToEvaluateOnNewDocument",
-                    json!({"source": RECORD_LOAD}),
-                ),
-            ] {
-                phone.devtools(command, parameters).await;
+            for (port, times) in ports.iter().zip(&mut times) {
+                times.push(load(*port, again).await);
             }
-            phone.go(&url).await;
-            if again {
-                phone.eval("times").await;
-                phone.go(&url).await;
-            }
-            // WebDriver waits for a promise.
-            let times: Times = recorded(&phone, "times").await;
-            usable.push(times.usable);
-            seen.push(times.seen);
-            browser.close().await;
         }
         println!(
             "  {}",
@@ -141,9 +145,67 @@ async fn loads(dimmer: &Dimmer) {
                 "as the first of a new browser"
             }
         );
-        print_median("    usable: slider enabled, first level in it", usable);
-        print_median("    seen: and painted", seen);
+        compare(
+            "usable: slider enabled, first level in it",
+            &times,
+            |times| times.usable,
+        );
+        compare("seen: and painted", &times, |times| times.seen);
     }
+}
+
+fn compare(what: &str, [page, bare]: &[Vec<Times>; 2], time: fn(&Times) -> f64) {
+    let page = page.iter().map(time).collect();
+    let bare = bare.iter().map(time).collect();
+    let page = print_median(&format!("    {what}"), page);
+    let bare = print_median("      of the bare page", bare);
+    println!("      {:.2} times the bare page's", page / bare);
+}
+
+/// The page on this port in a new browser, or there its second load.
+async fn load(port: u16, again: bool) -> Times {
+    let url = format!("http://{PI}:{port}/");
+    let browser = Browser::start();
+    let phone = browser.phone_at("en-US", "about:blank").await;
+    for (command, parameters) in [
+        ("Network.setCacheDisabled", json!({"cacheDisabled": true})),
+        ("Emulation.setCPUThrottlingRate", json!({"rate": SLOWER})),
+        (
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({"source": RECORD_LOAD}),
+        ),
+    ] {
+        phone.devtools(command, parameters).await;
+    }
+    phone.go(&url).await;
+    if again {
+        phone.eval("times").await;
+        phone.go(&url).await;
+    }
+    // WebDriver waits for a promise.
+    let times = recorded(&phone, "times").await;
+    browser.close().await;
+    times
+}
+
+/// Serves the bare page, on this port.
+async fn bare() -> u16 {
+    let tell = async |mut socket: WebSocket| {
+        let _ = socket.send(r#"{"light":"led","level":20}"#.into()).await;
+        while let Some(Ok(_)) = socket.recv().await {}
+    };
+    let script = ([(CONTENT_TYPE, "text/javascript")], BARE_SCRIPT);
+    let router = Router::new()
+        .route("/", get(Html(BARE)))
+        .route("/bare.js", get(script))
+        .route(
+            "/ws",
+            get(async move |upgrade: WebSocketUpgrade| upgrade.on_upgrade(tell)),
+        );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(axum::serve(listener, router).into_future());
+    port
 }
 
 async fn weight(dimmer: &Dimmer) {
@@ -223,8 +285,9 @@ fn print(what: &str, mut times: Vec<f64>) {
 }
 
 /// Of so few that a 99th percentile would say nothing.
-fn print_median(what: &str, mut times: Vec<f64>) {
+fn print_median(what: &str, mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     let (least, median, most) = (times[0], times[times.len() / 2], times[times.len() - 1]);
     println!("{what}: median {median:.1} ms, from {least:.1} to {most:.1} ms");
+    median
 }

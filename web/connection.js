@@ -10,6 +10,7 @@ export class Connection {
   state = "connecting";
   #on;
   #socket = null;
+  #hello = null; // of this socket, while it waits for the first level
   #ready = false; // this socket has had its hello
   #opened = 0;
   #heard = 0;
@@ -67,6 +68,7 @@ export class Connection {
       this.#socket.close();
     }
     this.#socket = null;
+    this.#hello = null;
     this.#ready = false;
     this.#seq = this.#seen = 0;
     this.#sent.clear();
@@ -114,14 +116,21 @@ export class Connection {
     this.#timer("deadline");
     if (!document.hidden) this.#timer("quiet", QUIET, () => this.#probe());
 
-    if (message.hello) this.#greet(message.hello);
-    else if ("level" in message) this.#follow(message);
+    // The first level comes with the hello, but a frame could be painted between the two.
+    if (message.hello) {
+      this.#hello = message.hello;
+      return;
+    }
+    if (this.#hello) this.#greet();
+    if ("level" in message) this.#follow(message);
     else if ("pages" in message) this.#on.pages(message.pages);
     else if (message.fault) this.#on.fault(message.fault);
     else if (message.error) this.#on.error(message.error);
   }
 
-  #greet(hello) {
+  #greet() {
+    const hello = this.#hello;
+    this.#hello = null;
     this.#ready = true;
     this.#failures = 0;
     this.#timer("grace");

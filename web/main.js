@@ -170,4 +170,5 @@ const connection = new Connection({
     showStatus();
   },
 });
-showStatus();
+// That the page connects is news only if it takes long.
+setTimeout(showStatus, 250);
