@@ -1,7 +1,10 @@
-//! `/ws`: one task for each open page.
+//! `/ws`: a task for each open page, which hears what the page says.
 //!
-//! The task hears its page, answers it, and says when it is over. What is new it leaves to
-//! [`super::fanout`], but for a page that does not take it all at once.
+//! What pages are told is up to [`super::fanout`]. It sends a light's level when that is another than
+//! the page shows, and the page shows what it last set, or was last told. This one rule keeps a page
+//! from hearing its own changes, and tells it of everything else: others' changes, steps, rounding,
+//! rejection, being overruled. As only the newest state is ever compared, a slow page costs no memory
+//! and delays nobody.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
