@@ -164,7 +164,6 @@ async fn pages_that_never_read_take_no_memory_and_put_nobody_out_of_step() {
     }
     assert_eq!(dimmer.level("led").await, thumb.levels["led"]);
     assert_no_growth("pages that never read", &memory);
-    // One of them reads after all.
-    silent[0].settle().await;
-    assert_eq!(silent[0].levels["led"], thumb.levels["led"]);
+    // One of them reads after all, and need not say a word for it.
+    read(silent.remove(0), last(ROUNDS - 1)).await;
 }
