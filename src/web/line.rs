@@ -190,8 +190,8 @@ mod tests {
         // It takes more than leaves, as TLS does.
         let line = Line::new(BufWriter::new(ours));
         assert!(line.send(b"zero "));
-        let mut text = [0; 5];
-        theirs.read_exact(&mut text).await.unwrap();
+        let read = timeout(Duration::from_secs(1), theirs.read_exact(&mut [0; 5])).await;
+        read.expect("it was kept").unwrap();
         let mut waits = line.clone();
         let waiting = tokio::spawn(async move {
             waits.write_all(b"one two ").await.unwrap();
