@@ -209,12 +209,10 @@ fn the_client_of_echo_sends_its_lines_and_prints_every_answer() {
     let lines = format!("one\n{}", format!("{}\n", "x".repeat(4 * MIB)).repeat(8));
     let (done, outputs) = mpsc::channel();
     let typed = lines.clone();
-    thread::spawn(move || {
-        let _ = stdin.write_all(typed.as_bytes());
-        drop(stdin);
-        done.send(client.wait_with_output())
-    });
-    // When it hangs, the server's end is the client's.
+    // Typing and reading side by side, and the reading where it can be given up: should the client
+    // hang, it ends with the server.
+    thread::spawn(move || stdin.write_all(typed.as_bytes()));
+    thread::spawn(move || done.send(client.wait_with_output()));
     let output = outputs.recv_timeout(LIMIT).unwrap().unwrap();
     assert!(output.status.success());
     assert!(output.stdout == lines.as_bytes());
