@@ -2,7 +2,6 @@
 //!
 //! An example, so that the crates that make them are in no binary that is shipped.
 
-#[allow(dead_code)] // Only its shape counts here.
 #[path = "../src/cli.rs"]
 mod cli;
 

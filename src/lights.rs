@@ -213,10 +213,9 @@ impl Lights {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn led() -> Lights {
+impl Lights {
+    /// One simulated light, called led, at 50.
+    pub(crate) fn led() -> Lights {
         let light = Light {
             name: "led".into(),
             gpio: 21,
@@ -227,6 +226,11 @@ mod tests {
         };
         Lights::new(vec![(light, LightState::new(Level::HALF, Level::HALF))])
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     fn level(percent: f64) -> Level {
         Level::from_percent(percent).unwrap()
@@ -234,7 +238,7 @@ mod tests {
 
     #[test]
     fn on_goes_back_to_the_last_level_above_0() {
-        let lights = led();
+        let lights = Lights::led();
         lights.change(0, Change::Level(level(30.0)), None, None);
         assert_eq!(lights.change(0, Change::On(false), None, None), Level::OFF);
         assert_eq!(lights.change(0, Change::On(true), None, None), level(30.0));
@@ -249,7 +253,7 @@ mod tests {
 
     #[test]
     fn steps_from_many_threads_all_count() {
-        let lights = led();
+        let lights = Lights::led();
         lights.change(0, Change::Level(Level::OFF), None, None);
         let step = Step::from_percent(0.1).unwrap();
         std::thread::scope(|scope| {
@@ -267,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_fault_keeps_its_first_time_and_wakes_nobody_twice() {
-        let lights = led();
+        let lights = Lights::led();
         let mut watch = lights.watch();
         lights.report(0, Some("no such file".into()));
         assert!(watch.has_changed().unwrap());

@@ -286,7 +286,7 @@ mod tests {
 
     use super::super::crowd::Place;
     use super::*;
-    use crate::lights::{Change, Driver, Light};
+    use crate::lights::Change;
 
     /// Bytes on the way to a page that takes all, and to one that takes next to nothing.
     const FAST: usize = 64 * 1024;
@@ -305,16 +305,7 @@ mod tests {
 
     impl House {
         fn new() -> House {
-            let light = Light {
-                name: "led".into(),
-                gpio: 21,
-                driver: Driver::Simulated,
-                frequency: 1000,
-                resolution: 65_536,
-                simulated: true,
-            };
-            let state = LightState::new(Level::HALF, Level::HALF);
-            let lights = Arc::new(Lights::new(vec![(light, state)]));
+            let lights = Arc::new(Lights::led());
             let fanout = Fanout::new(lights, Crowd::new(1000, 1000));
             let telling = fanout.clone();
             task::spawn(async move { telling.follow().await });

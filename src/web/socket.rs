@@ -299,8 +299,7 @@ mod tests {
 
     use super::*;
     use crate::config::WebConfig;
-    use crate::level::Level;
-    use crate::lights::{Driver, Light, LightState, Lights};
+    use crate::lights::Lights;
 
     /// How many frames are read in this time, of a page that sends as fast as it can.
     fn flood(allowance: &mut Allowance, start: Instant, time: Duration) -> u32 {
@@ -352,16 +351,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_that_answers_stays_and_one_that_does_not_is_closed_after_30_seconds() {
-        let light = Light {
-            name: "led".into(),
-            gpio: 21,
-            driver: Driver::Simulated,
-            frequency: 1000,
-            resolution: 65_536,
-            simulated: true,
-        };
-        let state = LightState::new(Level::HALF, Level::HALF);
-        let lights = Arc::new(Lights::new(vec![(light, state)]));
+        let lights = Arc::new(Lights::led());
         let config = WebConfig {
             allowed_hosts: Vec::new(),
             max_pages: 2,
