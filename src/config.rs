@@ -2,22 +2,22 @@
 //!
 //! Flags beat variables, variables beat the file, the file beats the defaults.
 
+mod light;
+
 use std::collections::HashSet;
 use std::env;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::host::Host;
-use crate::level::{Curve, Level};
-use crate::lights;
 use crate::password::Hash;
 use crate::tls::Tls;
+pub use light::{DriverChoice, LightConfig, OnStart, OnStop};
 
 /// Where the settings are looked for when nobody names a file.
 const DEFAULT_FILE: &str = "/etc/dimmer/dimmer.toml";
@@ -138,104 +138,6 @@ impl Default for File {
             light: vec![LightConfig::default()],
         }
     }
-}
-
-/// One `[[light]]` of `dimmer.toml`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LightConfig {
-    /// What people and programs call it: 1 to 32 of a-z, 0-9 and `-`.
-    #[serde(deserialize_with = "name")]
-    pub name: String,
-    /// BCM number of its GPIO, 0 to 27.
-    #[serde(deserialize_with = "gpio")]
-    pub gpio: u8,
-    /// What moves its pin.
-    pub driver: DriverChoice,
-    /// PWM frequency in Hz; `None` for the driver's own.
-    #[serde(deserialize_with = "frequency")]
-    pub frequency: Option<u32>,
-    /// How its level becomes light.
-    pub curve: Curve,
-    /// Whether the LED is wired to the supply, so that a low pin lights it.
-    pub invert: bool,
-    /// Duty in percent, 0 to 100, where the light begins: the LED is dark below it.
-    #[serde(deserialize_with = "min_duty")]
-    pub min_duty: f64,
-    /// Duty in percent of the full light: above `min_duty`, up to 100.
-    #[serde(deserialize_with = "max_duty")]
-    pub max_duty: f64,
-    /// Time a change takes when it does not say.
-    #[serde(deserialize_with = "transition")]
-    pub transition: Duration,
-    /// Level when the service starts.
-    pub on_start: OnStart,
-    /// What the pin does when the service stops.
-    pub on_stop: OnStop,
-}
-
-impl Default for LightConfig {
-    fn default() -> LightConfig {
-        LightConfig {
-            name: "led".into(),
-            gpio: 21,
-            driver: DriverChoice::Auto,
-            frequency: None,
-            curve: Curve::default(),
-            invert: false,
-            min_duty: 0.0,
-            max_duty: 100.0,
-            transition: Duration::ZERO,
-            on_start: OnStart::Restore,
-            on_stop: OnStop::Off,
-        }
-    }
-}
-
-impl LightConfig {
-    /// The share of time the LED is on, 0 to 1, at a share of light of 0 to 1: none at none, all
-    /// else between `min_duty` and `max_duty`.
-    pub fn trimmed(&self, light: f64) -> f64 {
-        if light > 0.0 {
-            (self.min_duty + (self.max_duty - self.min_duty) * light) / 100.0
-        } else {
-            0.0
-        }
-    }
-}
-
-/// Which driver the settings ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum DriverChoice {
-    /// The best that this machine has.
-    Auto,
-    /// A pwmchip of the kernel, or an error.
-    KernelPwm,
-    /// A thread that switches the pin, or an error.
-    SoftwarePwm,
-    /// No pin at all.
-    Simulated,
-}
-
-/// Which level a light starts at.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(try_from = "WordOrNumber")]
-pub enum OnStart {
-    /// The level it had; 50 percent the first time.
-    Restore,
-    /// This one.
-    Level(Level),
-}
-
-/// What happens to a pin when the service stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnStop {
-    /// The LED goes dark.
-    Off,
-    /// The pin keeps its duty, where the kernel drives it.
-    Keep,
 }
 
 impl Config {
@@ -427,98 +329,12 @@ fn allowed_hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Host>
         .map_err(|error| de::Error::custom(format!("each of allowed_hosts {error}")))
 }
 
-fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if (1..=32).contains(&name.len()) && name.bytes().all(allowed) {
-        Ok(name)
-    } else {
-        Err(de::Error::custom(format!(
-            "name must be 1 to 32 of a-z, 0-9 and -, not {name:?}"
-        )))
-    }
-}
-
-/// A whole number in `range`, or an error that names the setting, the number and the range.
-fn whole<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    setting: &str,
-    range: std::ops::RangeInclusive<i64>,
-) -> Result<i64, D::Error> {
-    let number = i64::deserialize(deserializer)?;
-    if range.contains(&number) {
-        Ok(number)
-    } else {
-        Err(de::Error::custom(format!(
-            "{setting} must be from {} to {}, not {number}",
-            range.start(),
-            range.end()
-        )))
-    }
-}
-
-fn gpio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
-    whole(deserializer, "gpio", 0..=27).map(|gpio| gpio as u8)
-}
-
-fn frequency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    whole(deserializer, "frequency", 1..=100_000).map(|hz| Some(hz as u32))
-}
-
-/// A share of the duty in percent, or an error that names the setting, the number and the range.
-fn percent<'de, D: Deserializer<'de>>(deserializer: D, setting: &str) -> Result<f64, D::Error> {
-    let percent = f64::deserialize(deserializer)?;
-    if (0.0..=100.0).contains(&percent) {
-        Ok(percent)
-    } else {
-        Err(de::Error::custom(format!(
-            "{setting} must be from 0 to 100, not {percent}"
-        )))
-    }
-}
-
-fn min_duty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    percent(deserializer, "min_duty")
-}
-
-fn max_duty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    percent(deserializer, "max_duty")
-}
-
-fn transition<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    lights::transition(f64::deserialize(deserializer)?).map_err(de::Error::custom)
-}
-
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "on_start must be \"restore\", \"off\" or a level"
-)]
-enum WordOrNumber {
-    Word(String),
-    Number(f64),
-}
-
-impl TryFrom<WordOrNumber> for OnStart {
-    type Error = String;
-
-    fn try_from(value: WordOrNumber) -> Result<OnStart, String> {
-        match value {
-            WordOrNumber::Word(word) if word == "restore" => Ok(OnStart::Restore),
-            WordOrNumber::Word(word) if word == "off" => Ok(OnStart::Level(Level::OFF)),
-            WordOrNumber::Word(word) => Err(format!(
-                "on_start must be \"restore\", \"off\" or a level, not {word:?}"
-            )),
-            WordOrNumber::Number(percent) => Level::from_percent(percent)
-                .map(OnStart::Level)
-                .map_err(|error| format!("on_start {error}")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::level::{Curve, Level};
 
     fn parse(text: &str) -> anyhow::Result<File> {
         super::parse(text, "dimmer.toml")
