@@ -53,15 +53,7 @@ async fn change(
 ) -> Response {
     let body = match body {
         Ok(body) => body,
-        Err(rejection) => {
-            let message = match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => {
-                    format!("a body must have at most {} bytes", wire::MAX_MESSAGE)
-                }
-                _ => rejection.body_text(),
-            };
-            return error(rejection.status(), message);
-        }
+        Err(rejection) => return refused(rejection),
     };
     let change = || {
         let index = find(&web.lights, name)?;
@@ -71,6 +63,17 @@ async fn change(
         Ok::<_, BadInput>(Json(shown(&web.lights, index)))
     };
     change().into_response()
+}
+
+/// The answer to a body that cannot be taken in.
+pub fn refused(rejection: BytesRejection) -> Response {
+    let message = match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("a body must have at most {} bytes", wire::MAX_MESSAGE)
+        }
+        _ => rejection.body_text(),
+    };
+    error(rejection.status(), message)
 }
 
 /// 200, or 503 while a light is in fault.
