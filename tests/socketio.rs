@@ -245,9 +245,10 @@ async fn a_message_is_answered_to_its_sender() {
 #[tokio::test]
 async fn a_client_needs_the_password_and_an_origin_that_is_let_in() {
     let Some(folder) = libraries() else { return };
-    let home = Home::with("allowed_hosts = [\"tutorial.example\"]\n").with_password("horse");
+    let home =
+        Home::with("allowed_hosts = [\"tutorial.example\"]\n").with_password("correct horse");
     let dimmer = home.start();
-    let right = ["Authorization", "Bearer horse"];
+    let right = ["Authorization", "Bearer correct horse"];
     for library in LIBRARIES {
         let start = |header: &[&str]| {
             TRANSPORTS
@@ -359,11 +360,20 @@ impl Poller {
         post.send().await.unwrap().status().into()
     }
 
-    /// What there is for it, or comes to be.
+    /// What there is for it, or comes to be. Whether it is there is answered by itself.
     async fn poll(&self) -> Vec<String> {
-        let answer = self.http.get(&self.url).send().await.unwrap();
-        let text = answer.text().await.unwrap();
-        text.split('\u{1e}').map(String::from).collect()
+        loop {
+            let answer = self.http.get(&self.url).send().await.unwrap();
+            let text = answer.text().await.unwrap();
+            let mut packets: Vec<_> = text.split('\u{1e}').map(String::from).collect();
+            if let Some(ping) = packets.iter().position(|packet| packet == "2") {
+                packets.remove(ping);
+                assert_eq!(self.post("3").await, 200);
+            }
+            if !packets.is_empty() {
+                return packets;
+            }
+        }
     }
 }
 
@@ -400,7 +410,10 @@ async fn a_client_that_does_not_listen_is_kept_the_newest_level_alone() {
         .filter(|packet| packet.contains("led"))
         .collect();
     assert_eq!(levels, [r#"42["led",{"level":99}]"#]);
-    assert_eq!(packets.len() - 1, 16, "answers have a limit: {packets:?}");
+    assert!(
+        (2..=17).contains(&packets.len()),
+        "answers have a limit: {packets:?}"
+    );
 }
 
 #[tokio::test]
@@ -450,12 +463,13 @@ async fn a_client_that_sends_what_is_too_large_or_binary_is_closed() {
     ] {
         let (mut socket, _) = connect_async(websocket(&dimmer)).await.unwrap();
         socket.send(Message::text("40")).await.unwrap();
-        for _ in 0..3 {
-            assert!(socket.next().await.unwrap().unwrap().is_text());
-        }
+        let level = Message::text(r#"42["led",{"level":50}]"#);
+        while socket.next().await.unwrap().unwrap() != level {}
         socket.send(message.clone()).await.unwrap();
         while let Some(Ok(frame)) = socket.next().await {
-            assert!(frame.is_close(), "{message:?} is answered with {frame:?}");
+            let [ping, end] = ["2", "1"].map(Message::text);
+            let closes = frame.is_close() || frame == ping || frame == end;
+            assert!(closes, "{message:?} is answered with {frame:?}");
         }
     }
     let poller = Poller::join(&dimmer).await;

@@ -24,7 +24,6 @@ use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::{ParserConfig, SocketIo};
 use tokio::task;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::connections::Peer;
@@ -61,8 +60,8 @@ pub fn router(web: Web) -> Router {
         .connect_timeout(JOIN)
         .with_parser(ParserConfig::common().max_incoming_binaries(0))
         .build_svc();
-    let lights = web.lights.clone();
-    io.ns("/", move |socket: SocketRef| welcome(socket, lights));
+    let joined = web.clone();
+    io.ns("/", move |socket: SocketRef| welcome(socket, joined));
     let stop = web.stop.clone();
     task::spawn(async move {
         stop.cancelled().await;
@@ -91,7 +90,14 @@ async fn admit(
     extensions.remove::<Line>();
     extensions.remove::<Peer>();
     if is_websocket {
-        extensions.insert(peer.clone());
+        // It counts as a connection until its end. A stop does not wait for that.
+        let open = web.stop.child_token();
+        extensions.insert(Arc::new(open.clone().drop_guard()));
+        let peer = peer.clone();
+        task::spawn(async move {
+            open.cancelled().await;
+            drop(peer);
+        });
     }
     let is_new = !has(&uri, "sid=");
     if is_new {
@@ -142,25 +148,26 @@ async fn answer_other_sites(request: Request, next: Next) -> Response {
 ///
 /// Its events are handled before the handlers return: what these return would be spawned, and so
 /// might be done in another order than it was asked for.
-fn welcome(socket: SocketRef, lights: Arc<Lights>) -> Ready<()> {
+fn welcome(socket: SocketRef, web: Web) -> Ready<()> {
     debug!("Socket.IO client {} is there", socket.id);
     if ends(&socket).is_some_and(|end| end <= Instant::now()) {
         // It was sent away, and has joined again by the connection that it kept.
         let _ = socket.disconnect();
         return ready(());
     }
-    let gone = CancellationToken::new();
+    // On a stop nobody is told who leaves.
+    let gone = web.stop.child_token();
     let leaves = gone.clone();
     socket.on_disconnect(move |socket: SocketRef| {
         debug!("Socket.IO client {} left", socket.id);
         leaves.cancel();
         ready(())
     });
-    let setting = lights.clone();
+    let lights = web.lights.clone();
     socket.on("led", move |TryData::<Value>(data), ack: AckSender| {
         match data.map_err(|error| error.to_string()).and_then(wanted) {
             Ok(level) => {
-                setting.change(LIGHT, Change::Level(level), None, None);
+                lights.change(LIGHT, Change::Level(level), None, None);
             }
             Err(why) => debug!("a Socket.IO client asked for no level: {why}"),
         }
@@ -173,7 +180,7 @@ fn welcome(socket: SocketRef, lights: Arc<Lights>) -> Ready<()> {
         let _ = ack.send(&());
         ready(())
     });
-    task::spawn(gone.run_until_cancelled_owned(tell(socket, lights)));
+    task::spawn(gone.run_until_cancelled_owned(tell(socket, web.lights)));
     ready(())
 }
 

@@ -44,7 +44,8 @@ try:
         headers=dict([header]) if header else {},
         transports=None if transport == "any" else [transport],
     )
-except socketio.exceptions.ConnectionError as error:
+# The older library lets errors of others through.
+except Exception as error:
     say("refused", error)
     sys.exit(1)
 
