@@ -7,8 +7,6 @@ use std::future::{self, Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, ORIGIN, UPGRADE,
@@ -26,10 +24,11 @@ use tokio::task;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
+use super::api::Body;
 use super::connections::Peer;
 use super::line::Line;
 use super::login::Left;
-use super::{Web, api, socket};
+use super::{Web, socket};
 use crate::level::Level;
 use crate::lights::{Change, Lights};
 use crate::wire::{self, BadInput};
@@ -163,7 +162,7 @@ fn welcome(socket: SocketRef, web: Web) -> Ready<()> {
         leaves.cancel();
         ready(())
     });
-    let lights = web.lights.clone();
+    let lights = web.house.lights.clone();
     socket.on("led", move |TryData::<Value>(data), ack: AckSender| {
         match data.map_err(|error| error.to_string()).and_then(wanted) {
             Ok(level) => {
@@ -180,7 +179,8 @@ fn welcome(socket: SocketRef, web: Web) -> Ready<()> {
         let _ = ack.send(&());
         ready(())
     });
-    task::spawn(gone.run_until_cancelled_owned(tell(socket, web.lights)));
+    let lights = web.house.lights.clone();
+    task::spawn(gone.run_until_cancelled_owned(tell(socket, lights)));
     ready(())
 }
 
@@ -241,17 +241,13 @@ fn wanted(data: Value) -> Result<Level, String> {
 }
 
 async fn level(State(web): State<Web>) -> Response {
-    Json(shown(&web.lights)).into_response()
+    Json(shown(&web.house.lights)).into_response()
 }
 
-async fn set_level(
-    State(web): State<Web>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Response> {
-    let body = body.map_err(api::refused)?;
-    let level = form_level(&body).map_err(IntoResponse::into_response)?;
-    web.lights.change(LIGHT, Change::Level(level), None, None);
-    Ok(Json(shown(&web.lights)).into_response())
+async fn set_level(State(web): State<Web>, body: Body) -> Result<Response, BadInput> {
+    let lights = &web.house.lights;
+    lights.change(LIGHT, Change::Level(form_level(&body.0)?), None, None);
+    Ok(Json(shown(lights)).into_response())
 }
 
 /// The level of a form, `level=42`.
