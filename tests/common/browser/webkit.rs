@@ -25,6 +25,7 @@ pub async fn start(setup: &Setup<'_>) -> Driver {
     let mut number = String::new();
     let mut said = BufReader::new(screen.0.stdout.take().unwrap());
     said.read_line(&mut number).unwrap();
+    assert!(!number.is_empty(), "Xvfb did not start");
 
     let mut driver = Command::new("WebKitWebDriver");
     driver
