@@ -378,8 +378,9 @@ impl Window {
         self.call("/actions", json!({"actions": [keyboard]})).await;
     }
 
-    /// Every error and warning that was not returned before: violations of the content security policy,
-    /// exceptions, and in Chromium also failed requests and whatever else its console has.
+    /// Every error and warning that was not returned before: violations of the content security policy and
+    /// exceptions; in Chromium also those while the page loads, failed requests, and whatever else its
+    /// console has.
     pub async fn complaints(&self) -> Vec<String> {
         match self.kind {
             Kind::Chromium => self.complaints_of_chromium().await,

@@ -85,13 +85,12 @@ pub fn wanted(setup: &Setup) -> Value {
     json!({"browserName": "MiniBrowser", "webkitgtk:browserOptions": {"args": arguments}})
 }
 
-/// What the driver has no log of.
+/// As the driver has no log. What goes wrong while the page loads is not heard.
 const LISTEN: &str = "(() => {
     const heard = (window.complaints ??= []);
-    addEventListener('error', (event) => heard.push(event.message));
-    addEventListener('unhandledrejection', (event) => heard.push(String(event.reason)));
-    const violations = { types: ['csp-violation'], buffered: true };
-    new ReportingObserver((reports) => heard.push(...reports.map(JSON.stringify)), violations).observe();
+    const told = ({ message, reason, violatedDirective }) => String(message ?? reason ?? violatedDirective);
+    for (const type of ['error', 'unhandledrejection', 'securitypolicyviolation'])
+        addEventListener(type, (event) => heard.push(told(event)));
 })()";
 
 impl Window {
@@ -122,7 +121,7 @@ impl Window {
         self.request(Method::GET, "/screenshot", None).await
     }
 
-    /// Collects from now on what the page complains of, and what it has violated before.
+    /// Collects what the page complains of from now on.
     pub(super) async fn listen(&self) {
         self.eval(LISTEN).await;
     }
