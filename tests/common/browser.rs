@@ -1,7 +1,8 @@
 //! One way to look at the page: real browsers, steered by WebDriver.
 //!
-//! What is claimed about the page is a function of a [`Browser`]. The last lines of a file name its claims, and make of each
-//! a test in each browser: `chromium::it_is_live` and `webkit::it_is_live`.
+//! What is claimed about the page is a function of a [`Browser`]. The last lines of a file name its claims,
+//! and make of each a test in each browser: `chromium::it_is_live` and `webkit::it_is_live`. One that they
+//! leave out is told as never used.
 //!
 //! ```ignore
 //! #[path = "common/browser.rs"]
@@ -23,8 +24,9 @@
 //! in_both_browsers! { it_is_live }
 //! ```
 //!
-//! What needs a touchscreen, a page that is no secure context, or DevTools is a `#[tokio::test]` of its own with
-//! [`Browser::chromium`], and says so. Both browsers come by `scripts/test.sh`.
+//! A phone has a touchscreen in Chromium, and a mouse in WebKit. What needs the one, a page that is no secure
+//! context, or DevTools is a `#[tokio::test]` of its own with [`Browser::chromium`], and says so.
+//! `scripts/test.sh` installs both browsers.
 
 #![allow(dead_code, unused_imports, unused_macros)]
 
@@ -32,6 +34,8 @@
 mod axe;
 #[path = "browser/chromium.rs"]
 mod chromium;
+#[path = "browser/hand.rs"]
+mod hand;
 #[path = "browser/webkit.rs"]
 mod webkit;
 
@@ -49,6 +53,8 @@ use tempfile::TempDir;
 
 use crate::common::{Dimmer, LIMIT, until};
 pub use chromium::Load;
+use hand::Hand;
+pub use hand::{DOWN, END, HOME, LEFT, PAGE_DOWN, PAGE_UP, RIGHT, UP};
 
 /// A name for 127.0.0.1 that is, unlike that, no secure context: just so is the page on the LAN. Only
 /// Chromium can be told so.
@@ -241,19 +247,6 @@ pub struct Window {
     place: Cell<(f64, f64)>,
 }
 
-#[derive(Clone, Copy)]
-enum Hand {
-    Finger,
-    Mouse,
-}
-
-#[derive(Clone, Copy)]
-enum Motion {
-    Down,
-    Move,
-    Up,
-}
-
 impl Window {
     /// The value of a JavaScript expression.
     pub async fn eval(&self, expression: &str) -> Value {
@@ -330,54 +323,6 @@ impl Window {
         levels.map(|level| level.as_f64().unwrap()).collect()
     }
 
-    /// Puts the finger down on the middle of the element, or presses the mouse's button there.
-    pub async fn press(&self, selector: &str) {
-        let middle = "((box) => [box.x + box.width / 2, box.y + box.height / 2])";
-        let element = format!("document.querySelector('{selector}')");
-        let middle = format!("{middle}({element}.getBoundingClientRect())");
-        let middle = serde_json::from_value(self.eval(&middle).await).unwrap();
-        self.place.set(middle);
-        self.touch(Motion::Down).await;
-    }
-
-    /// Moves the hand upwards, in many small steps, by so many percent of the light's track.
-    pub async fn slide(&self, light: &str, percent: f64) {
-        const STEPS: i32 = 20;
-        let track = format!("document.querySelector('[data-light={light}] .track')");
-        let height = self.eval(&format!("{track}.offsetHeight")).await;
-        let way = height.as_f64().unwrap() * percent / 100.0;
-        let (x, y) = self.place.get();
-        for step in 1..=STEPS {
-            let part = f64::from(step) / f64::from(STEPS);
-            self.place.set((x, y - way * part));
-            self.touch(Motion::Move).await;
-        }
-    }
-
-    pub async fn release(&self) {
-        self.touch(Motion::Up).await;
-    }
-
-    /// Taps or clicks the element.
-    pub async fn tap(&self, selector: &str) {
-        self.press(selector).await;
-        self.release().await;
-    }
-
-    async fn touch(&self, motion: Motion) {
-        match self.kind {
-            Kind::Chromium => self.touch_in_chromium(motion).await,
-            Kind::WebKit => self.touch_in_webkit(motion).await,
-        }
-    }
-
-    /// Presses a key and lets go of it; the characters of special keys are the constants below.
-    pub async fn key(&self, key: char) {
-        let strokes = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
-        let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes});
-        self.call("/actions", json!({"actions": [keyboard]})).await;
-    }
-
     /// Every error and warning that was not returned before: violations of the content security policy and
     /// exceptions; in Chromium also those while the page loads, failed requests, and whatever else its
     /// console has.
@@ -434,13 +379,3 @@ impl Window {
         value
     }
 }
-
-/// What WebDriver calls the keys.
-pub const PAGE_UP: char = '\u{e00e}';
-pub const PAGE_DOWN: char = '\u{e00f}';
-pub const END: char = '\u{e010}';
-pub const HOME: char = '\u{e011}';
-pub const LEFT: char = '\u{e012}';
-pub const UP: char = '\u{e013}';
-pub const RIGHT: char = '\u{e014}';
-pub const DOWN: char = '\u{e015}';

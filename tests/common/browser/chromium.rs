@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{Driver, Hand, Motion, PI, Program, Setup, Window};
+use super::hand::{Hand, Motion};
+use super::{Driver, PI, Program, Setup, Window};
 use crate::common::until;
 
 pub fn start() -> Driver {

@@ -11,7 +11,8 @@ use std::process::{Command, Stdio};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Driver, Hand, Motion, Program, Setup, Window};
+use super::hand::{Hand, Motion};
+use super::{Driver, Program, Setup, Window};
 use crate::common::until;
 
 /// The screen, and the driver on it. Of each window one, as a driver has one session.
@@ -113,6 +114,10 @@ impl Window {
         };
         let mouse = json!({"type": "pointer", "id": "mouse", "actions": actions});
         self.call("/actions", json!({"actions": [mouse]})).await;
+        // No hand is faster than the frames; the driver is.
+        if let Motion::Move = motion {
+            self.eval("new Promise(requestAnimationFrame)").await;
+        }
     }
 
     /// A picture of the page, in Base64.
