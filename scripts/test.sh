@@ -18,7 +18,8 @@ esac
 
 step() { printf '\n== %s\n' "$*"; }
 
-install build-essential chromium chromium-driver openssh-client shellcheck shfmt strace systemd webkit2gtk-driver xvfb
+install build-essential chromium chromium-driver openssh-client shellcheck shfmt strace systemd tzdata \
+  webkit2gtk-driver xvfb
 scripts/axe.sh >/dev/null
 
 step "scripts"

@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::host::Host;
 use crate::password::Hash;
+use crate::timers::Place;
 use crate::tls::Tls;
 pub use light::{DriverChoice, LightConfig, OnStart, OnStop};
 
@@ -91,6 +92,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Folder where simulated lights write their duties.
     pub trace: Option<PathBuf>,
+    /// Where the sun is seen from, if it is known.
+    pub place: Option<Place>,
     /// 1 to [`MAX_LIGHTS`] lights; their names and GPIOs differ.
     pub lights: Vec<LightConfig>,
 }
@@ -122,6 +125,10 @@ struct File {
     password_file: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    #[serde(deserialize_with = "latitude")]
+    latitude: Option<f64>,
+    #[serde(deserialize_with = "longitude")]
+    longitude: Option<f64>,
     light: Vec<LightConfig>,
 }
 
@@ -135,6 +142,8 @@ impl Default for File {
             password_file: None,
             tls_cert: None,
             tls_key: None,
+            latitude: None,
+            longitude: None,
             light: vec![LightConfig::default()],
         }
     }
@@ -170,6 +179,13 @@ impl Config {
                 None => default_state_dir()?,
             },
             trace: options.trace,
+            place: file
+                .latitude
+                .zip(file.longitude)
+                .map(|(latitude, longitude)| Place {
+                    latitude,
+                    longitude,
+                }),
             lights: file.light,
         })
     }
@@ -276,6 +292,10 @@ fn check(file: &File) -> anyhow::Result<()> {
         file.tls_cert.is_some() == file.tls_key.is_some(),
         "tls_cert and tls_key must both be set, or neither"
     );
+    ensure!(
+        file.latitude.is_some() == file.longitude.is_some(),
+        "latitude and longitude must both be set, or neither"
+    );
     let (mut names, mut gpios) = (HashSet::new(), HashSet::new());
     for light in &file.light {
         ensure!(
@@ -321,6 +341,29 @@ fn default_state_dir() -> anyhow::Result<PathBuf> {
     bail!("no place for the levels: set --state-dir, or the variable HOME")
 }
 
+fn degrees<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    setting: &str,
+    most: f64,
+) -> Result<Option<f64>, D::Error> {
+    let degrees = f64::deserialize(deserializer)?;
+    if (-most..=most).contains(&degrees) {
+        Ok(Some(degrees))
+    } else {
+        Err(de::Error::custom(format!(
+            "{setting} must be from -{most} to {most} degrees, not {degrees}"
+        )))
+    }
+}
+
+fn latitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    degrees(deserializer, "latitude", 90.0)
+}
+
+fn longitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    degrees(deserializer, "longitude", 180.0)
+}
+
 fn allowed_hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Host>, D::Error> {
     Vec::<String>::deserialize(deserializer)?
         .iter()
@@ -334,6 +377,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::effect::Speed;
     use crate::level::{Curve, Level};
 
     fn parse(text: &str) -> anyhow::Result<File> {
@@ -366,6 +410,8 @@ mod tests {
             password_file = "/etc/dimmer/password"
             [[light]]
             name = "desk"
+            title = "Mesa, à esquerda"
+            hidden = true
             gpio = 18
             driver = "kernel-pwm"
             frequency = 400
@@ -374,6 +420,7 @@ mod tests {
             min_duty = 2.5
             max_duty = 80
             transition = 0.5
+            allow_fast_strobe = true
             on_start = 30
             on_stop = "keep"
             [[light]]
@@ -393,6 +440,10 @@ mod tests {
         );
         assert_eq!((file.max_pages, file.max_pages_per_address), (7, 3));
         assert_eq!(file.password_file, Some("/etc/dimmer/password".into()));
+        assert_eq!((desk.title(), desk.hidden), ("Mesa, à esquerda", true));
+        assert_eq!(file.light[1].title(), "shelf");
+        assert_eq!(desk.fastest(), Speed::MOST);
+        assert_eq!(file.light[1].fastest(), Speed::SAFE);
         assert_eq!(desk.driver, DriverChoice::KernelPwm);
         assert_eq!(desk.frequency, Some(400));
         assert_eq!(desk.curve, Curve::Perceptual);
@@ -429,7 +480,7 @@ mod tests {
             ),
             (
                 "[[light]]\nsteps = 10",
-                "dimmer.toml:2: unknown setting `steps`; there are name, gpio, ",
+                "dimmer.toml:2: unknown setting `steps`; there are name, title, ",
             ),
             (
                 "max_pages = 0",
@@ -449,6 +500,14 @@ mod tests {
                  without scheme and port, not \"pi.lan:80\"",
             ),
             (
+                "\nlatitude = 91",
+                "dimmer.toml:2: latitude must be from -90 to 90 degrees, not 91",
+            ),
+            (
+                "longitude = 8",
+                "latitude and longitude must both be set, or neither",
+            ),
+            (
                 "light = []",
                 "there must be 1 to 16 [[light]] tables, not 0",
             ),
@@ -459,6 +518,10 @@ mod tests {
             (
                 "[[light]]\nname = \"Küche\"",
                 "dimmer.toml:2: name must be 1 to 32 of a-z, 0-9 and -, not \"Küche\"",
+            ),
+            (
+                "[[light]]\ntitle = \"\"",
+                "dimmer.toml:2: title must have 1 to 40 characters, not 0",
             ),
             (
                 "[[light]]\ndriver = \"gpiozero\"",

@@ -7,7 +7,11 @@
 //! | module | is |
 //! |---|---|
 //! | [`level`] | levels, duties and the curve between them |
+//! | [`effect`] | what a light plays around its level |
 //! | [`lights`] | the watched state and every change to it |
+//! | [`presets`] | names for what the lights are set to |
+//! | [`house`] | all that is kept, for all who change and follow it |
+//! | [`timers`] | what is to happen at a time |
 //! | [`pin`] | follows the lights and moves the pins |
 //! | [`store`] | follows the lights and keeps their levels on disk |
 //! | [`web`] | the page, `/ws` and the REST API |
@@ -26,14 +30,18 @@
 pub mod client;
 pub mod config;
 pub mod doctor;
+pub mod effect;
 pub mod host;
+pub mod house;
 pub mod level;
 pub mod lights;
 pub mod password;
 pub mod pin;
+pub mod presets;
 pub mod service;
 pub mod store;
 pub mod systemd;
+pub mod timers;
 pub mod tls;
 pub mod web;
 pub mod wire;

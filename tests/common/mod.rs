@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use dimmer::password::Hash;
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use reqwest::{Client, Method};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use socket2::SockRef;
@@ -219,6 +220,24 @@ impl Dimmer {
         self.home.take().unwrap()
     }
 
+    /// The same, once its file of levels has this text.
+    pub async fn kill_when_kept(self, text: &str) -> Home {
+        let file = self.home().levels_file();
+        until("it is kept", async || {
+            fs::read_to_string(&file).is_ok_and(|kept| kept.contains(text))
+        })
+        .await;
+        self.kill()
+    }
+
+    /// How often its main thread was put on a processor.
+    pub fn switches(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
+        let count = |line: &str| line.split_whitespace().nth(1)?.parse::<u64>().ok();
+        counts.filter_map(count).sum()
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.home().path().join("log")).unwrap()
     }
@@ -245,6 +264,14 @@ impl Dimmer {
         let url = self.url(&format!("/api/lights/{light}"));
         let light: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
         light["level"].as_f64().unwrap()
+    }
+
+    /// The status and the JSON, if there is any, that the API answers.
+    pub async fn ask(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
+        let request = Client::new().request(method, self.url(path));
+        let answer = request.body(body.to_owned()).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or_default())
     }
 
     /// The resident memory in KiB.
