@@ -20,6 +20,7 @@ use common::{Dimmer, Home, LIMIT, linear, long, until};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -478,11 +479,16 @@ async fn a_client_that_sends_what_is_too_large_or_binary_is_closed() {
         let level = Message::text(r#"42["led",{"level":50}]"#);
         while socket.next().await.unwrap().unwrap() != level {}
         socket.send(message.clone()).await.unwrap();
-        while let Some(Ok(frame)) = socket.next().await {
-            let [ping, end] = ["2", "1"].map(Message::text);
-            let closes = frame.is_close() || frame == ping || frame == end;
-            assert!(closes, "{message:?} is answered with {frame:?}");
-        }
+        let closing = async {
+            while let Some(Ok(frame)) = socket.next().await {
+                let [ping, end] = ["2", "1"].map(Message::text);
+                let closes = frame.is_close() || frame == ping || frame == end;
+                assert!(closes, "{message:?} is answered with {frame:?}");
+            }
+        };
+        // Sooner than for a ping that is not answered.
+        let closed = timeout(Duration::from_secs(10), closing).await;
+        assert!(closed.is_ok(), "{message:?} is taken");
     }
     let poller = Poller::join(&dimmer).await;
     assert_ne!(poller.post(&large).await, 200);
