@@ -4,7 +4,7 @@
 //! [`Lights::watch`]. Nobody calls a follower, so a slow one only ever skips to the newest state.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -85,6 +85,8 @@ pub struct LightState {
     pub transition: Option<Duration>,
     /// The name of the page that made the last change, if it has one.
     pub by: Option<Arc<str>>,
+    /// When that was.
+    pub changed: Instant,
     /// Counts the changes of this light.
     pub revision: u64,
     /// Set while the light's driver fails.
@@ -99,6 +101,7 @@ impl LightState {
             last_on,
             transition: None,
             by: None,
+            changed: Instant::now(),
             revision: 0,
             fault: None,
         }
@@ -190,6 +193,7 @@ impl Lights {
             }
             state.transition = transition;
             state.by = by;
+            state.changed = Instant::now();
             state.revision += 1;
         });
         level

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use crate::config::{Config, LightConfig, OnStart};
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
+use crate::metrics::Metrics;
 use crate::pin::{Follower, Pin};
 use crate::store::{Kept, Store};
 use crate::systemd;
@@ -82,9 +83,11 @@ impl Service {
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         let store = task::spawn(store.follow(lights.clone(), stop_followers.clone()));
+        let metrics = Metrics::new(pins.iter().map(|pin| pin.writes.clone()).collect());
         let web = task::spawn(web::serve(
             listener,
             lights.clone(),
+            metrics,
             config.web,
             login,
             tls.clone(),

@@ -15,7 +15,8 @@ mod socket;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, HOST, LOCATION};
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::WebConfig;
 use crate::lights::Lights;
+use crate::metrics::{self, Metrics};
 use crate::tls::Tls;
 use connections::Secured;
 use crowd::Crowd;
@@ -38,6 +40,7 @@ pub use login::Login;
 #[derive(Clone)]
 struct Web {
     lights: Arc<Lights>,
+    metrics: Arc<Metrics>,
     pages: Arc<Crowd>,
     fanout: Arc<Fanout>,
     stop: CancellationToken,
@@ -48,6 +51,7 @@ struct Web {
 pub async fn serve(
     listener: TcpListener,
     lights: Arc<Lights>,
+    metrics: Metrics,
     config: WebConfig,
     login: Option<Login>,
     tls: Option<Arc<Tls>>,
@@ -63,6 +67,7 @@ pub async fn serve(
     let fanout = Fanout::new(lights.clone(), pages.clone());
     let web = Web {
         lights,
+        metrics: Arc::new(metrics),
         pages,
         fanout: fanout.clone(),
         stop: stop.clone(),
@@ -70,6 +75,7 @@ pub async fn serve(
     let guard = Arc::new(Guard::new(allowed_hosts));
     let mut router = Router::new()
         .route("/ws", get(socket::open))
+        .route("/metrics", get(show_metrics))
         .merge(api::router())
         .with_state(web)
         .merge(assets::router(login.is_some()));
@@ -91,6 +97,13 @@ pub async fn serve(
     let telling = task::spawn(async move { fanout.follow().await });
     connections::serve(listener, router, tls, crowd, stop).await;
     telling.abort();
+}
+
+async fn show_metrics(State(web): State<Web>) -> impl IntoResponse {
+    let text = web
+        .metrics
+        .text(&web.lights, web.pages.all(), web.pages.entered());
+    ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], text)
 }
 
 /// Where TLS is spoken, the answer to all that comes without.

@@ -1,7 +1,7 @@
 //! Moves one pin as its light says: changes, transitions, and writes that fail.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{self, Duration};
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -15,6 +15,7 @@ use super::{Ask, Pin};
 use crate::config::{LightConfig, OnStop};
 use crate::level::Duty;
 use crate::lights::{LightState, Lights};
+use crate::metrics::Writes;
 
 /// The first wait before a failed write is tried again; each further wait is twice as long.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -42,6 +43,9 @@ pub struct Motion {
     written: Option<Duty>,
     /// Set while the driver fails: the wait after the next try.
     retry: Option<Duration>,
+    /// When the light was changed, until the driver has its first duty for that.
+    changed: Option<time::Instant>,
+    writes: Arc<Writes>,
 }
 
 impl Motion {
@@ -60,7 +64,14 @@ impl Motion {
             dither: Dither::new(pin.opened.resolution),
             written: None,
             retry: None,
+            changed: None,
+            writes: Arc::default(),
         }
+    }
+
+    /// What the driver was given, counted.
+    pub fn writes(&self) -> Arc<Writes> {
+        self.writes.clone()
     }
 
     /// Follows the light until told to stop, and leaves the pin as `on_stop` says.
@@ -102,6 +113,7 @@ impl Motion {
         let target = self.config.curve.light(light.level);
         self.fade = self.fade.turned(now, target, time);
         self.revision = Some(light.revision);
+        self.changed = (!first).then_some(light.changed);
     }
 
     /// Brings the pin to where it is due at `now`, and says when to look again: never, once it rests.
@@ -122,8 +134,12 @@ impl Motion {
                 return Some(self.failed(now, message));
             }
             self.recovered();
-        } else if !moves {
-            return None;
+        } else {
+            // It shows the change already, or from a later duty on.
+            self.changed = None;
+            if !moves {
+                return None;
+            }
         }
         if dithered {
             // Also where the duty stays: whoever wakes the thread, it owes once a period.
@@ -148,9 +164,14 @@ impl Motion {
             duty
         };
         debug!("light {}: duty {}", self.config.name, wired.0);
-        self.output
-            .set_duty_cycle(wired.0)
-            .map_err(|error| error.to_string())?;
+        self.writes.all.add();
+        self.output.set_duty_cycle(wired.0).map_err(|error| {
+            self.writes.failed.add();
+            error.to_string()
+        })?;
+        if let Some(changed) = self.changed.take() {
+            self.writes.delay.add(changed.elapsed());
+        }
         self.written = Some(duty);
         Ok(())
     }

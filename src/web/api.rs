@@ -70,7 +70,9 @@ async fn change(
             .change(index, wanted.change, wanted.transition, None);
         Ok::<_, BadInput>(Json(shown(&web.lights, index)))
     };
-    change().into_response()
+    change()
+        .inspect_err(|_| web.metrics.refused.add())
+        .into_response()
 }
 
 /// 200, or 503 while a light is in fault.
