@@ -20,6 +20,10 @@ step() { printf '\n== %s\n' "$*"; }
 
 install build-essential chromium chromium-driver openssh-client shellcheck shfmt strace systemd
 
+# Just the program, as the package would start a server.
+cached prometheus fetch prometheus
+export PATH=$PATH:$cache/prometheus/usr/bin
+
 step "scripts"
 scripts=(scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/{postinst,prerm,postrm})
 shellcheck -x "${scripts[@]}"
