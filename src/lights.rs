@@ -8,11 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use crate::level::{Level, Step};
 
 /// What moves a pin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Driver {
     /// A pwmchip of the kernel that drives the light's GPIO.
@@ -49,11 +50,12 @@ pub fn transition(seconds: f64) -> Result<Duration, String> {
 }
 
 /// What a light is, fixed while the service runs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Light {
     /// The name that people and programs call it by.
     pub name: String,
     /// BCM number of its GPIO, 0 to 27.
+    #[schema(maximum = 27)]
     pub gpio: u8,
     /// What moves its pin.
     pub driver: Driver,

@@ -9,6 +9,7 @@ mod fanout;
 mod guard;
 mod line;
 mod login;
+mod openapi;
 mod session;
 mod socket;
 
@@ -21,10 +22,11 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use serde_json::json;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use crate::config::WebConfig;
 use crate::lights::Lights;
@@ -76,7 +78,7 @@ pub async fn serve(
     let mut router = Router::new()
         .route("/ws", get(socket::open))
         .route("/metrics", get(show_metrics))
-        .merge(api::router())
+        .merge(Router::from(api::routes()))
         .with_state(web)
         .merge(assets::router(login.is_some()));
     if let Some(login) = login.map(Arc::new) {
@@ -131,7 +133,13 @@ async fn to_https(request: Request) -> Response {
     }
 }
 
-/// An error as every route answers it.
-fn error(status: StatusCode, message: String) -> Response {
-    (status, Json(json!({"error": message}))).into_response()
+/// What every route answers where it cannot do what is asked.
+#[derive(Serialize, ToSchema)]
+struct Error {
+    /// What is wrong, and what would be right, in one line.
+    error: String,
+}
+
+fn error(status: StatusCode, error: String) -> Response {
+    (status, Json(Error { error })).into_response()
 }

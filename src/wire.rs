@@ -22,7 +22,7 @@ const MAX_NAME: usize = 40;
 const MAX_SEQ: u64 = (1 << 53) - 1;
 
 /// The fields of a change of a light. One verb, [`is_verb`], is in each.
-const CHANGE_FIELDS: [&str; 5] = ["level", "step", "on", "toggle", "transition"];
+pub(crate) const CHANGE_FIELDS: [&str; 5] = ["level", "step", "on", "toggle", "transition"];
 /// The fields of a message. One verb is in each.
 const MESSAGE_FIELDS: [&str; 9] = [
     "level",

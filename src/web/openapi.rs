@@ -1,0 +1,81 @@
+//! The description of the API for programs, in the form of OpenAPI 3.1: made of the types and routes that
+//! serve it.
+
+use axum::Json;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+use super::api;
+
+/// A change of a light: one of level, step, on and toggle, and maybe a transition.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct LightChange {
+    /// Percent, rounded to 0.1.
+    #[schema(nullable = false, minimum = 0, maximum = 100)]
+    level: Option<f64>,
+    /// Added to the level; the result is clamped to 0..100.
+    #[schema(nullable = false, minimum = -100, maximum = 100)]
+    step: Option<f64>,
+    /// False: off. True: the last level above 0, or 100 if there was none.
+    #[schema(nullable = false)]
+    on: Option<bool>,
+    /// True: off if it is on, on if it is off.
+    #[schema(nullable = false)]
+    toggle: Option<bool>,
+    /// Seconds to get there; without it, the light's own.
+    #[schema(nullable = false, minimum = 0, maximum = 3600)]
+    transition: Option<f64>,
+}
+
+/// The head of the description; the routes add themselves.
+#[derive(OpenApi)]
+#[openapi(security((), ("password" = [])), modifiers(&Password))]
+struct Head;
+
+/// The password, where one is set.
+struct Password;
+
+impl Modify for Password {
+    fn modify(&self, document: &mut Document) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("password", scheme);
+    }
+}
+
+/// A description without a route.
+pub fn head() -> Document {
+    Head::openapi()
+}
+
+/// This description
+#[utoipa::path(
+    get,
+    path = "/api/openapi.json",
+    operation_id = "description",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)),
+)]
+pub async fn describe() -> Json<Document> {
+    // Made when it is asked for: nobody does for most of the time, and it takes memory.
+    Json(api::routes().into_openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire;
+
+    #[test]
+    fn a_change_is_described_with_the_fields_that_are_read() {
+        let document = serde_json::to_value(api::routes().into_openapi()).unwrap();
+        let change = &document["components"]["schemas"]["LightChange"]["properties"];
+        let mut described: Vec<_> = change.as_object().unwrap().keys().collect();
+        let mut read = wire::CHANGE_FIELDS;
+        described.sort();
+        read.sort();
+        assert_eq!(described, read);
+    }
+}
