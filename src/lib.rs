@@ -18,6 +18,7 @@
 //! | [`tls`] | the certificate, and how connections are opened with it |
 //! | [`config`] | `dimmer.toml`, `DIMMER_…` variables and flags |
 //! | [`service`] | puts all of these together |
+//! | [`discovery`] | is found on the LAN, and finds others |
 //! | [`systemd`] | its socket, and what it is told of the service |
 //! | [`doctor`] | says what drives a GPIO here, and what would be better |
 //! | [`client`] | the command line's side of `/ws` |
@@ -26,6 +27,7 @@
 
 pub mod client;
 pub mod config;
+pub mod discovery;
 pub mod doctor;
 pub mod host;
 pub mod level;

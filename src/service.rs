@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::{Config, LightConfig, OnStart};
+use crate::discovery::Announcement;
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
 use crate::metrics::Metrics;
@@ -36,6 +37,7 @@ pub struct Service {
     web: JoinHandle<()>,
     store: JoinHandle<()>,
     systemd: JoinHandle<()>,
+    announcement: Option<Announcement>,
     pins: Vec<Follower>,
     stop_web: CancellationToken,
     stop_followers: CancellationToken,
@@ -93,6 +95,10 @@ impl Service {
             tls.clone(),
             stop_web.clone(),
         ));
+        let announcement = config
+            .mdns
+            .then(|| announce(address, encrypted, &lights))
+            .flatten();
         let systemd = task::spawn(systemd::follow(
             lights.clone(),
             pins.clone(),
@@ -105,6 +111,7 @@ impl Service {
             web,
             store,
             systemd,
+            announcement,
             pins,
             stop_web,
             stop_followers,
@@ -151,6 +158,9 @@ impl Service {
     /// Closes the pages, switches the pins off and keeps the levels, within two seconds unless the
     /// disk is slow.
     pub async fn stop(self) {
+        if let Some(announcement) = self.announcement {
+            announcement.end().await;
+        }
         // The pages first, so that their last changes reach the pins and the store.
         self.stop_web.cancel();
         let _ = self.systemd.await;
@@ -188,6 +198,14 @@ async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}; set another address with --listen"))
+}
+
+/// Tells the LAN of the service, which works without that, too.
+fn announce(address: SocketAddr, encrypted: bool, lights: &Lights) -> Option<Announcement> {
+    Announcement::new(address, encrypted, lights.list()).unwrap_or_else(|error| {
+        warn!("{error:#}");
+        None
+    })
 }
 
 /// What a light is set to when the service starts.
