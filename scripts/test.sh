@@ -18,7 +18,8 @@ esac
 
 step() { printf '\n== %s\n' "$*"; }
 
-install build-essential chromium chromium-driver openssh-client shellcheck shfmt strace systemd
+install avahi-daemon avahi-utils build-essential chromium chromium-driver dbus iproute2 openssh-client shellcheck \
+  shfmt strace systemd
 
 # Just the program, as the package would start a server.
 cached prometheus fetch prometheus

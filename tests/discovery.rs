@@ -7,10 +7,11 @@ mod common;
 mod lan;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::thread::sleep;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use common::{Dimmer, Home, LIMIT, dimmer};
@@ -78,7 +79,7 @@ struct Avahi<'a> {
 }
 
 const BUS: &str = r#"<busconfig>
-  <type>system</type><auth>EXTERNAL</auth><auth>ANONYMOUS</auth><allow_anonymous/>
+  <listen>ADDRESS</listen><auth>EXTERNAL</auth><auth>ANONYMOUS</auth><allow_anonymous/>
   <policy context="default">
     <allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/>
   </policy>
@@ -88,9 +89,9 @@ impl Avahi<'_> {
     fn start<'a>(machine: &'a Machine) -> Avahi<'a> {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        fs::write(path("bus.conf"), BUS).unwrap();
         fs::write(path("avahi.conf"), "[server]\nuse-ipv6=yes\n").unwrap();
         let address = format!("unix:path={}", path("bus").display());
+        fs::write(path("bus.conf"), BUS.replace("ADDRESS", &address)).unwrap();
         let start = |program: &str| {
             let mut command = Command::new(program);
             command.env("DBUS_SYSTEM_BUS_ADDRESS", &address);
@@ -102,13 +103,7 @@ impl Avahi<'_> {
         };
         let bus = run(
             start("dbus-daemon")
-                .args([
-                    "--nofork",
-                    "--nopidfile",
-                    "--address",
-                    &address,
-                    "--config-file",
-                ])
+                .args(["--nofork", "--nopidfile", "--config-file"])
                 .arg(path("bus.conf")),
             "bus.log",
         );
@@ -150,12 +145,21 @@ impl Avahi<'_> {
     /// What comes and goes of this kind, a line each.
     fn watch(&self, kind: &str) -> Watch {
         let mut browser = self
-            .tool("avahi-browse", &["--parsable", "--resolve", kind])
+            .tool(
+                "avahi-browse",
+                &["--parsable", "--no-db-lookup", "--resolve", kind],
+            )
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(browser.stdout.take().unwrap()).lines();
-        Watch { browser, lines }
+        let (tells, told) = channel();
+        thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .try_for_each(|line| tells.send(line))
+        });
+        Watch { browser, told }
     }
 }
 
@@ -170,15 +174,18 @@ impl Drop for Avahi<'_> {
 
 struct Watch {
     browser: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    told: Receiver<String>,
 }
 
 impl Watch {
-    /// The next line that begins so; it comes, or the test runs into its limit.
-    fn next(&mut self, start: &str) -> String {
-        let lines = self.lines.by_ref().map_while(Result::ok);
-        let mut fitting = lines.filter(|line| line.starts_with(start));
-        fitting.next().expect("a line")
+    /// The next line that begins so.
+    fn next(&self, start: &str) -> String {
+        loop {
+            let line = self.told.recv_timeout(LIMIT).expect(start);
+            if line.starts_with(start) {
+                return line;
+            }
+        }
     }
 }
 
@@ -192,7 +199,7 @@ impl Drop for Watch {
 /// What is true beside Avahi, whoever of the two comes first.
 fn live_beside_avahi(lan: &Lan, avahi_first: bool) {
     let theirs = Avahi::start(&lan.phone);
-    let mut pages = theirs.watch("_http._tcp");
+    let pages = theirs.watch("_http._tcp");
     let mut ours = avahi_first.then(|| Avahi::start(&lan.kitchen));
     // As systemd listens, for IPv4 and IPv6.
     let service = serve(lan, "", "[::]:5000");

@@ -1,5 +1,7 @@
 //! A LAN of two machines, a Pi called kitchen and a phone, in namespaces of the kernel.
 
+#![allow(dead_code)]
+
 use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
