@@ -15,11 +15,13 @@ use tracing::{info, warn};
 
 use crate::config::{Config, LightConfig, OnStart};
 use crate::discovery::Announcement;
+use crate::house::House;
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
 use crate::metrics::Metrics;
 use crate::pin::{Follower, Pin};
-use crate::store::{Kept, Store};
+use crate::presets::Presets;
+use crate::store::{KeptLight, Store};
 use crate::systemd;
 use crate::tls::Tls;
 use crate::web::{self, Login};
@@ -32,7 +34,7 @@ const STOP_STORE: Duration = Duration::from_secs(10);
 /// A running service.
 pub struct Service {
     address: SocketAddr,
-    lights: Arc<Lights>,
+    house: Arc<House>,
     tls: Option<Arc<Tls>>,
     web: JoinHandle<()>,
     store: JoinHandle<()>,
@@ -66,7 +68,7 @@ impl Service {
         let states: Vec<_> = config
             .lights
             .iter()
-            .map(|light| first_state(light, store.kept(&light.name)))
+            .map(|light| first_state(light, store.light(&light.name)))
             .collect();
         let opening = config.lights.into_iter().map(|light| {
             let trace = config.trace.clone();
@@ -77,6 +79,10 @@ impl Service {
 
         let lights = pins.iter().map(Pin::light).zip(states).collect();
         let lights = Arc::new(Lights::new(lights));
+        let house = Arc::new(House {
+            lights: lights.clone(),
+            presets: Presets::new(store.presets()),
+        });
         let stop_web = CancellationToken::new();
         let stop_followers = CancellationToken::new();
         let pins = pins
@@ -84,11 +90,11 @@ impl Service {
             .enumerate()
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        let store = task::spawn(store.follow(lights.clone(), stop_followers.clone()));
+        let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
         let metrics = Metrics::new(pins.iter().map(|pin| pin.writes.clone()).collect());
         let web = task::spawn(web::serve(
             listener,
-            lights.clone(),
+            house.clone(),
             metrics,
             config.web,
             login,
@@ -99,14 +105,10 @@ impl Service {
             .mdns
             .then(|| announce(address, encrypted, &lights))
             .flatten();
-        let systemd = task::spawn(systemd::follow(
-            lights.clone(),
-            pins.clone(),
-            stop_web.clone(),
-        ));
+        let systemd = task::spawn(systemd::follow(lights, pins.clone(), stop_web.clone()));
         Ok(Service {
             address,
-            lights,
+            house,
             tls,
             web,
             store,
@@ -125,7 +127,7 @@ impl Service {
 
     /// Its lights.
     pub fn lights(&self) -> &Arc<Lights> {
-        &self.lights
+        &self.house.lights
     }
 
     /// Whether it speaks TLS.
@@ -209,7 +211,7 @@ fn announce(address: SocketAddr, encrypted: bool, lights: &Lights) -> Option<Ann
 }
 
 /// What a light is set to when the service starts.
-fn first_state(light: &LightConfig, kept: Option<Kept>) -> LightState {
+fn first_state(light: &LightConfig, kept: Option<KeptLight>) -> LightState {
     let level = match light.on_start {
         OnStart::Level(level) => level,
         OnStart::Restore => kept.map_or(Level::HALF, |kept| kept.level),
@@ -220,7 +222,11 @@ fn first_state(light: &LightConfig, kept: Option<Kept>) -> LightState {
         .flatten()
         .find(|level| !level.is_off())
         .unwrap_or(Level::FULL);
-    LightState::new(level, last_on)
+    let effect = match light.on_start {
+        OnStart::Restore => kept.and_then(|kept| kept.effect),
+        OnStart::Level(_) => None,
+    };
+    LightState::new(level, last_on).playing(effect)
 }
 
 #[cfg(test)]

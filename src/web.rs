@@ -13,6 +13,7 @@ mod openapi;
 mod session;
 mod socket;
 
+use std::future;
 use std::sync::Arc;
 
 use axum::extract::Request;
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use crate::config::WebConfig;
-use crate::lights::Lights;
+use crate::house::House;
 use crate::metrics::{self, Metrics};
 use crate::tls::Tls;
 use connections::Secured;
@@ -41,7 +42,7 @@ pub use login::Login;
 /// What every request can reach.
 #[derive(Clone)]
 struct Web {
-    lights: Arc<Lights>,
+    house: Arc<House>,
     metrics: Arc<Metrics>,
     pages: Arc<Crowd>,
     fanout: Arc<Fanout>,
@@ -52,7 +53,7 @@ struct Web {
 /// with TLS nothing without.
 pub async fn serve(
     listener: TcpListener,
-    lights: Arc<Lights>,
+    house: Arc<House>,
     metrics: Metrics,
     config: WebConfig,
     login: Option<Login>,
@@ -66,19 +67,26 @@ pub async fn serve(
         ..
     } = config;
     let pages = Crowd::new(max_pages, max_pages_per_address);
-    let fanout = Fanout::new(lights.clone(), pages.clone());
+    let fanout = Fanout::new(house.clone(), pages.clone());
+    let metrics = Arc::new(metrics);
     let web = Web {
-        lights,
-        metrics: Arc::new(metrics),
+        house,
+        metrics: metrics.clone(),
         pages,
         fanout: fanout.clone(),
         stop: stop.clone(),
     };
     let guard = Arc::new(Guard::new(allowed_hosts));
+    let refusals = middleware::map_response(move |answer: Response| {
+        if answer.status().is_client_error() {
+            metrics.refused.add();
+        }
+        future::ready(answer)
+    });
     let mut router = Router::new()
         .route("/ws", get(socket::open))
         .route("/metrics", get(show_metrics))
-        .merge(Router::from(api::routes()))
+        .merge(Router::from(api::routes()).layer(refusals))
         .with_state(web)
         .merge(assets::router(login.is_some()));
     if let Some(login) = login.map(Arc::new) {
@@ -104,7 +112,7 @@ pub async fn serve(
 async fn show_metrics(State(web): State<Web>) -> impl IntoResponse {
     let text = web
         .metrics
-        .text(&web.lights, web.pages.all(), web.pages.entered());
+        .text(&web.house.lights, web.pages.all(), web.pages.entered());
     ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], text)
 }
 

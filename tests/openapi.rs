@@ -146,6 +146,53 @@ async fn the_answers_are_as_described() {
         ("PUT", "/api/lights/led", "no JSON", 400),
         ("PUT", "/api/lights/none", r#"{"level":1}"#, 404),
         ("PUT", "/api/lights/led", &large, 413),
+        (
+            "PUT",
+            "/api/lights/led",
+            r#"{"effect":"candle","speed":2}"#,
+            200,
+        ),
+        (
+            "PUT",
+            "/api/lights/shelf",
+            r#"{"level":9,"transition":60}"#,
+            200,
+        ),
+        ("GET", "/api/lights", "", 200),
+        ("GET", "/api/presets", "", 200),
+        ("PUT", "/api/presets/Film", "", 200),
+        (
+            "PUT",
+            "/api/presets/Dark",
+            r#"{"lights":{"led":{"level":0}}}"#,
+            200,
+        ),
+        (
+            "PUT",
+            "/api/presets/Dark",
+            r#"{"lights":{"none":{"level":0}}}"#,
+            404,
+        ),
+        ("PUT", "/api/presets/Dark", "[]", 400),
+        ("PUT", "/api/presets/Dark", &large, 413),
+        ("GET", "/api/presets", "", 200),
+        ("POST", "/api/presets/Film/recall", "", 204),
+        (
+            "POST",
+            "/api/presets/Film/recall",
+            r#"{"transition":1}"#,
+            204,
+        ),
+        (
+            "POST",
+            "/api/presets/Film/recall",
+            r#"{"transition":-1}"#,
+            422,
+        ),
+        ("POST", "/api/presets/Film/recall", "no JSON", 400),
+        ("POST", "/api/presets/none/recall", "", 404),
+        ("DELETE", "/api/presets/Film", "", 204),
+        ("DELETE", "/api/presets/Film", "", 404),
         ("GET", "/api/health", "", 200),
     ] {
         judge.ask(method, path, body, status).await;
@@ -162,6 +209,28 @@ async fn the_answers_are_as_described() {
     judge.ask("GET", "/api/health", "", 503).await;
     judge.ask("GET", "/api/lights/led", "", 200).await;
     assert_eq!(judge.asked, described(&judge.description), "all were asked");
+}
+
+#[tokio::test]
+async fn a_change_is_described_with_the_fields_that_are_read() {
+    let dimmer = Dimmer::start();
+    let request = Client::new().put(dimmer.url("/api/lights/led"));
+    let refused = request.body(r#"{"colour":1}"#).send().await.unwrap();
+    let refused: Value = refused.json().await.unwrap();
+    let (_, read) = refused["error"]
+        .as_str()
+        .unwrap()
+        .split_once("there are ")
+        .unwrap();
+    let description = description(&dimmer).await;
+    let described = &description["components"]["schemas"]["LightChange"]["properties"];
+    let described: BTreeSet<_> = described
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|field| &**field)
+        .collect();
+    assert_eq!(described, read.split(", ").collect());
 }
 
 #[tokio::test]

@@ -1,19 +1,22 @@
 //! The REST API below `/api`, for scripts and anything without a WebSocket.
 
+mod presets;
+
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::openapi::{self, LightChange};
+use super::openapi::{self, LightChange, MaybeEffect};
 use super::{Error, Web, error};
+use crate::effect::Effect;
 use crate::level::Level;
 use crate::lights::{Light, Lights};
 use crate::wire::{self, BadInput};
@@ -27,6 +30,13 @@ struct Shown<'a> {
     /// Percent, in steps of 0.1: where it is, or is on its way to.
     #[schema(value_type = f64, minimum = 0, maximum = 100)]
     level: Level,
+    #[serde(flatten)]
+    #[schema(value_type = MaybeEffect)]
+    effect: Option<Effect>,
+    /// Seconds until it is there, while it is on its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    left: Option<f64>,
     /// What its driver says while it fails.
     #[schema(required)]
     fault: Option<String>,
@@ -48,6 +58,7 @@ pub fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(one, change))
         .routes(routes!(health))
         .routes(routes!(openapi::describe))
+        .merge(presets::routes())
         .route("/api/{*rest}", any(nothing))
         .layer(DefaultBodyLimit::max(wire::MAX_MESSAGE))
 }
@@ -60,8 +71,8 @@ pub fn routes() -> OpenApiRouter<Web> {
     responses((status = 200, description = "in the order of the settings", body = [Shown])),
 )]
 async fn all(State(web): State<Web>) -> Response {
-    let lights: Vec<_> = (0..web.lights.list().len())
-        .map(|index| shown(&web.lights, index))
+    let lights: Vec<_> = (0..web.house.lights.list().len())
+        .map(|index| shown(&web.house.lights, index))
         .collect();
     Json(lights).into_response()
 }
@@ -78,8 +89,8 @@ async fn all(State(web): State<Web>) -> Response {
     ),
 )]
 async fn one(State(web): State<Web>, Path(name): Path<String>) -> Result<Response, BadInput> {
-    let index = find(&web.lights, name)?;
-    Ok(Json(shown(&web.lights, index)).into_response())
+    let index = find(&web.house.lights, name)?;
+    Ok(Json(shown(&web.house.lights, index)).into_response())
 }
 
 /// Changes a light, and answers its new state
@@ -100,30 +111,46 @@ async fn one(State(web): State<Web>, Path(name): Path<String>) -> Result<Respons
 async fn change(
     State(web): State<Web>,
     Path(name): Path<String>,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => {
+    body: Body,
+) -> Result<Response, BadInput> {
+    let lights = &web.house.lights;
+    let index = find(lights, name)?;
+    let wanted = wire::parse_change(&body.0)?;
+    wanted.check(&lights.list()[index])?;
+    lights.change(index, wanted.change, wanted.transition, None);
+    Ok(Json(shown(lights, index)).into_response())
+}
+
+/// The bytes of a request's body, 4 KiB at most.
+struct Body(Bytes);
+
+impl Body {
+    /// What it says, if there is anything in it.
+    fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, BadInput> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let read = serde_json::from_slice(&self.0);
+        read.map(Some)
+            .map_err(|error| BadInput::Malformed(error.to_string()))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Body, Response> {
+        let read = Bytes::from_request(request, state).await;
+        read.map(Body).map_err(|rejection| {
             let message = match rejection.status() {
                 StatusCode::PAYLOAD_TOO_LARGE => {
                     format!("a body must have at most {} bytes", wire::MAX_MESSAGE)
                 }
                 _ => rejection.body_text(),
             };
-            return error(rejection.status(), message);
-        }
-    };
-    let change = || {
-        let index = find(&web.lights, name)?;
-        let wanted = wire::parse_change(&body)?;
-        web.lights
-            .change(index, wanted.change, wanted.transition, None);
-        Ok::<_, BadInput>(Json(shown(&web.lights, index)))
-    };
-    change()
-        .inspect_err(|_| web.metrics.refused.add())
-        .into_response()
+            error(rejection.status(), message)
+        })
+    }
 }
 
 /// Whether all drivers work
@@ -136,8 +163,8 @@ async fn change(
     ),
 )]
 async fn health(State(web): State<Web>) -> Response {
-    let faults: Vec<_> = (0..web.lights.list().len())
-        .map(|index| shown(&web.lights, index))
+    let faults: Vec<_> = (0..web.house.lights.list().len())
+        .map(|index| shown(&web.house.lights, index))
         .filter(|shown| shown.fault.is_some())
         .collect();
     let healthy = faults.is_empty();
@@ -161,16 +188,19 @@ fn shown(lights: &Lights, index: usize) -> Shown<'_> {
     Shown {
         light: &lights.list()[index],
         level: state.level,
+        effect: state.effect,
+        left: state.left().map(wire::seconds),
         fault: state.fault.map(|fault| fault.message.to_string()),
     }
 }
 
 impl IntoResponse for BadInput {
     fn into_response(self) -> Response {
-        let status = match self {
+        let status = match &self {
             BadInput::Malformed(_) => StatusCode::BAD_REQUEST,
             BadInput::OutOfRange(_) => StatusCode::UNPROCESSABLE_ENTITY,
             BadInput::NoSuchLight(_) => StatusCode::NOT_FOUND,
+            BadInput::Preset(error) => error.into(),
         };
         error(status, self.to_string())
     }
