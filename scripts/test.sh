@@ -19,7 +19,7 @@ esac
 step() { printf '\n== %s\n' "$*"; }
 
 install avahi-daemon avahi-utils build-essential chromium chromium-driver dbus iproute2 openssh-client shellcheck \
-  shfmt strace systemd
+  shfmt strace systemd tzdata
 
 # Just the program, as the package would start a server.
 cached prometheus fetch prometheus

@@ -1,6 +1,7 @@
 //! The REST API below `/api`, for scripts and anything without a WebSocket.
 
 mod presets;
+mod timers;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -59,6 +60,7 @@ pub fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(health))
         .routes(routes!(openapi::describe))
         .merge(presets::routes())
+        .merge(timers::routes())
         .route("/api/{*rest}", any(nothing))
         .layer(DefaultBodyLimit::max(wire::MAX_MESSAGE))
 }
@@ -201,6 +203,7 @@ impl IntoResponse for BadInput {
             BadInput::OutOfRange(_) => StatusCode::UNPROCESSABLE_ENTITY,
             BadInput::NoSuchLight(_) => StatusCode::NOT_FOUND,
             BadInput::Preset(error) => error.into(),
+            BadInput::Timer(error) => error.into(),
         };
         error(status, self.to_string())
     }

@@ -58,6 +58,68 @@ pub struct Recall {
     transition: Option<f64>,
 }
 
+/// A timer to be added: either in or at, and one of level, on, effect and recall.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct NewTimer {
+    /// Seconds from now: once.
+    #[schema(nullable = false, minimum = 1, maximum = 86400)]
+    r#in: Option<f64>,
+    /// The lowest free number without it; a timer takes the place of one that has its name.
+    #[schema(nullable = false, min_length = 1, max_length = 40)]
+    name: Option<String>,
+    #[serde(flatten)]
+    what: Happening,
+}
+
+/// A timer as it is kept.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct Timer {
+    name: String,
+    /// When it is due, in local time.
+    #[schema(format = DateTime)]
+    next: String,
+    #[serde(flatten)]
+    what: Happening,
+}
+
+/// When a timer is due again, and what happens then.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct Happening {
+    /// A time of day, such as 07:00, or sunrise or sunset.
+    #[schema(nullable = false)]
+    at: Option<String>,
+    /// Minutes after sunrise or sunset.
+    #[schema(nullable = false, minimum = -180, maximum = 180)]
+    offset: Option<f64>,
+    /// On each of these days again, mon to sun; without it, once.
+    #[schema(nullable = false)]
+    days: Option<Vec<String>>,
+    /// To which light; without it, to all.
+    #[schema(nullable = false)]
+    light: Option<String>,
+    /// Percent, rounded to 0.1.
+    #[schema(nullable = false, minimum = 0, maximum = 100)]
+    level: Option<f64>,
+    /// False: off. True: the last level above 0.
+    #[schema(nullable = false)]
+    on: Option<bool>,
+    /// Starts around the level.
+    #[schema(nullable = false)]
+    effect: Option<Kind>,
+    /// Of the effect.
+    #[schema(nullable = false, minimum = 0.1, maximum = 10)]
+    speed: Option<f64>,
+    /// The name of a preset, which sets all its lights.
+    #[schema(nullable = false)]
+    recall: Option<String>,
+    /// Seconds to get there; without it, the light's own.
+    #[schema(nullable = false, minimum = 0, maximum = 3600)]
+    transition: Option<f64>,
+}
+
 /// The head of the description; the routes add themselves.
 #[derive(OpenApi)]
 #[openapi(security((), ("password" = [])), modifiers(&Password))]
