@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every check and every test, and first installs what they need (Debian packages).
+# Runs every check and every test, and first installs what they need (Debian packages, and axe-core from npm).
 #
 #   scripts/test.sh [--long]
 #
@@ -19,7 +19,8 @@ esac
 step() { printf '\n== %s\n' "$*"; }
 
 install avahi-daemon avahi-utils build-essential chromium chromium-driver dbus iproute2 openssh-client shellcheck \
-  shfmt strace systemd tzdata
+  shfmt strace systemd tzdata webkit2gtk-driver xvfb
+scripts/axe.sh >/dev/null
 
 # Just the program, as the package would start a server.
 cached prometheus fetch prometheus

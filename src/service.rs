@@ -246,6 +246,7 @@ mod tests {
             ..LightConfig::default()
         };
         let service = Service::start(Config {
+            mdns: false,
             listen: "127.0.0.1:0".parse().unwrap(),
             web: WebConfig {
                 allowed_hosts: Vec::new(),
