@@ -86,6 +86,8 @@ pub struct Options {
 pub struct Config {
     /// Where the service listens.
     pub listen: SocketAddr,
+    /// Whether it is announced on the LAN.
+    pub mdns: bool,
     /// Who may use it, and how many at once.
     pub web: WebConfig,
     /// Folder that keeps the levels.
@@ -120,6 +122,7 @@ pub struct WebConfig {
 #[serde(deny_unknown_fields, default)]
 struct File {
     listen: SocketAddr,
+    mdns: bool,
     #[serde(deserialize_with = "allowed_hosts")]
     allowed_hosts: Vec<Host>,
     max_pages: usize,
@@ -139,6 +142,7 @@ impl Default for File {
     fn default() -> File {
         File {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5000),
+            mdns: true,
             allowed_hosts: Vec::new(),
             max_pages: 1024,
             max_pages_per_address: 64,
@@ -171,6 +175,7 @@ impl Config {
         };
         Ok(Config {
             listen: options.listen.unwrap_or(file.listen),
+            mdns: file.mdns,
             web: WebConfig {
                 allowed_hosts: options.allowed_hosts.unwrap_or(file.allowed_hosts),
                 max_pages: file.max_pages,
@@ -409,6 +414,7 @@ mod tests {
         let file = parse(
             r#"
             listen = "127.0.0.1:80"
+            mdns = false
             allowed_hosts = ["Dimmer.example", "10.0.0.9"]
             max_pages = 7
             max_pages_per_address = 3
@@ -437,6 +443,7 @@ mod tests {
         )
         .unwrap();
         let desk = &file.light[0];
+        assert!(!file.mdns);
         assert_eq!(
             file.allowed_hosts,
             [
@@ -471,7 +478,7 @@ mod tests {
             ("\nlisten = 5000", "dimmer.toml:2: invalid type"),
             (
                 "colour = 1",
-                "dimmer.toml:1: unknown setting `colour`; there are listen, allowed_hosts, ",
+                "dimmer.toml:1: unknown setting `colour`; there are listen, mdns, allowed_hosts, ",
             ),
             (
                 "[[lights]]",

@@ -14,6 +14,7 @@
 //! | [`timers`] | what is to happen at a time |
 //! | [`pin`] | follows the lights and moves the pins |
 //! | [`store`] | follows the lights and keeps their levels on disk |
+//! | [`metrics`] | what Prometheus is told |
 //! | [`web`] | the page, `/ws` and the REST API |
 //! | [`host`] | hosts as headers and settings write them |
 //! | [`wire`] | what pages and the service say to each other |
@@ -21,6 +22,7 @@
 //! | [`tls`] | the certificate, and how connections are opened with it |
 //! | [`config`] | `dimmer.toml`, `DIMMER_…` variables and flags |
 //! | [`service`] | puts all of these together |
+//! | [`discovery`] | is found on the LAN, and finds others |
 //! | [`systemd`] | its socket, and what it is told of the service |
 //! | [`doctor`] | says what drives a GPIO here, and what would be better |
 //! | [`client`] | the command line's side of `/ws` |
@@ -29,12 +31,14 @@
 
 pub mod client;
 pub mod config;
+pub mod discovery;
 pub mod doctor;
 pub mod effect;
 pub mod host;
 pub mod house;
 pub mod level;
 pub mod lights;
+pub mod metrics;
 pub mod password;
 pub mod pin;
 pub mod presets;

@@ -14,9 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::{Config, LightConfig, OnStart};
+use crate::discovery::Announcement;
 use crate::house::House;
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
+use crate::metrics::Metrics;
 use crate::pin::{Follower, Pin};
 use crate::presets::Presets;
 use crate::store::{KeptLight, Store};
@@ -38,6 +40,7 @@ pub struct Service {
     web: JoinHandle<()>,
     store: JoinHandle<()>,
     systemd: JoinHandle<()>,
+    announcement: Option<Announcement>,
     pins: Vec<Follower>,
     stop_web: CancellationToken,
     stop_followers: CancellationToken,
@@ -91,14 +94,20 @@ impl Service {
             .collect::<Result<Vec<_>, _>>()?;
         let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
         task::spawn(timers::follow(house.clone(), stop_web.clone()));
+        let metrics = Metrics::new(pins.iter().map(|pin| pin.writes.clone()).collect());
         let web = task::spawn(web::serve(
             listener,
             house.clone(),
+            metrics,
             config.web,
             login,
             tls.clone(),
             stop_web.clone(),
         ));
+        let announcement = config
+            .mdns
+            .then(|| announce(address, encrypted, &lights))
+            .flatten();
         let systemd = task::spawn(systemd::follow(lights, pins.clone(), stop_web.clone()));
         Ok(Service {
             address,
@@ -107,6 +116,7 @@ impl Service {
             web,
             store,
             systemd,
+            announcement,
             pins,
             stop_web,
             stop_followers,
@@ -153,6 +163,9 @@ impl Service {
     /// Closes the pages, switches the pins off and keeps the levels, within two seconds unless the
     /// disk is slow.
     pub async fn stop(self) {
+        if let Some(announcement) = self.announcement {
+            announcement.end().await;
+        }
         // The pages first, so that their last changes reach the pins and the store.
         self.stop_web.cancel();
         let _ = self.systemd.await;
@@ -192,6 +205,14 @@ async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}; set another address with --listen"))
 }
 
+/// Tells the LAN of the service, which works without that, too.
+fn announce(address: SocketAddr, encrypted: bool, lights: &Lights) -> Option<Announcement> {
+    Announcement::new(address, encrypted, lights.list()).unwrap_or_else(|error| {
+        warn!("{error:#}");
+        None
+    })
+}
+
 /// What a light is set to when the service starts.
 fn first_state(light: &LightConfig, kept: Option<KeptLight>) -> LightState {
     let level = match light.on_start {
@@ -225,6 +246,7 @@ mod tests {
             ..LightConfig::default()
         };
         let service = Service::start(Config {
+            mdns: false,
             listen: "127.0.0.1:0".parse().unwrap(),
             web: WebConfig {
                 allowed_hosts: Vec::new(),
