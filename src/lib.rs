@@ -11,6 +11,8 @@
 //! | [`lights`] | the watched state and every change to it |
 //! | [`presets`] | names for what the lights are set to |
 //! | [`house`] | all that is kept, for all who change and follow it |
+//! | [`button`] | buttons on the wall, which change the lights |
+//! | `gpio` | takes GPIOs, for pins and buttons |
 //! | [`pin`] | follows the lights and moves the pins |
 //! | [`store`] | follows the lights and keeps their levels on disk |
 //! | [`web`] | the page, `/ws` and the REST API |
@@ -26,10 +28,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod button;
 pub mod client;
 pub mod config;
 pub mod doctor;
 pub mod effect;
+mod gpio;
 pub mod host;
 pub mod house;
 pub mod level;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::future::{select_all, try_join_all};
+use futures_util::future::{join_all, select_all, try_join_all};
 use tokio::net::TcpListener;
 use tokio::task::{self, JoinHandle};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::button::Button;
 use crate::config::{Config, LightConfig, OnStart};
 use crate::house::House;
 use crate::level::Level;
@@ -38,6 +39,7 @@ pub struct Service {
     store: JoinHandle<()>,
     systemd: JoinHandle<()>,
     pins: Vec<Follower>,
+    buttons: Vec<JoinHandle<()>>,
     stop_web: CancellationToken,
     stop_followers: CancellationToken,
 }
@@ -67,12 +69,18 @@ impl Service {
             .iter()
             .map(|light| first_state(light, store.light(&light.name)))
             .collect();
+        let button_gpios: Vec<_> = config
+            .lights
+            .iter()
+            .map(|light| light.button_gpio)
+            .collect();
         let opening = config.lights.into_iter().map(|light| {
             let trace = config.trace.clone();
             let open = task::spawn_blocking(move || Pin::open(light, trace.as_deref()));
             async { anyhow::Ok(open.await??) }
         });
         let pins = try_join_all(opening).await?;
+        let buttons = open_buttons(&pins, &button_gpios)?;
 
         let lights = pins.iter().map(Pin::light).zip(states).collect();
         let lights = Arc::new(Lights::new(lights));
@@ -87,6 +95,12 @@ impl Service {
             .enumerate()
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
+        let buttons = buttons
+            .into_iter()
+            .map(|(index, button)| {
+                task::spawn(button.follow(lights.clone(), index, stop_web.clone()))
+            })
+            .collect();
         let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
         let web = task::spawn(web::serve(
             listener,
@@ -105,6 +119,7 @@ impl Service {
             store,
             systemd,
             pins,
+            buttons,
             stop_web,
             stop_followers,
         })
@@ -153,6 +168,7 @@ impl Service {
         // The pages first, so that their last changes reach the pins and the store.
         self.stop_web.cancel();
         let _ = self.systemd.await;
+        join_all(self.buttons).await;
         if timeout(STOP, self.web).await.is_err() {
             warn!("some connections did not close in time");
         }
@@ -171,6 +187,22 @@ impl Service {
             Err(_) => warn!("the disk hangs, so the last levels may be lost"),
         }
     }
+}
+
+/// The buttons of the lights, each with the index of its light. A simulated light has none.
+fn open_buttons(pins: &[Pin], gpios: &[Option<u8>]) -> anyhow::Result<Vec<(usize, Button)>> {
+    let mut buttons = Vec::new();
+    for (index, (pin, gpio)) in pins.iter().zip(gpios).enumerate() {
+        let Some(gpio) = *gpio else { continue };
+        let light = pin.light();
+        if light.simulated {
+            let name = &light.name;
+            info!("light {name}: no button on GPIO {gpio}, as the light is simulated");
+        } else {
+            buttons.push((index, Button::open(&light.name, gpio)?));
+        }
+    }
+    Ok(buttons)
 }
 
 /// The socket that systemd has opened, else one at `address`.
