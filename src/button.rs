@@ -202,3 +202,170 @@ fn is_end(level: Level, step: Step) -> bool {
         _ => level == Level::FULL,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+    use tokio::task::JoinHandle;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    fn level(percent: f64) -> Level {
+        Level::from_percent(percent).unwrap()
+    }
+
+    /// A finger on the button of a light. Time is the test's own.
+    struct Finger {
+        edges: UnboundedSender<Edge>,
+        lights: Arc<Lights>,
+        follower: JoinHandle<()>,
+    }
+
+    impl Finger {
+        fn on_a_light_at(percent: f64) -> Finger {
+            let lights = Arc::new(Lights::led());
+            lights.change(0, Change::Level(level(percent)), None, None);
+            let (edges, mut heard) = unbounded_channel();
+            let followed = lights.clone();
+            let follower = tokio::spawn(async move { follow(&mut heard, &followed, 0).await });
+            Finger {
+                edges,
+                lights,
+                follower,
+            }
+        }
+
+        /// Presses for this long, and returns the level that comes of it.
+        async fn presses(&self, time: Duration) -> f64 {
+            self.edges.send(Edge::Press).unwrap();
+            sleep(time).await;
+            self.edges.send(Edge::Release).unwrap();
+            sleep(10 * STEP).await;
+            self.lights.state(0).level.percent()
+        }
+
+        /// Holds for so many steps.
+        async fn holds(&self, steps: u32) -> f64 {
+            // In the middle between two steps.
+            self.presses(HOLD + steps * STEP - STEP / 2).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_press_toggles_when_it_ends_and_says_who_did_it() {
+        let finger = Finger::on_a_light_at(30.0);
+        finger.edges.send(Edge::Press).unwrap();
+        sleep(HOLD - STEP).await;
+        assert_eq!(finger.lights.state(0).level, level(30.0), "not yet");
+        finger.edges.send(Edge::Release).unwrap();
+        sleep(STEP).await;
+        let state = finger.lights.state(0);
+        assert_eq!((state.level, state.by.as_deref()), (Level::OFF, Some(BY)));
+        assert_eq!(finger.presses(STEP).await, 30.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_hold_dims_the_other_way() {
+        let finger = Finger::on_a_light_at(50.0);
+        assert_eq!(finger.holds(10).await, 60.0);
+        assert_eq!(finger.holds(25).await, 35.0);
+        assert_eq!(finger.presses(STEP).await, 0.0);
+        assert_eq!(finger.presses(STEP).await, 35.0);
+        assert_eq!(finger.holds(5).await, 40.0, "a press turns nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hold_brightens_from_off_and_dims_from_full() {
+        let finger = Finger::on_a_light_at(50.0);
+        assert_eq!(finger.holds(1).await, 51.0);
+        assert_eq!(finger.holds(1).await, 50.0);
+        finger.presses(STEP).await;
+        assert_eq!(finger.holds(7).await, 7.0);
+        finger
+            .lights
+            .change(0, Change::Level(Level::FULL), None, None);
+        assert_eq!(finger.holds(4).await, 96.0);
+        assert_eq!(finger.holds(3).await, 99.0);
+        finger.lights.change(0, Change::On(false), None, None);
+        assert_eq!(finger.holds(2).await, 2.0, "up twice in a row");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hold_stops_at_full_and_at_the_last_step_above_off() {
+        let finger = Finger::on_a_light_at(50.0);
+        assert_eq!(finger.holds(200).await, 100.0);
+        assert_eq!(finger.holds(200).await, 1.0);
+        assert_eq!(finger.holds(1).await, 2.0);
+        let revision = finger.lights.state(0).revision;
+        assert_eq!(revision, 1 + 50 + 99 + 1, "nothing is said at an end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hold_dims_evenly_without_a_pause() {
+        let finger = Finger::on_a_light_at(50.0);
+        finger.edges.send(Edge::Press).unwrap();
+        sleep(HOLD + STEP / 2).await;
+        for _ in 0..20 {
+            let left = finger.lights.state(0).left();
+            assert!(left.is_some(), "it is on its way to the next step");
+            sleep(STEP).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_timer_runs_but_for_a_step() {
+        let mut button = Presses::default();
+        let now = Instant::now();
+        assert_eq!(button.due(), None);
+        button.press(now);
+        assert_eq!(button.due(), Some(now + HOLD));
+        assert_eq!(
+            button.step(now + HOLD, level(99.0)),
+            Some(Change::Step(Step::UP))
+        );
+        assert_eq!(button.due(), Some(now + HOLD + STEP));
+        assert_eq!(button.step(now + HOLD + STEP, Level::FULL), None);
+        assert_eq!(button.due(), None, "held at the end");
+        assert_eq!(button.release(), None);
+        assert_eq!(button.due(), None);
+    }
+
+    #[tokio::test]
+    async fn it_ends_with_its_edges() {
+        let finger = Finger::on_a_light_at(50.0);
+        drop(finger.edges);
+        finger.follower.await.unwrap();
+    }
+
+    proptest! {
+        /// Whatever edges come, twice the same among them: each press toggles at most once, and
+        /// what it does ends with its release.
+        #[test]
+        fn edges_in_any_order_are_presses(edges in prop::collection::vec((any::<bool>(), 0_u64..900), 0..60)) {
+            let mut button = Presses::default();
+            let mut now = Instant::now();
+            let (mut down, mut steps) = (false, 0);
+            for (press, pause) in edges {
+                if press {
+                    button.press(now);
+                    steps = if down { steps } else { 0 };
+                    down = true;
+                } else {
+                    let toggles = button.release() == Some(Change::Toggle);
+                    prop_assert_eq!(toggles, down && steps == 0);
+                    prop_assert_eq!(button.due(), None);
+                    down = false;
+                }
+                let end = now + Duration::from_millis(pause);
+                while let Some(due) = button.due().filter(|due| *due <= end) {
+                    prop_assert!(down, "a step without a finger");
+                    prop_assert!(button.step(due, Level::HALF).is_some());
+                    steps += 1;
+                }
+                now = end;
+            }
+        }
+    }
+}
