@@ -1,7 +1,7 @@
 //! A button on the wall, between a GPIO and GND: a press toggles its light, a hold dims it.
 //!
-//! Edges come by interrupt from a thread of rppal. The kernel debounces them, whatever the Pi:
-//! no GPIO block of one can, so it waits with a timer until the line has been steady.
+//! Edges come by interrupt from a thread of rppal. The kernel debounces them, with a timer of its own
+//! where the GPIOs cannot.
 
 use std::future;
 use std::sync::Arc;

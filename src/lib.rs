@@ -11,6 +11,7 @@
 //! | [`lights`] | the watched state and every change to it |
 //! | [`presets`] | names for what the lights are set to |
 //! | [`house`] | all that is kept, for all who change and follow it |
+//! | [`timers`] | what is to happen at a time |
 //! | [`button`] | buttons on the wall, which change the lights |
 //! | `gpio` | takes GPIOs, for pins and buttons |
 //! | [`pin`] | follows the lights and moves the pins |
@@ -44,6 +45,7 @@ pub mod presets;
 pub mod service;
 pub mod store;
 pub mod systemd;
+pub mod timers;
 pub mod tls;
 pub mod web;
 pub mod wire;
