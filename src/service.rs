@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::future::{join_all, select_all, try_join_all};
+use futures_util::future::{select_all, try_join_all};
 use tokio::net::TcpListener;
 use tokio::task::{self, JoinHandle};
 use tokio::time::timeout;
@@ -40,7 +40,6 @@ pub struct Service {
     store: JoinHandle<()>,
     systemd: JoinHandle<()>,
     pins: Vec<Follower>,
-    buttons: Vec<JoinHandle<()>>,
     stop_web: CancellationToken,
     stop_followers: CancellationToken,
 }
@@ -70,18 +69,13 @@ impl Service {
             .iter()
             .map(|light| first_state(light, store.light(&light.name)))
             .collect();
-        let button_gpios: Vec<_> = config
-            .lights
-            .iter()
-            .map(|light| light.button_gpio)
-            .collect();
         let opening = config.lights.into_iter().map(|light| {
             let trace = config.trace.clone();
             let open = task::spawn_blocking(move || Pin::open(light, trace.as_deref()));
             async { anyhow::Ok(open.await??) }
         });
         let pins = try_join_all(opening).await?;
-        let buttons = open_buttons(&pins, &button_gpios)?;
+        let buttons = open_buttons(&pins)?;
 
         let lights = pins.iter().map(Pin::light).zip(states).collect();
         let lights = Arc::new(Lights::new(lights));
@@ -97,12 +91,9 @@ impl Service {
             .enumerate()
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        let buttons = buttons
-            .into_iter()
-            .map(|(index, button)| {
-                task::spawn(button.follow(lights.clone(), index, stop_web.clone()))
-            })
-            .collect();
+        for (index, button) in buttons {
+            task::spawn(button.follow(lights.clone(), index, stop_web.clone()));
+        }
         let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
         task::spawn(timers::follow(house.clone(), stop_web.clone()));
         let web = task::spawn(web::serve(
@@ -122,7 +113,6 @@ impl Service {
             store,
             systemd,
             pins,
-            buttons,
             stop_web,
             stop_followers,
         })
@@ -171,7 +161,6 @@ impl Service {
         // The pages first, so that their last changes reach the pins and the store.
         self.stop_web.cancel();
         let _ = self.systemd.await;
-        join_all(self.buttons).await;
         if timeout(STOP, self.web).await.is_err() {
             warn!("some connections did not close in time");
         }
@@ -193,10 +182,12 @@ impl Service {
 }
 
 /// The buttons of the lights, each with the index of its light. A simulated light has none.
-fn open_buttons(pins: &[Pin], gpios: &[Option<u8>]) -> anyhow::Result<Vec<(usize, Button)>> {
+fn open_buttons(pins: &[Pin]) -> anyhow::Result<Vec<(usize, Button)>> {
     let mut buttons = Vec::new();
-    for (index, (pin, gpio)) in pins.iter().zip(gpios).enumerate() {
-        let Some(gpio) = *gpio else { continue };
+    for (index, pin) in pins.iter().enumerate() {
+        let Some(gpio) = pin.button_gpio() else {
+            continue;
+        };
         let light = pin.light();
         if light.simulated {
             let name = &light.name;
