@@ -4,11 +4,12 @@
 //! where the GPIOs cannot.
 
 use std::future;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use rppal::gpio::{InputPin, Trigger};
+use rppal::gpio::{Error, InputPin, Trigger};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -49,42 +50,56 @@ impl Button {
     /// The GPIO or its interrupts cannot be had; the message says why and what to do.
     pub fn open(light: &str, gpio: u8) -> anyhow::Result<Button> {
         let name = format!("light {light}: button on GPIO {gpio}");
-        let (pin, edges) = listen(gpio).with_context(|| name.clone())?;
+        let mut pin = gpio::take(gpio)
+            .with_context(|| name.clone())?
+            .into_input_pullup();
+        let edges = listen(&mut pin)
+            .map_err(gpio::advice)
+            .with_context(|| name.clone())?;
         info!("{name}");
         Ok(Button { name, pin, edges })
     }
 
     /// Changes the light at `index` as the button says, until `stop`.
     pub async fn follow(mut self, lights: Arc<Lights>, index: usize, stop: CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = follow(&mut self.edges, &lights, index) => {
-                // The thread of rppal has ended by itself: this says why.
-                let error = self.pin.clear_async_interrupt().map_err(gpio::advice);
-                let why = error.err().map(|error| format!("{error:#}")).unwrap_or_default();
-                warn!("{}: is not heard any more until a restart: {why}", self.name);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = follow(&mut self.edges, &lights, index) => {}
+            }
+            if let Err(error) = self.listen_again() {
+                let error = gpio::advice(error);
+                warn!("{}: not heard until a restart: {error:#}", self.name);
+                return;
             }
         }
     }
+
+    /// The thread of rppal has ended by itself, as it does when the process was stopped and goes on.
+    fn listen_again(&mut self) -> Result<(), Error> {
+        match self.pin.clear_async_interrupt() {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+            ended => ended?,
+        }
+        self.edges = listen(&mut self.pin)?;
+        Ok(())
+    }
 }
 
-fn listen(gpio: u8) -> anyhow::Result<(InputPin, UnboundedReceiver<Edge>)> {
-    let mut pin = gpio::take(gpio)?.into_input_pullup();
+/// What happens at a pin from now on. It ends with the thread of rppal.
+fn listen(pin: &mut InputPin) -> Result<UnboundedReceiver<Edge>, Error> {
     let (sender, edges) = mpsc::unbounded_channel();
     // rppal asks the kernel only in its thread, which would keep an error to itself. So ask here first.
-    pin.set_interrupt(Trigger::Both, Some(DEBOUNCE))
-        .and_then(|()| {
-            pin.set_async_interrupt(Trigger::Both, Some(DEBOUNCE), move |event| {
-                let edge = match event.trigger {
-                    Trigger::FallingEdge => Edge::Press,
-                    _ => Edge::Release,
-                };
-                // Nobody listens once the service stops.
-                let _ = sender.send(edge);
-            })
-        })
-        .map_err(gpio::advice)?;
-    Ok((pin, edges))
+    pin.set_interrupt(Trigger::Both, Some(DEBOUNCE))?;
+    pin.set_async_interrupt(Trigger::Both, Some(DEBOUNCE), move |event| {
+        let edge = match event.trigger {
+            Trigger::FallingEdge => Edge::Press,
+            _ => Edge::Release,
+        };
+        // Nobody listens once the service stops.
+        let _ = sender.send(edge);
+    })?;
+    Ok(edges)
 }
 
 /// Changes a light by the edges of its button, until they end.

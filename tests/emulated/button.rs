@@ -48,6 +48,13 @@ pub async fn toggles_and_dims(machine: &mut Machine, claims: &mut Claims) {
     holds(machine, &mut page, "brightens", 20.0, claims).await;
     holds(machine, &mut page, "dims", -20.0, claims).await;
 
+    machine.run("kill -STOP $(cat /tmp/pid); kill -CONT $(cat /tmp/pid); sleep 0.5");
+    let levels = presses(machine, &mut page, "0.1").await;
+    claims.check(
+        levels == [0.0],
+        format!("it is heard, too, after the process was stopped and goes on: {levels:?}"),
+    );
+
     machine.run("printf '[[light]]\\ngpio = 22\\nbutton_gpio = 20\\n' >/tmp/other.toml");
     let answer = machine.run("! dimmer --config /tmp/other.toml --listen 0.0.0.0:5001 2>&1");
     claims.check(
