@@ -56,7 +56,8 @@ pub async fn toggles_and_dims(machine: &mut Machine, claims: &mut Claims) {
     );
 
     machine.run("printf '[[light]]\\ngpio = 22\\nbutton_gpio = 20\\n' >/tmp/other.toml");
-    let answer = machine.run("! dimmer --config /tmp/other.toml --listen 0.0.0.0:5001 2>&1");
+    let answer =
+        machine.run("! timeout 20 dimmer --config /tmp/other.toml --listen 0.0.0.0:5001 2>&1");
     claims.check(
         answer.contains("button on GPIO 20: the kernel or another program uses it"),
         format!("a GPIO in use is refused: {answer}"),
