@@ -231,6 +231,7 @@ impl File {
                 file.light.len()
             );
             file.light[0].gpio = gpio;
+            check_buttons(&file.light)?;
         }
         for light in &mut file.light {
             light.driver = options.driver.unwrap_or(light.driver);
@@ -325,6 +326,21 @@ fn check(file: &File) -> anyhow::Result<()> {
             light.min_duty,
             light.max_duty
         );
+    }
+    check_buttons(&file.light)
+}
+
+/// A button's GPIO is nothing else's.
+fn check_buttons(lights: &[LightConfig]) -> anyhow::Result<()> {
+    let mut gpios: HashSet<u8> = lights.iter().map(|light| light.gpio).collect();
+    for light in lights {
+        if let Some(gpio) = light.button_gpio {
+            ensure!(
+                gpios.insert(gpio),
+                "button_gpio of light {} must be a GPIO of its own, from 0 to 27, not {gpio}",
+                light.name
+            );
+        }
     }
     Ok(())
 }
@@ -425,6 +441,7 @@ mod tests {
             title = "Mesa, à esquerda"
             hidden = true
             gpio = 18
+            button_gpio = 20
             driver = "kernel-pwm"
             frequency = 400
             curve = "perceptual"
@@ -458,6 +475,8 @@ mod tests {
         assert_eq!(file.light[1].title(), "shelf");
         assert_eq!(desk.fastest(), Speed::MOST);
         assert_eq!(file.light[1].fastest(), Speed::SAFE);
+        assert_eq!((desk.gpio, desk.button_gpio), (18, Some(20)));
+        assert_eq!(file.light[1].button_gpio, None);
         assert_eq!(desk.driver, DriverChoice::KernelPwm);
         assert_eq!(desk.frequency, Some(400));
         assert_eq!(desk.curve, Curve::Perceptual);
@@ -528,6 +547,18 @@ mod tests {
             (
                 "[[light]]\ngpio = 40",
                 "dimmer.toml:2: gpio must be from 0 to 27, not 40",
+            ),
+            (
+                "[[light]]\nbutton_gpio = 28",
+                "dimmer.toml:2: button_gpio must be from 0 to 27, not 28",
+            ),
+            (
+                "[[light]]\n[[light]]\nname = \"b\"\ngpio = 2\nbutton_gpio = 21",
+                "button_gpio of light b must be a GPIO of its own, from 0 to 27, not 21",
+            ),
+            (
+                "[[light]]\nbutton_gpio = 3\n[[light]]\nname = \"b\"\ngpio = 2\nbutton_gpio = 3",
+                "button_gpio of light b must be a GPIO of its own, from 0 to 27, not 3",
             ),
             (
                 "[[light]]\nname = \"Küche\"",
@@ -629,5 +660,20 @@ mod tests {
         let led = &config.lights[0];
         assert_eq!((led.gpio, led.frequency), (18, Some(60)));
         assert_eq!(led.driver, DriverChoice::Simulated);
+    }
+    #[test]
+    fn the_flag_for_the_gpio_cannot_take_the_button_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dimmer.toml");
+        fs::write(&path, "[[light]]\nbutton_gpio = 20\n").unwrap();
+        let error = load_lights(LightOptions {
+            config: Some(path),
+            gpio: Some(20),
+            ..LightOptions::default()
+        });
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "button_gpio of light led must be a GPIO of its own, from 0 to 27, not 20"
+        );
     }
 }

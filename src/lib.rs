@@ -12,6 +12,8 @@
 //! | [`presets`] | names for what the lights are set to |
 //! | [`house`] | all that is kept, for all who change and follow it |
 //! | [`timers`] | what is to happen at a time |
+//! | [`button`] | buttons on the wall, which change the lights |
+//! | `gpio` | takes GPIOs, for pins and buttons |
 //! | [`pin`] | follows the lights and moves the pins |
 //! | [`store`] | follows the lights and keeps their levels on disk |
 //! | [`metrics`] | what Prometheus is told |
@@ -29,11 +31,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod button;
 pub mod client;
 pub mod config;
 pub mod discovery;
 pub mod doctor;
 pub mod effect;
+mod gpio;
 pub mod host;
 pub mod house;
 pub mod level;

@@ -92,6 +92,11 @@ impl Pin {
         }
     }
 
+    /// The GPIO of the light's button, if it has one.
+    pub fn button_gpio(&self) -> Option<u8> {
+        self.config.button_gpio
+    }
+
     /// Starts the thread that moves this pin as the light at `index` says.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::button::Button;
 use crate::config::{Config, LightConfig, OnStart};
 use crate::discovery::Announcement;
 use crate::house::House;
@@ -77,6 +78,7 @@ impl Service {
             async { anyhow::Ok(open.await??) }
         });
         let pins = try_join_all(opening).await?;
+        let buttons = open_buttons(&pins)?;
 
         let lights = pins.iter().map(Pin::light).zip(states).collect();
         let lights = Arc::new(Lights::new(lights));
@@ -92,6 +94,9 @@ impl Service {
             .enumerate()
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
+        for (index, button) in buttons {
+            task::spawn(button.follow(lights.clone(), index, stop_web.clone()));
+        }
         let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
         task::spawn(timers::follow(house.clone(), stop_web.clone()));
         let metrics = Metrics::new(pins.iter().map(|pin| pin.writes.clone()).collect());
@@ -187,6 +192,24 @@ impl Service {
             Err(_) => warn!("the disk hangs, so the last levels may be lost"),
         }
     }
+}
+
+/// The buttons of the lights, each with the index of its light. A simulated light has none.
+fn open_buttons(pins: &[Pin]) -> anyhow::Result<Vec<(usize, Button)>> {
+    let mut buttons = Vec::new();
+    for (index, pin) in pins.iter().enumerate() {
+        let Some(gpio) = pin.button_gpio() else {
+            continue;
+        };
+        let light = pin.light();
+        if light.simulated {
+            let name = &light.name;
+            info!("light {name}: no button on GPIO {gpio}, as the light is simulated");
+        } else {
+            buttons.push((index, Button::open(&light.name, gpio)?));
+        }
+    }
+    Ok(buttons)
 }
 
 /// The socket that systemd has opened, else one at `address`.

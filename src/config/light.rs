@@ -23,6 +23,9 @@ pub struct LightConfig {
     /// BCM number of its GPIO, 0 to 27.
     #[serde(deserialize_with = "gpio")]
     pub gpio: u8,
+    /// BCM number of the GPIO of its button, 0 to 27, if it has one.
+    #[serde(deserialize_with = "button_gpio")]
+    pub button_gpio: Option<u8>,
     /// What moves its pin.
     pub driver: DriverChoice,
     /// PWM frequency in Hz; `None` for the driver's own.
@@ -56,6 +59,7 @@ impl Default for LightConfig {
             title: None,
             hidden: false,
             gpio: 21,
+            button_gpio: None,
             driver: DriverChoice::Auto,
             frequency: None,
             curve: Curve::default(),
@@ -169,6 +173,10 @@ fn whole<'de, D: Deserializer<'de>>(
 
 fn gpio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
     whole(deserializer, "gpio", 0..=27).map(|gpio| gpio as u8)
+}
+
+fn button_gpio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    whole(deserializer, "button_gpio", 0..=27).map(|gpio| Some(gpio as u8))
 }
 
 fn frequency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
