@@ -10,6 +10,7 @@
 //! | [`lights`] | the watched state and every change to it |
 //! | [`pin`] | follows the lights and moves the pins |
 //! | [`store`] | follows the lights and keeps their levels on disk |
+//! | [`mqtt`] | follows the lights and tells MQTT, and takes its commands |
 //! | [`web`] | the page, `/ws` and the REST API |
 //! | [`host`] | hosts as headers and settings write them |
 //! | [`wire`] | what pages and the service say to each other |
@@ -29,6 +30,7 @@ pub mod doctor;
 pub mod host;
 pub mod level;
 pub mod lights;
+pub mod mqtt;
 pub mod password;
 pub mod pin;
 pub mod service;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::future::{select_all, try_join_all};
+use futures_util::future::{join, select_all, try_join_all};
 use tokio::net::TcpListener;
 use tokio::task::{self, JoinHandle};
 use tokio::time::timeout;
@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use crate::config::{Config, LightConfig, OnStart};
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
+use crate::mqtt;
 use crate::pin::{Follower, Pin};
 use crate::store::{Kept, Store};
 use crate::systemd;
@@ -33,6 +34,7 @@ pub struct Service {
     lights: Arc<Lights>,
     tls: Option<Arc<Tls>>,
     web: JoinHandle<()>,
+    mqtt: JoinHandle<()>,
     store: JoinHandle<()>,
     systemd: JoinHandle<()>,
     pins: Vec<Follower>,
@@ -65,6 +67,8 @@ impl Service {
             .iter()
             .map(|light| first_state(light, store.kept(&light.name)))
             .collect();
+        let groups = config.lights.iter().map(|light| light.groups.clone());
+        let groups: Vec<_> = groups.collect();
         let opening = config.lights.into_iter().map(|light| {
             let trace = config.trace.clone();
             let open = task::spawn_blocking(move || Pin::open(light, trace.as_deref()));
@@ -90,6 +94,12 @@ impl Service {
             tls.clone(),
             stop_web.clone(),
         ));
+        let mqtt = task::spawn(mqtt::follow(
+            lights.clone(),
+            groups,
+            config.mqtt,
+            stop_web.clone(),
+        ));
         let systemd = task::spawn(systemd::follow(
             lights.clone(),
             pins.clone(),
@@ -100,6 +110,7 @@ impl Service {
             lights,
             tls,
             web,
+            mqtt,
             store,
             systemd,
             pins,
@@ -148,10 +159,10 @@ impl Service {
     /// Closes the pages, switches the pins off and keeps the levels, within two seconds unless the
     /// disk is slow.
     pub async fn stop(self) {
-        // The pages first, so that their last changes reach the pins and the store.
+        // What changes lights first, so that the last changes reach the pins and the store.
         self.stop_web.cancel();
         let _ = self.systemd.await;
-        if timeout(STOP, self.web).await.is_err() {
+        if timeout(STOP, join(self.web, self.mqtt)).await.is_err() {
             warn!("some connections did not close in time");
         }
         self.stop_followers.cancel();
@@ -224,6 +235,7 @@ mod tests {
                 password: None,
                 tls: None,
             },
+            mqtt: None,
             state_dir: folder.path().into(),
             trace: None,
             lights: vec![light("desk")],

@@ -90,7 +90,7 @@ pub enum BadInput {
     NoSuchLight(String),
 }
 
-fn malformed(text: impl Into<String>) -> BadInput {
+pub(crate) fn malformed(text: impl Into<String>) -> BadInput {
     BadInput::Malformed(text.into())
 }
 
@@ -231,7 +231,8 @@ fn level(wanted: &Value) -> Result<(Level, bool), BadInput> {
     Ok((level, level.percent() == percent))
 }
 
-fn number(field: &str, range: &str, wanted: &Value) -> Result<f64, BadInput> {
+/// A number of a message.
+pub(crate) fn number(field: &str, range: &str, wanted: &Value) -> Result<f64, BadInput> {
     wanted.as_f64().ok_or_else(|| {
         malformed(format!(
             "{field} must be a number from {range}, not {wanted}"
@@ -239,7 +240,8 @@ fn number(field: &str, range: &str, wanted: &Value) -> Result<f64, BadInput> {
     })
 }
 
-fn transition(wanted: Value) -> Result<Duration, BadInput> {
+/// The time of a message's `transition`, in seconds.
+pub(crate) fn transition(wanted: Value) -> Result<Duration, BadInput> {
     let seconds = number("transition", "0 to 3600", &wanted)?;
     lights::transition(seconds).map_err(BadInput::OutOfRange)
 }

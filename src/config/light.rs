@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, de};
 use crate::level::{Curve, Level};
 use crate::lights;
 
+/// Most groups that a light is in.
+const MAX_GROUPS: usize = 8;
+
 /// One `[[light]]` of `dimmer.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -39,6 +42,9 @@ pub struct LightConfig {
     pub on_start: OnStart,
     /// What the pin does when the service stops.
     pub on_stop: OnStop,
+    /// Groups of lights that MQTT moves together, on all dimmers of a broker; named like lights.
+    #[serde(deserialize_with = "groups")]
+    pub groups: Vec<String>,
 }
 
 impl Default for LightConfig {
@@ -55,6 +61,7 @@ impl Default for LightConfig {
             transition: Duration::ZERO,
             on_start: OnStart::Restore,
             on_stop: OnStop::Off,
+            groups: Vec::new(),
         }
     }
 }
@@ -106,15 +113,33 @@ pub enum OnStop {
 }
 
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
+    fit_name("name", String::deserialize(deserializer)?)
+}
+
+/// A name that fits topics and addresses, or an error that names the setting and what is allowed.
+pub(super) fn fit_name<E: de::Error>(setting: &str, name: String) -> Result<String, E> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if (1..=32).contains(&name.len()) && name.bytes().all(allowed) {
         Ok(name)
     } else {
-        Err(de::Error::custom(format!(
-            "name must be 1 to 32 of a-z, 0-9 and -, not {name:?}"
+        Err(E::custom(format!(
+            "{setting} must be 1 to 32 of a-z, 0-9 and -, not {name:?}"
         )))
     }
+}
+
+fn groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let groups = Vec::<String>::deserialize(deserializer)?;
+    let count = groups.len();
+    if count > MAX_GROUPS {
+        return Err(de::Error::custom(format!(
+            "groups must be at most {MAX_GROUPS}, not {count}"
+        )));
+    }
+    groups
+        .into_iter()
+        .map(|group| fit_name("each of groups", group))
+        .collect()
 }
 
 /// A whole number in `range`, or an error that names the setting, the number and the range.
