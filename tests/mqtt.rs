@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use broker::{Broker, Hub, options};
 use common::{Dimmer, Home, LIMIT, linear, until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const STATUS: &str = "dimmer/attic/status";
 const STATE: &str = "dimmer/attic/led/state";
@@ -30,9 +30,16 @@ async fn start_with(more: &str) -> (Broker, Dimmer, Hub) {
     let dimmer = Home::with(&broker.settings(more)).start();
     let hub = Hub::open(&broker).await;
     hub.hears(STATUS, json!("online")).await;
-    hub.hears(STATE, json!({"state": "ON", "brightness": 50.0}))
-        .await;
+    hub.hears(STATE, at(50.0)).await;
     (broker, dimmer, hub)
+}
+
+/// The state of a light that plays no effect.
+fn at(level: f64) -> Value {
+    match level {
+        0.0 => json!({"state": "OFF", "effect": "off"}),
+        level => json!({"state": "ON", "brightness": level, "effect": "off"}),
+    }
 }
 
 async fn pin_is_at(dimmer: &Dimmer, light: &str, level: f64) {
@@ -57,6 +64,8 @@ async fn a_light_appears_with_all_that_home_assistant_has_to_know() {
         "availability_topic": STATUS,
         "brightness": true,
         "brightness_scale": 100,
+        "effect": true,
+        "effect_list": ["off", "breathe", "blink", "candle", "strobe", "sunrise"],
         "device": {
             "identifiers": ["dimmer_attic"],
             "name": "attic",
@@ -84,43 +93,70 @@ async fn who_comes_later_finds_everything_retained() {
 #[tokio::test]
 async fn each_command_of_home_assistant_does_what_it_says() {
     let (_broker, dimmer, hub) = start().await;
-    for (command, state, level) in [
-        (
-            json!({"state": "ON", "brightness": 80}),
-            json!({"state": "ON", "brightness": 80.0}),
-            80.0,
-        ),
-        (json!({"state": "OFF"}), json!({"state": "OFF"}), 0.0),
-        (
-            json!({"state": "ON"}),
-            json!({"state": "ON", "brightness": 80.0}),
-            80.0,
-        ),
+    for (command, level) in [
+        (json!({"state": "ON", "brightness": 80}), 80.0),
+        (json!({"state": "OFF"}), 0.0),
+        (json!({"state": "ON"}), 80.0),
         (
             json!({"state": "ON", "brightness": 20, "transition": 0.2}),
-            json!({"state": "ON", "brightness": 20.0}),
             20.0,
         ),
-        (
-            json!({"state": "OFF", "transition": 0.2}),
-            json!({"state": "OFF"}),
-            0.0,
-        ),
-        (
-            json!({"state": "ON", "transition": 0.2}),
-            json!({"state": "ON", "brightness": 20.0}),
-            20.0,
-        ),
-        (
-            json!({"state": "ON", "brightness": 0}),
-            json!({"state": "OFF"}),
-            0.0,
-        ),
+        (json!({"state": "OFF", "transition": 0.2}), 0.0),
+        (json!({"state": "ON", "transition": 0.2}), 20.0),
+        (json!({"state": "ON", "brightness": 0}), 0.0),
     ] {
         hub.say(SET, &command).await;
-        hub.hears(STATE, state).await;
+        hub.hears(STATE, at(level)).await;
         pin_is_at(&dimmer, "led", level).await;
     }
+}
+
+#[tokio::test]
+async fn each_effect_starts_is_told_and_ends() {
+    let (_broker, dimmer, hub) = start().await;
+    let playing = |brightness: f64, effect: &str| json!({"state": "ON", "brightness": brightness, "effect": effect});
+    for effect in ["breathe", "blink", "candle", "strobe", "sunrise"] {
+        hub.say(SET, json!({"state": "ON", "effect": effect})).await;
+        hub.hears(STATE, playing(50.0, effect)).await;
+    }
+    hub.say(SET, json!({"state": "ON", "effect": "off"})).await;
+    hub.hears(STATE, at(50.0)).await;
+    pin_is_at(&dimmer, "led", 50.0).await;
+    hub.say(
+        SET,
+        json!({"state": "ON", "brightness": 70, "effect": "breathe"}),
+    )
+    .await;
+    hub.hears(STATE, playing(70.0, "breathe")).await;
+    hub.say(SET, json!({"state": "OFF"})).await;
+    hub.hears(STATE, at(0.0)).await;
+    // A light that is off starts from its last level.
+    hub.say(SET, json!({"state": "ON", "effect": "candle"}))
+        .await;
+    hub.hears(STATE, playing(70.0, "candle")).await;
+    hub.say(
+        SET,
+        json!({"state": "ON", "brightness": 30, "effect": "off"}),
+    )
+    .await;
+    hub.hears(STATE, at(30.0)).await;
+    pin_is_at(&dimmer, "led", 30.0).await;
+}
+
+#[tokio::test]
+async fn a_sunrise_takes_its_time_and_tells_its_end() {
+    let (_broker, dimmer, hub) = start().await;
+    let start = Instant::now();
+    hub.say(
+        SET,
+        json!({"state": "ON", "effect": "sunrise", "transition": 0.5}),
+    )
+    .await;
+    let rising = json!({"state": "ON", "brightness": 50.0, "effect": "sunrise"});
+    hub.hears(STATE, rising).await;
+    hub.hears(STATE, at(50.0)).await;
+    assert!(start.elapsed() >= Duration::from_millis(450));
+    pin_is_at(&dimmer, "led", 50.0).await;
 }
 
 #[tokio::test]
@@ -151,15 +187,14 @@ async fn a_flash_goes_dark_and_comes_back() {
         dimmer.duties("led")[before..] == [0, linear(50.0)]
     })
     .await;
-    hub.hears(STATE, json!({"state": "ON", "brightness": 50.0}))
-        .await;
+    hub.hears(STATE, at(50.0)).await;
 }
 
 #[tokio::test]
 async fn a_flash_that_a_stop_cuts_short_is_not_what_the_light_comes_back_with() {
     let (broker, dimmer, hub) = start().await;
     hub.say(SET, json!({"state": "ON", "flash": 2})).await;
-    hub.hears(STATE, json!({"state": "OFF"})).await;
+    hub.hears(STATE, at(0.0)).await;
     let (_, home) = dimmer.stop();
     let dimmer = home.start();
     assert_eq!(dimmer.level("led").await, 50.0);
@@ -171,10 +206,9 @@ async fn what_a_page_sets_is_told() {
     let (_broker, dimmer, hub) = start().await;
     let mut page = dimmer.page().await;
     page.change("led", json!({"level": 12.5})).await;
-    hub.hears(STATE, json!({"state": "ON", "brightness": 12.5}))
-        .await;
+    hub.hears(STATE, at(12.5)).await;
     page.change("led", json!({"level": 0})).await;
-    hub.hears(STATE, json!({"state": "OFF"})).await;
+    hub.hears(STATE, at(0.0)).await;
 }
 
 #[tokio::test]
@@ -200,8 +234,7 @@ async fn dragging_is_told_ten_times_a_second_and_its_end_always() {
         }
         let dragged = start.elapsed();
         page.change("led", json!({"level": 77.7})).await;
-        hub.hears(STATE, json!({"state": "ON", "brightness": 77.7}))
-            .await;
+        hub.hears(STATE, at(77.7)).await;
         let told = hub.heard(STATE).len();
         println!("dragged for {dragged:?}, told {told} times");
         let most = dragged.as_secs_f64() * 10.0 + 2.0;
@@ -240,7 +273,7 @@ async fn discovery_comes_again_when_home_assistant_starts() {
     hub.forget();
     hub.say(BIRTH, "offline").await;
     hub.say(SET, json!({"state": "OFF"})).await;
-    hub.hears(STATE, json!({"state": "OFF"})).await;
+    hub.hears(STATE, at(0.0)).await;
     assert!(hub.heard(CONFIG).is_empty(), "only when it starts");
 }
 
@@ -256,8 +289,7 @@ async fn a_broker_that_restarts_is_told_everything_anew() {
     let mut page = dimmer.page().await;
     page.change("led", json!({"level": 66})).await;
     broker.start_again();
-    hub.hears(STATE, json!({"state": "ON", "brightness": 66.0}))
-        .await;
+    hub.hears(STATE, at(66.0)).await;
     hub.hears(STATUS, json!("online")).await;
     assert!(!hub.heard(CONFIG).is_empty(), "it had forgotten");
     // And it hears as before.
@@ -272,8 +304,7 @@ async fn a_command_that_the_broker_keeps_is_not_done_again_at_each_connection() 
     hub.publish(SET, json!({"state": "OFF"}), true).await;
     hub.hears(SET, json!({"state": "OFF"})).await;
     let dimmer = Home::with(&broker.settings("")).start();
-    hub.hears(STATE, json!({"state": "ON", "brightness": 50.0}))
-        .await;
+    hub.hears(STATE, at(50.0)).await;
     // What comes after it on the same connection is done, so it came and was left.
     hub.publish(SET, json!({"state": "ON", "brightness": 60}), true)
         .await;
@@ -293,8 +324,8 @@ async fn a_bad_command_changes_nothing_and_a_flood_of_them_is_a_line() {
             .await;
     }
     hub.say(SET, json!({"state": "ON", "brightness": 60})).await;
-    hub.hears(STATE, json!({"state": "ON", "brightness": 60.0}))
-        .await;
+    hub.hears(STATE, at(60.0)).await;
+    pin_is_at(&dimmer, "led", 60.0).await;
     let duties = dimmer.duties("led");
     assert_eq!(duties, [linear(50.0), linear(60.0)]);
     let log = dimmer.log();

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::effect::Speed;
 use crate::level::{Curve, Level};
-use crate::lights;
+use crate::{lights, wire};
 
 /// Most groups that a light is in.
 const MAX_GROUPS: usize = 8;
@@ -17,6 +18,11 @@ pub struct LightConfig {
     /// What people and programs call it: 1 to 32 of a-z, 0-9 and `-`.
     #[serde(deserialize_with = "name")]
     pub name: String,
+    /// What people read instead, if it is anything else: 1 to 40 characters.
+    #[serde(deserialize_with = "title")]
+    pub title: Option<String>,
+    /// Whether it is for programs alone, and not on the page.
+    pub hidden: bool,
     /// BCM number of its GPIO, 0 to 27.
     #[serde(deserialize_with = "gpio")]
     pub gpio: u8,
@@ -38,6 +44,8 @@ pub struct LightConfig {
     /// Time a change takes when it does not say.
     #[serde(deserialize_with = "transition")]
     pub transition: Duration,
+    /// Whether its effects may flash more than three times a second.
+    pub allow_fast_strobe: bool,
     /// Level when the service starts.
     pub on_start: OnStart,
     /// What the pin does when the service stops.
@@ -51,6 +59,8 @@ impl Default for LightConfig {
     fn default() -> LightConfig {
         LightConfig {
             name: "led".into(),
+            title: None,
+            hidden: false,
             gpio: 21,
             driver: DriverChoice::Auto,
             frequency: None,
@@ -59,6 +69,7 @@ impl Default for LightConfig {
             min_duty: 0.0,
             max_duty: 100.0,
             transition: Duration::ZERO,
+            allow_fast_strobe: false,
             on_start: OnStart::Restore,
             on_stop: OnStop::Off,
             groups: Vec::new(),
@@ -67,6 +78,19 @@ impl Default for LightConfig {
 }
 
 impl LightConfig {
+    /// What people read.
+    pub fn title(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The highest speed that its effects may have.
+    pub fn fastest(&self) -> Speed {
+        match self.allow_fast_strobe {
+            true => Speed::MOST,
+            false => Speed::SAFE,
+        }
+    }
+
     /// The share of time the LED is on, 0 to 1, at a share of light of 0 to 1: none at none, all
     /// else between `min_duty` and `max_duty`.
     pub fn trimmed(&self, light: f64) -> f64 {
@@ -140,6 +164,14 @@ fn groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::
         .into_iter()
         .map(|group| fit_name("each of groups", group))
         .collect()
+}
+
+fn title<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let title = String::deserialize(deserializer)?;
+    match wire::name("title", &title) {
+        Ok(()) => Ok(Some(title)),
+        Err(bad) => Err(de::Error::custom(bad)),
+    }
 }
 
 /// A whole number in `range`, or an error that names the setting, the number and the range.

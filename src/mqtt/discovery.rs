@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::message::NO_EFFECT;
 use super::topics::Topics;
+use crate::effect::Kind;
 use crate::lights::Light;
 
 /// What discovery calls this program.
@@ -12,10 +14,12 @@ const ORIGIN: &str = "dimmer";
 /// take: `supported_color_modes` alone is refused by 2024.3, and `color_mode` is going away.
 pub fn message(light: &Light, node: &str, topics: &Topics) -> String {
     let name = &light.name;
+    let effects = Kind::ALL.map(Kind::name);
+    let effects: Vec<_> = [NO_EFFECT].into_iter().chain(effects).collect();
     let version = env!("CARGO_PKG_VERSION");
     json!({
         "schema": "json",
-        "name": name,
+        "name": light.title,
         "unique_id": format!("dimmer_{node}_{name}"),
         "object_id": format!("{node}_{name}"),
         "command_topic": topics.set(name),
@@ -23,6 +27,8 @@ pub fn message(light: &Light, node: &str, topics: &Topics) -> String {
         "availability_topic": topics.status(),
         "brightness": true,
         "brightness_scale": 100,
+        "effect": true,
+        "effect_list": effects,
         "device": {
             "identifiers": [format!("dimmer_{node}")],
             "name": node,

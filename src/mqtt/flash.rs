@@ -31,9 +31,9 @@ impl Flashes {
             return;
         }
         let before = self.lights.state(light);
-        self.lights
-            .change(light, Change::Toggle, Some(Duration::ZERO), None);
-        back[light] = Some((before, self.lights.state(light).revision));
+        let at_once = Some(Duration::ZERO);
+        let flashing = self.lights.change(light, Change::Toggle, at_once, None);
+        back[light] = Some((before, flashing.revision));
         let flashes = self.clone();
         tokio::spawn(async move {
             sleep(FLASH).await;
@@ -53,10 +53,15 @@ impl Flashes {
         let Some((before, revision)) = self.back()[light].take() else {
             return;
         };
-        if self.lights.state(light).revision == revision {
-            let change = Change::Level(before.level);
+        if self.lights.state(light).revision != revision {
+            return;
+        }
+        let left = before.left().unwrap_or_default();
+        let level = Change::Level(before.level);
+        let effect = before.effect.map(|effect| Change::Effect(Some(effect)));
+        for change in [Some(level), effect].into_iter().flatten() {
             self.lights
-                .change(light, change, Some(Duration::ZERO), before.by);
+                .change(light, change, Some(left), before.by.clone());
         }
     }
 
@@ -68,6 +73,7 @@ impl Flashes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effect::{Effect, Kind, Speed};
     use crate::level::Level;
 
     #[tokio::test(start_paused = true)]
@@ -84,6 +90,21 @@ mod tests {
         flashes.start(0);
         flashes.end_all();
         assert_eq!(lights.state(0).level, Level::HALF, "a stop ends it early");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flash_comes_back_to_the_effect() {
+        let lights = Arc::new(Lights::led());
+        let flashes = Arc::new(Flashes::new(lights.clone()));
+        let effect = Some(Effect {
+            kind: Kind::Candle,
+            speed: Speed::SAFE,
+        });
+        lights.change(0, Change::Effect(effect), None, None);
+        flashes.start(0);
+        assert_eq!(lights.state(0).effect, None);
+        sleep(FLASH * 2).await;
+        assert_eq!(lights.state(0).effect, effect);
     }
 
     #[tokio::test(start_paused = true)]

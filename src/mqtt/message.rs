@@ -5,9 +5,13 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::effect::{Effect, Kind, Speed};
 use crate::level::Level;
 use crate::lights::{Change, LightState};
 use crate::wire::{self, BadInput, malformed};
+
+/// What Home Assistant calls it when a light plays no effect.
+pub const NO_EFFECT: &str = "off";
 
 /// What a command asks of a light.
 #[derive(Debug, PartialEq)]
@@ -16,11 +20,11 @@ pub struct Command {
     pub changes: Vec<Change>,
     /// In what time; `None` for the light's own.
     pub transition: Option<Duration>,
-    /// Whether to flash after that.
+    /// Whether to flash after that. A flash alone comes back to what is there.
     pub flash: bool,
 }
 
-const FIELDS: [&str; 4] = ["state", "brightness", "transition", "flash"];
+const FIELDS: [&str; 5] = ["state", "brightness", "transition", "flash", "effect"];
 
 impl Command {
     /// Reads a message to a light.
@@ -28,7 +32,7 @@ impl Command {
     /// # Errors
     /// It is not JSON, or asks for something that a light cannot do.
     pub fn parse(payload: &[u8]) -> Result<Command, BadInput> {
-        let mut fields = match serde_json::from_slice(payload) {
+        let fields = match serde_json::from_slice(payload) {
             Ok(Value::Object(fields)) => fields,
             Ok(other) => return Err(malformed(format!("a command is an object, not {other}"))),
             Err(error) => return Err(malformed(format!("not JSON: {error}"))),
@@ -38,24 +42,22 @@ impl Command {
             let what = format!("unknown field {unknown:?}; there are {fields}");
             return Err(malformed(what));
         }
-        let transition = fields
-            .remove("transition")
-            .map(wire::transition)
-            .transpose()?;
+        let transition = wire::transition(&fields)?;
         let flash = flash(&fields)?;
-        let level = level(&fields)?;
+        let (level, effect) = (level(&fields)?, effect(&fields)?);
         let on = match fields.get("state") {
             Some(Value::String(state)) if state == "ON" => true,
             Some(Value::String(state)) if state == "OFF" => false,
             Some(other) => return Err(malformed(format!("state must be ON or OFF, not {other}"))),
             None => return Err(malformed("state must be ON or OFF, and is missing")),
         };
-        let changes = match (on, level) {
-            (false, _) => vec![Change::On(false)],
-            (true, Some(level)) => vec![Change::Level(level)],
-            // A flash alone comes back to what is there.
-            (true, None) if flash => vec![],
-            (true, None) => vec![Change::On(true)],
+        let play = effect.map(|effect| Change::Effect(Some(effect)));
+        let changes = match (on, level.map(Change::Level), play) {
+            (false, ..) => vec![Change::On(false)],
+            (true, None, None) if flash => vec![],
+            // Which also ends an effect.
+            (true, None, None) => vec![Change::On(true)],
+            (true, level, play) => level.into_iter().chain(play).collect(),
         };
         Ok(Command {
             changes,
@@ -76,6 +78,24 @@ fn level(fields: &Map<String, Value>) -> Result<Option<Level>, BadInput> {
         .map_err(|error| BadInput::OutOfRange(format!("brightness {error}")))
 }
 
+/// The `effect` to play, at normal speed, as Home Assistant knows none.
+fn effect(fields: &Map<String, Value>) -> Result<Option<Effect>, BadInput> {
+    let Some(wanted) = fields.get("effect") else {
+        return Ok(None);
+    };
+    if wanted == NO_EFFECT {
+        return Ok(None);
+    }
+    let Some(kind) = wanted.as_str().and_then(Kind::called) else {
+        let names = Kind::ALL.map(Kind::name).join(", ");
+        return Err(malformed(format!(
+            "effect must be {names} or {NO_EFFECT}, not {wanted}"
+        )));
+    };
+    let speed = Speed::NORMAL;
+    Ok(Some(Effect { kind, speed }))
+}
+
 /// Whether to flash: for how many seconds is Home Assistant's, not ours.
 fn flash(fields: &Map<String, Value>) -> Result<bool, BadInput> {
     let Some(wanted) = fields.get("flash") else {
@@ -91,20 +111,18 @@ struct State {
     /// In percent. Home Assistant takes no 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     brightness: Option<f64>,
+    /// Always there, as Home Assistant keeps the last one otherwise.
+    effect: &'static str,
 }
 
 /// The message that tells what a light is set to.
 pub fn state(light: &LightState) -> String {
-    let state = match light.level.is_off() {
-        true => State {
-            state: "OFF",
-            brightness: None,
-        },
+    let is_on = !light.level.is_off();
+    let state = State {
+        state: if is_on { "ON" } else { "OFF" },
         // Home Assistant has 255 steps, and would round what is less than one of them to 0.
-        false => State {
-            state: "ON",
-            brightness: Some(light.level.percent().max(1.0)),
-        },
+        brightness: is_on.then(|| light.level.percent().max(1.0)),
+        effect: light.effect.map_or(NO_EFFECT, |effect| effect.kind.name()),
     };
     // Without a map, nothing in it can fail.
     serde_json::to_string(&state).unwrap_or_default()
@@ -120,6 +138,10 @@ mod tests {
 
     #[test]
     fn each_command_of_home_assistant_is_understood() {
+        let breathe = Change::Effect(Some(Effect {
+            kind: Kind::Breathe,
+            speed: Speed::NORMAL,
+        }));
         let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
         for (text, changes, transition, flash) in [
             (r#"{"state":"ON"}"#, vec![Change::On(true)], None, false),
@@ -130,6 +152,30 @@ mod tests {
                 false,
             ),
             (r#"{"state":"ON","flash":2}"#, vec![], None, true),
+            (
+                r#"{"state":"ON","effect":"breathe"}"#,
+                vec![breathe],
+                None,
+                false,
+            ),
+            (
+                r#"{"state":"ON","effect":"breathe","brightness":7}"#,
+                vec![Change::Level(level(7.0)), breathe],
+                None,
+                false,
+            ),
+            (
+                r#"{"state":"ON","effect":"off"}"#,
+                vec![Change::On(true)],
+                None,
+                false,
+            ),
+            (
+                r#"{"state":"ON","effect":"off","brightness":7}"#,
+                vec![Change::Level(level(7.0))],
+                None,
+                false,
+            ),
             (
                 r#"{"state":"ON","brightness":7,"flash":10}"#,
                 vec![Change::Level(level(7.0))],
@@ -177,6 +223,10 @@ mod tests {
                 r#"flash must be a number from 0 up, not "short""#,
             ),
             (
+                r#"{"state":"ON","effect":"disco"}"#,
+                "effect must be breathe, blink, candle, strobe, sunrise or off, not \"disco\"",
+            ),
+            (
                 r#"{"state":"ON","color":1}"#,
                 r#"unknown field "color"; there are state, brightness, "#,
             ),
@@ -189,9 +239,9 @@ mod tests {
     #[test]
     fn a_dark_light_is_off_and_a_dim_one_is_not() {
         for (percent, told) in [
-            (0.0, r#"{"state":"OFF"}"#),
-            (0.4, r#"{"state":"ON","brightness":1.0}"#),
-            (42.5, r#"{"state":"ON","brightness":42.5}"#),
+            (0.0, r#"{"state":"OFF","effect":"off"}"#),
+            (0.4, r#"{"state":"ON","brightness":1.0,"effect":"off"}"#),
+            (42.5, r#"{"state":"ON","brightness":42.5,"effect":"off"}"#),
         ] {
             let light = LightState::new(level(percent), Level::FULL);
             assert_eq!(state(&light), told);
