@@ -85,6 +85,9 @@ pub fn plan(root: &Path, config: &Config) -> anyhow::Result<String> {
         driver::check(&choice, light).with_context(|| format!("light {name} on GPIO {gpio}"))?;
         text += &format!("light {name}: GPIO {gpio}: {}\n", outcome(&choice, light));
     }
+    if let Some(mqtt) = &config.mqtt {
+        text += &format!("mqtt {} as {}\n", mqtt.broker, mqtt.node);
+    }
     Ok(text)
 }
 

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{
-    AsyncClient, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Outgoing, Packet,
-    Publish, QoS, SubscribeFilter, TlsConfiguration, Transport,
+    AsyncClient, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Packet, Publish, QoS,
+    SubscribeFilter, TlsConfiguration, Transport,
 };
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -32,9 +32,12 @@ use message::Command;
 use topics::{BIRTH, Subject, Topics};
 use trouble::Complaints;
 
-/// At least once, so that whoever asks the broker for that gets it; twice does no harm, as every
-/// message says all there is to say.
-const QOS: QoS = QoS::AtLeastOnce;
+/// Commands come at least once; twice does no harm. Our receipt brings TCP's along, for which the
+/// broker would wait some 40 ms before it sends the next small packet (Nagle's algorithm).
+const HEAR: QoS = QoS::AtLeastOnce;
+/// On a connection nothing is lost, and after each new one all is told anew. The broker's receipts
+/// would add nothing but that wait to the commands behind them.
+const TELL: QoS = QoS::AtMostOnce;
 /// Silence after which the broker is asked whether it is there. It tells the world that a dimmer is
 /// gone when it heard nothing for half as long again.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -44,18 +47,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 /// A connection that lasted so long counts as a good one: the next attempt comes soon.
 const GOOD: Duration = Duration::from_secs(10);
-/// Time to say goodbye. Where it does not suffice, the broker says it for us.
-const GOODBYE: Duration = Duration::from_millis(500);
 /// Messages that wait to be sent: more than all lights have to say at once.
 const QUEUE: usize = 64;
-/// Messages that may be on their way to the broker at once.
-const IN_FLIGHT: u16 = 32;
 
 const ONLINE: &str = "online";
 const OFFLINE: &str = "offline";
 
-/// Follows the lights, of which each is in some groups, until `stop`, and a moment longer to say
-/// goodbye. Without settings it does nothing.
+/// Follows the lights, of which each is in some groups, until `stop`. Without settings it does nothing.
+///
+/// It ends without a goodbye: the broker then tells the last will, as it does after a crash.
 pub async fn follow(
     lights: Arc<Lights>,
     groups: Vec<Vec<String>>,
@@ -81,12 +81,6 @@ pub async fn follow(
         () = dimmer.tell(&client) => {}
     }
     dimmer.flashes.end_all();
-    if dimmer.link.borrow().is_up {
-        let goodbye = timeout(GOODBYE, dimmer.say_goodbye(&client, &mut events));
-        if goodbye.await.is_err() {
-            debug!("mqtt: the broker did not hear the goodbye in time");
-        }
-    }
 }
 
 /// What the half that hears has to tell the other.
@@ -116,8 +110,7 @@ impl Dimmer {
         let MqttConfig { broker, node, .. } = &self.config;
         let mut options = MqttOptions::new(format!("dimmer-{node}"), &broker.host, broker.port);
         options.set_keep_alive(KEEP_ALIVE);
-        options.set_inflight(IN_FLIGHT);
-        options.set_last_will(LastWill::new(self.topics.status(), OFFLINE, QOS, true));
+        options.set_last_will(LastWill::new(self.topics.status(), OFFLINE, TELL, true));
         if let Some(login) = &self.config.login {
             options.set_credentials(&login.username, &login.password);
         }
@@ -225,7 +218,7 @@ impl Dimmer {
     fn forget(&self, client: &AsyncClient, light: &str) {
         for topic in [self.topics.discovery(light), self.topics.state(light)] {
             // With the queue full it is done at the next connection.
-            let _ = client.try_publish(topic, QOS, true, "");
+            let _ = client.try_publish(topic, TELL, true, "");
         }
     }
 
@@ -271,7 +264,9 @@ impl Dimmer {
             self.topics.discovery("+"),
         ];
         let all = groups.into_iter().map(|name| topics::group(name));
-        let filters = all.chain(own).map(|topic| SubscribeFilter::new(topic, QOS));
+        let filters = all
+            .chain(own)
+            .map(|topic| SubscribeFilter::new(topic, HEAR));
         // This and the others fail only once nobody sends any more.
         let _ = client.subscribe_many(filters).await;
     }
@@ -308,19 +303,6 @@ impl Dimmer {
 
     /// Retained, as whoever comes later has to know it, too.
     async fn say(&self, client: &AsyncClient, topic: String, message: String) {
-        let _ = client.publish(topic, QOS, true, message).await;
-    }
-
-    /// Says that the lights cannot be reached any more, and leaves.
-    async fn say_goodbye(&self, client: &AsyncClient, events: &mut EventLoop) {
-        let offline = client.try_publish(self.topics.status(), QOS, true, OFFLINE);
-        if offline.and_then(|()| client.try_disconnect()).is_err() {
-            return;
-        }
-        while let Ok(event) = events.poll().await {
-            if event == Event::Outgoing(Outgoing::Disconnect) {
-                return;
-            }
-        }
+        let _ = client.publish(topic, TELL, true, message).await;
     }
 }

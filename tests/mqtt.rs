@@ -279,7 +279,8 @@ async fn discovery_comes_again_when_home_assistant_starts() {
 
 #[tokio::test]
 async fn a_broker_that_restarts_is_told_everything_anew() {
-    let (mut broker, dimmer, hub) = start().await;
+    let two = "[[light]]\n[[light]]\nname = \"b\"\ngpio = 18\n";
+    let (mut broker, dimmer, hub) = start_with(two).await;
     broker.stop();
     until("it is noticed", async || {
         dimmer.log().contains("trying again")
@@ -291,6 +292,7 @@ async fn a_broker_that_restarts_is_told_everything_anew() {
     broker.start_again();
     hub.hears(STATE, at(66.0)).await;
     hub.hears(STATUS, json!("online")).await;
+    hub.hears("dimmer/attic/b/state", at(50.0)).await;
     assert!(!hub.heard(CONFIG).is_empty(), "it had forgotten");
     // And it hears as before.
     hub.say(SET, json!({"state": "OFF"})).await;
@@ -463,6 +465,17 @@ async fn tls_is_spoken_with_the_broker_that_the_ca_vouches_for_alone() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("dimmer: [mqtt]: ca /nowhere: "), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn a_check_tells_the_broker_and_the_node() {
+    let home = Home::with("[mqtt]\nbroker = \"mqtt://pi.lan\"\nnode = \"attic\"\n");
+    let output = home.command().arg("--check").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.ends_with("mqtt mqtt://pi.lan:1883 as attic\n"),
+        "{text}"
+    );
 }
 
 /// Starts with these settings, moves the light by a page, and stops; all in a short time.
