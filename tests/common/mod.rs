@@ -220,6 +220,14 @@ impl Dimmer {
         self.home.take().unwrap()
     }
 
+    /// How often its main thread was put on a processor.
+    pub fn switches(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
+        let count = |line: &str| line.split_whitespace().nth(1)?.parse::<u64>().ok();
+        counts.filter_map(count).sum()
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.home().path().join("log")).unwrap()
     }
