@@ -467,6 +467,20 @@ async fn tls_is_spoken_with_the_broker_that_the_ca_vouches_for_alone() {
     assert_eq!(error.lines().count(), 1, "{error}");
 }
 
+#[tokio::test]
+async fn two_dimmers_of_the_same_node_are_told_so() {
+    let broker = Broker::start();
+    let one = Home::with(&broker.settings("")).start();
+    let two = Home::with(&broker.settings("")).start();
+    until("one is told", async || {
+        let says = "as it does where another dimmer has the node \"attic\", too; trying again";
+        [&one, &two]
+            .iter()
+            .any(|dimmer| dimmer.log().contains(says))
+    })
+    .await;
+}
+
 #[test]
 fn a_check_tells_the_broker_and_the_node() {
     let home = Home::with("[mqtt]\nbroker = \"mqtt://pi.lan\"\nnode = \"attic\"\n");
