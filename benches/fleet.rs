@@ -71,7 +71,7 @@ async fn measure(count: usize) -> Vec<Duration> {
         hub.hears(&status, json!("online")).await;
     }
     drop(hub);
-    let slider = slide(options("slider", &broker));
+    let slider = slide(options("slider", &broker), stop.clone());
     until("all have the last", async || {
         fleet.iter().all(|arrivals| has(arrivals, MOVES).is_some())
     })
@@ -136,9 +136,9 @@ fn dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
     arrivals
 }
 
-/// Moves the group, from a thread of its own so that the dimmers do not hold it up; returns when it
-/// sent each move.
-fn slide(options: MqttOptions) -> JoinHandle<Vec<Instant>> {
+/// Moves the group, from a thread of its own so that the dimmers do not hold it up, and stays until
+/// `stop`; returns when it sent each move.
+fn slide(options: MqttOptions, stop: CancellationToken) -> JoinHandle<Vec<Instant>> {
     thread::spawn(move || {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().unwrap();
@@ -154,8 +154,8 @@ fn slide(options: MqttOptions) -> JoinHandle<Vec<Instant>> {
                 let published = client.publish(GROUP, QoS::AtLeastOnce, false, message);
                 published.await.unwrap();
             }
-            // What is not on its way yet goes, too.
-            tokio::time::sleep(PACE).await;
+            // Until then it may still have something to send.
+            stop.cancelled().await;
             sent
         })
     })
