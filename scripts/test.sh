@@ -19,8 +19,8 @@ esac
 
 step() { printf '\n== %s\n' "$*"; }
 
-install avahi-daemon avahi-utils build-essential chromium chromium-driver dbus iproute2 openssh-client shellcheck \
-  shfmt strace systemd tzdata webkit2gtk-driver xvfb
+install avahi-daemon avahi-utils build-essential chromium chromium-driver dbus iproute2 mosquitto openssh-client \
+  shellcheck shfmt strace systemd tzdata webkit2gtk-driver xvfb
 scripts/axe.sh >/dev/null
 scripts/clients.sh >/dev/null
 

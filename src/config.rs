@@ -3,6 +3,7 @@
 //! Flags beat variables, variables beat the file, the file beats the defaults.
 
 mod light;
+mod mqtt;
 
 use std::collections::HashSet;
 use std::env;
@@ -19,6 +20,8 @@ use crate::password::Hash;
 use crate::timers::Place;
 use crate::tls::Tls;
 pub use light::{DriverChoice, LightConfig, OnStart, OnStop};
+use mqtt::MqttFile;
+pub use mqtt::{Broker, GROUP, Login, MqttConfig};
 
 /// Where the settings are looked for when nobody names a file.
 const DEFAULT_FILE: &str = "/etc/dimmer/dimmer.toml";
@@ -90,6 +93,8 @@ pub struct Config {
     pub mdns: bool,
     /// Who may use it, and how many at once.
     pub web: WebConfig,
+    /// With which broker MQTT is spoken; `None`: with none.
+    pub mqtt: Option<MqttConfig>,
     /// Folder that keeps the levels.
     pub state_dir: PathBuf,
     /// Folder where simulated lights write their duties.
@@ -135,6 +140,7 @@ struct File {
     latitude: Option<f64>,
     #[serde(deserialize_with = "longitude")]
     longitude: Option<f64>,
+    mqtt: Option<MqttFile>,
     light: Vec<LightConfig>,
 }
 
@@ -152,6 +158,7 @@ impl Default for File {
             tls_key: None,
             latitude: None,
             longitude: None,
+            mqtt: None,
             light: vec![LightConfig::default()],
         }
     }
@@ -168,7 +175,7 @@ impl Config {
         let password_file = options
             .password_file
             .or(file.password_file)
-            .or_else(password_credential);
+            .or_else(|| credential("password"));
         let tls = match (file.tls_cert, file.tls_key) {
             (Some(cert), Some(key)) => Some(Arc::new(Tls::load(cert, key)?)),
             _ => None,
@@ -184,6 +191,10 @@ impl Config {
                 password: password_file.as_deref().map(Hash::read).transpose()?,
                 tls,
             },
+            mqtt: file
+                .mqtt
+                .map(|mqtt| mqtt.load().context("[mqtt]"))
+                .transpose()?,
             state_dir: match options.state_dir {
                 Some(folder) => folder,
                 None => default_state_dir()?,
@@ -345,10 +356,10 @@ fn check_buttons(lights: &[LightConfig]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The file that systemd made of a line `LoadCredential=password:…`, if there is one.
-fn password_credential() -> Option<PathBuf> {
+/// The file that systemd made of a line `LoadCredential=name:…`, if there is one.
+fn credential(name: &str) -> Option<PathBuf> {
     let folder = env::var_os("CREDENTIALS_DIRECTORY")?;
-    Some(Path::new(&folder).join("password")).filter(|file| file.exists())
+    Some(Path::new(&folder).join(name)).filter(|file| file.exists())
 }
 
 /// The folder that systemd made for the service, else the user's own.
@@ -452,10 +463,18 @@ mod tests {
             allow_fast_strobe = true
             on_start = 30
             on_stop = "keep"
+            groups = ["upstairs", "all"]
             [[light]]
             name = "shelf"
             gpio = 19
             on_start = "off"
+            [mqtt]
+            broker = "mqtts://10.0.0.9"
+            username = "ana"
+            password_file = "/etc/dimmer/mqtt-password"
+            ca = "/etc/dimmer/ca.pem"
+            node = "attic"
+            discovery_prefix = "home"
             "#,
         )
         .unwrap();
@@ -488,6 +507,7 @@ mod tests {
             OnStart::Level(Level::from_percent(30.0).unwrap())
         );
         assert_eq!(desk.on_stop, OnStop::Keep);
+        assert_eq!(desk.groups, ["upstairs", "all"]);
         assert_eq!(file.light[1].on_start, OnStart::Level(Level::OFF));
     }
 
@@ -611,6 +631,35 @@ mod tests {
             (
                 "[[light]]\n[[light]]\nname = \"b\"",
                 "two lights have the gpio 21",
+            ),
+            (
+                "[[light]]\ngroups = [\"up stairs\"]",
+                "dimmer.toml:2: each of groups must be 1 to 32 of a-z, 0-9 and -, not \"up stairs\"",
+            ),
+            (
+                "[[light]]\ngroups = [\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]",
+                "dimmer.toml:2: groups must be at most 8, not 9",
+            ),
+            ("[mqtt]\nnode = \"a\"", "missing field `broker`"),
+            (
+                "[mqtt]\nbroker = \"pi:1883\"",
+                "dimmer.toml:2: broker must be mqtt://host:port or mqtts://host:port, not \"pi:1883\"",
+            ),
+            (
+                "[mqtt]\nbroker = \"mqtt://pi\"\nnode = \"My Pi\"",
+                "dimmer.toml:3: node must be 1 to 32 of a-z, 0-9 and -, not \"My Pi\"",
+            ),
+            (
+                "[mqtt]\nbroker = \"mqtt://pi\"\nnode = \"group\"",
+                "dimmer.toml:3: node must not be \"group\"",
+            ),
+            (
+                "[mqtt]\nbroker = \"mqtt://pi\"\ndiscovery_prefix = \"a/#\"",
+                "dimmer.toml:3: discovery_prefix must be 1 to 64 bytes without + and #, not \"a/#\"",
+            ),
+            (
+                "[mqtt]\nbroker = \"mqtt://pi\"\npasword_file = \"x\"",
+                "dimmer.toml:3: unknown setting `pasword_file`; did you mean `password_file`?",
             ),
             ("[[light]\n", "dimmer.toml:1: "),
         ] {

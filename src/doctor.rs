@@ -94,6 +94,9 @@ pub fn plan(root: &Path, config: &Config) -> anyhow::Result<String> {
             text += &format!("light {name}: button: {}\n", button(&choice, gpio));
         }
     }
+    if let Some(mqtt) = &config.mqtt {
+        text += &format!("mqtt {} as {}\n", mqtt.broker, mqtt.node);
+    }
     Ok(text)
 }
 

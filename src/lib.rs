@@ -17,6 +17,7 @@
 //! | [`pin`] | follows the lights and moves the pins |
 //! | [`store`] | follows the lights and keeps their levels on disk |
 //! | [`metrics`] | what Prometheus is told |
+//! | [`mqtt`] | follows the lights and tells MQTT, and takes its commands |
 //! | [`web`] | the page, `/ws` and the REST API |
 //! | [`host`] | hosts as headers and settings write them |
 //! | [`wire`] | what pages and the service say to each other |
@@ -43,6 +44,7 @@ pub mod house;
 pub mod level;
 pub mod lights;
 pub mod metrics;
+pub mod mqtt;
 pub mod password;
 pub mod pin;
 pub mod presets;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::future::{select_all, try_join_all};
+use futures_util::future::{join, select_all, try_join_all};
 use tokio::net::TcpListener;
 use tokio::task::{self, JoinHandle};
 use tokio::time::timeout;
@@ -20,6 +20,7 @@ use crate::house::House;
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
 use crate::metrics::Metrics;
+use crate::mqtt;
 use crate::pin::{Follower, Pin};
 use crate::presets::Presets;
 use crate::store::{KeptLight, Store};
@@ -39,6 +40,7 @@ pub struct Service {
     house: Arc<House>,
     tls: Option<Arc<Tls>>,
     web: JoinHandle<()>,
+    mqtt: JoinHandle<()>,
     store: JoinHandle<()>,
     systemd: JoinHandle<()>,
     announcement: Option<Announcement>,
@@ -72,6 +74,8 @@ impl Service {
             .iter()
             .map(|light| first_state(light, store.light(&light.name)))
             .collect();
+        let groups = config.lights.iter().map(|light| light.groups.clone());
+        let groups: Vec<_> = groups.collect();
         let opening = config.lights.into_iter().map(|light| {
             let trace = config.trace.clone();
             let open = task::spawn_blocking(move || Pin::open(light, trace.as_deref()));
@@ -113,12 +117,19 @@ impl Service {
             .mdns
             .then(|| announce(address, encrypted, &lights))
             .flatten();
+        let mqtt = task::spawn(mqtt::follow(
+            lights.clone(),
+            groups,
+            config.mqtt,
+            stop_web.clone(),
+        ));
         let systemd = task::spawn(systemd::follow(lights, pins.clone(), stop_web.clone()));
         Ok(Service {
             address,
             house,
             tls,
             web,
+            mqtt,
             store,
             systemd,
             announcement,
@@ -171,10 +182,10 @@ impl Service {
         if let Some(announcement) = self.announcement {
             announcement.end().await;
         }
-        // The pages first, so that their last changes reach the pins and the store.
+        // What changes lights first, so that the last changes reach the pins and the store.
         self.stop_web.cancel();
         let _ = self.systemd.await;
-        if timeout(STOP, self.web).await.is_err() {
+        if timeout(STOP, join(self.web, self.mqtt)).await.is_err() {
             warn!("some connections did not close in time");
         }
         self.stop_followers.cancel();
@@ -279,6 +290,7 @@ mod tests {
                 password: None,
                 tls: None,
             },
+            mqtt: None,
             state_dir: folder.path().into(),
             trace: None,
             place: None,
