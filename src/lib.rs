@@ -25,7 +25,7 @@
 //! | [`tls`] | the certificate, and how connections are opened with it |
 //! | [`config`] | `dimmer.toml`, `DIMMER_…` variables and flags |
 //! | [`service`] | puts all of these together |
-//! | [`discovery`] | is found on the LAN, and finds others |
+//! | [`mdns`] | is found on the LAN, and finds others |
 //! | [`systemd`] | its socket, and what it is told of the service |
 //! | [`doctor`] | says what drives a GPIO here, and what would be better |
 //! | [`client`] | the command line's side of `/ws` |
@@ -35,7 +35,6 @@
 pub mod button;
 pub mod client;
 pub mod config;
-pub mod discovery;
 pub mod doctor;
 pub mod effect;
 mod gpio;
@@ -43,6 +42,7 @@ pub mod host;
 pub mod house;
 pub mod level;
 pub mod lights;
+pub mod mdns;
 pub mod metrics;
 pub mod mqtt;
 pub mod password;

@@ -22,7 +22,7 @@ use cli::{Cli, Command, Serve};
 use dimmer::config::{self, Config, LightOptions};
 use dimmer::password::{self, Hash};
 use dimmer::service::Service;
-use dimmer::{client, discovery, doctor};
+use dimmer::{client, doctor, mdns};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -70,7 +70,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Watch { target } => client::watch(&target).await,
             Command::List { timeout } => {
                 let time = Duration::from_secs(timeout.into());
-                print(&discovery::list(time).await?)
+                print(&mdns::list(time).await?)
             }
             Command::Ping { count, target } => client::ping(&target, count).await,
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::future::{join, select_all, try_join_all};
+use futures_util::future::{join3, select_all, try_join_all};
 use tokio::net::TcpListener;
 use tokio::task::{self, JoinHandle};
 use tokio::time::timeout;
@@ -15,10 +15,10 @@ use tracing::{info, warn};
 
 use crate::button::Button;
 use crate::config::{Config, LightConfig, OnStart};
-use crate::discovery::Announcement;
 use crate::house::House;
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
+use crate::mdns::Announcement;
 use crate::metrics::Metrics;
 use crate::mqtt;
 use crate::pin::{Follower, Pin};
@@ -179,13 +179,16 @@ impl Service {
     /// Closes the pages, switches the pins off and keeps the levels, within two seconds unless the
     /// disk is slow.
     pub async fn stop(self) {
-        if let Some(announcement) = self.announcement {
-            announcement.end().await;
-        }
         // What changes lights first, so that the last changes reach the pins and the store.
         self.stop_web.cancel();
         let _ = self.systemd.await;
-        if timeout(STOP, join(self.web, self.mqtt)).await.is_err() {
+        let goodbye = async {
+            if let Some(announcement) = self.announcement {
+                announcement.end().await;
+            }
+        };
+        let ends = join3(self.web, self.mqtt, goodbye);
+        if timeout(STOP, ends).await.is_err() {
             warn!("some connections did not close in time");
         }
         self.stop_followers.cancel();
