@@ -1,0 +1,92 @@
+// The sheet over the bottom of the page. It is loaded when it is first opened, and draws what the service
+// says only while it is open.
+
+import { Effects } from "./effects.js";
+import { Presets } from "./presets.js";
+import { translate } from "./sheet-words.js";
+import { Timers } from "./timers.js";
+import { words } from "./words.js";
+
+export class Sheet {
+  #dialog;
+  #house;
+  #which;
+  #parts;
+
+  // Resolves to the sheet when its looks are there too.
+  static async load(house) {
+    const [answer] = await Promise.all([fetch("sheet.html"), style("sheet.css")]);
+    if (!answer.ok) throw new Error(answer.status);
+    document.body.insertAdjacentHTML("beforeend", await answer.text());
+    return new Sheet(document.querySelector("dialog"), house);
+  }
+
+  constructor(dialog, house) {
+    this.#dialog = dialog;
+    this.#house = house;
+    this.#which = dialog.querySelector("select");
+    translate(dialog);
+    const part = (name) => dialog.querySelector(`.${name}`);
+    this.#parts = [
+      new Effects(part("effects"), () => this.#lights()),
+      new Presets(part("presets"), house),
+      new Timers(part("timers"), house, () => this.#light()),
+    ];
+    this.#which.addEventListener("change", () => this.draw());
+    part("close").addEventListener("click", () => dialog.close());
+    // The sheet itself has no padding: a click on the dialog is one beside it.
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  }
+
+  get isOpen() {
+    return this.#dialog.open;
+  }
+
+  open() {
+    this.complain("");
+    this.draw();
+    this.#dialog.showModal();
+  }
+
+  draw() {
+    this.#dialog.querySelector("fieldset").disabled = !this.#house.live;
+    this.#offer();
+    if (this.#house.lights.size) for (const part of this.#parts) part.draw();
+  }
+
+  complain(message) {
+    this.#dialog.querySelector(".said").textContent = message;
+  }
+
+  // All lights, and each.
+  #offer() {
+    const options = [["", words.all], ...[...this.#house.lights].map(([name, { title }]) => [name, title])];
+    const key = JSON.stringify(options);
+    this.#dialog.querySelector(".which").hidden = this.#house.lights.size < 2;
+    if (this.#which.dataset.key === key) return;
+    const before = this.#which.value;
+    this.#which.dataset.key = key;
+    this.#which.replaceChildren(...options.map(([name, title]) => new Option(title, name)));
+    this.#which.value = this.#house.lights.has(before) ? before : "";
+  }
+
+  // The name of the chosen light; none if all are.
+  #light() {
+    const names = [...this.#house.lights.keys()];
+    return names.length === 1 ? names[0] : this.#which.value || undefined;
+  }
+
+  #lights() {
+    const name = this.#light();
+    return name ? [this.#house.lights.get(name)] : [...this.#house.lights.values()];
+  }
+}
+
+function style(href) {
+  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
+  return new Promise((resolve, reject) => {
+    link.onload = resolve;
+    link.onerror = reject;
+    document.head.append(link);
+  });
+}
