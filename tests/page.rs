@@ -339,3 +339,43 @@ async fn a_mouse_drags_too() {
     desktop.screenshot("desktop").await;
     browser.close().await;
 }
+
+#[tokio::test]
+async fn the_phone_ticks_at_0_50_and_100_under_the_thumb_alone() {
+    let dimmer = starting_at(48);
+    let browser = Browser::start();
+    let phone = browser.phone(&dimmer).await;
+    let stub = "navigator.vibrate = (ms) => window.ticks.push(ms) > 0";
+    phone.eval(&format!("window.ticks = [], {stub}")).await;
+    // No browser lets a page tick before it was touched.
+    phone.tap(TRACK).await;
+    let mut page = dimmer.page().await;
+
+    phone.press(TRACK).await;
+    for (percent, level, ticks) in [
+        (1.0, 49.0, 0),
+        (4.0, 53.0, 1),
+        (-2.0, 51.0, 1),
+        (40.0, 91.0, 1),
+        (20.0, 100.0, 2),
+        (-60.0, 40.0, 3),
+        (-60.0, 0.0, 4),
+    ] {
+        phone.slide("led", percent).await;
+        all_have(level, "led", &dimmer, &[&phone]).await;
+        let felt = phone.eval("ticks.length").await;
+        assert_eq!(felt, ticks, "after {percent} percent to {level}");
+    }
+    phone.release().await;
+    page.change("led", json!({"level": 50})).await;
+    all_have(50.0, "led", &dimmer, &[&phone]).await;
+    phone.tap(MORE).await;
+    all_have(51.0, "led", &dimmer, &[&phone]).await;
+    assert_eq!(
+        phone.eval("ticks.length").await,
+        4,
+        "nothing was dragged since"
+    );
+    assert_eq!(phone.eval("ticks.every((ms) => ms < 20)").await, true);
+    browser.close().await;
+}
