@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::{Dimmer, Home, Page, dimmer, linear, until};
+use dimmer::effect::Speed;
 use dimmer::level::Level;
 use dimmer::lights::{Driver, Light, LightState, Lights};
 use dimmer::wire::{Answer, Message, Wish};
@@ -75,11 +76,15 @@ async fn main() {
 fn in_memory() -> Duration {
     let light = Light {
         name: "led".into(),
+        title: "led".into(),
+        hidden: false,
         gpio: 21,
         driver: Driver::Simulated,
         frequency: 1000,
         resolution: 65_536,
         simulated: true,
+        transition: Duration::ZERO,
+        fastest: Speed::SAFE,
     };
     let state = LightState::new(Level::HALF, Level::HALF);
     let lights = Lights::new(vec![(light, state)]);
@@ -91,10 +96,12 @@ fn in_memory() -> Duration {
         let Ok(Wish::Change(wanted)) = message.wish else {
             unreachable!("{text} is a change");
         };
-        let level = lights.change(light, wanted.change, wanted.transition, None);
+        let state = lights.change(light, wanted.change, wanted.transition, None);
         let answer = Answer::Level {
             light: &lights.list()[light].name,
-            level,
+            level: state.level,
+            effect: state.effect,
+            left: None,
             by: None,
             seen: message.seq,
         };

@@ -20,12 +20,18 @@ pub fn wire(bytes: &[u8]) {
     if let Err(error) = wire::parse_change(bytes) {
         is_for_people(&error.to_string());
     }
+    if let Err(error) = wire::parse_recall(bytes) {
+        is_for_people(&error.to_string());
+    }
     let Ok(text) = str::from_utf8(bytes) else {
         return;
     };
     match Message::parse(text).wish {
         Ok(Wish::Echo(echo)) => assert!(echo.get().len() <= 1024),
         Ok(Wish::Name(name)) => assert!((1..=40).contains(&name.chars().count())),
+        Ok(Wish::Save(name) | Wish::Recall { name, .. } | Wish::Forget(name)) => {
+            assert!((1..=40).contains(&name.chars().count()));
+        }
         Ok(Wish::Change(_)) => {}
         Err(error) => is_for_people(&error.to_string()),
     }
@@ -58,9 +64,9 @@ pub fn settings(bytes: &[u8]) {
 
 /// `levels.json`: what is read can be kept and read again.
 pub fn levels(bytes: &[u8]) {
-    if let Ok(levels) = store::from_json(bytes) {
-        let again = store::to_json(levels.clone()).expect("levels are JSON");
-        assert_eq!(store::from_json(&again).expect("as just written"), levels);
+    if let Ok(kept) = store::from_json(bytes) {
+        let again = store::to_json(kept.clone()).expect("it is JSON");
+        assert_eq!(store::from_json(&again).expect("as just written"), kept);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use dimmer::client::{Setting, Target};
+use dimmer::client::{How, Play, Presets, Setting, Target};
 use dimmer::config::{LightOptions, Options};
 
 /// Dims the LEDs of a Raspberry Pi from any phone on the LAN.
@@ -14,7 +14,7 @@ use dimmer::config::{LightOptions, Options};
     args_conflicts_with_subcommands = true,
     args_override_self = true,
     after_help = "DIMMER_LOG sets what is logged: error, warn, info (the default), debug or trace.\n\
-                  DIMMER_PASSWORD is the password that set, get, watch and ping send.\n\
+                  DIMMER_PASSWORD is the password that the commands to a running service send.\n\
                   Exit codes: 0 done, 1 failed, 2 wrong usage."
 )]
 pub struct Cli {
@@ -56,12 +56,27 @@ pub enum Command {
         /// A level from 0 to 100, +N or -N percent, on, off or toggle
         #[arg(allow_hyphen_values = true)]
         setting: Setting,
-        /// Which light [default: the first]
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let a light play an effect around its level, until it is set
+    Effect {
+        /// breathe, blink, candle, strobe, sunrise or none
+        effect: Play,
+        /// How many times as fast as normal, 0.1 to 3; to 10 with allow_fast_strobe [default: 1]
         #[arg(long)]
-        light: Option<String>,
-        /// Seconds to get there, 0 to 3600 [default: the light's own]
-        #[arg(long, value_name = "SECONDS")]
-        transition: Option<f64>,
+        speed: Option<f64>,
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Keep what all lights are set to, and set it again
+    Preset {
+        #[command(subcommand)]
+        what: Presets,
         #[command(flatten)]
         target: Target,
     },

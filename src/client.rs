@@ -1,137 +1,182 @@
-//! The command line's side of `/ws`: set, get, watch and ping a running service.
+//! The command line's side of `/ws`: set, get, watch and ping a running service, and more.
 
-use std::env;
-use std::ffi::OsString;
+mod connection;
+
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
-use futures_util::{SinkExt, StreamExt};
-use serde::Deserialize;
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, version};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
-use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, Uri};
-use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio::time::{Instant, sleep};
 
+use crate::effect::{Effect, Kind};
 use crate::level::{Level, Step};
-use crate::lights::Change;
+pub use connection::Target;
+use connection::{Client, Fault, Said};
 
-/// Longest wait for the connection, and for each answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Longest silence of a service that is there: it sends a ping after 20 s.
-const SILENCE: Duration = Duration::from_secs(40);
 /// Pause between two pings.
 const PING_PAUSE: Duration = Duration::from_millis(100);
 
-/// The password of the service. No flag, as everybody on a machine sees the command lines.
-const PASSWORD: &str = "DIMMER_PASSWORD";
-
-/// Which service to talk to.
-#[derive(Debug, clap::Args)]
-pub struct Target {
-    /// Where the service is
-    #[arg(long, env = "DIMMER_URL", default_value = "http://localhost:5000")]
-    pub url: String,
-
-    /// Certificates, in PEM, of which one vouches for an https service, or is its own
-    #[arg(
-        long,
-        env = "DIMMER_CA",
-        value_name = "FILE",
-        default_value = "/etc/ssl/certs/ca-certificates.crt"
-    )]
-    pub ca: PathBuf,
-}
-
-/// What `dimmer set` sets a light to: a level, `+5`, `-5`, `on`, `off` or `toggle`.
+/// What `dimmer set` sets a light to, as a message: a level, `+5`, `-5`, `on`, `off` or `toggle`.
 #[derive(Debug, Clone)]
-pub struct Setting(Change);
+pub struct Setting(Value);
 
 impl FromStr for Setting {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Setting, String> {
-        let change = match text {
-            "on" => Change::On(true),
-            "off" => Change::On(false),
-            "toggle" => Change::Toggle,
+        let message = match text {
+            "on" => json!({"on": true}),
+            "off" => json!({"on": false}),
+            "toggle" => json!({"toggle": true}),
             _ if text.starts_with(['+', '-']) => {
                 let percent = text
                     .parse()
                     .map_err(|_| format!("a step is +N or -N percent, not {text:?}"))?;
                 let step = Step::from_percent(percent).map_err(|error| format!("step {error}"))?;
-                Change::Step(step)
+                json!({ "step": step.percent() })
             }
-            _ => Change::Level(text.parse().map_err(|error| format!("level {error}"))?),
+            _ => {
+                let level: Level = text.parse().map_err(|error| format!("level {error}"))?;
+                json!({ "level": level })
+            }
         };
-        Ok(Setting(change))
+        Ok(Setting(message))
     }
 }
 
-impl Setting {
-    fn message(&self) -> Value {
-        match self.0 {
-            Change::Level(level) => json!({ "level": level }),
-            Change::Step(step) => json!({ "step": step.percent() }),
-            Change::On(on) => json!({ "on": on }),
-            Change::Toggle => json!({"toggle": true}),
+/// Which effect `dimmer effect` starts, as a message: its name, or `none`.
+#[derive(Debug, Clone)]
+pub struct Play(Value);
+
+impl FromStr for Play {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Play, String> {
+        match Kind::called(text) {
+            Some(kind) => Ok(Play(json!({ "effect": kind }))),
+            None if text == "none" => Ok(Play(json!({"effect": null}))),
+            None => {
+                let names = Kind::ALL.map(Kind::name).join(", ");
+                Err(format!("an effect is {names} or none, not {text:?}"))
+            }
         }
     }
+}
+
+/// Which light to change, and how.
+#[derive(Debug, clap::Args)]
+pub struct How {
+    /// Which light [default: the first]
+    #[arg(long)]
+    pub light: Option<String>,
+    /// Seconds to get there, 0 to 3600 [default: the light's own; 1800 for a sunrise]
+    #[arg(long, value_name = "SECONDS")]
+    pub transition: Option<f64>,
+}
+
+/// What to do with presets.
+#[derive(Debug, clap::Subcommand)]
+pub enum Presets {
+    /// Print their names
+    List,
+    /// Keep what all lights are set to, by this name
+    Save {
+        /// 1 to 40 characters
+        name: String,
+    },
+    /// Set the lights as a preset says
+    Recall {
+        /// The preset's name
+        name: String,
+        /// Seconds to get there, 0 to 3600 [default: each light's own]
+        #[arg(long, value_name = "SECONDS")]
+        transition: Option<f64>,
+    },
+    /// Remove a preset
+    Forget {
+        /// The preset's name
+        name: String,
+    },
 }
 
 /// Changes a light and prints its new level.
 ///
 /// # Errors
 /// The service cannot be reached, or refuses.
-pub async fn set(
+pub async fn set(target: &Target, Setting(message): Setting, how: How) -> anyhow::Result<()> {
+    change(target, message, how).await
+}
+
+/// Starts an effect, so many times as fast as normal, or ends it, and prints the light's level.
+///
+/// # Errors
+/// The service cannot be reached, or refuses.
+pub async fn play(
     target: &Target,
-    setting: Setting,
-    light: Option<String>,
-    transition: Option<f64>,
+    Play(mut message): Play,
+    speed: Option<f64>,
+    how: How,
 ) -> anyhow::Result<()> {
+    if let Some(speed) = speed {
+        message["speed"] = json!(speed);
+    }
+    change(target, message, how).await
+}
+
+async fn change(target: &Target, mut message: Value, how: How) -> anyhow::Result<()> {
     let mut client = Client::connect(target).await?;
     let (lights, mut levels) = client.greeting().await?;
-    let light = light.unwrap_or_else(|| lights[0].clone());
-    let mut message = setting.message();
+    let light = how.light.unwrap_or_else(|| lights[0].clone());
     message["light"] = json!(light);
-    if let Some(transition) = transition {
+    if let Some(transition) = how.transition {
         message["transition"] = json!(transition);
     }
-    client.say(message).await?;
-    // The service does not echo a level to who set it, but it answers in order: once this echo is
-    // back, so is whatever came of the change.
-    client.say(json!({"echo": "done"})).await?;
-    if let Change::Level(level) = setting.0 {
-        levels.push((light.clone(), level));
+    // The service does not echo a level to who set it.
+    let level = message.get("level").cloned();
+    let told = client.ask(message).await?;
+    if let Some(level) = level {
+        levels.push((light.clone(), serde_json::from_value(level)?));
     }
-    loop {
-        match client.answer().await? {
-            Said { echo: Some(_), .. } => break,
-            Said {
-                error: Some(error), ..
-            } => bail!(error),
-            said => levels.extend(said.light.zip(said.level)),
-        }
-    }
+    levels.extend(
+        told.into_iter()
+            .filter_map(|said| said.light.zip(said.level)),
+    );
     let mut newest = levels.into_iter().rev();
     match newest.find(|(name, _)| *name == light) {
         Some((name, level)) => print(format_args!("{name} {level}")),
         None => bail!("the service did not tell the level of {light}"),
     }
+}
+
+/// Lists, saves, recalls or forgets presets.
+///
+/// # Errors
+/// The service cannot be reached, or refuses.
+pub async fn presets(target: &Target, what: Presets) -> anyhow::Result<()> {
+    let mut client = Client::connect(target).await?;
+    let mut message = match &what {
+        Presets::List => json!({"echo": "only what there is"}),
+        Presets::Save { name } => json!({ "save": name }),
+        Presets::Recall { name, .. } => json!({ "recall": name }),
+        Presets::Forget { name } => json!({ "forget": name }),
+    };
+    if let Presets::Recall {
+        transition: Some(transition),
+        ..
+    } = what
+    {
+        message["transition"] = json!(transition);
+    }
+    let told = client.ask(message).await?;
+    if let Presets::List = what {
+        let names = told.into_iter().filter_map(|said| said.presets).next_back();
+        for name in names.unwrap_or_default() {
+            print(format_args!("{name}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Prints the level of every light with its name, or of one light alone.
@@ -159,12 +204,9 @@ pub async fn get(target: &Target, light: Option<String>) -> anyhow::Result<()> {
 pub async fn watch(target: &Target) -> anyhow::Result<()> {
     let mut client = Client::connect(target).await?;
     loop {
-        let said = client.hear(SILENCE).await?;
-        if let (Some(light), Some(level)) = (said.light, said.level) {
-            match said.by {
-                Some(by) => print(format_args!("{light} {level} by {by}"))?,
-                None => print(format_args!("{light} {level}"))?,
-            }
+        let said = client.news().await?;
+        if let (Some(light), Some(level)) = (&said.light, said.level) {
+            print(format_args!("{light} {level}{}", more(&said)))?;
         }
         if let Some(Fault { light, message }) = said.fault {
             match message {
@@ -173,6 +215,21 @@ pub async fn watch(target: &Target) -> anyhow::Result<()> {
             }
         }
     }
+}
+
+/// What else there is to say about a light's level.
+fn more(said: &Said) -> String {
+    let mut more = String::new();
+    if let Some(Effect { kind, speed }) = said.effect {
+        more += &format!(" {} at speed {}", kind.name(), speed.times());
+    }
+    if let Some(left) = said.left {
+        more += &format!(" in {left} s");
+    }
+    if let Some(by) = &said.by {
+        more += &format!(" by {by}");
+    }
+    more
 }
 
 /// Measures round trips and prints them, with a summary, in milliseconds.
@@ -213,185 +270,6 @@ fn print(line: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
         .context("cannot write to standard output")
 }
 
-/// A message of the service, in as far as the command line wants to know.
-#[derive(Default, Deserialize)]
-struct Said {
-    hello: Option<Hello>,
-    light: Option<String>,
-    level: Option<Level>,
-    by: Option<String>,
-    fault: Option<Fault>,
-    error: Option<String>,
-    echo: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Hello {
-    lights: Vec<Named>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Fault {
-    light: String,
-    message: Option<String>,
-}
-
-/// A connection, with TLS or without.
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
-
-/// An open connection to a service.
-struct Client {
-    socket: WebSocketStream<Box<dyn Stream>>,
-    url: String,
-}
-
-impl Client {
-    async fn connect(target: &Target) -> anyhow::Result<Client> {
-        let url = target.url.clone();
-        let request = request(&url, env::var_os(PASSWORD))?;
-        let has_password = request.headers().contains_key(AUTHORIZATION);
-        let connecting = async {
-            let stream = stream(request.uri(), &target.ca).await?;
-            anyhow::Ok(client_async(request, stream).await)
-        };
-        let connected = match timeout(PATIENCE, connecting).await {
-            Ok(Err(error)) => return Err(unreachable(&url, &format!("{error:#}"))),
-            Ok(Ok(connected)) => Ok(connected),
-            Err(late) => Err(late),
-        };
-        match connected {
-            Ok(Ok((socket, _))) => Ok(Client { socket, url }),
-            Ok(Err(tungstenite::Error::Io(error))) => Err(unreachable(&url, &error.to_string())),
-            Ok(Err(tungstenite::Error::Http(answer))) => {
-                if answer.status() == StatusCode::UNAUTHORIZED {
-                    match has_password {
-                        true => bail!("{PASSWORD} is not the password of {url}"),
-                        false => bail!("{url} wants a password: set the variable {PASSWORD}"),
-                    }
-                }
-                let body = answer.body().as_deref().unwrap_or_default();
-                let reason = String::from_utf8_lossy(body);
-                bail!("{url} answered {}: {}", answer.status(), reason.trim())
-            }
-            Ok(Err(error)) => Err(unreachable(&url, &error.to_string())),
-            Err(_) => Err(unreachable(&url, "no answer")),
-        }
-    }
-
-    /// The names of all lights, and their levels.
-    async fn greeting(&mut self) -> anyhow::Result<(Vec<String>, Vec<(String, Level)>)> {
-        let Some(hello) = self.answer().await?.hello else {
-            bail!("{} does not speak as dimmer does", self.url);
-        };
-        let names: Vec<_> = hello.lights.into_iter().map(|light| light.name).collect();
-        let mut levels = Vec::new();
-        while levels.len() < names.len() {
-            let said = self.answer().await?;
-            levels.extend(said.light.zip(said.level));
-        }
-        Ok((names, levels))
-    }
-
-    async fn say(&mut self, message: Value) -> anyhow::Result<()> {
-        let frame = Message::text(message.to_string());
-        self.socket
-            .send(frame)
-            .await
-            .with_context(|| format!("cannot send to {}", self.url))
-    }
-
-    /// The next message, which is due.
-    async fn answer(&mut self) -> anyhow::Result<Said> {
-        self.hear(PATIENCE).await
-    }
-
-    /// The next message, unless there is silence for so long.
-    async fn hear(&mut self, silence: Duration) -> anyhow::Result<Said> {
-        loop {
-            let Ok(frame) = timeout(silence, self.socket.next()).await else {
-                bail!("{} does not answer", self.url);
-            };
-            match frame {
-                Some(Ok(Message::Text(text))) => {
-                    return serde_json::from_str(&text)
-                        .with_context(|| format!("{} does not speak as dimmer does", self.url));
-                }
-                Some(Ok(Message::Close(_))) | None => bail!("{} closed the connection", self.url),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => bail!("{} is gone: {error}", self.url),
-            }
-        }
-    }
-}
-
-fn unreachable(url: &str, reason: &str) -> anyhow::Error {
-    anyhow!("cannot reach {url}: {reason}; start the service, or set --url")
-}
-
-/// Connects to the host of this address, with TLS if it is `wss`.
-async fn stream(address: &Uri, ca: &Path) -> anyhow::Result<Box<dyn Stream>> {
-    let encrypted = address.scheme_str() == Some("wss");
-    let host = address.host().context("there is no host in the address")?;
-    let host = host.trim_matches(['[', ']']);
-    let port = address
-        .port_u16()
-        .unwrap_or(if encrypted { 443 } else { 80 });
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    if !encrypted {
-        return Ok(Box::new(stream));
-    }
-    let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(ca)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| anyhow!("--ca {}: {error}", ca.display()))?;
-    roots.add_parsable_certificates(certificates);
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_protocol_versions(&[&version::TLS13])?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from(host.to_owned())?;
-    let connector = TlsConnector::from(Arc::new(config));
-    let stream = connector
-        .connect(name, stream)
-        .await
-        .context("no TLS; --ca names the file that vouches for it")?;
-    Ok(Box::new(stream))
-}
-
-/// The request for the WebSocket, with the password if there is one.
-fn request(url: &str, password: Option<OsString>) -> anyhow::Result<Request> {
-    let mut request = address(url)?
-        .into_client_request()
-        .with_context(|| format!("the address {url:?} cannot be used"))?;
-    if let Some(password) = password.filter(|password| !password.is_empty()) {
-        let bearer = [b"Bearer ", password.as_encoded_bytes()].concat();
-        let mut bearer = HeaderValue::from_bytes(&bearer)
-            .map_err(|_| anyhow!("{PASSWORD} must not have control characters"))?;
-        bearer.set_sensitive(true);
-        request.headers_mut().insert(AUTHORIZATION, bearer);
-    }
-    Ok(request)
-}
-
-/// The WebSocket's address of a service's.
-fn address(url: &str) -> anyhow::Result<String> {
-    match url.split_once("://") {
-        Some((scheme @ ("http" | "https" | "ws" | "wss"), rest)) if !rest.is_empty() => {
-            let scheme = scheme.replace("http", "ws");
-            Ok(format!("{scheme}://{}/ws", rest.trim_end_matches('/')))
-        }
-        _ => bail!("the address must be like http://raspberrypi.local:5000, not {url:?}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,7 +286,7 @@ mod tests {
             ("toggle", r#"{"toggle":true}"#),
         ] {
             let setting: Setting = text.parse().unwrap();
-            assert_eq!(setting.message().to_string(), message);
+            assert_eq!(setting.0.to_string(), message);
         }
         for (text, says) in [
             ("101", "level must be from 0 to 100, not 101"),
@@ -417,17 +295,6 @@ mod tests {
             ("+x", "a step is +N or -N percent, not \"+x\""),
         ] {
             assert_eq!(text.parse::<Setting>().unwrap_err(), says);
-        }
-    }
-
-    #[test]
-    fn the_address_is_that_of_the_page() {
-        assert_eq!(address("http://pi:5000").unwrap(), "ws://pi:5000/ws");
-        assert_eq!(address("http://pi/a/").unwrap(), "ws://pi/a/ws");
-        assert_eq!(address("https://pi:5000").unwrap(), "wss://pi:5000/ws");
-        assert_eq!(address("wss://pi").unwrap(), "wss://pi/ws");
-        for broken in ["pi:5000", "http://", "ftp://pi", "httpx://pi"] {
-            assert!(address(broken).is_err(), "{broken}");
         }
     }
 }

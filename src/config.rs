@@ -334,6 +334,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::effect::Speed;
     use crate::level::{Curve, Level};
 
     fn parse(text: &str) -> anyhow::Result<File> {
@@ -366,6 +367,8 @@ mod tests {
             password_file = "/etc/dimmer/password"
             [[light]]
             name = "desk"
+            title = "Mesa, à esquerda"
+            hidden = true
             gpio = 18
             driver = "kernel-pwm"
             frequency = 400
@@ -374,6 +377,7 @@ mod tests {
             min_duty = 2.5
             max_duty = 80
             transition = 0.5
+            allow_fast_strobe = true
             on_start = 30
             on_stop = "keep"
             [[light]]
@@ -393,6 +397,10 @@ mod tests {
         );
         assert_eq!((file.max_pages, file.max_pages_per_address), (7, 3));
         assert_eq!(file.password_file, Some("/etc/dimmer/password".into()));
+        assert_eq!((desk.title(), desk.hidden), ("Mesa, à esquerda", true));
+        assert_eq!(file.light[1].title(), "shelf");
+        assert_eq!(desk.fastest(), Speed::MOST);
+        assert_eq!(file.light[1].fastest(), Speed::SAFE);
         assert_eq!(desk.driver, DriverChoice::KernelPwm);
         assert_eq!(desk.frequency, Some(400));
         assert_eq!(desk.curve, Curve::Perceptual);
@@ -429,7 +437,7 @@ mod tests {
             ),
             (
                 "[[light]]\nsteps = 10",
-                "dimmer.toml:2: unknown setting `steps`; there are name, gpio, ",
+                "dimmer.toml:2: unknown setting `steps`; there are name, title, ",
             ),
             (
                 "max_pages = 0",
@@ -459,6 +467,10 @@ mod tests {
             (
                 "[[light]]\nname = \"Küche\"",
                 "dimmer.toml:2: name must be 1 to 32 of a-z, 0-9 and -, not \"Küche\"",
+            ),
+            (
+                "[[light]]\ntitle = \"\"",
+                "dimmer.toml:2: title must have 1 to 40 characters, not 0",
             ),
             (
                 "[[light]]\ndriver = \"gpiozero\"",

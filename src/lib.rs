@@ -7,7 +7,10 @@
 //! | module | is |
 //! |---|---|
 //! | [`level`] | levels, duties and the curve between them |
+//! | [`effect`] | what a light plays around its level |
 //! | [`lights`] | the watched state and every change to it |
+//! | [`presets`] | names for what the lights are set to |
+//! | [`house`] | all that is kept, for all who change and follow it |
 //! | [`pin`] | follows the lights and moves the pins |
 //! | [`store`] | follows the lights and keeps their levels on disk |
 //! | [`web`] | the page, `/ws` and the REST API |
@@ -26,11 +29,14 @@
 pub mod client;
 pub mod config;
 pub mod doctor;
+pub mod effect;
 pub mod host;
+pub mod house;
 pub mod level;
 pub mod lights;
 pub mod password;
 pub mod pin;
+pub mod presets;
 pub mod service;
 pub mod store;
 pub mod systemd;

@@ -6,9 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::effect::{Effect, Kind, SUNRISE, Speed};
 use crate::level::{Level, Step};
 
 /// What moves a pin.
@@ -51,8 +53,12 @@ pub fn transition(seconds: f64) -> Result<Duration, String> {
 /// What a light is, fixed while the service runs.
 #[derive(Debug, Clone, Serialize)]
 pub struct Light {
-    /// The name that people and programs call it by.
+    /// The name that programs call it by.
     pub name: String,
+    /// The name that people call it by.
+    pub title: String,
+    /// Whether it is for programs alone, and not on the page.
+    pub hidden: bool,
     /// BCM number of its GPIO, 0 to 27.
     pub gpio: u8,
     /// What moves its pin.
@@ -63,6 +69,15 @@ pub struct Light {
     pub resolution: u32,
     /// Whether no pin moves at all.
     pub simulated: bool,
+    /// Time a change takes when it does not say.
+    #[serde(serialize_with = "seconds")]
+    pub transition: Duration,
+    /// The highest speed that its effects may have.
+    pub fastest: Speed,
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
 }
 
 /// A driver that fails: what it says, and since when.
@@ -81,8 +96,12 @@ pub struct LightState {
     pub level: Level,
     /// The last level above 0: what `on` goes back to.
     pub last_on: Level,
-    /// How long the last change may take; `None` for the light's own time.
-    pub transition: Option<Duration>,
+    /// What it plays around that level.
+    pub effect: Option<Effect>,
+    /// How long the last change takes, until the light is there or its sunrise is over.
+    pub time: Duration,
+    /// When the last change was made.
+    pub since: Instant,
     /// The name of the page that made the last change, if it has one.
     pub by: Option<Arc<str>>,
     /// Counts the changes of this light.
@@ -97,11 +116,41 @@ impl LightState {
         LightState {
             level,
             last_on,
-            transition: None,
+            effect: None,
+            time: Duration::ZERO,
+            since: Instant::now(),
             by: None,
             revision: 0,
             fault: None,
         }
+    }
+
+    /// The same light while it plays an effect.
+    pub fn playing(self, effect: Option<Effect>) -> LightState {
+        LightState {
+            effect,
+            time: effect.map_or(Duration::ZERO, |effect| time_of(effect, None)),
+            ..self
+        }
+    }
+
+    /// When it is there, or its sunrise over; `None` if it was at once.
+    pub fn arrives(&self) -> Option<Instant> {
+        (!self.time.is_zero()).then(|| self.since + self.time)
+    }
+
+    /// Time until then; `None` if it has passed.
+    pub fn left(&self) -> Option<Duration> {
+        let left = self.arrives()?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+}
+
+/// How long an effect takes; `transition` is that of a sunrise at normal speed. All others never end.
+fn time_of(effect: Effect, transition: Option<Duration>) -> Duration {
+    match effect.kind {
+        Kind::Sunrise => transition.unwrap_or(SUNRISE).div_f64(effect.speed.times()),
+        _ => Duration::ZERO,
     }
 }
 
@@ -116,11 +165,15 @@ pub enum Change {
     On(bool),
     /// Off if it is on, on if it is off.
     Toggle,
+    /// Plays this effect, around the last level above 0 if it is off; or none any more.
+    Effect(Option<Effect>),
 }
 
 impl Change {
     fn applied_to(self, light: &LightState) -> Level {
         match self {
+            Change::Effect(None) => light.level,
+            Change::Effect(Some(_)) => Change::On(true).applied_to(light),
             Change::Level(level) => level,
             Change::Step(step) => light.level.stepped(step),
             Change::On(false) => Level::OFF,
@@ -172,27 +225,60 @@ impl Lights {
         self.states()[light].clone()
     }
 
-    /// Changes one light, in one step however many ask at once, and tells its level after that.
+    /// Changes one light, in one step however many ask at once, and returns it as it is after that.
+    ///
+    /// It takes `transition`, or the light's own time; a sunrise takes `transition` or half an hour,
+    /// divided by its speed. An effect plays at most as fast as the light allows.
     pub fn change(
         &self,
         light: usize,
         change: Change,
         transition: Option<Duration>,
         by: Option<Arc<str>>,
-    ) -> Level {
-        let mut level = Level::OFF;
+    ) -> LightState {
+        let what = &self.lights[light];
+        let mut changed = None;
         self.states.send_modify(|states| {
             let state = &mut states[light];
-            level = change.applied_to(state);
+            let level = change.applied_to(state);
+            let effect = match change {
+                Change::Effect(effect) => effect.map(|effect| Effect {
+                    speed: effect.speed.min(what.fastest),
+                    ..effect
+                }),
+                _ => None,
+            };
+            let moves = level != state.level || state.effect.is_some() || state.left().is_some();
+            state.time = match effect {
+                Some(effect) => time_of(effect, transition),
+                None if moves => transition.unwrap_or(what.transition),
+                None => Duration::ZERO,
+            };
+            state.since = Instant::now();
             state.level = level;
+            state.effect = effect;
             if !level.is_off() {
                 state.last_on = level;
             }
-            state.transition = transition;
             state.by = by;
             state.revision += 1;
+            changed = Some(state.clone());
         });
-        level
+        changed.expect("it was just changed")
+    }
+
+    /// Says that the sunrise of a light is over, which began with its change of this revision.
+    pub fn risen(&self, light: usize, revision: u64) {
+        self.states.send_if_modified(|states| {
+            let state = &mut states[light];
+            let over = state.revision == revision;
+            if over {
+                state.effect = None;
+                state.time = Duration::ZERO;
+                state.revision += 1;
+            }
+            over
+        });
     }
 
     /// Says that a light's driver fails with `message`, or works (`None`).
@@ -218,11 +304,15 @@ impl Lights {
     pub(crate) fn led() -> Lights {
         let light = Light {
             name: "led".into(),
+            title: "led".into(),
+            hidden: false,
             gpio: 21,
             driver: Driver::Simulated,
             frequency: 1000,
             resolution: 65_536,
             simulated: true,
+            transition: Duration::ZERO,
+            fastest: Speed::SAFE,
         };
         Lights::new(vec![(light, LightState::new(Level::HALF, Level::HALF))])
     }
@@ -239,16 +329,67 @@ mod tests {
     #[test]
     fn on_goes_back_to_the_last_level_above_0() {
         let lights = Lights::led();
-        lights.change(0, Change::Level(level(30.0)), None, None);
-        assert_eq!(lights.change(0, Change::On(false), None, None), Level::OFF);
-        assert_eq!(lights.change(0, Change::On(true), None, None), level(30.0));
-        assert_eq!(
-            lights.change(0, Change::On(true), None, None),
-            level(30.0),
-            "on again changes nothing"
-        );
-        assert_eq!(lights.change(0, Change::Toggle, None, None), Level::OFF);
-        assert_eq!(lights.change(0, Change::Toggle, None, None), level(30.0));
+        let change = |change| lights.change(0, change, None, None).level;
+        change(Change::Level(level(30.0)));
+        assert_eq!(change(Change::On(false)), Level::OFF);
+        assert_eq!(change(Change::On(true)), level(30.0));
+        let again = change(Change::On(true));
+        assert_eq!(again, level(30.0), "on again changes nothing");
+        assert_eq!(change(Change::Toggle), Level::OFF);
+        assert_eq!(change(Change::Toggle), level(30.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_effect_plays_on_the_last_level_until_any_other_change() {
+        let lights = Lights::led();
+        let effect = |kind, speed| {
+            let speed = Speed::from_times(speed, Speed::MOST).unwrap();
+            Effect { kind, speed }
+        };
+        let breathe = Some(effect(Kind::Breathe, 2.0));
+        lights.change(0, Change::On(false), None, None);
+        let state = lights.change(0, Change::Effect(breathe), None, None);
+        assert_eq!(state.level, Level::HALF);
+        assert_eq!((state.effect, state.arrives()), (breathe, None));
+        for change in [
+            Change::Level(Level::HALF),
+            Change::On(true),
+            Change::Toggle,
+            Change::Effect(None),
+        ] {
+            lights.change(0, Change::Effect(breathe), None, None);
+            lights.change(0, change, None, None);
+            assert_eq!(lights.state(0).effect, None, "{change:?}");
+        }
+
+        let fast = Some(effect(Kind::Strobe, 10.0));
+        lights.change(0, Change::Effect(fast), None, None);
+        assert_eq!(lights.state(0).effect.unwrap().speed, Speed::SAFE);
+
+        let minute = Some(Duration::from_secs(60));
+        let sunrise = Some(effect(Kind::Sunrise, 2.0));
+        lights.change(0, Change::Effect(sunrise), minute, None);
+        let state = lights.state(0);
+        assert_eq!(state.left(), Some(Duration::from_secs(30)));
+        lights.risen(0, state.revision - 1);
+        assert_eq!(lights.state(0).effect, sunrise, "another's end");
+        lights.risen(0, state.revision);
+        assert_eq!(lights.state(0).effect, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_light_tells_when_it_arrives_while_it_is_on_its_way() {
+        let lights = Lights::led();
+        let second = Duration::from_secs(1);
+        lights.change(0, Change::Level(Level::HALF), Some(9 * second), None);
+        assert_eq!(lights.state(0).left(), None, "it is there");
+        lights.change(0, Change::Level(Level::FULL), Some(9 * second), None);
+        tokio::time::advance(2 * second).await;
+        assert_eq!(lights.state(0).left(), Some(7 * second));
+        lights.change(0, Change::Level(Level::FULL), Some(second), None);
+        assert_eq!(lights.state(0).left(), Some(second));
+        lights.change(0, Change::Level(Level::FULL), None, None);
+        assert_eq!(lights.state(0).left(), None);
     }
 
     #[test]

@@ -54,10 +54,16 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             }
             Command::Set {
                 setting,
-                light,
-                transition,
+                how,
                 target,
-            } => client::set(&target, setting, light, transition).await,
+            } => client::set(&target, setting, how).await,
+            Command::Effect {
+                effect,
+                speed,
+                how,
+                target,
+            } => client::play(&target, effect, speed, how).await,
+            Command::Preset { what, target } => client::presets(&target, what).await,
             Command::Get { light, target } => client::get(&target, light).await,
             Command::Watch { target } => client::watch(&target).await,
             Command::Ping { count, target } => client::ping(&target, count).await,

@@ -9,6 +9,7 @@ pub mod driver;
 mod fade;
 mod kernel_pwm;
 mod motion;
+mod play;
 pub mod pwmchip;
 mod simulated;
 pub mod software_pwm;
@@ -76,11 +77,15 @@ impl Pin {
     pub fn light(&self) -> Light {
         Light {
             name: self.config.name.clone(),
+            title: self.config.title().into(),
+            hidden: self.config.hidden,
             gpio: self.config.gpio,
             driver: self.opened.driver,
             frequency: self.opened.frequency,
             resolution: self.opened.resolution,
             simulated: self.opened.driver == Driver::Simulated,
+            transition: self.config.transition,
+            fastest: self.config.fastest(),
         }
     }
 

@@ -14,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::{Config, LightConfig, OnStart};
+use crate::house::House;
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
 use crate::pin::{Follower, Pin};
-use crate::store::{Kept, Store};
+use crate::presets::Presets;
+use crate::store::{KeptLight, Store};
 use crate::systemd;
 use crate::tls::Tls;
 use crate::web::{self, Login};
@@ -30,7 +32,7 @@ const STOP_STORE: Duration = Duration::from_secs(10);
 /// A running service.
 pub struct Service {
     address: SocketAddr,
-    lights: Arc<Lights>,
+    house: Arc<House>,
     tls: Option<Arc<Tls>>,
     web: JoinHandle<()>,
     store: JoinHandle<()>,
@@ -63,7 +65,7 @@ impl Service {
         let states: Vec<_> = config
             .lights
             .iter()
-            .map(|light| first_state(light, store.kept(&light.name)))
+            .map(|light| first_state(light, store.light(&light.name)))
             .collect();
         let opening = config.lights.into_iter().map(|light| {
             let trace = config.trace.clone();
@@ -74,6 +76,10 @@ impl Service {
 
         let lights = pins.iter().map(Pin::light).zip(states).collect();
         let lights = Arc::new(Lights::new(lights));
+        let house = Arc::new(House {
+            lights: lights.clone(),
+            presets: Presets::new(store.presets()),
+        });
         let stop_web = CancellationToken::new();
         let stop_followers = CancellationToken::new();
         let pins = pins
@@ -81,23 +87,19 @@ impl Service {
             .enumerate()
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        let store = task::spawn(store.follow(lights.clone(), stop_followers.clone()));
+        let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
         let web = task::spawn(web::serve(
             listener,
-            lights.clone(),
+            house.clone(),
             config.web,
             login,
             tls.clone(),
             stop_web.clone(),
         ));
-        let systemd = task::spawn(systemd::follow(
-            lights.clone(),
-            pins.clone(),
-            stop_web.clone(),
-        ));
+        let systemd = task::spawn(systemd::follow(lights, pins.clone(), stop_web.clone()));
         Ok(Service {
             address,
-            lights,
+            house,
             tls,
             web,
             store,
@@ -115,7 +117,7 @@ impl Service {
 
     /// Its lights.
     pub fn lights(&self) -> &Arc<Lights> {
-        &self.lights
+        &self.house.lights
     }
 
     /// Whether it speaks TLS.
@@ -188,7 +190,7 @@ async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// What a light is set to when the service starts.
-fn first_state(light: &LightConfig, kept: Option<Kept>) -> LightState {
+fn first_state(light: &LightConfig, kept: Option<KeptLight>) -> LightState {
     let level = match light.on_start {
         OnStart::Level(level) => level,
         OnStart::Restore => kept.map_or(Level::HALF, |kept| kept.level),
@@ -199,7 +201,11 @@ fn first_state(light: &LightConfig, kept: Option<Kept>) -> LightState {
         .flatten()
         .find(|level| !level.is_off())
         .unwrap_or(Level::FULL);
-    LightState::new(level, last_on)
+    let effect = match light.on_start {
+        OnStart::Restore => kept.and_then(|kept| kept.effect),
+        OnStart::Level(_) => None,
+    };
+    LightState::new(level, last_on).playing(effect)
 }
 
 #[cfg(test)]

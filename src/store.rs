@@ -1,4 +1,5 @@
-//! Keeps the lights' levels on disk, so that they survive a restart and a power cut.
+//! Keeps the lights' levels, effects and presets on disk, so that they survive a restart and a power
+//! cut.
 //!
 //! One small file, replaced as a whole: written beside the old one, synced, renamed over it. It is
 //! written at most once a second, to spare the SD card, and once more at the stop.
@@ -6,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +18,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::effect::Effect;
+use crate::house::House;
 use crate::level::Level;
-use crate::lights::{LightState, Lights};
+use crate::lights::LightState;
+use crate::presets;
 
 /// Shortest time from one write to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -30,29 +35,41 @@ const VERSION: u32 = 1;
 
 /// What is kept of a light.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct KeptLight {
     /// Its level.
     pub level: Level,
     /// Its last level above 0.
     pub last_on: Level,
+    /// What it plays.
+    #[serde(flatten)]
+    pub effect: Option<Effect>,
 }
 
-impl From<&LightState> for Kept {
-    fn from(light: &LightState) -> Kept {
-        Kept {
+impl From<&LightState> for KeptLight {
+    fn from(light: &LightState) -> KeptLight {
+        KeptLight {
             level: light.level,
             last_on: light.last_on,
+            effect: light.effect,
         }
     }
 }
 
-/// Every light's levels, by name.
-pub type Levels = BTreeMap<String, Kept>;
+/// All that is kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Every light by its name.
+    pub lights: BTreeMap<String, KeptLight>,
+    /// Every preset by its name.
+    #[serde(default, skip_serializing_if = "presets::ByName::is_empty")]
+    pub presets: presets::ByName,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Contents {
     version: u32,
-    lights: Levels,
+    #[serde(flatten)]
+    kept: Kept,
 }
 
 /// The file with the levels.
@@ -60,12 +77,12 @@ pub struct Store {
     file: PathBuf,
     /// What the file holds; lights that the settings no longer have stay in it. `None` while it
     /// cannot be read: it may hold good levels all the same, so it is not written before it is read.
-    saved: Option<Levels>,
+    saved: Option<Kept>,
 }
 
 /// What a file holds that can be read.
 enum Found {
-    Levels(Levels),
+    Kept(Kept),
     /// Nothing that this version understands, for this reason.
     Damage(String),
 }
@@ -86,33 +103,38 @@ impl Store {
     }
 
     /// What is kept of the light called `name`.
-    pub fn kept(&self, name: &str) -> Option<Kept> {
-        self.saved.as_ref()?.get(name).copied()
+    pub fn light(&self, name: &str) -> Option<KeptLight> {
+        self.saved.as_ref()?.lights.get(name).copied()
     }
 
-    /// Writes every change of the lights until `stop`, and once more then.
-    pub async fn follow(mut self, lights: Arc<Lights>, stop: CancellationToken) {
-        let mut watch = lights.watch();
+    /// The presets that are kept.
+    pub fn presets(&self) -> presets::ByName {
+        let saved = self.saved.as_ref();
+        saved.map(|kept| kept.presets.clone()).unwrap_or_default()
+    }
+
+    /// Writes every change of the house until `stop`, and once more then.
+    pub async fn follow(mut self, house: Arc<House>, stop: CancellationToken) {
+        let (mut lights, mut presets) = (house.lights.watch(), house.presets.watch());
         while !stop.is_cancelled() {
-            let news = News::of(&lights, &watch.borrow_and_update());
-            let next = self.save(news).await;
+            lights.mark_unchanged();
+            presets.mark_unchanged();
+            let next = self.save(&house).await;
             tokio::select! {
                 () = stop.cancelled() => {}
                 // Changes during the pause are seen after it.
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-                changed = watch.changed(), if next.is_none() => {
-                    if changed.is_err() {
-                        break;
-                    }
-                }
+                // Neither fails: their senders live in the house.
+                _ = lights.changed(), if next.is_none() => {}
+                _ = presets.changed(), if next.is_none() => {}
             }
         }
-        let news = News::of(&lights, &watch.borrow());
-        self.save(news).await;
+        self.save(&house).await;
     }
 
     /// Saves what is new, and says when the next attempt may be.
-    async fn save(&mut self, news: News) -> Option<Instant> {
+    async fn save(&mut self, house: &House) -> Option<Instant> {
+        let news = News::of(house);
         if let Some(saved) = &self.saved
             && news.over(saved.clone()) == *saved
         {
@@ -120,18 +142,29 @@ impl Store {
         }
         let start = Instant::now();
         let (file, saved) = (self.file.clone(), self.saved.clone());
+        let late = saved.is_none();
         let replace = move || {
-            let saved = saved.map_or_else(|| load(&file), Ok)?;
-            let levels = news.over(saved);
-            write(&file, &levels)?;
-            Ok(levels)
+            let mut saved = saved.map_or_else(|| load(&file), Ok)?;
+            let presets = mem::take(&mut saved.presets);
+            let mut kept = news.over(saved);
+            if late {
+                // What was saved before could not be told, so it is not gone.
+                for (name, preset) in presets {
+                    kept.presets.entry(name).or_insert(preset);
+                }
+            }
+            write(&file, &kept)?;
+            Ok(kept)
         };
         let written = task::spawn_blocking(replace)
             .await
             .unwrap_or_else(|panic| Err(io::Error::other(panic)));
         match written {
-            Ok(levels) => {
-                self.saved = Some(levels);
+            Ok(kept) => {
+                if late {
+                    house.presets.regain(&kept.presets);
+                }
+                self.saved = Some(kept);
                 Some(start + INTERVAL)
             }
             Err(error) => {
@@ -142,69 +175,77 @@ impl Store {
     }
 }
 
-/// What is to be kept of every light now, and whether anyone has changed it since the start.
-struct News(Vec<(String, Kept, bool)>);
+/// What is to be kept now.
+struct News {
+    /// Every light by its name, and whether anyone has changed it since the start.
+    lights: Vec<(String, KeptLight, bool)>,
+    presets: Arc<presets::ByName>,
+}
 
 impl News {
-    fn of(lights: &Lights, states: &[LightState]) -> News {
-        let news = lights.list().iter().zip(states);
-        News(
-            news.map(|(light, state)| (light.name.clone(), state.into(), state.revision > 0))
+    fn of(house: &House) -> News {
+        let states = house.lights.states();
+        let lights = house.lights.list().iter().zip(&*states);
+        News {
+            lights: lights
+                .map(|(light, state)| (light.name.clone(), state.into(), state.revision > 0))
                 .collect(),
-        )
+            presets: house.presets.all(),
+        }
     }
 
-    /// The saved levels with these over them. A light that nobody has changed stays as it was
-    /// saved: it may be at its default because the file could not be read.
-    fn over(&self, mut levels: Levels) -> Levels {
-        for (name, kept, changed) in &self.0 {
-            if *changed || !levels.contains_key(name) {
-                levels.insert(name.clone(), *kept);
+    /// What was saved with this over it. A light that nobody has changed stays as it was saved: it
+    /// may be at its default because the file could not be read.
+    fn over(&self, mut kept: Kept) -> Kept {
+        for (name, light, changed) in &self.lights {
+            if *changed || !kept.lights.contains_key(name) {
+                kept.lights.insert(name.clone(), *light);
             }
         }
-        levels
+        kept.presets = (*self.presets).clone();
+        kept
     }
 }
 
-/// The levels in the file: none if there is no file, or nothing in it that can be used.
+/// What the file keeps: nothing if there is no file, or nothing in it that can be used.
 ///
 /// # Errors
 /// It cannot be read, or is of no use and cannot be set aside.
-fn load(file: &Path) -> io::Result<Levels> {
+fn load(file: &Path) -> io::Result<Kept> {
     match read(file) {
-        Ok(Found::Levels(levels)) => Ok(levels),
-        Ok(Found::Damage(reason)) => set_aside(file, &reason).map(|()| Levels::new()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Levels::new()),
+        Ok(Found::Kept(kept)) => Ok(kept),
+        Ok(Found::Damage(reason)) => set_aside(file, &reason).map(|()| Kept::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
         Err(error) => Err(error),
     }
 }
 
 fn read(file: &Path) -> io::Result<Found> {
     let found = from_json(&fs::read(file)?);
-    Ok(found.map_or_else(Found::Damage, Found::Levels))
+    Ok(found.map_or_else(Found::Damage, Found::Kept))
 }
 
-/// The levels in a file's bytes.
+/// What a file's bytes keep.
 ///
 /// # Errors
 /// They are not in the format of this version; the text says why.
-pub fn from_json(bytes: &[u8]) -> Result<Levels, String> {
+pub fn from_json(bytes: &[u8]) -> Result<Kept, String> {
     let contents: Contents = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     match contents.version {
-        VERSION => Ok(contents.lights),
+        VERSION => Ok(contents.kept),
         version => Err(format!(
             "its format is {version}, and this version reads {VERSION}"
         )),
     }
 }
 
-/// A file's bytes with these levels.
+/// The bytes of a file that keeps this.
 ///
 /// # Errors
 /// None that could be helped.
-pub fn to_json(lights: Levels) -> io::Result<Vec<u8>> {
+pub fn to_json(kept: Kept) -> io::Result<Vec<u8>> {
     let version = VERSION;
-    Ok(serde_json::to_vec(&Contents { version, lights })?)
+    Ok(serde_json::to_vec(&Contents { version, kept })?)
 }
 
 /// Renames the file to the first of `levels.json.damaged`, `.damaged.2`, `.damaged.3`… that is free,
@@ -228,13 +269,13 @@ fn set_aside(file: &Path, reason: &str) -> io::Result<()> {
 }
 
 /// Puts the contents in place of the file so that a power cut leaves the old or the new one.
-fn write(file: &Path, lights: &Levels) -> io::Result<()> {
+fn write(file: &Path, kept: &Kept) -> io::Result<()> {
     let folder = folder_of(file);
     if !folder.exists() {
         make(folder)?;
         info!("keeping the levels in {}", folder.display());
     }
-    let json = to_json(lights.clone())?;
+    let json = to_json(kept.clone())?;
     // A fixed name, so that what a crash leaves is overwritten.
     let next = file.with_extension("json.new");
     let mut new = File::create(&next)?;
@@ -266,23 +307,25 @@ fn folder_of(path: &Path) -> &Path {
 mod tests {
     use super::*;
 
-    fn levels() -> Levels {
+    fn kept() -> Kept {
         let level = |percent| Level::from_percent(percent).unwrap();
-        Levels::from([(
-            "led".into(),
-            Kept {
-                level: level(0.0),
-                last_on: level(42.5),
-            },
-        )])
+        let led = KeptLight {
+            level: level(0.0),
+            last_on: level(42.5),
+            effect: None,
+        };
+        Kept {
+            lights: BTreeMap::from([("led".into(), led)]),
+            ..Kept::default()
+        }
     }
 
     #[test]
     fn what_is_written_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/er/levels.json");
-        write(&file, &levels()).unwrap();
-        assert_eq!(load(&file).unwrap(), levels());
+        write(&file, &kept()).unwrap();
+        assert_eq!(load(&file).unwrap(), kept());
         assert_eq!(
             fs::read_to_string(&file).unwrap(),
             r#"{"version":1,"lights":{"led":{"level":0,"last_on":42.5}}}"#
@@ -290,15 +333,24 @@ mod tests {
     }
 
     #[test]
+    fn effects_and_presets_are_kept() {
+        let text = r#"{"version":1,"lights":{"led":{"level":5,"last_on":5,"effect":"candle","speed":2}},"presets":{"Film":{"led":{"level":1}}}}"#;
+        let kept = from_json(text.as_bytes()).unwrap();
+        assert_eq!(kept.lights["led"].effect.unwrap().kind.name(), "candle");
+        assert_eq!(kept.presets["Film"]["led"].effect, None);
+        assert_eq!(to_json(kept).unwrap(), text.as_bytes());
+    }
+
+    #[test]
     fn a_file_cut_at_any_byte_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("levels.json");
-        write(&file, &levels()).unwrap();
+        write(&file, &kept()).unwrap();
         let whole = fs::read(&file).unwrap();
         for length in 0..whole.len() {
             fs::write(&file, &whole[..length]).unwrap();
             let store = Store::open(folder.path());
-            assert_eq!(store.kept("led"), None, "cut at {length}");
+            assert_eq!(store.light("led"), None, "cut at {length}");
             let aside = fs::read(folder.path().join("levels.json.damaged")).unwrap();
             assert_eq!(aside, whole[..length], "nothing is lost");
             assert!(!file.exists());
@@ -316,7 +368,7 @@ mod tests {
             br#"{"version":1,"lights":{"led":{"level":150,"last_on":1}}}"#,
         ] {
             fs::write(&file, contents).unwrap();
-            assert_eq!(Store::open(folder.path()).kept("led"), None);
+            assert_eq!(Store::open(folder.path()).light("led"), None);
             let aside = folder.path().join("levels.json.damaged");
             assert_eq!(fs::read(&aside).unwrap(), contents);
             fs::remove_file(aside).unwrap();

@@ -26,7 +26,7 @@ use tokio::task;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WebConfig;
-use crate::lights::Lights;
+use crate::house::House;
 use crate::tls::Tls;
 use connections::Secured;
 use crowd::Crowd;
@@ -37,7 +37,7 @@ pub use login::Login;
 /// What every request can reach.
 #[derive(Clone)]
 struct Web {
-    lights: Arc<Lights>,
+    house: Arc<House>,
     pages: Arc<Crowd>,
     fanout: Arc<Fanout>,
     stop: CancellationToken,
@@ -47,7 +47,7 @@ struct Web {
 /// with TLS nothing without.
 pub async fn serve(
     listener: TcpListener,
-    lights: Arc<Lights>,
+    house: Arc<House>,
     config: WebConfig,
     login: Option<Login>,
     tls: Option<Arc<Tls>>,
@@ -60,9 +60,9 @@ pub async fn serve(
         ..
     } = config;
     let pages = Crowd::new(max_pages, max_pages_per_address);
-    let fanout = Fanout::new(lights.clone(), pages.clone());
+    let fanout = Fanout::new(house.clone(), pages.clone());
     let web = Web {
-        lights,
+        house,
         pages,
         fanout: fanout.clone(),
         stop: stop.clone(),

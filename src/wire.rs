@@ -2,45 +2,23 @@
 //!
 //! Text in, [`Message`] out, without a socket: `/ws`, the REST API and the command line share it.
 
+mod fields;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::level::{Level, Step};
-use crate::lights::{self, Change, Light};
+use crate::effect::{Effect, Speed};
+use crate::level::Level;
+use crate::lights::{Change, Light};
+use crate::presets;
+pub use fields::name;
 
 /// Largest message from a page, in bytes.
 pub const MAX_MESSAGE: usize = 4096;
-/// Largest `echo`, in bytes of JSON.
-const MAX_ECHO: usize = 1024;
-/// Longest `name`, in characters.
-const MAX_NAME: usize = 40;
-/// Largest `seq`: the last whole number that JavaScript counts exactly to.
-const MAX_SEQ: u64 = (1 << 53) - 1;
-
-/// The fields of a change of a light. One verb, [`is_verb`], is in each.
-const CHANGE_FIELDS: [&str; 5] = ["level", "step", "on", "toggle", "transition"];
-/// The fields of a message. One verb is in each.
-const MESSAGE_FIELDS: [&str; 9] = [
-    "level",
-    "step",
-    "on",
-    "toggle",
-    "name",
-    "echo",
-    "transition",
-    "light",
-    "seq",
-];
-
-/// Whether a field says what to do, rather than how or to what.
-fn is_verb(field: &str) -> bool {
-    !matches!(field, "transition" | "light" | "seq")
-}
-
 /// What a page said, in as far as it can be understood.
 #[derive(Debug)]
 pub struct Message {
@@ -59,6 +37,17 @@ pub struct Message {
 pub enum Wish {
     /// Change a light.
     Change(LightChange),
+    /// Keep what all lights are set to, by this name.
+    Save(String),
+    /// Set the lights as a preset says.
+    Recall {
+        /// The preset's name.
+        name: String,
+        /// In what time; `None` for each light's own.
+        transition: Option<Duration>,
+    },
+    /// Remove the preset of this name.
+    Forget(String),
     /// Call this page by this name.
     Name(Arc<str>),
     /// Send this JSON back.
@@ -88,10 +77,32 @@ pub enum BadInput {
     /// No light has this name.
     #[error("no light is called {0:?}")]
     NoSuchLight(String),
+    /// The preset cannot be saved or used.
+    #[error(transparent)]
+    Preset(#[from] presets::Error),
 }
 
 fn malformed(text: impl Into<String>) -> BadInput {
     BadInput::Malformed(text.into())
+}
+
+impl LightChange {
+    /// Whether this light can do it.
+    ///
+    /// # Errors
+    /// An effect is faster than it allows.
+    pub fn check(&self, light: &Light) -> Result<(), BadInput> {
+        match self.change {
+            Change::Effect(Some(effect)) if effect.speed > light.fastest => {
+                let Err(error) = Speed::from_times(effect.speed.times(), light.fastest) else {
+                    return Ok(());
+                };
+                let why = "more is for lights with allow_fast_strobe";
+                Err(BadInput::OutOfRange(format!("{error}: {why}")))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Message {
@@ -107,14 +118,12 @@ impl Message {
             }
             Err(error) => return Message::bad(malformed(format!("not JSON: {error}"))),
         };
-        let asks_for_change = fields
-            .keys()
-            .any(|field| is_verb(field) && CHANGE_FIELDS.contains(&field.as_str()));
-        let seq = fields.remove("seq").map(seq).transpose();
-        let light = fields.remove("light").map(light).transpose();
+        let asks_for_change = fields.keys().any(|field| fields::changes_a_light(field));
+        let seq = fields.remove("seq").map(fields::seq).transpose();
+        let light = fields.get("light").map(fields::light).transpose();
         let wish = match (&seq, &light) {
             (Err(bad), _) | (_, Err(bad)) => Err(bad.clone()),
-            (Ok(_), Ok(light)) => wish(fields, light.is_some(), text),
+            (Ok(_), Ok(_)) => fields::wish(fields, text),
         };
         Message {
             seq: seq.unwrap_or_default(),
@@ -139,164 +148,31 @@ impl Message {
 /// # Errors
 /// The body is not JSON, or asks for something that a light cannot do.
 pub fn parse_change(body: &[u8]) -> Result<LightChange, BadInput> {
+    object(body).and_then(fields::change)
+}
+
+/// A time in seconds, rounded to a tenth.
+pub fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10.0).round() / 10.0
+}
+
+/// Reads the body of a request to recall a preset: in what time, if it says so.
+///
+/// # Errors
+/// As [`parse_change`].
+pub fn parse_recall(body: &[u8]) -> Result<Option<Duration>, BadInput> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    object(body).and_then(fields::only_transition)
+}
+
+/// The fields of a request's body.
+fn object(body: &[u8]) -> Result<Map<String, Value>, BadInput> {
     match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => {
-            let verb = only_verb(&fields, &CHANGE_FIELDS)?;
-            change_by(verb, fields)
-        }
+        Ok(Value::Object(fields)) => Ok(fields),
         Ok(other) => Err(malformed(format!("the body is an object, not {other}"))),
         Err(error) => Err(malformed(format!("not JSON: {error}"))),
-    }
-}
-
-fn wish(fields: Map<String, Value>, names_light: bool, text: &str) -> Result<Wish, BadInput> {
-    let verb = only_verb(&fields, &MESSAGE_FIELDS)?;
-    if verb != "name" && verb != "echo" {
-        return change_by(verb, fields).map(Wish::Change);
-    }
-    for (other, there) in [
-        ("light", names_light),
-        ("transition", fields.contains_key("transition")),
-    ] {
-        if there {
-            return Err(malformed(format!("{other} does not go with {verb}")));
-        }
-    }
-    match verb {
-        "name" => name(&fields["name"]).map(Wish::Name),
-        _ => echo(text).map(Wish::Echo),
-    }
-}
-
-/// The one verb among the fields, all of which must be allowed.
-fn only_verb<'a>(fields: &Map<String, Value>, allowed: &[&'a str]) -> Result<&'a str, BadInput> {
-    if let Some(unknown) = fields
-        .keys()
-        .find(|field| !allowed.contains(&field.as_str()))
-    {
-        let allowed = allowed.join(", ");
-        return Err(malformed(format!(
-            "unknown field {unknown:?}; there are {allowed}"
-        )));
-    }
-    let verbs = || allowed.iter().filter(|field| is_verb(field));
-    let mut found = verbs().filter(|verb| fields.contains_key(**verb));
-    match (found.next(), found.next()) {
-        (Some(verb), None) => Ok(verb),
-        (Some(one), Some(two)) => Err(malformed(format!("{one} and {two} do not go together"))),
-        (None, _) => {
-            let verbs: Vec<_> = verbs().copied().collect();
-            Err(malformed(format!("one of {} is needed", verbs.join(", "))))
-        }
-    }
-}
-
-/// The change that `verb` asks for; the other fields go with it.
-fn change_by(verb: &str, mut fields: Map<String, Value>) -> Result<LightChange, BadInput> {
-    let wanted = fields.remove(verb).unwrap_or_default();
-    let transition = fields.remove("transition").map(transition).transpose()?;
-    let (change, exact) = match (verb, wanted) {
-        ("level", wanted) => {
-            let (level, exact) = level(&wanted)?;
-            (Change::Level(level), exact)
-        }
-        ("step", wanted) => {
-            let percent = number("step", "-100 to 100", &wanted)?;
-            let step = Step::from_percent(percent)
-                .map_err(|error| BadInput::OutOfRange(format!("step {error}")))?;
-            (Change::Step(step), false)
-        }
-        ("on", Value::Bool(on)) => (Change::On(on), false),
-        ("on", other) => return Err(malformed(format!("on must be true or false, not {other}"))),
-        (_, Value::Bool(true)) => (Change::Toggle, false),
-        (_, other) => return Err(malformed(format!("toggle must be true, not {other}"))),
-    };
-    Ok(LightChange {
-        change,
-        transition,
-        exact,
-    })
-}
-
-/// A level, and whether it was given in steps of 0.1.
-fn level(wanted: &Value) -> Result<(Level, bool), BadInput> {
-    // The tutorials' pages send their slider's text.
-    let text = wanted.as_str().and_then(|text| text.trim().parse().ok());
-    let percent = match text {
-        Some(percent) => percent,
-        None => number("level", "0 to 100", wanted)?,
-    };
-    let level = Level::from_percent(percent)
-        .map_err(|error| BadInput::OutOfRange(format!("level {error}")))?;
-    Ok((level, level.percent() == percent))
-}
-
-fn number(field: &str, range: &str, wanted: &Value) -> Result<f64, BadInput> {
-    wanted.as_f64().ok_or_else(|| {
-        malformed(format!(
-            "{field} must be a number from {range}, not {wanted}"
-        ))
-    })
-}
-
-fn transition(wanted: Value) -> Result<Duration, BadInput> {
-    let seconds = number("transition", "0 to 3600", &wanted)?;
-    lights::transition(seconds).map_err(BadInput::OutOfRange)
-}
-
-fn seq(wanted: Value) -> Result<u64, BadInput> {
-    wanted
-        .as_u64()
-        .filter(|seq| *seq <= MAX_SEQ)
-        .ok_or_else(|| {
-            malformed(format!(
-                "seq must be a whole number from 0 to {MAX_SEQ}, not {wanted}"
-            ))
-        })
-}
-
-fn light(wanted: Value) -> Result<String, BadInput> {
-    match wanted {
-        Value::String(name) => Ok(name),
-        other => Err(malformed(format!("light must be a name, not {other}"))),
-    }
-}
-
-fn name(wanted: &Value) -> Result<Arc<str>, BadInput> {
-    let Value::String(name) = wanted else {
-        return Err(malformed(format!("name must be text, not {wanted}")));
-    };
-    // It ends up in others' terminals and logs.
-    if name.contains(char::is_control) {
-        return Err(BadInput::OutOfRange(format!(
-            "name must not have control characters, as in {wanted}"
-        )));
-    }
-    let length = name.chars().count();
-    if (1..=MAX_NAME).contains(&length) {
-        Ok(name.as_str().into())
-    } else {
-        Err(BadInput::OutOfRange(format!(
-            "name must have 1 to {MAX_NAME} characters, not {length}"
-        )))
-    }
-}
-
-/// The JSON of `echo` as it stands in the message: numbers and the order of fields are kept.
-fn echo(text: &str) -> Result<Box<RawValue>, BadInput> {
-    #[derive(Deserialize)]
-    struct Only {
-        echo: Box<RawValue>,
-    }
-    let Only { echo } =
-        serde_json::from_str(text).map_err(|error| malformed(format!("echo: {error}")))?;
-    let length = echo.get().len();
-    if length <= MAX_ECHO {
-        Ok(echo)
-    } else {
-        Err(BadInput::OutOfRange(format!(
-            "echo must have at most {MAX_ECHO} bytes, not {length}"
-        )))
     }
 }
 
@@ -315,12 +191,23 @@ pub enum Answer<'a> {
         light: &'a str,
         /// Its level.
         level: Level,
+        /// What it plays around that.
+        #[serde(flatten)]
+        effect: Option<Effect>,
+        /// Seconds until it is there, if it is not.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        left: Option<f64>,
         /// The name of the page that set it.
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<&'a str>,
         /// The last `seq` handled from this page, if it uses them.
         #[serde(skip_serializing_if = "Option::is_none")]
         seen: Option<u64>,
+    },
+    /// There are other presets than this page shows.
+    Presets {
+        /// All their names.
+        presets: Vec<&'a str>,
     },
     /// The number of open pages changed.
     Pages {
@@ -447,6 +334,36 @@ mod tests {
             (r#"{"on":1}"#, "on must be true or false, not 1"),
             (r#"{"toggle":false}"#, "toggle must be true, not false"),
             (
+                r#"{"effect":"disco"}"#,
+                r#"effect must be breathe, blink, candle, strobe, sunrise or null, not "disco""#,
+            ),
+            (
+                r#"{"effect":"blink","speed":11}"#,
+                "speed must be from 0.1 to 10, not 11",
+            ),
+            (
+                r#"{"effect":"blink","speed":"2"}"#,
+                r#"speed must be a number from 0.1 to 10, not "2""#,
+            ),
+            (
+                r#"{"effect":"blink","transition":1}"#,
+                "transition goes with no effect but sunrise",
+            ),
+            (
+                r#"{"effect":null,"speed":1}"#,
+                "speed does not go with the effect null",
+            ),
+            (r#"{"level":1,"speed":1}"#, "speed does not go with level"),
+            (
+                r#"{"save":"Film","light":"led"}"#,
+                "light does not go with save",
+            ),
+            (
+                r#"{"recall":""}"#,
+                "recall must have 1 to 40 characters, not 0",
+            ),
+            (r#"{"forget":7}"#, "forget must be text, not 7"),
+            (
                 r#"{"level":1,"transition":3601}"#,
                 "transition must be from 0 to 3600 seconds, not 3601",
             ),
@@ -487,9 +404,12 @@ mod tests {
             ),
             (
                 r#"{"transition":1}"#,
-                "one of level, step, on, toggle, name, echo is needed",
+                "one of level, step, on, toggle, effect, save, recall, forget, name, echo is needed",
             ),
-            ("{}", "one of level, step, on, toggle, name, echo is needed"),
+            (
+                "{}",
+                "one of level, step, on, toggle, effect, save, recall, forget, name, echo is needed",
+            ),
             ("[1]", "a message is an object or a number, not [1]"),
             ("true", "a message is an object or a number, not true"),
         ] {
@@ -510,6 +430,20 @@ mod tests {
         assert_eq!(error(&long), "name must have 1 to 40 characters, not 41");
         let large = format!(r#"{{"echo":"{}"}}"#, "x".repeat(1023));
         assert_eq!(error(&large), "echo must have at most 1024 bytes, not 1025");
+    }
+
+    #[test]
+    fn an_effect_has_a_speed_and_a_sunrise_a_time() {
+        let effect = |text| match change(text).change {
+            Change::Effect(effect) => effect,
+            other => panic!("{text} became {other:?}"),
+        };
+        let blink = effect(r#"{"effect":"blink","speed":2.04}"#).unwrap();
+        assert_eq!((blink.kind.name(), blink.speed.times()), ("blink", 2.0));
+        assert_eq!(effect(r#"{"effect":null,"transition":1}"#), None);
+        let sunrise = change(r#"{"effect":"sunrise","transition":60}"#);
+        assert_eq!(sunrise.transition, Some(Duration::from_secs(60)));
+        assert!(!sunrise.exact);
     }
 
     #[test]
@@ -537,9 +471,9 @@ mod tests {
 
         #[test]
         fn any_fields_are_understood_or_refused_without_a_panic(
-            field in "level|step|on|toggle|name|echo|light|transition|seq|x",
-            other in "level|step|on|toggle|name|echo|light|transition|seq|x",
-            value in "-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
+            field in "level|step|on|toggle|effect|speed|save|recall|name|echo|light|transition|seq|x",
+            other in "level|step|on|toggle|effect|speed|save|recall|name|echo|light|transition|seq|x",
+            value in "\"blink\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
         ) {
             let _ = Message::parse(&format!(r#"{{"{field}":{value},"{other}":{value}}}"#));
         }

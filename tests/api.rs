@@ -5,18 +5,12 @@
 mod common;
 
 use common::{Dimmer, Home};
-use reqwest::{Client, Response};
+use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
 async fn put(dimmer: &Dimmer, light: &str, body: &str) -> (u16, Value) {
-    let url = dimmer.url(&format!("/api/lights/{light}"));
-    let answer = Client::new()
-        .put(url)
-        .body(body.to_owned())
-        .send()
-        .await
-        .unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
+    let path = format!("/api/lights/{light}");
+    dimmer.ask(Method::PUT, &path, body).await
 }
 
 async fn get(dimmer: &Dimmer, path: &str) -> Response {
@@ -27,8 +21,9 @@ async fn get(dimmer: &Dimmer, path: &str) -> Response {
 async fn lights_are_listed_and_shown() {
     let dimmer = Home::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
     let led = json!({
-        "name": "led", "level": 50, "gpio": 21, "driver": "simulated", "frequency": 1000,
-        "resolution": 65536, "simulated": true, "fault": null,
+        "name": "led", "title": "led", "hidden": false, "level": 50, "gpio": 21,
+        "driver": "simulated", "frequency": 1000, "resolution": 65536, "simulated": true,
+        "transition": 0.0, "fastest": 3, "fault": null,
     });
     let all: Value = get(&dimmer, "/api/lights").await.json().await.unwrap();
     assert_eq!(all[0], led);
@@ -66,7 +61,12 @@ async fn bad_requests_are_told_apart_and_change_nothing() {
     for (light, body, status, says) in [
         ("led", "level=42", 400, "not JSON"),
         ("led", "[]", 400, "the body is an object, not []"),
-        ("led", "{}", 400, "one of level, step, on, toggle is needed"),
+        (
+            "led",
+            "{}",
+            400,
+            "one of level, step, on, toggle, effect is needed",
+        ),
         (
             "led",
             r#"{"level":true}"#,

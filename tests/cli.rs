@@ -53,11 +53,45 @@ fn set_prints_the_level_that_came_of_it() {
 }
 
 #[test]
+fn effects_are_played_and_presets_kept() {
+    let service = Dimmer::start();
+    prints(&service, &["set", "40"], "led 40\n");
+    prints(&service, &["preset", "list"], "");
+    prints(&service, &["preset", "save", "Film"], "");
+    prints(&service, &["set", "off"], "led 0\n");
+    prints(&service, &["effect", "breathe", "--speed", "2"], "led 40\n");
+    prints(
+        &service,
+        &["effect", "sunrise", "--transition", "60"],
+        "led 40\n",
+    );
+    prints(&service, &["effect", "none"], "led 40\n");
+    prints(&service, &["set", "90"], "led 90\n");
+    prints(&service, &["preset", "list"], "Film\n");
+    prints(
+        &service,
+        &["preset", "recall", "Film", "--transition", "0"],
+        "",
+    );
+    prints(&service, &["get"], "led 40\n");
+    prints(&service, &["preset", "forget", "Film"], "");
+    prints(&service, &["preset", "list"], "");
+}
+
+#[test]
 fn what_the_service_refuses_is_an_error_in_one_line() {
     let service = Dimmer::start();
     for (arguments, says) in [
         (
-            &["set", "5", "--light", "cellar"][..],
+            &["preset", "recall", "Film"][..],
+            "dimmer: no preset is called \"Film\"\n",
+        ),
+        (
+            &["effect", "blink", "--speed", "4"],
+            "dimmer: speed must be from 0.1 to 3, not 4: more is for lights with allow_fast_strobe\n",
+        ),
+        (
+            &["set", "5", "--light", "cellar"],
             "dimmer: no light is called \"cellar\"\n",
         ),
         (

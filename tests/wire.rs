@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-const TWO_LIGHTS: &str = "[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\non_start = 5\n";
+const TWO_LIGHTS: &str = "[[light]]\n[[light]]\nname = \"shelf\"\ntitle = \"Shelf\"\nhidden = true\ngpio = 20\non_start = 5\n";
 
 /// The level messages among the heard ones.
 fn levels(heard: &[Value]) -> Vec<&Value> {
@@ -27,13 +27,14 @@ async fn a_new_page_is_greeted_and_gets_the_level_of_every_light() {
     let page = dimmer.page().await;
     assert_eq!(page.hello["version"], env!("CARGO_PKG_VERSION"));
     assert!(page.hello["page"].is_u64());
-    assert_eq!(
-        page.hello["lights"],
-        json!([
-            {"name": "led", "gpio": 21, "driver": "simulated", "frequency": 1000, "resolution": 65536, "simulated": true},
-            {"name": "shelf", "gpio": 20, "driver": "simulated", "frequency": 1000, "resolution": 65536, "simulated": true},
-        ])
-    );
+    let mut light = json!({
+        "name": "led", "title": "led", "hidden": false, "gpio": 21, "driver": "simulated",
+        "frequency": 1000, "resolution": 65536, "simulated": true, "transition": 0.0, "fastest": 3,
+    });
+    assert_eq!(page.hello["lights"][0], light);
+    (light["name"], light["title"]) = (json!("shelf"), json!("Shelf"));
+    (light["hidden"], light["gpio"]) = (json!(true), json!(20));
+    assert_eq!(page.hello["lights"][1], light);
     assert_eq!(page.levels["led"], 50.0);
     assert_eq!(page.levels["shelf"], 5.0);
     assert_eq!(page.pages, 1);

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::effect::Speed;
 use crate::level::{Curve, Level};
-use crate::lights;
+use crate::{lights, wire};
 
 /// One `[[light]]` of `dimmer.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -14,6 +15,11 @@ pub struct LightConfig {
     /// What people and programs call it: 1 to 32 of a-z, 0-9 and `-`.
     #[serde(deserialize_with = "name")]
     pub name: String,
+    /// What people read instead, if it is anything else: 1 to 40 characters.
+    #[serde(deserialize_with = "title")]
+    pub title: Option<String>,
+    /// Whether it is for programs alone, and not on the page.
+    pub hidden: bool,
     /// BCM number of its GPIO, 0 to 27.
     #[serde(deserialize_with = "gpio")]
     pub gpio: u8,
@@ -35,6 +41,8 @@ pub struct LightConfig {
     /// Time a change takes when it does not say.
     #[serde(deserialize_with = "transition")]
     pub transition: Duration,
+    /// Whether its effects may flash more than three times a second.
+    pub allow_fast_strobe: bool,
     /// Level when the service starts.
     pub on_start: OnStart,
     /// What the pin does when the service stops.
@@ -45,6 +53,8 @@ impl Default for LightConfig {
     fn default() -> LightConfig {
         LightConfig {
             name: "led".into(),
+            title: None,
+            hidden: false,
             gpio: 21,
             driver: DriverChoice::Auto,
             frequency: None,
@@ -53,6 +63,7 @@ impl Default for LightConfig {
             min_duty: 0.0,
             max_duty: 100.0,
             transition: Duration::ZERO,
+            allow_fast_strobe: false,
             on_start: OnStart::Restore,
             on_stop: OnStop::Off,
         }
@@ -60,6 +71,19 @@ impl Default for LightConfig {
 }
 
 impl LightConfig {
+    /// What people read.
+    pub fn title(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The highest speed that its effects may have.
+    pub fn fastest(&self) -> Speed {
+        match self.allow_fast_strobe {
+            true => Speed::MOST,
+            false => Speed::SAFE,
+        }
+    }
+
     /// The share of time the LED is on, 0 to 1, at a share of light of 0 to 1: none at none, all
     /// else between `min_duty` and `max_duty`.
     pub fn trimmed(&self, light: f64) -> f64 {
@@ -114,6 +138,14 @@ fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
         Err(de::Error::custom(format!(
             "name must be 1 to 32 of a-z, 0-9 and -, not {name:?}"
         )))
+    }
+}
+
+fn title<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let title = String::deserialize(deserializer)?;
+    match wire::name("title", &title) {
+        Ok(()) => Ok(Some(title)),
+        Err(bad) => Err(de::Error::custom(bad)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Moves one pin as its light says: changes, transitions, and writes that fail.
+//! Moves one pin as its light says: changes, transitions, effects, and writes that fail.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,10 @@ use tracing::{debug, info, warn};
 use super::dither::Dither;
 use super::driver::Output;
 use super::fade::Fade;
+use super::play::Play;
 use super::{Ask, Pin};
 use crate::config::{LightConfig, OnStop};
+use crate::effect::Kind;
 use crate::level::Duty;
 use crate::lights::{LightState, Lights};
 
@@ -37,6 +39,10 @@ pub struct Motion {
     revision: Option<u64>,
     /// The way through the curve's shares of light, before `min_duty` and `max_duty`.
     fade: Fade,
+    /// What is played instead, around the end of `fade`.
+    play: Option<Play>,
+    /// Set while `fade` is a sunrise, which is to be told when it is over.
+    rises: bool,
     dither: Dither,
     /// The last duty that the driver took, before inversion.
     written: Option<Duty>,
@@ -57,6 +63,8 @@ impl Motion {
             ready: Instant::now(),
             revision: None,
             fade: Fade::at(0.0),
+            play: None,
+            rises: false,
             dither: Dither::new(pin.opened.resolution),
             written: None,
             retry: None,
@@ -93,15 +101,29 @@ impl Motion {
             return;
         }
         let first = self.revision.is_none();
-        let time = match light.transition {
-            // The service does not fade in: it goes back to where it was.
-            _ if first => Duration::ZERO,
-            Some(time) => time,
-            None => self.config.transition,
-        };
         let target = self.config.curve.light(light.level);
-        self.fade = self.fade.turned(now, target, time);
+        self.rises = light
+            .effect
+            .is_some_and(|effect| effect.kind == Kind::Sunrise);
+        let (from, time) = match first {
+            _ if self.rises => (0.0, light.time),
+            // The service does not fade in: it goes back to where it was.
+            true => (target, Duration::ZERO),
+            false => (self.light(now), light.time),
+        };
+        self.fade = Fade::at(from).turned(now, target, time);
+        self.play = light
+            .effect
+            .and_then(|effect| Play::new(effect, target, now, self.play));
         self.revision = Some(light.revision);
+    }
+
+    /// The share of light that is due at `now`.
+    fn light(&self, now: Instant) -> f64 {
+        match self.play {
+            Some(play) => play.light(now),
+            None => self.fade.light(now),
+        }
     }
 
     /// Brings the pin to where it is due at `now`, and says when to look again: never, once it rests.
@@ -109,9 +131,15 @@ impl Motion {
         if now < self.ready {
             return Some(self.ready);
         }
-        let moves = !self.fade.is_over(now);
-        let light = self.config.trimmed(self.fade.light(now));
-        let dithered = moves && self.dither.is_needed();
+        let moves = self.play.is_some() || !self.fade.is_over(now);
+        if !moves && self.rises {
+            self.rises = false;
+            self.lights
+                .risen(self.index, self.revision.unwrap_or_default());
+        }
+        let light = self.config.trimmed(self.light(now));
+        let rest = self.play.map_or(Duration::ZERO, |play| play.rest(now));
+        let dithered = moves && rest.is_zero() && self.dither.is_needed();
         let duty = if dithered {
             self.dither.next(light)
         } else {
@@ -136,7 +164,7 @@ impl Motion {
         let wait = if dithered {
             self.tick
         } else {
-            self.tick.max(self.fade.tick())
+            self.tick.max(self.fade.tick()).max(rest)
         };
         Some(now + wait)
     }
@@ -210,6 +238,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::effect::{Effect, Speed};
     use crate::level::{Curve, Level, lightness, luminance};
     use crate::lights::{Change, Driver};
     use crate::pin::driver::{Opened, WriteError};
@@ -271,6 +300,15 @@ mod tests {
         fn change(&self, level: Level, transition: Duration) {
             let lights = &self.motion.lights;
             lights.change(0, Change::Level(level), Some(transition), None);
+        }
+
+        fn play(&self, kind: Kind, transition: Option<Duration>) {
+            let effect = Effect {
+                kind,
+                speed: Speed::NORMAL,
+            };
+            let lights = &self.motion.lights;
+            lights.change(0, Change::Effect(Some(effect)), transition, None);
         }
 
         /// Lets time pass, as the thread does; says whether a timer runs at its end.
@@ -396,6 +434,54 @@ mod tests {
             assert!(!test.pass(Duration::from_secs(2)));
         }
         assert_eq!(test.writes.len(), 2, "dark at the start, then half");
+    }
+
+    #[test]
+    fn a_sunrise_goes_from_dark_to_its_level_and_ends() {
+        let mut test = Test::new(1_000, 65_536, LightConfig::default());
+        let minute = Duration::from_secs(60);
+        test.change(level(80.0), Duration::ZERO);
+        test.pass(minute);
+        test.writes.clear();
+        let start = test.now;
+        test.play(Kind::Sunrise, Some(minute));
+        assert!(test.pass(minute / 2));
+        assert!(test.motion.lights.state(0).effect.is_some());
+        assert!((test.shown() - luminance(lightness(0.8) / 2.0)).abs() < 0.001);
+        assert!(!test.pass(minute), "no timer runs after it");
+        assert_eq!(test.writes[0], (start, Duty::OFF));
+        assert!(test.writes.is_sorted_by_key(|(_, duty)| duty.0));
+        assert_eq!(test.shown(), Duty::from_fraction(0.8).fraction());
+        assert_eq!(test.motion.lights.state(0).effect, None);
+    }
+
+    #[test]
+    fn a_change_takes_over_from_an_effect_without_a_jump() {
+        let mut test = Test::new(1_000, 65_536, LightConfig::default());
+        test.change(Level::FULL, Duration::ZERO);
+        test.play(Kind::Breathe, None);
+        test.pass(Duration::from_millis(1_500));
+        test.change(Level::HALF, Duration::from_secs(1));
+        assert!(test.pass(Duration::from_millis(900)), "it fades");
+        let jumps = test.writes[2..].windows(2);
+        let largest = jumps
+            .map(|pair| (pair[1].1.fraction() - pair[0].1.fraction()).abs())
+            .fold(0.0, f64::max);
+        assert!(largest < 0.002, "a jump of {largest}");
+        assert!(!test.pass(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_blink_takes_two_wakes_a_second() {
+        let mut test = Test::new(1_000, 1_000, LightConfig::default());
+        test.change(Level::HALF, Duration::ZERO);
+        test.writes.clear();
+        test.play(Kind::Blink, None);
+        test.pass(Duration::from_millis(9_900));
+        let duties: Vec<_> = test.writes.iter().map(|(_, duty)| *duty).collect();
+        let half = Duty::from_fraction(0.5);
+        assert_eq!(duties.len(), 20, "{duties:?}");
+        assert!(duties.chunks(2).all(|pair| pair == [half, Duty::OFF]));
     }
 
     /// A change: its level, seconds it takes, and seconds until the next.

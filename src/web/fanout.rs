@@ -13,15 +13,18 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::crowd::Crowd;
 use super::line::Line;
+use crate::effect::Effect;
+use crate::house::House;
 use crate::level::Level;
-use crate::lights::{LightState, Lights};
-use crate::wire::{Answer, FaultOf};
+use crate::lights::LightState;
+use crate::presets;
+use crate::wire::{self, Answer, FaultOf};
 
 /// Pages told before others get their turn: what they have to say is heard that soon. With more, the
 /// runtime would stop the loop within its turn, and take pages for slow that are not: a task has 128
@@ -32,7 +35,7 @@ pub const STALL: Duration = Duration::from_secs(30);
 
 /// The pages, and what they are told of.
 pub struct Fanout {
-    lights: Arc<Lights>,
+    house: Arc<House>,
     crowd: Arc<Crowd>,
     screens: Mutex<BTreeMap<u64, Arc<Screen>>>,
 }
@@ -50,6 +53,7 @@ pub struct Shown {
     /// The last `seq` it sent, once it has sent one.
     pub seen: Option<u64>,
     lights: Vec<ShownLight>,
+    presets: Arc<presets::ByName>,
     pages: usize,
     /// Whether it has not taken all yet. Until it has, only its own task tells it anything.
     behind: bool,
@@ -58,8 +62,26 @@ pub struct Shown {
 #[derive(Clone, Default)]
 struct ShownLight {
     /// `None`: not known, so it is to be told.
-    level: Option<Level>,
+    look: Option<Look>,
     fault: Option<Arc<str>>,
+}
+
+/// What a page shows of a light that works.
+#[derive(Clone, Copy, PartialEq)]
+struct Look {
+    level: Level,
+    effect: Option<Effect>,
+    arrives: Option<Instant>,
+}
+
+impl From<&LightState> for Look {
+    fn from(light: &LightState) -> Look {
+        Look {
+            level: light.level,
+            effect: light.effect,
+            arrives: light.arrives(),
+        }
+    }
 }
 
 /// The frame about each light's level, made once a change for all pages that use no `seq`.
@@ -68,9 +90,9 @@ struct Frames(Vec<(u64, Vec<u8>)>);
 
 impl Fanout {
     /// For the pages of this crowd.
-    pub fn new(lights: Arc<Lights>, crowd: Arc<Crowd>) -> Arc<Fanout> {
+    pub fn new(house: Arc<House>, crowd: Arc<Crowd>) -> Arc<Fanout> {
         Arc::new(Fanout {
-            lights,
+            house,
             crowd,
             screens: Mutex::default(),
         })
@@ -82,7 +104,8 @@ impl Fanout {
             line,
             shown: Mutex::new(Shown {
                 seen: None,
-                lights: vec![ShownLight::default(); self.lights.list().len()],
+                lights: vec![ShownLight::default(); self.house.lights.list().len()],
+                presets: Arc::default(),
                 pages: 0,
                 behind: true,
             }),
@@ -98,7 +121,8 @@ impl Fanout {
 
     /// Tells the pages whatever is new, and never ends.
     pub async fn follow(&self) {
-        let (mut lights, mut crowd) = (self.lights.watch(), self.crowd.watch());
+        let (mut lights, mut crowd) = (self.house.lights.watch(), self.crowd.watch());
+        let mut presets = self.house.presets.watch();
         let (mut frames, mut out) = (Frames::default(), Vec::new());
         loop {
             let mut told = Some(0);
@@ -110,6 +134,7 @@ impl Fanout {
                 // Neither fails: `self` holds what their senders live in.
                 _ = lights.changed() => {}
                 _ = crowd.changed() => {}
+                _ = presets.changed() => {}
             }
         }
     }
@@ -202,19 +227,20 @@ impl Drop for Member {
 }
 
 impl Shown {
-    /// The page shows this level of a light now; or something that is not known.
-    pub fn set(&mut self, light: usize, level: Option<Level>) {
-        self.lights[light].level = level;
+    /// The page shows a light as it is set now; or as it is not known.
+    pub fn set(&mut self, light: usize, state: Option<&LightState>) {
+        self.lights[light].look = state.map(Look::from);
     }
 
     /// Adds the frames about what the page does not show yet, and takes it as shown.
     fn news(&mut self, fanout: &Fanout, frames: &mut Frames, out: &mut Vec<u8>) {
-        let lights = fanout.lights.list();
-        let states = fanout.lights.states();
+        let lights = fanout.house.lights.list();
+        let states = fanout.house.lights.states();
         for (index, (light, state)) in lights.iter().zip(&*states).enumerate() {
             let shown = &mut self.lights[index];
-            if shown.level != Some(state.level) {
-                shown.level = Some(state.level);
+            let look = Look::from(state);
+            if shown.look != Some(look) {
+                shown.look = Some(look);
                 match self.seen {
                     None => out.extend(frames.level(index, &light.name, state)),
                     seen => frame(&level(&light.name, state, seen), out),
@@ -229,6 +255,13 @@ impl Shown {
                 frame(&Answer::Fault { fault }.to_json(), out);
             }
         }
+        drop(states);
+        let all = fanout.house.presets.all();
+        if !Arc::ptr_eq(&self.presets, &all) && self.presets != all {
+            let presets = all.keys().map(String::as_str).collect();
+            frame(&Answer::Presets { presets }.to_json(), out);
+        }
+        self.presets = all;
         let pages = fanout.crowd.all();
         if self.pages != pages {
             self.pages = pages;
@@ -253,11 +286,12 @@ impl Frames {
 }
 
 fn level(light: &str, state: &LightState, seen: Option<u64>) -> String {
-    let (level, by) = (state.level, state.by.as_deref());
     let answer = Answer::Level {
         light,
-        level,
-        by,
+        level: state.level,
+        effect: state.effect,
+        left: state.left().map(wire::seconds),
+        by: state.by.as_deref(),
         seen,
     };
     answer.to_json()
@@ -282,18 +316,18 @@ mod tests {
 
     use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
-    use tokio::time::{Instant, sleep};
+    use tokio::time::sleep;
 
     use super::super::crowd::Place;
     use super::*;
-    use crate::lights::Change;
+    use crate::lights::{Change, Lights};
 
     /// Bytes on the way to a page that takes all, and to one that takes next to nothing.
     const FAST: usize = 64 * 1024;
     const SLOW: usize = 5;
 
     /// All that tells pages, with one light at 50.
-    struct House(Arc<Fanout>);
+    struct Telling(Arc<Fanout>);
 
     /// A page, and what it hears.
     struct Page {
@@ -303,18 +337,19 @@ mod tests {
         ear: DuplexStream,
     }
 
-    impl House {
-        fn new() -> House {
-            let lights = Arc::new(Lights::led());
-            let fanout = Fanout::new(lights, Crowd::new(1000, 1000));
+    impl Telling {
+        fn new() -> Telling {
+            let house = House::of(Lights::led());
+            let fanout = Fanout::new(house, Crowd::new(1000, 1000));
             let telling = fanout.clone();
             task::spawn(async move { telling.follow().await });
-            House(fanout)
+            Telling(fanout)
         }
 
         fn set(&self, percent: u8) {
             let level = Level::from_percent(percent.into()).unwrap();
-            self.0.lights.change(0, Change::Level(level), None, None);
+            let lights = &self.0.house.lights;
+            lights.change(0, Change::Level(level), None, None);
         }
 
         /// One that was not told anything yet.
@@ -370,7 +405,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_page_is_told_nothing_before_its_hello_and_the_answer_last() {
-        let house = House::new();
+        let house = Telling::new();
         let mut page = house.join(FAST);
         house.set(7);
         rest().await;
@@ -385,7 +420,7 @@ mod tests {
     async fn every_page_of_many_is_told_every_change_and_how_far_it_was_seen() {
         // More than the runtime lets a task write to in one turn.
         const MANY: usize = 300;
-        let house = House::new();
+        let house = Telling::new();
         let mut pages = Vec::new();
         for _ in 0..MANY {
             pages.push(house.join(FAST));
@@ -410,12 +445,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_page_that_shows_the_level_is_told_nothing() {
-        let house = House::new();
+        let house = Telling::new();
         let mut one = house.page(FAST).await;
         {
             let mut shown = one.member.shown();
             house.set(1);
-            shown.set(0, Some(house.0.lights.state(0).level));
+            shown.set(0, Some(&house.0.house.lights.state(0)));
         }
         rest().await;
         assert_heard(&mut one, &[]).await;
@@ -426,7 +461,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_page_that_does_not_take_all_is_left_to_its_own_task_until_it_has() {
-        let house = House::new();
+        let house = Telling::new();
         let mut slow = house.page(SLOW).await;
         for level in [1, 2, 3] {
             house.set(level);
@@ -452,7 +487,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_page_that_is_gone_or_takes_nothing_is_an_error() {
-        let house = House::new();
+        let house = Telling::new();
         let start = Instant::now();
         let silent = house.join(SLOW);
         assert!(silent.member.tell(None, None).await.is_err());
@@ -468,7 +503,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_left_is_told_no_more_and_its_connection_ends() {
-        let house = House::new();
+        let house = Telling::new();
         let mut page = house.page(FAST).await;
         drop(page.member);
         house.set(1);

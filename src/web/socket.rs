@@ -21,10 +21,12 @@ use tracing::debug;
 
 use super::connections::Peer;
 use super::crowd::{Full, Place};
-use super::fanout::{Member, STALL};
+use super::fanout::{Member, STALL, Shown};
 use super::line::Line;
 use super::login::Left;
 use super::{Web, error};
+use crate::house::House;
+use crate::presets;
 use crate::wire::{self, Answer, BadInput, Hello, Message, Wish};
 
 /// Silence after which a page is asked whether it is still there.
@@ -189,7 +191,7 @@ impl Page {
         let hello = Hello {
             version: env!("CARGO_PKG_VERSION"),
             page: self.place.number,
-            lights: self.web.lights.list(),
+            lights: self.web.house.lights.list(),
         };
         Answer::Hello { hello }.to_json()
     }
@@ -223,41 +225,54 @@ impl Page {
             asks_for_change,
             wish,
         } = Message::parse(text);
+        let house = &*self.web.house;
         let mut shown = self.member.shown();
         shown.seen = seq.or(shown.seen);
         let light = match light {
             None => Ok(0),
-            Some(name) => self
-                .web
-                .lights
-                .find(&name)
-                .ok_or(BadInput::NoSuchLight(name)),
+            Some(name) => house.lights.find(&name).ok_or(BadInput::NoSuchLight(name)),
         };
-        let bad = match (light, wish) {
-            (Ok(light), Ok(Wish::Change(wanted))) => {
-                let by = self.name.clone();
-                let lights = &self.web.lights;
-                let level = lights.change(light, wanted.change, wanted.transition, by);
-                shown.set(light, wanted.exact.then_some(level));
-                return None;
-            }
-            (_, Ok(Wish::Name(name))) => {
-                self.name = Some(name);
-                return None;
-            }
-            (_, Ok(Wish::Echo(echo))) => return Some(Answer::Echo { echo: &echo }.to_json()),
-            (Ok(light), Err(bad)) => {
-                // Whatever the page shows now, it is not what it asked for.
-                if asks_for_change {
-                    shown.set(light, None);
-                }
-                bad
-            }
-            (Err(bad), _) => bad,
-        };
-        let error = bad.to_string();
-        Some(Answer::Error { error, seq }.to_json())
+        if asks_for_change && let Ok(light) = light {
+            // Until it is made, it is not known what the page shows.
+            shown.set(light, None);
+        }
+        let name = &mut self.name;
+        let done = light.and_then(|light| fulfil(wish?, light, house, name, &mut shown));
+        done.unwrap_or_else(|bad| {
+            let error = bad.to_string();
+            Some(Answer::Error { error, seq }.to_json())
+        })
     }
+}
+
+/// Does what a page called `name` wishes, and returns what is to be answered to it alone.
+fn fulfil(
+    wish: Wish,
+    light: usize,
+    house: &House,
+    name: &mut Option<Arc<str>>,
+    shown: &mut Shown,
+) -> Result<Option<String>, BadInput> {
+    let House { lights, presets } = house;
+    match wish {
+        Wish::Change(wanted) => {
+            wanted.check(&lights.list()[light])?;
+            let state = lights.change(light, wanted.change, wanted.transition, name.clone());
+            if wanted.exact {
+                shown.set(light, Some(&state));
+            }
+        }
+        Wish::Save(preset) => presets.save(&preset, presets::of(lights))?,
+        // What comes of it is news to this page, too.
+        Wish::Recall {
+            name: preset,
+            transition,
+        } => presets.recall(&preset, lights, transition, name.clone())?,
+        Wish::Forget(preset) => presets.forget(&preset)?,
+        Wish::Name(new) => *name = Some(new),
+        Wish::Echo(echo) => return Ok(Some(Answer::Echo { echo: &echo }.to_json())),
+    }
+    Ok(None)
 }
 
 /// Says goodbye, and waits for the page's.
@@ -351,7 +366,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_that_answers_stays_and_one_that_does_not_is_closed_after_30_seconds() {
-        let lights = Arc::new(Lights::led());
+        let house = House::of(Lights::led());
         let config = WebConfig {
             allowed_hosts: Vec::new(),
             max_pages: 2,
@@ -362,9 +377,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(crate::web::serve(
-            listener, lights, config, None, None, stop,
-        ));
+        tokio::spawn(crate::web::serve(listener, house, config, None, None, stop));
 
         // To read is to answer; the other is as one whose Wi-Fi is gone.
         let mut there = open_page(address).await;

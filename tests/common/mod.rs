@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use dimmer::password::Hash;
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use reqwest::{Client, Method};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use socket2::SockRef;
@@ -245,6 +246,14 @@ impl Dimmer {
         let url = self.url(&format!("/api/lights/{light}"));
         let light: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
         light["level"].as_f64().unwrap()
+    }
+
+    /// The status and the JSON, if there is any, that the API answers.
+    pub async fn ask(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
+        let request = Client::new().request(method, self.url(path));
+        let answer = request.body(body.to_owned()).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or_default())
     }
 
     /// The resident memory in KiB.

@@ -1,0 +1,25 @@
+//! What the service keeps, for all who change it and all who follow it: [`House`].
+
+use std::sync::Arc;
+
+use crate::lights::Lights;
+use crate::presets::Presets;
+
+/// The lights, and what people have made of them.
+pub struct House {
+    /// The lights.
+    pub lights: Arc<Lights>,
+    /// Names for what they are set to.
+    pub presets: Presets,
+}
+
+#[cfg(test)]
+impl House {
+    /// With these lights, and nothing else yet.
+    pub(crate) fn of(lights: Lights) -> Arc<House> {
+        Arc::new(House {
+            lights: Arc::new(lights),
+            presets: Presets::new(Default::default()),
+        })
+    }
+}
