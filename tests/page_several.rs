@@ -182,3 +182,37 @@ async fn sixteen_lights_are_dragged_together_at_half_of_what_the_service_reads_a
     assert!(most.as_u64().unwrap() <= 550, "{most} in a second");
     browser.close().await;
 }
+
+#[tokio::test]
+async fn titles_are_read_and_hidden_lights_are_not_shown() {
+    let settings = "[[light]]\ntitle = \"Ceiling\"\n\
+        [[light]]\nname = \"desk\"\ngpio = 20\n\
+        [[light]]\nname = \"fan\"\ntitle = \"Fan\"\ngpio = 19\non_start = 100\nhidden = true\n";
+    let dimmer = Home::with(settings).start();
+    let browser = Browser::start();
+    let phone = browser.phone(&dimmer).await;
+    let names = "[...document.querySelectorAll('h2')].map((name) => name.innerText)";
+    let names = phone.eval(names).await;
+    assert_eq!(names, json!(["All lights", "Ceiling", "desk"]));
+    assert_eq!(master(&phone).await, 50.0, "the hidden one is at 100");
+    phone.tap(".master .lamp").await;
+    for light in ["led", "desk"] {
+        until("the lights are off", async || {
+            dimmer.level(light).await == 0.0
+        })
+        .await;
+    }
+    assert_eq!(dimmer.level("fan").await, 100.0);
+
+    // One that is left has the page for itself.
+    let settings = "[[light]]\ntitle = \"Ceiling\"\n\
+        [[light]]\nname = \"fan\"\ngpio = 19\nhidden = true\n";
+    let dimmer = Home::with(settings).start();
+    let phone = browser.phone(&dimmer).await;
+    assert_eq!(phone.eval("document.title").await, "Ceiling · dimmer");
+    assert_eq!(
+        phone.eval("!document.querySelector('.several')").await,
+        true
+    );
+    browser.close().await;
+}

@@ -49,9 +49,9 @@ export class Light {
   }
 
   // What the service says about it.
-  follow({ level, effect = null, speed = 1, transition = 0 }) {
+  follow({ level, effect = null, speed = 1, left = 0 }) {
     this.slider.follow(level);
-    this.#does(effect, speed, transition);
+    this.#does(effect, speed, left);
   }
 
   label(title, several) {
@@ -91,10 +91,11 @@ export class Light {
     this.#changed();
   }
 
-  #does(effect, speed, transition) {
-    const arrives = transition > LONG ? performance.now() + transition * 1000 : 0;
+  #does(effect, speed, left) {
+    const arrives = left > LONG ? performance.now() + left * 1000 : 0;
     if (effect === this.effect && speed === this.speed && !arrives && !this.arrives) return;
     Object.assign(this, { effect, speed, arrives });
+    if (!arrives) this.#left = "";
     this.#say();
     this.#changed();
   }
