@@ -19,6 +19,8 @@ const ENTER: char = '\u{e007}';
 const ESCAPE: char = '\u{e00c}';
 const SPACE: char = ' ';
 const TAB: char = '\u{e004}';
+const OPEN: &str = "document.querySelector('.sheet')?.open && !document.getAnimations().length";
+const CLOSED: &str = "!document.querySelector('.sheet').open";
 const TWO: &str = "[[light]]\n[[light]]\nname = \"desk\"\ntitle = \"Desk lamp\"\ngpio = 20\n";
 
 /// An effect's button.
@@ -44,12 +46,7 @@ async fn says(selector: &str, text: &str, window: &Window) {
 
 async fn open_sheet(window: &Window) {
     window.tap(OPENER).await;
-    is(
-        "the sheet is open and still",
-        "document.querySelector('.sheet')?.open && !document.getAnimations().length",
-        window,
-    )
-    .await;
+    is("the sheet is open and still", OPEN, window).await;
 }
 
 /// Taps what may have to be scrolled into view first.
@@ -386,6 +383,30 @@ async fn an_error_is_shown_in_the_sheet_as_the_service_says_it() {
 }
 
 #[tokio::test]
+async fn a_finger_pulls_the_sheet_up_and_down() {
+    let dimmer = Dimmer::start();
+    let browser = Browser::start();
+    let phone = browser.phone(&dimmer).await;
+    for _ in 0..2 {
+        phone.press(OPENER).await;
+        phone.slide("led", 30.0).await;
+        phone.release().await;
+        is("it is up and still", OPEN, &phone).await;
+        phone.press(".sheet h2").await;
+        phone.slide("led", -30.0).await;
+        phone.release().await;
+        is("it is down", CLOSED, &phone).await;
+    }
+    assert_eq!(phone.level("led").await, 50.0);
+    // A tap beside it closes it too.
+    open_sheet(&phone).await;
+    phone.tap("[data-light=led] .lamp").await;
+    is("it is down", CLOSED, &phone).await;
+    assert_eq!(phone.level("led").await, 50.0);
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn an_effect_is_for_the_chosen_light_or_for_all() {
     let dimmer = Home::with(TWO).start();
     let browser = Browser::start();
@@ -467,12 +488,7 @@ async fn the_keyboard_alone_walks_through_the_sheet_and_back_out() {
     desktop.key(SPACE).await;
     plays(json!("breathe"), json!(1), "led", &dimmer).await;
     desktop.key(ESCAPE).await;
-    is(
-        "the sheet is closed",
-        "!document.querySelector('.sheet').open",
-        &desktop,
-    )
-    .await;
+    is("the sheet is closed", CLOSED, &desktop).await;
     assert_eq!(focused(&desktop).await, "opener");
     browser.close().await;
 }
@@ -541,12 +557,7 @@ async fn without_the_service_the_sheet_waits_and_closes() {
     let disabled = "document.querySelector('.sheet fieldset').disabled";
     is("nothing can be set", disabled, &phone).await;
     tap(CLOSE, &phone).await;
-    is(
-        "it is closed",
-        "!document.querySelector('.sheet').open",
-        &phone,
-    )
-    .await;
+    is("it is closed", CLOSED, &phone).await;
     let dimmer = home.start();
     phone.is_live().await;
     open_sheet(&phone).await;

@@ -23,6 +23,7 @@ const house = {
   tell: (message) => connection.tell(message),
 };
 let sheet;
+let loading; // becomes the sheet
 let drawn = 0;
 
 function makeLight(name) {
@@ -113,15 +114,22 @@ function redraw() {
 
 const opener = document.querySelector("#opener");
 opener.append(words.sheet);
-opener.addEventListener("click", async () => {
+opener.addEventListener("click", open);
+// Pulled up by a finger, which a touch leaves on the button.
+opener.addEventListener("pointermove", ({ buttons, clientY }) => {
+  if (buttons && clientY < opener.getBoundingClientRect().top) open();
+});
+
+async function open() {
   try {
-    const { Sheet } = await import("./sheet.js");
-    sheet ??= await Sheet.load(house);
-    sheet.open(opener);
+    loading ??= import("./sheet.js").then(({ Sheet }) => Sheet.load(house));
+    sheet = await loading;
+    sheet.open();
   } catch {
+    loading = null;
     complain(words.notLoaded);
   }
-});
+}
 
 const connection = new Connection({
   state(state) {

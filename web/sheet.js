@@ -7,6 +7,8 @@ import { translate } from "./sheet-words.js";
 import { Timers } from "./timers.js";
 import { words } from "./words.js";
 
+const PULL = 24; // pixels past the head of the sheet
+
 export class Sheet {
   #dialog;
   #house;
@@ -34,6 +36,7 @@ export class Sheet {
     ];
     this.#which.addEventListener("change", () => this.draw());
     part("close").addEventListener("click", () => dialog.close());
+    dialog.querySelector("header").addEventListener("pointermove", (event) => this.#pull(event));
     // The sheet itself has no padding: a click on the dialog is one beside it.
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   }
@@ -45,7 +48,7 @@ export class Sheet {
   open() {
     this.complain("");
     this.draw();
-    this.#dialog.showModal();
+    if (!this.isOpen) this.#dialog.showModal();
   }
 
   draw() {
@@ -56,6 +59,11 @@ export class Sheet {
 
   complain(message) {
     this.#dialog.querySelector(".said").textContent = message;
+  }
+
+  // Pulled down by its head, it goes.
+  #pull({ buttons, clientY, currentTarget }) {
+    if (buttons && clientY > currentTarget.getBoundingClientRect().bottom + PULL) this.#dialog.close();
   }
 
   // All lights, and each.
