@@ -258,7 +258,7 @@ async fn the_first_load_is_small_and_asks_nobody_else() {
         requests.iter().all(|url| url.starts_with(&page)),
         "{requests:?}"
     );
-    assert!(requests.len() <= 9, "{requests:?}");
+    assert!(requests.len() <= 10, "{requests:?}");
     assert!(bytes > 1000.0 && bytes <= 20_000.0, "{bytes} bytes");
     assert_eq!(sockets, [format!("ws://{here}/ws")]);
     browser.close().await;

@@ -17,10 +17,10 @@ export class Sheet {
 
   // Resolves to the sheet when its looks are there too.
   static async load(house) {
-    const [answer] = await Promise.all([fetch("sheet.html"), style("sheet.css")]);
-    if (!answer.ok) throw new Error(answer.status);
-    document.body.insertAdjacentHTML("beforeend", await answer.text());
-    return new Sheet(document.querySelector("dialog"), house);
+    await style("sheet.css");
+    const dialog = document.querySelector("#sheet").content.firstElementChild;
+    document.body.append(dialog);
+    return new Sheet(dialog, house);
   }
 
   constructor(dialog, house) {
