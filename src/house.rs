@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::lights::Lights;
 use crate::presets::Presets;
+use crate::timers::Timers;
 
 /// The lights, and what people have made of them.
 pub struct House {
@@ -11,6 +12,8 @@ pub struct House {
     pub lights: Arc<Lights>,
     /// Names for what they are set to.
     pub presets: Presets,
+    /// What is to happen to them at a time.
+    pub timers: Timers,
 }
 
 #[cfg(test)]
@@ -20,6 +23,7 @@ impl House {
         Arc::new(House {
             lights: Arc::new(lights),
             presets: Presets::new(Default::default()),
+            timers: Timers::new(Vec::new(), None),
         })
     }
 }

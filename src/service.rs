@@ -21,6 +21,7 @@ use crate::pin::{Follower, Pin};
 use crate::presets::Presets;
 use crate::store::{KeptLight, Store};
 use crate::systemd;
+use crate::timers::{self, Timers};
 use crate::tls::Tls;
 use crate::web::{self, Login};
 
@@ -79,6 +80,7 @@ impl Service {
         let house = Arc::new(House {
             lights: lights.clone(),
             presets: Presets::new(store.presets()),
+            timers: Timers::new(store.timers(), config.place),
         });
         let stop_web = CancellationToken::new();
         let stop_followers = CancellationToken::new();
@@ -88,6 +90,7 @@ impl Service {
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
+        task::spawn(timers::follow(house.clone(), stop_web.clone()));
         let web = task::spawn(web::serve(
             listener,
             house.clone(),
@@ -232,6 +235,7 @@ mod tests {
             },
             state_dir: folder.path().into(),
             trace: None,
+            place: None,
             lights: vec![light("desk")],
         })
         .await

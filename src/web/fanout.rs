@@ -24,6 +24,7 @@ use crate::house::House;
 use crate::level::Level;
 use crate::lights::LightState;
 use crate::presets;
+use crate::timers::Timer;
 use crate::wire::{self, Answer, FaultOf};
 
 /// Pages told before others get their turn: what they have to say is heard that soon. With more, the
@@ -54,6 +55,7 @@ pub struct Shown {
     pub seen: Option<u64>,
     lights: Vec<ShownLight>,
     presets: Arc<presets::ByName>,
+    timers: Arc<Vec<Timer>>,
     pages: usize,
     /// Whether it has not taken all yet. Until it has, only its own task tells it anything.
     behind: bool,
@@ -106,6 +108,7 @@ impl Fanout {
                 seen: None,
                 lights: vec![ShownLight::default(); self.house.lights.list().len()],
                 presets: Arc::default(),
+                timers: Arc::default(),
                 pages: 0,
                 behind: true,
             }),
@@ -123,6 +126,7 @@ impl Fanout {
     pub async fn follow(&self) {
         let (mut lights, mut crowd) = (self.house.lights.watch(), self.crowd.watch());
         let mut presets = self.house.presets.watch();
+        let mut timers = self.house.timers.watch();
         let (mut frames, mut out) = (Frames::default(), Vec::new());
         loop {
             let mut told = Some(0);
@@ -135,6 +139,7 @@ impl Fanout {
                 _ = lights.changed() => {}
                 _ = crowd.changed() => {}
                 _ = presets.changed() => {}
+                _ = timers.changed() => {}
             }
         }
     }
@@ -256,12 +261,18 @@ impl Shown {
             }
         }
         drop(states);
-        let all = fanout.house.presets.all();
-        if !Arc::ptr_eq(&self.presets, &all) && self.presets != all {
-            let presets = all.keys().map(String::as_str).collect();
+        let presets = fanout.house.presets.all();
+        if !Arc::ptr_eq(&self.presets, &presets) && !self.presets.keys().eq(presets.keys()) {
+            let presets = presets.keys().map(String::as_str).collect();
             frame(&Answer::Presets { presets }.to_json(), out);
         }
-        self.presets = all;
+        self.presets = presets;
+        let timers = fanout.house.timers.all();
+        if !Arc::ptr_eq(&self.timers, &timers) && self.timers != timers {
+            let timers = &timers;
+            frame(&Answer::Timers { timers }.to_json(), out);
+        }
+        self.timers = timers;
         let pages = fanout.crowd.all();
         if self.pages != pages {
             self.pages = pages;

@@ -253,7 +253,11 @@ fn fulfil(
     name: &mut Option<Arc<str>>,
     shown: &mut Shown,
 ) -> Result<Option<String>, BadInput> {
-    let House { lights, presets } = house;
+    let House {
+        lights,
+        presets,
+        timers,
+    } = house;
     match wish {
         Wish::Change(wanted) => {
             wanted.check(&lights.list()[light])?;
@@ -269,6 +273,11 @@ fn fulfil(
             transition,
         } => presets.recall(&preset, lights, transition, name.clone())?,
         Wish::Forget(preset) => presets.forget(&preset)?,
+        Wish::Timer(wanted) => {
+            wire::check_timer(&wanted, house)?;
+            timers.add(wanted)?;
+        }
+        Wish::Cancel(timer) => timers.cancel(&timer)?,
         Wish::Name(new) => *name = Some(new),
         Wish::Echo(echo) => return Ok(Some(Answer::Echo { echo: &echo }.to_json())),
     }

@@ -1,0 +1,44 @@
+//! `/api/timers`: what is to happen at a time.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get};
+use axum::{Json, Router};
+
+use super::super::Web;
+use super::Body;
+use crate::timers::Error;
+use crate::wire::{self, BadInput};
+
+/// Its routes.
+pub fn router() -> Router<Web> {
+    Router::new()
+        .route("/api/timers", get(all).post(add))
+        .route("/api/timers/{name}", delete(cancel))
+}
+
+async fn all(State(web): State<Web>) -> Response {
+    Json(&*web.house.timers.all()).into_response()
+}
+
+async fn add(State(web): State<Web>, body: Body) -> Result<Response, BadInput> {
+    let wanted = wire::parse_timer(&body.0)?;
+    wire::check_timer(&wanted, &web.house)?;
+    let timer = web.house.timers.add(wanted)?;
+    Ok(Json(timer).into_response())
+}
+
+async fn cancel(State(web): State<Web>, Path(name): Path<String>) -> Result<StatusCode, BadInput> {
+    web.house.timers.cancel(&name)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<&Error> for StatusCode {
+    fn from(error: &Error) -> StatusCode {
+        match error {
+            Error::NoSuch(_) => StatusCode::NOT_FOUND,
+            Error::Full | Error::NoPlace(_) | Error::Never(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+}
