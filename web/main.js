@@ -96,10 +96,7 @@ function say(element, text) {
 function complain(message) {
   error = message;
   clearTimeout(forgetError);
-  forgetError = setTimeout(() => {
-    error = "";
-    showStatus();
-  }, 5000);
+  if (message) forgetError = setTimeout(complain, 5000, "");
   showStatus();
   sheet?.complain(message);
 }

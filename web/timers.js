@@ -93,9 +93,11 @@ export class Timers {
     return item;
   }
 
-  #title({ light }) {
-    if (this.#house.lights.size < 2 && this.#house.lights.has(light)) return "";
-    return light ? (this.#house.lights.get(light)?.title ?? light) : pageWords.all;
+  // Which light, where that is not plain.
+  #title({ light, recall }) {
+    const { lights } = this.#house;
+    if (recall || (lights.size < 2 && (!light || lights.has(light)))) return "";
+    return light ? (lights.get(light)?.title ?? light) : pageWords.all;
   }
 }
 
