@@ -8,7 +8,7 @@ mod common;
 #[path = "common/sheet.rs"]
 mod sheet;
 
-use browser::{Browser, Window};
+use browser::{Browser, Window, in_both_browsers};
 use common::{Dimmer, Home, until};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,10 +17,8 @@ use sheet::{
     tap,
 };
 
-#[tokio::test]
-async fn each_effect_is_a_button_that_shows_what_the_service_says() {
+async fn each_effect_is_a_button_that_shows_what_the_service_says(browser: Browser) {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     let other = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
@@ -73,10 +71,8 @@ async fn each_effect_is_a_button_that_shows_what_the_service_says() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn a_sunrise_asks_for_its_minutes_and_the_time_left_counts_down() {
+async fn a_sunrise_asks_for_its_minutes_and_the_time_left_counts_down(browser: Browser) {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
     let expanded = async || phone.attribute(&chip(SUNRISE), "aria-expanded").await;
@@ -105,10 +101,8 @@ async fn a_sunrise_asks_for_its_minutes_and_the_time_left_counts_down() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn the_time_left_counts_down_with_one_timer_and_then_none() {
+async fn the_time_left_counts_down_with_one_timer_and_then_none(browser: Browser) {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     let doing = "document.querySelector('.doing').textContent";
     // Long enough to have it counted, if it has to be loaded first.
@@ -160,10 +154,8 @@ async fn watch_timers(window: &Window) {
     window.eval(watch).await;
 }
 
-#[tokio::test]
-async fn a_closed_sheet_costs_no_timer() {
+async fn a_closed_sheet_costs_no_timer(browser: Browser) {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
     tap(CLOSE, &phone).await;
@@ -187,10 +179,8 @@ async fn a_closed_sheet_costs_no_timer() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn presets_are_saved_recalled_and_forgotten_on_every_page() {
+async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser) {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     let other = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
@@ -243,10 +233,8 @@ async fn presets_are_saved_recalled_and_forgotten_on_every_page() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn an_effect_is_for_the_chosen_light_or_for_all() {
+async fn an_effect_is_for_the_chosen_light_or_for_all(browser: Browser) {
     let dimmer = Home::with(TWO).start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
     let options = "[...document.querySelectorAll('.which option')].map((option) => option.text)";
@@ -266,4 +254,13 @@ async fn an_effect_is_for_the_chosen_light_or_for_all() {
     plays(json!("breathe"), json!(1), "led", &dimmer).await;
     pressed(&chip(BREATHE), &phone).await;
     browser.close().await;
+}
+
+in_both_browsers! {
+    each_effect_is_a_button_that_shows_what_the_service_says,
+    a_sunrise_asks_for_its_minutes_and_the_time_left_counts_down,
+    the_time_left_counts_down_with_one_timer_and_then_none,
+    a_closed_sheet_costs_no_timer,
+    presets_are_saved_recalled_and_forgotten_on_every_page,
+    an_effect_is_for_the_chosen_light_or_for_all,
 }

@@ -6,7 +6,7 @@
 mod browser;
 mod common;
 
-use browser::{Browser, DOWN, END, HOME, UP, Window};
+use browser::{Browser, DOWN, END, HOME, UP, Window, in_both_browsers};
 use common::{Dimmer, Home, linear, until};
 use serde_json::json;
 
@@ -51,10 +51,8 @@ async fn all_have(levels: [f64; 3], dimmer: &Dimmer, window: &Window) {
     .await;
 }
 
-#[tokio::test]
-async fn the_master_scales_all_and_brings_them_back_from_0_as_they_were() {
+async fn the_master_scales_all_and_brings_them_back_from_0_as_they_were(browser: Browser) {
     let dimmer = three_at([80.0, 40.0, 20.0]);
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     all_have([80.0, 40.0, 20.0], &dimmer, &phone).await;
     phone.screenshot("phone-several").await;
@@ -84,10 +82,8 @@ async fn the_master_scales_all_and_brings_them_back_from_0_as_they_were() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn the_keyboard_moves_the_master_and_keeps_the_proportions() {
+async fn the_keyboard_moves_the_master_and_keeps_the_proportions(browser: Browser) {
     let dimmer = three_at([80.0, 40.0, 20.0]);
-    let browser = Browser::start();
     let desktop = browser.desktop(&dimmer).await;
     let mut page = dimmer.page().await;
     let input = "document.querySelector('.master input')";
@@ -114,10 +110,8 @@ async fn the_keyboard_moves_the_master_and_keeps_the_proportions() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn the_lamps_of_the_master_turn_all_off_and_on() {
+async fn the_lamps_of_the_master_turn_all_off_and_on(browser: Browser) {
     let dimmer = three_at([80.0, 0.0, 20.0]);
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     phone.tap(".master .lamp").await;
     all_have([0.0; 3], &dimmer, &phone).await;
@@ -128,10 +122,8 @@ async fn the_lamps_of_the_master_turn_all_off_and_on() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn the_master_follows_the_highest_light() {
+async fn the_master_follows_the_highest_light(browser: Browser) {
     let dimmer = three_at([10.0, 40.0, 20.0]);
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     phone.press("[data-light=led] .track").await;
     phone.slide("led", 50.0).await;
@@ -142,11 +134,11 @@ async fn the_master_follows_the_highest_light() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn sixteen_lights_are_dragged_together_at_half_of_what_the_service_reads_at_once() {
+async fn sixteen_lights_are_dragged_together_at_half_of_what_the_service_reads_at_once(
+    browser: Browser,
+) {
     let light = |n: u8| format!("[[light]]\nname = \"light-{n}\"\ngpio = {}\n", n + 2);
     let dimmer = Home::with(&(0..16).map(light).collect::<String>()).start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     // Another level in each frame of a screen that is faster than any.
     let drag = "(async () => {
@@ -183,13 +175,11 @@ async fn sixteen_lights_are_dragged_together_at_half_of_what_the_service_reads_a
     browser.close().await;
 }
 
-#[tokio::test]
-async fn titles_are_read_and_hidden_lights_are_not_shown() {
+async fn titles_are_read_and_hidden_lights_are_not_shown(browser: Browser) {
     let settings = "[[light]]\ntitle = \"Ceiling\"\n\
         [[light]]\nname = \"desk\"\ngpio = 20\n\
         [[light]]\nname = \"fan\"\ntitle = \"Fan\"\ngpio = 19\non_start = 100\nhidden = true\n";
     let dimmer = Home::with(settings).start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     let names = "[...document.querySelectorAll('h2')].map((name) => name.innerText)";
     let names = phone.eval(names).await;
@@ -215,4 +205,13 @@ async fn titles_are_read_and_hidden_lights_are_not_shown() {
         true
     );
     browser.close().await;
+}
+
+in_both_browsers! {
+    the_master_scales_all_and_brings_them_back_from_0_as_they_were,
+    the_keyboard_moves_the_master_and_keeps_the_proportions,
+    the_lamps_of_the_master_turn_all_off_and_on,
+    the_master_follows_the_highest_light,
+    sixteen_lights_are_dragged_together_at_half_of_what_the_service_reads_at_once,
+    titles_are_read_and_hidden_lights_are_not_shown,
 }

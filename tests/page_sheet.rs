@@ -10,7 +10,7 @@ mod sheet;
 
 use std::collections::HashSet;
 
-use browser::{Browser, Window};
+use browser::{Browser, Window, in_both_browsers};
 use common::{Dimmer, Home};
 use reqwest::Method;
 use serde_json::json;
@@ -26,7 +26,7 @@ const TAB: char = '\u{e004}';
 #[tokio::test]
 async fn the_sheet_is_loaded_when_it_is_first_opened_and_all_together_weighs_little() {
     let dimmer = Home::with(TWO).start();
-    let browser = Browser::start();
+    let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
     let page = phone.eval("location.href").await;
     let loaded = "performance.getEntriesByType('resource').map((entry) => entry.name)";
@@ -64,10 +64,8 @@ async fn the_sheet_is_loaded_when_it_is_first_opened_and_all_together_weighs_lit
     browser.close().await;
 }
 
-#[tokio::test]
-async fn an_error_is_shown_in_the_sheet_as_the_service_says_it() {
+async fn an_error_is_shown_in_the_sheet_as_the_service_says_it(browser: Browser) {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     let mut page = dimmer.page().await;
     for number in 0..32 {
@@ -93,7 +91,7 @@ async fn an_error_is_shown_in_the_sheet_as_the_service_says_it() {
 #[tokio::test]
 async fn a_finger_pulls_the_sheet_up_and_down() {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
+    let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
     // A tap beside it only closes it.
@@ -122,10 +120,8 @@ async fn focused(window: &Window) -> String {
     focused.as_str().unwrap_or_default().into()
 }
 
-#[tokio::test]
-async fn the_keyboard_alone_walks_through_the_sheet_and_back_out() {
+async fn the_keyboard_alone_walks_through_the_sheet_and_back_out(browser: Browser) {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
     let desktop = browser.desktop(&dimmer).await;
     let mut page = dimmer.page().await;
     page.say(json!({"save": "Evening"})).await;
@@ -161,7 +157,7 @@ async fn the_keyboard_alone_walks_through_the_sheet_and_back_out() {
     assert_eq!(count("opener") + count("lamp"), 0, "{seen:?}");
     // Effects, the preset, sleep, wake up.
     assert_eq!(count("chip"), 6 + 1 + 4, "{seen:?}");
-    for name in ["range", "forget", "text", "chip waker"] {
+    for name in ["speed", "forget", "text", "chip waker"] {
         assert_eq!(count(name), 1, "{name}: {seen:?}");
     }
 
@@ -175,10 +171,8 @@ async fn the_keyboard_alone_walks_through_the_sheet_and_back_out() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn a_target_is_as_large_as_a_thumb_and_has_a_name() {
+async fn a_target_is_as_large_as_a_thumb_and_has_a_name(browser: Browser) {
     let dimmer = Home::with(TWO).start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     let mut page = dimmer.page().await;
     page.say(json!({"save": "Evening"})).await;
@@ -196,10 +190,8 @@ async fn a_target_is_as_large_as_a_thumb_and_has_a_name() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn a_portuguese_phone_reads_a_portuguese_sheet() {
+async fn a_portuguese_phone_reads_a_portuguese_sheet(browser: Browser) {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
     let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
     says(OPENER, "Efeitos, cenas, timers", &phone).await;
     open_sheet(&phone).await;
@@ -229,10 +221,8 @@ async fn a_portuguese_phone_reads_a_portuguese_sheet() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn without_the_service_the_sheet_waits_and_closes() {
+async fn without_the_service_the_sheet_waits_and_closes(browser: Browser) {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
     let (_, home) = dimmer.stop();
@@ -249,4 +239,12 @@ async fn without_the_service_the_sheet_waits_and_closes() {
     let expected = |complaint: &String| complaint.contains("/ws' failed");
     assert!(complaints.iter().all(expected), "{complaints:?}");
     browser.close().await;
+}
+
+in_both_browsers! {
+    an_error_is_shown_in_the_sheet_as_the_service_says_it,
+    the_keyboard_alone_walks_through_the_sheet_and_back_out,
+    a_target_is_as_large_as_a_thumb_and_has_a_name,
+    a_portuguese_phone_reads_a_portuguese_sheet,
+    without_the_service_the_sheet_waits_and_closes,
 }

@@ -8,7 +8,7 @@ mod common;
 #[path = "common/sheet.rs"]
 mod sheet;
 
-use browser::Browser;
+use browser::{Browser, in_both_browsers};
 use common::{Dimmer, Home, until};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -28,10 +28,8 @@ async fn timers(count: usize, dimmer: &Dimmer) -> Vec<Value> {
     timers
 }
 
-#[tokio::test]
-async fn a_timer_to_sleep_turns_the_light_off_in_so_many_minutes() {
+async fn a_timer_to_sleep_turns_the_light_off_in_so_many_minutes(browser: Browser) {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     let other = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
@@ -76,10 +74,8 @@ async fn a_timer_to_sleep_turns_the_light_off_in_so_many_minutes() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise() {
+async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise(browser: Browser) {
     let dimmer = Home::with(TWO).start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
     enter(".which select", "desk", &phone).await;
@@ -124,10 +120,8 @@ async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due() {
+async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due(browser: Browser) {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
     let phone = browser.phone(&dimmer).await;
     let mut page = dimmer.page().await;
     page.say(json!({"save": "Film"})).await;
@@ -161,7 +155,7 @@ async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due() {
 #[tokio::test]
 async fn a_timer_says_when_it_is_due_in_the_time_of_the_service() {
     let dimmer = Dimmer::start();
-    let browser = Browser::start();
+    let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
     let zone = json!({"timezoneId": "Pacific/Marquesas"});
     phone.devtools("Emulation.setTimezoneOverride", zone).await;
@@ -181,4 +175,10 @@ async fn a_timer_says_when_it_is_due_in_the_time_of_the_service() {
     )
     .await;
     browser.close().await;
+}
+
+in_both_browsers! {
+    a_timer_to_sleep_turns_the_light_off_in_so_many_minutes,
+    a_timer_to_wake_up_has_a_time_days_and_a_sunrise,
+    timers_of_others_are_listed_in_the_order_in_which_they_are_due,
 }
