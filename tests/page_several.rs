@@ -52,26 +52,26 @@ async fn all_have(levels: [f64; 3], dimmer: &Dimmer, window: &Window) {
 }
 
 async fn the_master_scales_all_and_brings_them_back_from_0_as_they_were(browser: Browser) {
-    let dimmer = three_at([80.0, 40.0, 20.0]);
+    let dimmer = three_at([40.0, 20.0, 10.0]);
     let phone = browser.phone(&dimmer).await;
-    all_have([80.0, 40.0, 20.0], &dimmer, &phone).await;
+    all_have([40.0, 20.0, 10.0], &dimmer, &phone).await;
     phone.screenshot("phone-several").await;
 
     phone.press(MASTER).await;
     // As long as the track of each light.
-    phone.slide("led", -40.0).await;
-    all_have([40.0, 20.0, 10.0], &dimmer, &phone).await;
-    phone.slide("led", -35.0).await;
-    all_have([5.0, 2.5, 1.3], &dimmer, &phone).await;
     phone.slide("led", -20.0).await;
+    all_have([20.0, 10.0, 5.0], &dimmer, &phone).await;
+    phone.slide("led", -15.0).await;
+    all_have([5.0, 2.5, 1.3], &dimmer, &phone).await;
+    phone.slide("led", -10.0).await;
     all_have([0.0; 3], &dimmer, &phone).await;
-    phone.slide("led", 60.0).await;
-    all_have([60.0, 30.0, 15.0], &dimmer, &phone).await;
+    phone.slide("led", 30.0).await;
+    all_have([30.0, 15.0, 7.5], &dimmer, &phone).await;
     phone.release().await;
-    all_have([60.0, 30.0, 15.0], &dimmer, &phone).await;
+    all_have([30.0, 15.0, 7.5], &dimmer, &phone).await;
 
     phone.press(MASTER).await;
-    phone.slide("led", -60.0).await;
+    phone.slide("led", -35.0).await;
     phone.release().await;
     all_have([0.0; 3], &dimmer, &phone).await;
     // A new gesture, that finds them all off.
@@ -150,9 +150,9 @@ async fn sixteen_lights_are_dragged_together_at_half_of_what_the_service_reads_a
             send.call(this, text);
         };
         const input = document.querySelector('.master input');
-        for (let frame = 0; frame <= 300; frame++) {
+        for (let frame = 0; frame <= 100; frame++) {
             input.value = frame % 2 ? 30 + frame / 10 : 90 - frame / 10;
-            if (frame === 300) input.value = 90;
+            if (frame === 100) input.value = 90;
             input.dispatchEvent(new Event('input'));
             await new Promise(requestAnimationFrame);
         }
