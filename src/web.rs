@@ -11,6 +11,7 @@ mod line;
 mod login;
 mod session;
 mod socket;
+mod socketio;
 
 use std::sync::Arc;
 
@@ -57,6 +58,7 @@ pub async fn serve(
         allowed_hosts,
         max_pages,
         max_pages_per_address,
+        socketio,
         ..
     } = config;
     let pages = Crowd::new(max_pages, max_pages_per_address);
@@ -71,8 +73,11 @@ pub async fn serve(
     let mut router = Router::new()
         .route("/ws", get(socket::open))
         .merge(api::router())
-        .with_state(web)
+        .with_state(web.clone())
         .merge(assets::router(login.is_some()));
+    if socketio {
+        router = router.merge(socketio::router(web));
+    }
     if let Some(login) = login.map(Arc::new) {
         router = router
             .merge(login::router(login.clone()))
