@@ -55,11 +55,14 @@ async fn each_effect_is_a_button_that_shows_what_the_service_says(browser: Brows
         says(".doing", "Breathe · 2.5×", window).await;
         says(".effects output", "2.5×", window).await;
     }
+    // The next effect has it too.
+    tap(&chip(4), &phone).await;
+    plays(json!("candle"), json!(2.5), "led", &dimmer).await;
 
     // What others do comes here too; and a level of our own ends it.
-    let body = r#"{"effect": "candle"}"#;
+    let body = r#"{"effect": "blink"}"#;
     dimmer.ask(Method::PUT, "/api/lights/led", body).await;
-    pressed(&chip(4), &phone).await;
+    pressed(&chip(3), &phone).await;
     tap(CLOSE, &phone).await;
     phone.press("[data-light=led] .track").await;
     phone.slide("led", 10.0).await;
