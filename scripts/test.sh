@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every check and every test, and first installs what they need (Debian packages, and axe-core from npm).
+# Runs every check and every test, and first installs what they need: Debian packages, axe-core from npm, and
+# Socket.IO's clients from npm and PyPI.
 #
 #   scripts/test.sh [--long]
 #
@@ -18,9 +19,14 @@ esac
 
 step() { printf '\n== %s\n' "$*"; }
 
-install build-essential chromium chromium-driver openssh-client shellcheck shfmt strace systemd tzdata \
-  webkit2gtk-driver xvfb
+install avahi-daemon avahi-utils build-essential chromium chromium-driver dbus iproute2 mosquitto openssh-client \
+  shellcheck shfmt strace systemd tzdata webkit2gtk-driver xvfb
 scripts/axe.sh >/dev/null
+scripts/clients.sh >/dev/null
+
+# Just the program, as the package would start a server.
+cached prometheus fetch prometheus
+export PATH=$PATH:$cache/prometheus/usr/bin
 
 step "scripts"
 scripts=(scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/{postinst,prerm,postrm})
@@ -38,10 +44,6 @@ RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-i
 
 step "release build"
 cargo build --locked --release
-
-step "the clients of the tutorials"
-DIMMER_CLIENTS=$(scripts/clients.sh)
-export DIMMER_CLIENTS
 
 step "tests, against the release binary"
 DIMMER_BIN=$PWD/target/release/dimmer cargo test --locked
