@@ -5,11 +5,15 @@
 #[path = "common/browser.rs"]
 mod browser;
 mod common;
+#[path = "common/sheet.rs"]
+mod sheet;
 
 use std::fs;
 
 use browser::{Browser, Window, in_both_browsers};
 use common::{Dimmer, Home, until};
+use reqwest::Method;
+use sheet::{SUNRISE, TWO, chip, open_sheet, says, tap};
 
 const LAMP: &str = "[data-light=led] .lamp";
 const MORE: &str = "[data-light=led] .more";
@@ -32,6 +36,7 @@ async fn in_every_state(browser: &Browser, dark: bool) {
     assert_eq!(window.eval(is_dark).await, dark);
     one_light(browser).await;
     two_lights(browser).await;
+    the_sheet(browser).await;
     portuguese(browser).await;
     login(browser).await;
 }
@@ -71,6 +76,31 @@ async fn two_lights(browser: &Browser) {
     desktop.is_accessible("two lights on a desktop").await;
     leave(&phone).await;
     leave(&desktop).await;
+}
+
+/// With all that it can have, unfolded; and what the page says beneath it.
+async fn the_sheet(browser: &Browser) {
+    let dimmer = Home::with(TWO).start();
+    for (path, body) in [
+        ("/api/presets/Film", ""),
+        ("/api/lights/led", r#"{"effect": "breathe", "speed": 2}"#),
+        ("/api/lights/desk", r#"{"level": 90, "transition": 60}"#),
+    ] {
+        dimmer.ask(Method::PUT, path, body).await;
+    }
+    let body = r#"{"at": "07:00", "days": ["mon"], "effect": "sunrise"}"#;
+    dimmer.ask(Method::POST, "/api/timers", body).await;
+    let phone = browser.phone(&dimmer).await;
+    says("[data-light=led] .doing", "Breathe · 2×", &phone).await;
+    phone.is_accessible("an effect and a transition").await;
+    open_sheet(&phone).await;
+    phone.is_accessible("the sheet").await;
+    tap(&chip(SUNRISE), &phone).await;
+    tap(".waker", &phone).await;
+    tap(".days [value=mon]", &phone).await;
+    tap(".forget", &phone).await;
+    phone.is_accessible("the sheet, unfolded").await;
+    leave(&phone).await;
 }
 
 async fn portuguese(browser: &Browser) {

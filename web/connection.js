@@ -21,7 +21,7 @@ export class Connection {
   #waiting = []; // changes made in the grace period
   #timers = {};
 
-  // `on` has a function for each: state, hello, level, pages, fault, error.
+  // `on` has a function for each: state, hello, light, presets, timers, pages, fault, error.
   constructor(on) {
     this.#on = on;
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#sleep() : this.#wake()));
@@ -38,6 +38,13 @@ export class Connection {
     this.inUse();
     this.#sent.set(light, ++this.#seq);
     this.#socket.send(JSON.stringify({ ...change, light, seq: this.#seq }));
+  }
+
+  // What is about no light alone.
+  tell(message) {
+    if (!this.#ready) return;
+    this.inUse();
+    this.#socket.send(JSON.stringify(message));
   }
 
   // Whether a change of this light is still on its way.
@@ -124,6 +131,8 @@ export class Connection {
     if (this.#hello) this.#greet();
     if ("level" in message) this.#follow(message);
     else if ("pages" in message) this.#on.pages(message.pages);
+    else if (message.presets) this.#on.presets(message.presets);
+    else if (message.timers) this.#on.timers(message.timers);
     else if (message.fault) this.#on.fault(message.fault);
     else if (message.error) this.#on.error(message.error);
   }
@@ -139,9 +148,9 @@ export class Connection {
     for (const [light, change] of this.#waiting.splice(0)) this.send(light, change);
   }
 
-  #follow({ light, level, seen = 0 }) {
-    this.#seen = Math.max(this.#seen, seen);
-    if (!this.unseen(light)) this.#on.level(light, level);
+  #follow(message) {
+    this.#seen = Math.max(this.#seen, message.seen ?? 0);
+    if (!this.unseen(message.light)) this.#on.light(message);
   }
 
   #become(state) {

@@ -1,142 +1,91 @@
-// Puts the page together: its words, the lights on the screen, the status line.
+// Puts the page together: the lights on the screen, the status line, the sheet.
 
 import { Connection } from "./connection.js";
-import { Slider, holdable } from "./slider.js";
-
-const WORDS = {
-  en: {
-    connecting: "Connecting…",
-    reconnecting: "Reconnecting…",
-    pages: (n) => (n === 1 ? "Live · only this page is open" : `Live · ${n} pages open`),
-    live: "Live",
-    theLed: "The LED",
-    fault: (what, message) => `${what} does not answer: ${message}`,
-    simulated: "Simulated LED: no pin is driven",
-    light: "Light",
-    level: "Level",
-    more: "More light",
-    less: "Less light",
-    off: "Off",
-    percent: (number) => `${number} percent`,
-    decimal: ".",
-  },
-  "pt-BR": {
-    connecting: "Conectando…",
-    reconnecting: "Reconectando…",
-    pages: (n) => (n === 1 ? "Ao vivo · só esta página está aberta" : `Ao vivo · ${n} páginas abertas`),
-    live: "Ao vivo",
-    theLed: "O LED",
-    fault: (what, message) => `${what} não responde: ${message}`,
-    simulated: "LED simulado: nenhum pino é acionado",
-    light: "Luz",
-    level: "Nível",
-    more: "Mais luz",
-    less: "Menos luz",
-    off: "Desligado",
-    percent: (number) => `${number} por cento`,
-    decimal: ",",
-  },
-};
+import { Light } from "./light.js";
+import { Master } from "./master.js";
+import { language, words } from "./words.js";
 
 const root = document.documentElement;
-const spoken = navigator.languages.find((language) => /^(en|pt)\b/i.test(language)) ?? "en";
-const language = /^pt/i.test(spoken) ? "pt-BR" : "en";
-const words = WORDS[language];
 root.lang = language;
 
-const lights = new Map(); // name → what makeLight returns, as in the last hello
+const lights = new Map(); // name → Light, of those in the last hello that are not hidden
+let master;
 let pages = 0;
 let error = "";
 let forgetError;
 
+// What the sheet shows and does.
+const house = {
+  lights,
+  presets: [],
+  timers: [],
+  live: false,
+  tell: (message) => connection.tell(message),
+};
+let sheet;
+let loading; // becomes the sheet
+let drawn = 0;
+
 function makeLight(name) {
-  const section = document.querySelector("#light").content.cloneNode(true).firstElementChild;
-  const part = (selector) => section.querySelector(selector);
-  const [input, lamp, more, less] = ["input", ".lamp", ".more", ".less"].map(part);
-  section.dataset.light = name;
-  part(".name").textContent = name;
-
   const send = (change) => connection.send(name, change);
-  const slider = new Slider(section, {
-    show(level) {
-      // Not by Intl: its first use took some 50 ms in a new browser on a CPU slowed down 4 times.
-      const number = String(level).replace(".", words.decimal);
-      section.style.setProperty("--level", level);
-      part(".digits").textContent = level ? number : words.off;
-      part(".unit").textContent = level ? " %" : "";
-      lamp.setAttribute("aria-pressed", level > 0);
-      input.value = level;
-      input.setAttribute("aria-valuetext", level ? words.percent(number) : words.off.toLowerCase());
-    },
-    send: (level) => send({ level }),
+  const light = new Light({
+    send,
     start: () => connection.inUse(),
+    busy: () => connection.unseen(name),
+    changed() {
+      master?.follow();
+      if (light.arrives) countDown();
+      redraw();
+    },
   });
-  const busy = () => connection.unseen(name);
-  holdable(more, () => send({ step: 1 }), busy);
-  holdable(less, () => send({ step: -1 }), busy);
-  lamp.addEventListener("click", () => send({ toggle: true }));
-  section.addEventListener("contextmenu", (event) => event.preventDefault());
+  light.name = name;
+  light.send = send;
+  light.section.dataset.light = name;
+  return light;
+}
 
-  let focused;
-  return {
-    section,
-    slider,
-    simulated: false,
-    fault: null,
-    label(several) {
-      const of = several ? ` ${name}` : "";
-      part(".name").hidden = !several;
-      for (const [control, word] of [[lamp, "light"], [input, "level"], [more, "more"], [less, "less"]])
-        control.setAttribute("aria-label", words[word] + of);
-    },
-    set live(live) {
-      slider.live = live;
-      // A disabled control loses the focus: it gets it back.
-      if (!live) focused = section.contains(document.activeElement) ? document.activeElement : focused;
-      for (const control of [input, lamp, more, less]) control.disabled = !live;
-      input.setAttribute("aria-disabled", !live);
-      if (!live) return;
-      if (document.activeElement === document.body) focused?.focus({ preventScroll: true });
-      focused = null;
-    },
-  };
+async function countDown() {
+  const countdown = await import("./countdown.js").catch(() => null);
+  countdown?.countDown([...lights.values()]);
 }
 
 function showLights(hello) {
-  const before = [...lights.keys()].join();
+  const before = [...lights.values()];
   const known = new Map(lights);
   lights.clear();
-  for (const { name, simulated } of hello.lights) {
+  house.presets = house.timers = [];
+  const shown = hello.lights.filter(({ hidden }) => !hidden);
+  for (const { name, title = name, simulated, transition = 0, fastest = 3 } of shown) {
     const light = known.get(name) ?? makeLight(name);
-    light.simulated = simulated;
-    light.fault = null;
+    Object.assign(light, { simulated, transition, fastest, fault: null });
+    light.label(title, shown.length > 1);
     lights.set(name, light);
   }
-  const names = [...lights.keys()];
-  if (names.join() === before) return;
+  const all = [...lights.values()];
+  document.title = all.length === 1 ? `${all[0].title} · dimmer` : "dimmer";
+  if (all.length === before.length && all.every((light, n) => light === before[n])) return;
+  master = all.length > 1 ? new Master(all, connection) : null;
   const main = document.querySelector("main");
-  main.replaceChildren(...[...lights.values()].map((light) => light.section));
-  main.classList.toggle("several", names.length > 1);
-  for (const light of lights.values()) light.label(names.length > 1);
-  document.title = names.length === 1 ? `${names[0]} · dimmer` : "dimmer";
+  main.classList.toggle("several", all.length > 1);
+  main.replaceChildren(...(master ? [master.light] : []).concat(all).map(({ section }) => section));
 }
 
 function showStatus() {
   const live = connection.state === "live";
   const several = lights.size > 1;
-  const faults = [...lights]
-    .filter(([, light]) => live && light.fault)
-    .map(([name, light]) => words.fault(several ? name : words.theLed, light.fault));
+  const all = live ? [...lights.values()] : [];
+  const faults = all.filter(({ fault }) => fault).map(({ title, fault }) => words.fault(several ? title : words.theLed, fault));
   for (const light of lights.values()) light.section.classList.toggle("fault", live && light.fault !== null);
 
-  const simulated = [...lights].filter(([, light]) => live && light.simulated).map(([name]) => name);
+  const simulated = all.filter((light) => light.simulated).map(({ title }) => title);
   const some = simulated.length < lights.size ? ` (${simulated.join(", ")})` : "";
   const state = !live ? words[connection.state] : pages ? words.pages(pages) : words.live;
+  const note = live && !lights.size ? words.noLights : simulated.length ? words.simulated + some : "";
 
   const status = document.querySelector("#status");
   status.classList.toggle("fault", faults.length > 0 || error !== "");
   say(status.querySelector(".now"), error || faults.join(" · ") || state);
-  say(status.querySelector(".note"), simulated.length ? words.simulated + some : "");
+  say(status.querySelector(".note"), note);
 }
 
 // A screen reader speaks whatever is written, also if it is the same again.
@@ -144,14 +93,61 @@ function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+function complain(message) {
+  error = message;
+  clearTimeout(forgetError);
+  if (message) forgetError = setTimeout(complain, 5000, "");
+  showStatus();
+  sheet?.complain(message);
+}
+
+// Once a frame at most, and only while the sheet is open.
+function redraw() {
+  if (sheet?.isOpen) drawn ||= requestAnimationFrame(() => {
+    drawn = 0;
+    sheet.draw();
+  });
+}
+
+const opener = document.querySelector("#opener");
+opener.append(words.sheet);
+opener.addEventListener("click", open);
+// Pulled up by a finger, which a touch leaves on the button.
+opener.addEventListener("pointermove", ({ buttons, clientY }) => {
+  if (buttons && clientY < opener.getBoundingClientRect().top) open();
+});
+
+async function open() {
+  try {
+    loading ??= import("./sheet.js").then(({ Sheet }) => Sheet.load(house));
+    sheet = await loading;
+    sheet.open();
+  } catch {
+    loading = null;
+    complain(words.notLoaded);
+  }
+}
+
 const connection = new Connection({
   state(state) {
     root.dataset.connection = state;
-    for (const light of lights.values()) light.live = state === "live";
+    house.live = state === "live";
+    opener.disabled = !house.live && !sheet;
+    for (const light of lights.values()) light.live = house.live;
+    if (master) master.light.live = house.live;
     showStatus();
+    redraw();
   },
   hello: showLights,
-  level: (name, level) => lights.get(name)?.slider.follow(level),
+  light: (message) => lights.get(message.light)?.follow(message),
+  presets(presets) {
+    house.presets = presets;
+    redraw();
+  },
+  timers(timers) {
+    house.timers = timers;
+    redraw();
+  },
   pages(count) {
     pages = count;
     showStatus();
@@ -160,15 +156,7 @@ const connection = new Connection({
     if (lights.has(light)) lights.get(light).fault = message;
     showStatus();
   },
-  error(message) {
-    error = message;
-    clearTimeout(forgetError);
-    forgetError = setTimeout(() => {
-      error = "";
-      showStatus();
-    }, 5000);
-    showStatus();
-  },
+  error: complain,
 });
 // That the page connects is news only if it takes long.
 setTimeout(showStatus, 250);

@@ -7,6 +7,8 @@ const KEYS = {
 };
 const WHEEL_PERCENT = 20; // pixels of wheel for one percent
 const WHEEL_LINE = 33; // pixels
+const NOTCHES = [0, 50, 100]; // levels at which a phone ticks under the thumb
+const TICK = 8; // ms
 
 const clamp = (level) => Math.min(100, Math.max(0, level));
 
@@ -19,13 +21,15 @@ export class Slider {
   #known = 0; // what the service believes this page shows
   #unsent;
   #frame = 0;
+  #sent = 0; // ms of performance.now()
   #held; // came from the service, waits for the end of the drag
   #pointer = null; // the one that drags
   #position = 0; // of the drag: a level that is not rounded yet
   #y = 0;
   #wheel = 0;
 
-  // `on` has show(level), send(level), and start(), called when a drag begins.
+  // `on` has show(level), send(level), start(), called when a drag begins, and perhaps `every`, the ms
+  // from one send to the next where not every frame is to send.
   constructor(section, on) {
     this.#on = on;
     this.#section = section;
@@ -48,6 +52,10 @@ export class Slider {
     input.addEventListener("input", () => this.#set(Math.round(input.valueAsNumber)));
     // A hidden page gets no more frames.
     document.addEventListener("visibilitychange", () => document.hidden && this.#flush());
+  }
+
+  get dragging() {
+    return this.#pointer !== null;
   }
 
   // A level from the service.
@@ -81,7 +89,9 @@ export class Slider {
     this.#section.classList.add("dragging");
     this.#position = clamp(this.#position + ((this.#y - clientY) / this.#track.offsetHeight) * 100);
     this.#y = clientY;
+    const before = this.level;
     this.#set(Math.round(this.#position));
+    tick(before, this.level);
   }
 
   #end({ pointerId }) {
@@ -99,7 +109,7 @@ export class Slider {
     const step = KEYS[event.key];
     if (!step || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
-    if (this.#pointer === null) this.#step(step);
+    if (this.#pointer === null) this.step(step);
   }
 
   #roll(event) {
@@ -108,10 +118,10 @@ export class Slider {
     this.#wheel -= (event.deltaY * (event.deltaMode ? WHEEL_LINE : 1)) / WHEEL_PERCENT;
     const step = Math.trunc(this.#wheel);
     this.#wheel -= step;
-    this.#step(step);
+    this.step(step);
   }
 
-  #step(step) {
+  step(step) {
     this.#set(clamp(Math.round((this.level + step) * 10) / 10));
   }
 
@@ -121,7 +131,21 @@ export class Slider {
     this.#paint(level);
     this.#unsent = level;
     if (document.hidden) this.#flush();
-    else this.#frame ||= requestAnimationFrame(() => this.#flush());
+    else this.#frame ||= requestAnimationFrame(() => this.#pace());
+  }
+
+  // A level from the master, which keeps the pace; not against a thumb.
+  put(level) {
+    if (!this.#live || this.#pointer !== null || level === this.level) return;
+    this.#paint(level);
+    this.#unsent = level;
+    this.#flush();
+  }
+
+  #pace() {
+    const late = performance.now() - this.#sent >= (this.#on.every ?? 0);
+    if (late) this.#flush();
+    else this.#frame = requestAnimationFrame(() => this.#pace());
   }
 
   #flush() {
@@ -131,6 +155,7 @@ export class Slider {
     this.#unsent = undefined;
     if (level !== undefined && level !== this.#known) {
       this.#known = level;
+      this.#sent = performance.now();
       this.#held = undefined; // older than what is sent now
       this.#on.send(level);
     }
@@ -148,6 +173,12 @@ export class Slider {
     this.level = level;
     this.#on.show(level);
   }
+}
+
+// A browser complains of a tick before the first touch of the page has ended.
+function tick(before, after) {
+  const passed = (notch) => before !== notch && (before - notch) * (after - notch) <= 0;
+  if (NOTCHES.some(passed) && navigator.userActivation?.hasBeenActive) navigator.vibrate?.(TICK);
 }
 
 const REPEAT_AFTER = 400, REPEAT_EVERY = 80; // ms

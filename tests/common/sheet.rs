@@ -1,0 +1,80 @@
+//! What the tests of the sheet have in common.
+
+#![allow(dead_code)]
+
+use serde_json::{Value, json};
+
+use crate::browser::Window;
+use crate::common::{Dimmer, until};
+use reqwest::Method;
+
+pub const OPENER: &str = "#opener";
+pub const CLOSE: &str = ".sheet .close";
+pub const OPEN: &str = "document.querySelector('.sheet')?.open && !document.getAnimations().length";
+pub const CLOSED: &str = "!document.querySelector('.sheet').open";
+pub const TWO: &str = "[[light]]\n[[light]]\nname = \"desk\"\ntitle = \"Desk lamp\"\ngpio = 20\n";
+/// An effect's button.
+pub fn chip(number: u8) -> String {
+    format!(".effects .chip:nth-child({number})")
+}
+
+pub const NONE: u8 = 1;
+pub const BREATHE: u8 = 2;
+pub const SUNRISE: u8 = 6;
+pub async fn is(what: &str, expression: &str, window: &Window) {
+    until(what, async || window.eval(expression).await == true).await;
+}
+
+/// The text of the element, once it is this.
+pub async fn says(selector: &str, text: &str, window: &Window) {
+    let same = format!(
+        "document.querySelector('{selector}')?.textContent.trim() === {}",
+        json!(text)
+    );
+    is(&format!("{selector} says {text:?}"), &same, window).await;
+}
+
+pub async fn open_sheet(window: &Window) {
+    window.tap(OPENER).await;
+    is("the sheet is open and still", OPEN, window).await;
+}
+
+/// Taps what may have to be scrolled into view first.
+pub async fn tap(selector: &str, window: &Window) {
+    let element = format!("document.querySelector('{selector}')");
+    window
+        .eval(&format!("{element}.scrollIntoView({{block: 'center'}})"))
+        .await;
+    window.tap(selector).await;
+}
+
+/// Puts this into a field, as typing does.
+pub async fn enter(selector: &str, text: &str, window: &Window) {
+    let field = format!("document.querySelector('{selector}')");
+    let events = "['input', 'change'].forEach((type) => field.dispatchEvent(new Event(type)))";
+    window
+        .eval(&format!(
+            "((field) => (field.value = {}, {events}))({field})",
+            json!(text)
+        ))
+        .await;
+}
+
+pub async fn light(name: &str, dimmer: &Dimmer) -> Value {
+    let path = format!("/api/lights/{name}");
+    dimmer.ask(Method::GET, &path, "").await.1
+}
+
+pub async fn plays(effect: Value, speed: Value, name: &str, dimmer: &Dimmer) {
+    let what = format!("{name} plays {effect} at {speed}");
+    until(&what, async || {
+        let light = light(name, dimmer).await;
+        (&light["effect"], &light["speed"]) == (&effect, &speed)
+    })
+    .await;
+}
+
+pub async fn pressed(chip: &str, window: &Window) {
+    let pressed = format!("document.querySelector('{chip}').ariaPressed === 'true'");
+    is(&format!("{chip} is pressed"), &pressed, window).await;
+}

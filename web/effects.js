@@ -1,0 +1,78 @@
+// The effects of the chosen lights: a button for each, the speed, and what a sunrise takes.
+
+import { button } from "./elements.js";
+import { words } from "./sheet-words.js";
+import { words as pageWords, written } from "./words.js";
+
+export class Effects {
+  #section;
+  #chosen;
+  #chips = new Map(); // effect, or null → its button
+  #speed;
+  #sunrise;
+  #speeding = false; // somebody has the slider in hand
+
+  // `chosen` returns the lights that are meant.
+  constructor(section, chosen) {
+    this.#section = section;
+    this.#chosen = chosen;
+    this.#speed = section.querySelector("[type=range]");
+    this.#sunrise = section.querySelector("form");
+    for (const [effect, word] of [[null, words.none], ...Object.entries(pageWords.effects)]) this.#chip(effect, word);
+
+    this.#sunrise.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const minutes = this.#sunrise.querySelector("input").valueAsNumber;
+      this.#each({ effect: "sunrise", transition: minutes * 60 });
+      this.#unfold(false);
+    });
+    this.#speed.addEventListener("input", () => {
+      this.#speeding = true;
+      this.#say();
+    });
+    this.#speed.addEventListener("change", () => {
+      this.#speeding = false;
+      const speed = this.#speed.valueAsNumber;
+      for (const light of this.#chosen())
+        if (light.effect && light.effect !== "sunrise") light.send({ effect: light.effect, speed });
+    });
+  }
+
+  draw() {
+    const lights = this.#chosen();
+    for (const [effect, chip] of this.#chips)
+      chip.setAttribute("aria-pressed", lights.every((light) => light.effect === effect));
+    this.#speed.max = Math.min(...lights.map(({ fastest }) => fastest));
+    const playing = lights.find(({ effect }) => effect && effect !== "sunrise");
+    if (playing && !this.#speeding) this.#speed.value = playing.speed;
+    this.#say();
+  }
+
+  #chip(effect, word) {
+    const chip = button("chip", effect === "sunrise" ? `${word}…` : word);
+    this.#chips.set(effect, chip);
+    this.#section.querySelector(".chips").append(chip);
+    if (effect === "sunrise") chip.setAttribute("aria-expanded", false);
+    chip.addEventListener("click", () => {
+      if (effect === "sunrise") this.#unfold(this.#sunrise.hidden);
+      else this.#each(effect ? { effect, speed: this.#speed.valueAsNumber } : { effect });
+    });
+  }
+
+  #unfold(open) {
+    this.#sunrise.hidden = !open;
+    const chip = this.#chips.get("sunrise");
+    chip.setAttribute("aria-expanded", open);
+    (open ? this.#sunrise.querySelector("input") : chip).focus();
+  }
+
+  #each(change) {
+    for (const light of this.#chosen()) light.send(change);
+  }
+
+  #say() {
+    const speed = `${written(this.#speed.valueAsNumber)}×`;
+    this.#section.querySelector("output").textContent = speed;
+    this.#speed.setAttribute("aria-valuetext", speed);
+  }
+}
