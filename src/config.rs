@@ -91,6 +91,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Folder where simulated lights write their duties.
     pub trace: Option<PathBuf>,
+    /// Whether it is kept and told who is here, and who did what.
+    pub activity: bool,
     /// 1 to [`MAX_LIGHTS`] lights; their names and GPIOs differ.
     pub lights: Vec<LightConfig>,
 }
@@ -122,6 +124,7 @@ struct File {
     password_file: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    activity: bool,
     light: Vec<LightConfig>,
 }
 
@@ -135,6 +138,7 @@ impl Default for File {
             password_file: None,
             tls_cert: None,
             tls_key: None,
+            activity: true,
             light: vec![LightConfig::default()],
         }
     }
@@ -170,6 +174,7 @@ impl Config {
                 None => default_state_dir()?,
             },
             trace: options.trace,
+            activity: file.activity,
             lights: file.light,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::activity::Activity;
 use crate::lights::Lights;
 use crate::presets::Presets;
 
@@ -11,6 +12,8 @@ pub struct House {
     pub lights: Arc<Lights>,
     /// Names for what they are set to.
     pub presets: Presets,
+    /// Who is here, and who did what.
+    pub activity: Arc<Activity>,
 }
 
 #[cfg(test)]
@@ -20,6 +23,7 @@ impl House {
         Arc::new(House {
             lights: Arc::new(lights),
             presets: Presets::new(Default::default()),
+            activity: Activity::new(true),
         })
     }
 }

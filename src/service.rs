@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::activity::Activity;
 use crate::config::{Config, LightConfig, OnStart};
 use crate::house::House;
 use crate::level::Level;
@@ -79,6 +80,7 @@ impl Service {
         let house = Arc::new(House {
             lights: lights.clone(),
             presets: Presets::new(store.presets()),
+            activity: Activity::new(config.activity),
         });
         let stop_web = CancellationToken::new();
         let stop_followers = CancellationToken::new();
@@ -88,6 +90,7 @@ impl Service {
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
+        task::spawn(house.activity.clone().follow(stop_web.clone()));
         let web = task::spawn(web::serve(
             listener,
             house.clone(),
@@ -232,6 +235,7 @@ mod tests {
             },
             state_dir: folder.path().into(),
             trace: None,
+            activity: true,
             lights: vec![light("desk")],
         })
         .await

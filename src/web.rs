@@ -9,6 +9,7 @@ mod fanout;
 mod guard;
 mod line;
 mod login;
+mod selection;
 mod session;
 mod socket;
 

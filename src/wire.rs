@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::activity::{self, Entry};
 use crate::effect::{Effect, Speed};
 use crate::level::Level;
 use crate::lights::{Change, Light};
@@ -48,10 +49,25 @@ pub enum Wish {
     },
     /// Remove the preset of this name.
     Forget(String),
+    /// Change the light that this page has selected.
+    ChangeSelected(LightChange),
+    /// Select another light in this page.
+    Select(Direction),
+    /// Say this to the others.
+    Say(String),
     /// Call this page by this name.
     Name(Arc<str>),
     /// Send this JSON back.
     Echo(Box<RawValue>),
+}
+
+/// Which of the visible lights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The one before.
+    Left,
+    /// The next.
+    Right,
 }
 
 /// How to change a light.
@@ -80,6 +96,9 @@ pub enum BadInput {
     /// The preset cannot be saved or used.
     #[error(transparent)]
     Preset(#[from] presets::Error),
+    /// It is not said to the others.
+    #[error(transparent)]
+    Say(#[from] activity::Error),
 }
 
 fn malformed(text: impl Into<String>) -> BadInput {
@@ -209,6 +228,16 @@ pub enum Answer<'a> {
         /// All their names.
         presets: Vec<&'a str>,
     },
+    /// Other pages that have a name are open than this page shows.
+    Here {
+        /// Their names.
+        here: Vec<&'a str>,
+    },
+    /// What was done since this page was last told.
+    Activity {
+        /// The newest last.
+        activity: Vec<&'a Entry>,
+    },
     /// The number of open pages changed.
     Pages {
         /// How many are open, this one included.
@@ -218,6 +247,11 @@ pub enum Answer<'a> {
     Fault {
         /// Which, and what it says.
         fault: FaultOf<'a>,
+    },
+    /// Another light is selected, to the page that asked for it alone.
+    Selected {
+        /// The light's name.
+        selected: &'a str,
     },
     /// Bad input, to its sender alone.
     Error {
@@ -404,11 +438,11 @@ mod tests {
             ),
             (
                 r#"{"transition":1}"#,
-                "one of level, step, on, toggle, effect, save, recall, forget, name, echo is needed",
+                "one of level, step, on, toggle, effect, save, recall, forget, command, say, name, echo is needed",
             ),
             (
                 "{}",
-                "one of level, step, on, toggle, effect, save, recall, forget, name, echo is needed",
+                "one of level, step, on, toggle, effect, save, recall, forget, command, say, name, echo is needed",
             ),
             ("[1]", "a message is an object or a number, not [1]"),
             ("true", "a message is an object or a number, not true"),

@@ -3,7 +3,7 @@
 mod presets;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -12,7 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::connections::Peer;
 use super::{Web, error};
+use crate::activity::{What, Who};
 use crate::effect::Effect;
 use crate::level::Level;
 use crate::lights::{Light, Lights};
@@ -56,6 +58,7 @@ async fn one(State(web): State<Web>, Path(name): Path<String>) -> Result<Respons
 
 async fn change(
     State(web): State<Web>,
+    Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, BadInput> {
@@ -63,7 +66,9 @@ async fn change(
     let index = find(lights, name)?;
     let wanted = wire::parse_change(&body.0)?;
     wanted.check(&lights.list()[index])?;
-    lights.change(index, wanted.change, wanted.transition, None);
+    let state = lights.change(index, wanted.change, wanted.transition, None);
+    let what = What::of(wanted.change, &lights.list()[index], &state);
+    web.house.activity.note(Who::Api(peer.address()), what);
     Ok(Json(shown(lights, index)).into_response())
 }
 
@@ -139,6 +144,7 @@ impl IntoResponse for BadInput {
             BadInput::OutOfRange(_) => StatusCode::UNPROCESSABLE_ENTITY,
             BadInput::NoSuchLight(_) => StatusCode::NOT_FOUND,
             BadInput::Preset(error) => error.into(),
+            BadInput::Say(_) => StatusCode::UNPROCESSABLE_ENTITY,
         };
         error(status, self.to_string())
     }

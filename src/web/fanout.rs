@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::crowd::Crowd;
 use super::line::Line;
+use crate::activity::Told;
 use crate::effect::Effect;
 use crate::house::House;
 use crate::level::Level;
@@ -54,6 +55,9 @@ pub struct Shown {
     pub seen: Option<u64>,
     lights: Vec<ShownLight>,
     presets: Arc<presets::ByName>,
+    here: Arc<[Arc<str>]>,
+    /// How many of all entries of the activity.
+    told: u64,
     pages: usize,
     /// Whether it has not taken all yet. Until it has, only its own task tells it anything.
     behind: bool,
@@ -84,9 +88,14 @@ impl From<&LightState> for Look {
     }
 }
 
-/// The frame about each light's level, made once a change for all pages that use no `seq`.
+/// Frames that are made once for all pages.
 #[derive(Default)]
-struct Frames(Vec<(u64, Vec<u8>)>);
+struct Frames {
+    /// About each light's level, for those that use no `seq`.
+    levels: Vec<(u64, Vec<u8>)>,
+    /// About the activity, from one count of its entries to another.
+    activity: (u64, u64, Vec<u8>),
+}
 
 impl Fanout {
     /// For the pages of this crowd.
@@ -106,6 +115,8 @@ impl Fanout {
                 seen: None,
                 lights: vec![ShownLight::default(); self.house.lights.list().len()],
                 presets: Arc::default(),
+                here: Arc::default(),
+                told: 0,
                 pages: 0,
                 behind: true,
             }),
@@ -123,6 +134,7 @@ impl Fanout {
     pub async fn follow(&self) {
         let (mut lights, mut crowd) = (self.house.lights.watch(), self.crowd.watch());
         let mut presets = self.house.presets.watch();
+        let mut activity = self.house.activity.watch();
         let (mut frames, mut out) = (Frames::default(), Vec::new());
         loop {
             let mut told = Some(0);
@@ -135,6 +147,7 @@ impl Fanout {
                 _ = lights.changed() => {}
                 _ = crowd.changed() => {}
                 _ = presets.changed() => {}
+                _ = activity.changed() => {}
             }
         }
     }
@@ -262,6 +275,19 @@ impl Shown {
             frame(&Answer::Presets { presets }.to_json(), out);
         }
         self.presets = all;
+        let told = fanout.house.activity.told();
+        if !Arc::ptr_eq(&self.here, &told.here) {
+            if self.here != told.here {
+                let here = told.here.iter().map(|name| &**name).collect();
+                frame(&Answer::Here { here }.to_json(), out);
+            }
+            self.here = told.here.clone();
+        }
+        if self.told != told.count {
+            out.extend(frames.activity(self.told, &told));
+            self.told = told.count;
+        }
+        drop(told);
         let pages = fanout.crowd.all();
         if self.pages != pages {
             self.pages = pages;
@@ -272,14 +298,25 @@ impl Shown {
 
 impl Frames {
     fn level(&mut self, index: usize, name: &str, state: &LightState) -> &[u8] {
-        if self.0.len() <= index {
-            self.0.resize_with(index + 1, Default::default);
+        if self.levels.len() <= index {
+            self.levels.resize_with(index + 1, Default::default);
         }
-        let (revision, made) = &mut self.0[index];
+        let (revision, made) = &mut self.levels[index];
         if made.is_empty() || *revision != state.revision {
             *revision = state.revision;
             made.clear();
             frame(&level(name, state, None), made);
+        }
+        made
+    }
+
+    fn activity(&mut self, shown: u64, told: &Told) -> &[u8] {
+        let (from, to, made) = &mut self.activity;
+        if made.is_empty() || (*from, *to) != (shown, told.count) {
+            (*from, *to) = (shown, told.count);
+            made.clear();
+            let activity = told.since(shown).collect();
+            frame(&Answer::Activity { activity }.to_json(), made);
         }
         made
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{BadInput, LightChange, Wish, malformed};
+use super::{BadInput, Direction, LightChange, Wish, malformed};
 use crate::effect::{Effect, Kind, Speed};
 use crate::level::{Level, Step};
 use crate::lights::{self, Change};
@@ -15,12 +15,16 @@ use crate::lights::{self, Change};
 const MAX_ECHO: usize = 1024;
 /// Longest name, in characters.
 const MAX_NAME: usize = 40;
+/// The most that is said at once, in characters.
+const MAX_SAY: usize = 200;
+/// What the commands up and down add, in percent.
+const COMMAND_STEP: f64 = 5.0;
 /// Largest `seq`: the last whole number that JavaScript counts exactly to.
 const MAX_SEQ: u64 = (1 << 53) - 1;
 
 /// What a message can ask for, and the fields that may go with it. The first [`CHANGES`] of these
 /// change one light.
-const VERBS: [(&str, &[&str]); 10] = [
+const VERBS: [(&str, &[&str]); 12] = [
     ("level", &["light", "transition"]),
     ("step", &["light", "transition"]),
     ("on", &["light", "transition"]),
@@ -29,6 +33,8 @@ const VERBS: [(&str, &[&str]); 10] = [
     ("save", &[]),
     ("recall", &["transition"]),
     ("forget", &[]),
+    ("command", &["transition"]),
+    ("say", &[]),
     ("name", &[]),
     ("echo", &[]),
 ];
@@ -52,6 +58,8 @@ pub fn wish(fields: Map<String, Value>, text: &str) -> Result<Wish, BadInput> {
             name: named(verb, wanted)?,
             transition: transition(&fields)?,
         }),
+        "command" => command(wanted, &fields),
+        "say" => text_in(verb, wanted, MAX_SAY).map(Wish::Say),
         "name" => named(verb, wanted).map(|name| Wish::Name(name.into())),
         "echo" => echo(text).map(Wish::Echo),
         verb => change_by(verb, &fields).map(Wish::Change),
@@ -179,6 +187,31 @@ fn effect(wanted: &Value, fields: &Map<String, Value>) -> Result<Option<Effect>,
     Ok(Some(Effect { kind, speed }))
 }
 
+/// What an arrow is for: up and down change the selected light, left and right select another.
+fn command(wanted: &Value, fields: &Map<String, Value>) -> Result<Wish, BadInput> {
+    let step = |percent| {
+        let step = Step::from_percent(percent)
+            .map_err(|error| BadInput::OutOfRange(format!("step {error}")))?;
+        Ok(Wish::ChangeSelected(LightChange {
+            change: Change::Step(step),
+            transition: transition(fields)?,
+            exact: false,
+        }))
+    };
+    match wanted.as_str() {
+        Some("up") => step(COMMAND_STEP),
+        Some("down") => step(-COMMAND_STEP),
+        Some(other @ ("left" | "right")) if fields.contains_key("transition") => Err(malformed(
+            format!("transition does not go with the command {other}"),
+        )),
+        Some("left") => Ok(Wish::Select(Direction::Left)),
+        Some("right") => Ok(Wish::Select(Direction::Right)),
+        _ => Err(malformed(format!(
+            "command must be up, down, left or right, not {wanted}"
+        ))),
+    }
+}
+
 fn number(field: &str, range: &str, wanted: &Value) -> Result<f64, BadInput> {
     wanted.as_f64().ok_or_else(|| {
         malformed(format!(
@@ -218,10 +251,15 @@ pub fn light(wanted: &Value) -> Result<String, BadInput> {
 
 /// The name in this field.
 fn named(field: &str, wanted: &Value) -> Result<String, BadInput> {
+    text_in(field, wanted, MAX_NAME)
+}
+
+/// The text in this field, of at most so many characters.
+fn text_in(field: &str, wanted: &Value, most: usize) -> Result<String, BadInput> {
     let Value::String(text) = wanted else {
         return Err(malformed(format!("{field} must be text, not {wanted}")));
     };
-    name(field, text).map(|()| text.clone())
+    check(field, text, most).map(|()| text.clone())
 }
 
 /// Whether the text in this field can be a name for people: 1 to 40 characters.
@@ -229,6 +267,10 @@ fn named(field: &str, wanted: &Value) -> Result<String, BadInput> {
 /// # Errors
 /// It is too short or long, or has control characters: it ends up in others' terminals and logs.
 pub fn name(field: &str, text: &str) -> Result<(), BadInput> {
+    check(field, text, MAX_NAME)
+}
+
+fn check(field: &str, text: &str, most: usize) -> Result<(), BadInput> {
     if text.contains(char::is_control) {
         let json = Value::from(text);
         return Err(BadInput::OutOfRange(format!(
@@ -236,11 +278,11 @@ pub fn name(field: &str, text: &str) -> Result<(), BadInput> {
         )));
     }
     let length = text.chars().count();
-    if (1..=MAX_NAME).contains(&length) {
+    if (1..=most).contains(&length) {
         Ok(())
     } else {
         Err(BadInput::OutOfRange(format!(
-            "{field} must have 1 to {MAX_NAME} characters, not {length}"
+            "{field} must have 1 to {most} characters, not {length}"
         )))
     }
 }

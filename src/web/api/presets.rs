@@ -1,6 +1,6 @@
 //! `/api/presets`: names for what the lights are set to.
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -8,7 +8,9 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::super::Web;
+use super::super::connections::Peer;
 use super::Body;
+use crate::activity::{What, Who};
 use crate::presets::{self, Error, Preset};
 use crate::wire::{self, BadInput};
 
@@ -42,6 +44,7 @@ async fn all(State(web): State<Web>) -> Response {
 
 async fn save(
     State(web): State<Web>,
+    Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, BadInput> {
@@ -57,6 +60,10 @@ async fn save(
         }
     }
     house.presets.save(&name, lights.clone())?;
+    let preset = name.clone();
+    house
+        .activity
+        .note(Who::Api(peer.address()), What::Saved { preset });
     let named = Named {
         name: &name,
         lights: &lights,
@@ -64,21 +71,33 @@ async fn save(
     Ok(Json(named).into_response())
 }
 
-async fn forget(State(web): State<Web>, Path(name): Path<String>) -> Result<StatusCode, BadInput> {
-    web.house.presets.forget(&name)?;
+async fn forget(
+    State(web): State<Web>,
+    Extension(peer): Extension<Peer>,
+    Path(preset): Path<String>,
+) -> Result<StatusCode, BadInput> {
+    let house = &web.house;
+    house.presets.forget(&preset)?;
+    house
+        .activity
+        .note(Who::Api(peer.address()), What::Forgot { preset });
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn recall(
     State(web): State<Web>,
-    Path(name): Path<String>,
+    Extension(peer): Extension<Peer>,
+    Path(preset): Path<String>,
     body: Body,
 ) -> Result<StatusCode, BadInput> {
     let transition = wire::parse_recall(&body.0)?;
     let house = &web.house;
     house
         .presets
-        .recall(&name, &house.lights, transition, None)?;
+        .recall(&preset, &house.lights, transition, None)?;
+    house
+        .activity
+        .note(Who::Api(peer.address()), What::Recalled { preset });
     Ok(StatusCode::NO_CONTENT)
 }
 
