@@ -396,6 +396,19 @@ mod tests {
                 r#"{"recall":""}"#,
                 "recall must have 1 to 40 characters, not 0",
             ),
+            (
+                r#"{"command":"jump"}"#,
+                r#"command must be up, down, left or right, not "jump""#,
+            ),
+            (
+                r#"{"command":"up","light":"led"}"#,
+                "light does not go with command",
+            ),
+            (
+                r#"{"command":"left","transition":1}"#,
+                "transition does not go with the command left",
+            ),
+            (r#"{"say":""}"#, "say must have 1 to 200 characters, not 0"),
             (r#"{"forget":7}"#, "forget must be text, not 7"),
             (
                 r#"{"level":1,"transition":3601}"#,
@@ -505,9 +518,9 @@ mod tests {
 
         #[test]
         fn any_fields_are_understood_or_refused_without_a_panic(
-            field in "level|step|on|toggle|effect|speed|save|recall|name|echo|light|transition|seq|x",
-            other in "level|step|on|toggle|effect|speed|save|recall|name|echo|light|transition|seq|x",
-            value in "\"blink\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
+            field in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|seq|x",
+            other in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|seq|x",
+            value in "\"blink\"|\"up\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
         ) {
             let _ = Message::parse(&format!(r#"{{"{field}":{value},"{other}":{value}}}"#));
         }
