@@ -23,16 +23,21 @@ pub fn wire(bytes: &[u8]) {
     if let Err(error) = wire::parse_recall(bytes) {
         is_for_people(&error.to_string());
     }
+    if let Err(error) = wire::parse_timer(bytes) {
+        is_for_people(&error.to_string());
+    }
     let Ok(text) = str::from_utf8(bytes) else {
         return;
     };
     match Message::parse(text).wish {
         Ok(Wish::Echo(echo)) => assert!(echo.get().len() <= 1024),
         Ok(Wish::Name(name)) => assert!((1..=40).contains(&name.chars().count())),
-        Ok(Wish::Save(name) | Wish::Recall { name, .. } | Wish::Forget(name)) => {
+        Ok(
+            Wish::Save(name) | Wish::Recall { name, .. } | Wish::Forget(name) | Wish::Cancel(name),
+        ) => {
             assert!((1..=40).contains(&name.chars().count()));
         }
-        Ok(Wish::Change(_)) => {}
+        Ok(Wish::Change(_) | Wish::Timer(_)) => {}
         Err(error) => is_for_people(&error.to_string()),
     }
 }

@@ -18,7 +18,7 @@ esac
 
 step() { printf '\n== %s\n' "$*"; }
 
-install build-essential chromium chromium-driver openssh-client shellcheck shfmt strace systemd
+install build-essential chromium chromium-driver openssh-client shellcheck shfmt strace systemd tzdata
 
 step "scripts"
 scripts=(scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/{postinst,prerm,postrm})

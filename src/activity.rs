@@ -282,7 +282,7 @@ fn about(entry: &Entry, number: u64) -> (About, Duration) {
         What::Recalled { preset } | What::Saved { preset } | What::Forgot { preset } => {
             About::Preset(who(), preset.clone())
         }
-        What::Timer { timer } => About::Timer(who(), timer.clone()),
+        What::Timer { timer } | What::Cancelled { timer } => About::Timer(who(), timer.clone()),
         What::Said { .. } => return (About::Word(number), Duration::ZERO),
     };
     (about, REST)

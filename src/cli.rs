@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use dimmer::client::{How, Play, Presets, Setting, Target};
+use dimmer::client::{How, Play, Presets, Setting, Target, Timers};
 use dimmer::config::{LightOptions, Options};
 
 /// Dims the LEDs of a Raspberry Pi from any phone on the LAN.
@@ -77,6 +77,13 @@ pub enum Command {
     Preset {
         #[command(subcommand)]
         what: Presets,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let something happen at a time
+    Timer {
+        #[command(subcommand)]
+        what: Timers,
         #[command(flatten)]
         target: Target,
     },

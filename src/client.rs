@@ -1,6 +1,7 @@
 //! The command line's side of `/ws`: set, get, watch and ping a running service, and more.
 
 mod connection;
+mod timers;
 
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -14,6 +15,7 @@ use crate::effect::{Effect, Kind};
 use crate::level::{Level, Step};
 pub use connection::Target;
 use connection::{Client, Fault, Said};
+pub use timers::{Timers, timers};
 
 /// Pause between two pings.
 const PING_PAUSE: Duration = Duration::from_millis(100);

@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::host::Host;
 use crate::password::Hash;
+use crate::timers::Place;
 use crate::tls::Tls;
 pub use light::{DriverChoice, LightConfig, OnStart, OnStop};
 
@@ -91,6 +92,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Folder where simulated lights write their duties.
     pub trace: Option<PathBuf>,
+    /// Where the sun is seen from, if it is known.
+    pub place: Option<Place>,
     /// Whether it is kept and told who is here, and who did what.
     pub activity: bool,
     /// 1 to [`MAX_LIGHTS`] lights; their names and GPIOs differ.
@@ -124,6 +127,10 @@ struct File {
     password_file: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    #[serde(deserialize_with = "latitude")]
+    latitude: Option<f64>,
+    #[serde(deserialize_with = "longitude")]
+    longitude: Option<f64>,
     activity: bool,
     light: Vec<LightConfig>,
 }
@@ -138,6 +145,8 @@ impl Default for File {
             password_file: None,
             tls_cert: None,
             tls_key: None,
+            latitude: None,
+            longitude: None,
             activity: true,
             light: vec![LightConfig::default()],
         }
@@ -174,6 +183,13 @@ impl Config {
                 None => default_state_dir()?,
             },
             trace: options.trace,
+            place: file
+                .latitude
+                .zip(file.longitude)
+                .map(|(latitude, longitude)| Place {
+                    latitude,
+                    longitude,
+                }),
             activity: file.activity,
             lights: file.light,
         })
@@ -281,6 +297,10 @@ fn check(file: &File) -> anyhow::Result<()> {
         file.tls_cert.is_some() == file.tls_key.is_some(),
         "tls_cert and tls_key must both be set, or neither"
     );
+    ensure!(
+        file.latitude.is_some() == file.longitude.is_some(),
+        "latitude and longitude must both be set, or neither"
+    );
     let (mut names, mut gpios) = (HashSet::new(), HashSet::new());
     for light in &file.light {
         ensure!(
@@ -324,6 +344,29 @@ fn default_state_dir() -> anyhow::Result<PathBuf> {
         return Ok(Path::new(&home).join(".local/state/dimmer"));
     }
     bail!("no place for the levels: set --state-dir, or the variable HOME")
+}
+
+fn degrees<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    setting: &str,
+    most: f64,
+) -> Result<Option<f64>, D::Error> {
+    let degrees = f64::deserialize(deserializer)?;
+    if (-most..=most).contains(&degrees) {
+        Ok(Some(degrees))
+    } else {
+        Err(de::Error::custom(format!(
+            "{setting} must be from -{most} to {most} degrees, not {degrees}"
+        )))
+    }
+}
+
+fn latitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    degrees(deserializer, "latitude", 90.0)
+}
+
+fn longitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    degrees(deserializer, "longitude", 180.0)
 }
 
 fn allowed_hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Host>, D::Error> {
@@ -460,6 +503,14 @@ mod tests {
                 "\nallowed_hosts = [\"pi.lan:80\"]",
                 "dimmer.toml:2: each of allowed_hosts must be a name or an IP address, \
                  without scheme and port, not \"pi.lan:80\"",
+            ),
+            (
+                "\nlatitude = 91",
+                "dimmer.toml:2: latitude must be from -90 to 90 degrees, not 91",
+            ),
+            (
+                "longitude = 8",
+                "latitude and longitude must both be set, or neither",
             ),
             (
                 "light = []",

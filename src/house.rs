@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::activity::Activity;
 use crate::lights::Lights;
 use crate::presets::Presets;
+use crate::timers::Timers;
 
 /// The lights, and what people have made of them.
 pub struct House {
@@ -12,6 +13,8 @@ pub struct House {
     pub lights: Arc<Lights>,
     /// Names for what they are set to.
     pub presets: Presets,
+    /// What is to happen to them at a time.
+    pub timers: Timers,
     /// Who is here, and who did what.
     pub activity: Arc<Activity>,
 }
@@ -23,6 +26,7 @@ impl House {
         Arc::new(House {
             lights: Arc::new(lights),
             presets: Presets::new(Default::default()),
+            timers: Timers::new(Vec::new(), None),
             activity: Activity::new(true),
         })
     }

@@ -12,6 +12,7 @@
 //! | [`activity`] | who is here, and who did what |
 //! | [`presets`] | names for what the lights are set to |
 //! | [`house`] | all that is kept, for all who change and follow it |
+//! | [`timers`] | what is to happen at a time |
 //! | [`pin`] | follows the lights and moves the pins |
 //! | [`store`] | follows the lights and keeps their levels on disk |
 //! | [`web`] | the page, `/ws` and the REST API |
@@ -42,6 +43,7 @@ pub mod presets;
 pub mod service;
 pub mod store;
 pub mod systemd;
+pub mod timers;
 pub mod tls;
 pub mod web;
 pub mod wire;

@@ -64,6 +64,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 target,
             } => client::play(&target, effect, speed, how).await,
             Command::Preset { what, target } => client::presets(&target, what).await,
+            Command::Timer { what, target } => client::timers(&target, what).await,
             Command::Get { light, target } => client::get(&target, light).await,
             Command::Watch { target } => client::watch(&target).await,
             Command::Ping { count, target } => client::ping(&target, count).await,

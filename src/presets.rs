@@ -100,11 +100,11 @@ impl Presets {
     }
 
     /// Takes back what was kept and could not be read before; what was saved since is newer.
-    pub fn regain(&self, kept: &ByName) {
+    pub fn regain(&self, kept: ByName) {
         self.0.send_modify(|all| {
             let all = Arc::make_mut(all);
             for (name, preset) in kept {
-                all.entry(name.clone()).or_insert_with(|| preset.clone());
+                all.entry(name).or_insert(preset);
             }
         });
     }

@@ -22,6 +22,7 @@ use crate::pin::{Follower, Pin};
 use crate::presets::Presets;
 use crate::store::{KeptLight, Store};
 use crate::systemd;
+use crate::timers::{self, Timers};
 use crate::tls::Tls;
 use crate::web::{self, Login};
 
@@ -80,6 +81,7 @@ impl Service {
         let house = Arc::new(House {
             lights: lights.clone(),
             presets: Presets::new(store.presets()),
+            timers: Timers::new(store.timers(), config.place),
             activity: Activity::new(config.activity),
         });
         let stop_web = CancellationToken::new();
@@ -90,6 +92,7 @@ impl Service {
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
+        task::spawn(timers::follow(house.clone(), stop_web.clone()));
         task::spawn(house.activity.clone().follow(stop_web.clone()));
         let web = task::spawn(web::serve(
             listener,
@@ -235,6 +238,7 @@ mod tests {
             },
             state_dir: folder.path().into(),
             trace: None,
+            place: None,
             activity: true,
             lights: vec![light("desk")],
         })

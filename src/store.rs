@@ -1,5 +1,5 @@
-//! Keeps the lights' levels, effects and presets on disk, so that they survive a restart and a power
-//! cut.
+//! Keeps the lights' levels, effects, presets and timers on disk, so that they survive a restart and
+//! a power cut.
 //!
 //! One small file, replaced as a whole: written beside the old one, synced, renamed over it. It is
 //! written at most once a second, to spare the SD card, and once more at the stop.
@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use crate::house::House;
 use crate::level::Level;
 use crate::lights::LightState;
 use crate::presets;
+use crate::timers::Timer;
 
 /// Shortest time from one write to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -63,6 +63,9 @@ pub struct Kept {
     /// Every preset by its name.
     #[serde(default, skip_serializing_if = "presets::ByName::is_empty")]
     pub presets: presets::ByName,
+    /// Every timer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timers: Vec<Timer>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -113,12 +116,20 @@ impl Store {
         saved.map(|kept| kept.presets.clone()).unwrap_or_default()
     }
 
+    /// The timers that are kept.
+    pub fn timers(&self) -> Vec<Timer> {
+        let saved = self.saved.as_ref();
+        saved.map(|kept| kept.timers.clone()).unwrap_or_default()
+    }
+
     /// Writes every change of the house until `stop`, and once more then.
     pub async fn follow(mut self, house: Arc<House>, stop: CancellationToken) {
         let (mut lights, mut presets) = (house.lights.watch(), house.presets.watch());
+        let mut timers = house.timers.watch();
         while !stop.is_cancelled() {
             lights.mark_unchanged();
             presets.mark_unchanged();
+            timers.mark_unchanged();
             let next = self.save(&house).await;
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -127,6 +138,7 @@ impl Store {
                 // Neither fails: their senders live in the house.
                 _ = lights.changed(), if next.is_none() => {}
                 _ = presets.changed(), if next.is_none() => {}
+                _ = timers.changed(), if next.is_none() => {}
             }
         }
         self.save(&house).await;
@@ -144,25 +156,21 @@ impl Store {
         let (file, saved) = (self.file.clone(), self.saved.clone());
         let late = saved.is_none();
         let replace = move || {
-            let mut saved = saved.map_or_else(|| load(&file), Ok)?;
-            let presets = mem::take(&mut saved.presets);
-            let mut kept = news.over(saved);
-            if late {
-                // What was saved before could not be told, so it is not gone.
-                for (name, preset) in presets {
-                    kept.presets.entry(name).or_insert(preset);
-                }
-            }
+            let saved = saved.map_or_else(|| load(&file), Ok)?;
+            let late = late.then(|| (saved.presets.clone(), saved.timers.clone()));
+            let kept = news.over(saved);
             write(&file, &kept)?;
-            Ok(kept)
+            Ok((kept, late))
         };
         let written = task::spawn_blocking(replace)
             .await
             .unwrap_or_else(|panic| Err(io::Error::other(panic)));
         match written {
-            Ok(kept) => {
-                if late {
-                    house.presets.regain(&kept.presets);
+            Ok((kept, late)) => {
+                if let Some((presets, timers)) = late {
+                    // Nobody could know of these, so nobody has removed them. They are saved again.
+                    house.presets.regain(presets);
+                    house.timers.regain(timers);
                 }
                 self.saved = Some(kept);
                 Some(start + INTERVAL)
@@ -180,6 +188,7 @@ struct News {
     /// Every light by its name, and whether anyone has changed it since the start.
     lights: Vec<(String, KeptLight, bool)>,
     presets: Arc<presets::ByName>,
+    timers: Arc<Vec<Timer>>,
 }
 
 impl News {
@@ -191,6 +200,7 @@ impl News {
                 .map(|(light, state)| (light.name.clone(), state.into(), state.revision > 0))
                 .collect(),
             presets: house.presets.all(),
+            timers: house.timers.all(),
         }
     }
 
@@ -203,6 +213,7 @@ impl News {
             }
         }
         kept.presets = (*self.presets).clone();
+        kept.timers = (*self.timers).clone();
         kept
     }
 }

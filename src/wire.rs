@@ -3,6 +3,7 @@
 //! Text in, [`Message`] out, without a socket: `/ws`, the REST API and the command line share it.
 
 mod fields;
+mod timer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,11 @@ use serde_json::{Map, Value};
 
 use crate::activity::{self, Entry};
 use crate::effect::{Effect, Speed};
+use crate::house::House;
 use crate::level::Level;
 use crate::lights::{Change, Light};
 use crate::presets;
+use crate::timers::{self, Act, Timer, Wanted};
 pub use fields::name;
 
 /// Largest message from a page, in bytes.
@@ -49,6 +52,10 @@ pub enum Wish {
     },
     /// Remove the preset of this name.
     Forget(String),
+    /// Set a timer.
+    Timer(Wanted),
+    /// Remove the timer of this name.
+    Cancel(String),
     /// Change the light that this page has selected.
     ChangeSelected(LightChange),
     /// Select another light in this page.
@@ -96,6 +103,9 @@ pub enum BadInput {
     /// The preset cannot be saved or used.
     #[error(transparent)]
     Preset(#[from] presets::Error),
+    /// There is no such timer.
+    #[error(transparent)]
+    Timer(#[from] timers::Error),
     /// It is not said to the others.
     #[error(transparent)]
     Say(#[from] activity::Error),
@@ -112,16 +122,19 @@ impl LightChange {
     /// An effect is faster than it allows.
     pub fn check(&self, light: &Light) -> Result<(), BadInput> {
         match self.change {
-            Change::Effect(Some(effect)) if effect.speed > light.fastest => {
-                let Err(error) = Speed::from_times(effect.speed.times(), light.fastest) else {
-                    return Ok(());
-                };
-                let why = "more is for lights with allow_fast_strobe";
-                Err(BadInput::OutOfRange(format!("{error}: {why}")))
-            }
+            Change::Effect(Some(effect)) => check_speed(effect, light),
             _ => Ok(()),
         }
     }
+}
+
+fn check_speed(effect: Effect, light: &Light) -> Result<(), BadInput> {
+    Speed::from_times(effect.speed.times(), light.fastest)
+        .map(|_| ())
+        .map_err(|error| {
+            let why = "more is for lights with allow_fast_strobe";
+            BadInput::OutOfRange(format!("{error}: {why}"))
+        })
 }
 
 impl Message {
@@ -195,6 +208,37 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, BadInput> {
     }
 }
 
+/// Reads the body of `POST /api/timers`.
+///
+/// # Errors
+/// As [`parse_change`].
+pub fn parse_timer(body: &[u8]) -> Result<Wanted, BadInput> {
+    object(body).and_then(|fields| timer::timer(&fields))
+}
+
+/// Whether this house can do what a timer is to do.
+///
+/// # Errors
+/// It has no such light or preset, or the light is not to play that fast.
+pub fn check_timer(wanted: &Wanted, house: &House) -> Result<(), BadInput> {
+    let lights = house.lights.list();
+    let its: &[Light] = match &wanted.light {
+        None => lights,
+        Some(name) => {
+            let index = house.lights.find(name);
+            let index = index.ok_or_else(|| BadInput::NoSuchLight(name.clone()))?;
+            &lights[index..=index]
+        }
+    };
+    match &wanted.act {
+        Act::Effect(effect) => its.iter().try_for_each(|light| check_speed(*effect, light)),
+        Act::Recall { recall } if !house.presets.all().contains_key(recall) => {
+            Err(presets::Error::NoSuch(recall.clone()).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What the service says to a page.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
@@ -227,6 +271,11 @@ pub enum Answer<'a> {
     Presets {
         /// All their names.
         presets: Vec<&'a str>,
+    },
+    /// There are other timers than this page shows.
+    Timers {
+        /// All of them.
+        timers: &'a [Timer],
     },
     /// Other pages that have a name are open than this page shows.
     Here {
@@ -451,11 +500,11 @@ mod tests {
             ),
             (
                 r#"{"transition":1}"#,
-                "one of level, step, on, toggle, effect, save, recall, forget, command, say, name, echo is needed",
+                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo is needed",
             ),
             (
                 "{}",
-                "one of level, step, on, toggle, effect, save, recall, forget, command, say, name, echo is needed",
+                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo is needed",
             ),
             ("[1]", "a message is an object or a number, not [1]"),
             ("true", "a message is an object or a number, not true"),

@@ -144,8 +144,8 @@ async fn a_page_with_a_name_is_named_to_the_others() {
     ana.say(json!(42)).await;
     ana.settle().await;
     assert_eq!(
-        other.settle().await,
-        [json!({"light": "led", "level": 42, "by": "Ana's phone"})]
+        levels(&other.settle().await),
+        [&json!({"light": "led", "level": 42, "by": "Ana's phone"})]
     );
 }
 

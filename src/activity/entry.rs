@@ -73,6 +73,11 @@ pub enum What {
         /// Its name.
         timer: String,
     },
+    /// A timer was removed.
+    Cancelled {
+        /// Its name.
+        timer: String,
+    },
     /// Someone said something.
     Said {
         /// 1 to 200 characters, none of them control characters.
@@ -198,6 +203,7 @@ impl fmt::Display for What {
             What::Saved { preset } => write!(f, "saved {preset}"),
             What::Forgot { preset } => write!(f, "forgot {preset}"),
             What::Timer { timer } => write!(f, "added timer {timer}"),
+            What::Cancelled { timer } => write!(f, "cancelled timer {timer}"),
             What::Said { text } => write!(f, "said: {text}"),
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -62,6 +62,7 @@ pub struct Said {
     pub effect: Option<Effect>,
     pub left: Option<f64>,
     pub presets: Option<Vec<String>>,
+    pub timers: Option<Vec<Map<String, Value>>>,
     pub by: Option<String>,
     pub fault: Option<Fault>,
     pub error: Option<String>,

@@ -1,6 +1,7 @@
 //! The REST API below `/api`, for scripts and anything without a WebSocket.
 
 mod presets;
+mod timers;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Path, Request, State};
@@ -40,6 +41,7 @@ pub fn router() -> Router<Web> {
         .route("/api/lights/{name}", get(one).put(change))
         .route("/api/health", get(health))
         .merge(presets::router())
+        .merge(timers::router())
         .route("/api/{*rest}", any(nothing))
         .layer(DefaultBodyLimit::max(wire::MAX_MESSAGE))
 }
@@ -144,6 +146,7 @@ impl IntoResponse for BadInput {
             BadInput::OutOfRange(_) => StatusCode::UNPROCESSABLE_ENTITY,
             BadInput::NoSuchLight(_) => StatusCode::NOT_FOUND,
             BadInput::Preset(error) => error.into(),
+            BadInput::Timer(error) => error.into(),
             BadInput::Say(_) => StatusCode::UNPROCESSABLE_ENTITY,
         };
         error(status, self.to_string())

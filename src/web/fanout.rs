@@ -25,6 +25,7 @@ use crate::house::House;
 use crate::level::Level;
 use crate::lights::LightState;
 use crate::presets;
+use crate::timers::Timer;
 use crate::wire::{self, Answer, FaultOf};
 
 /// Pages told before others get their turn: what they have to say is heard that soon. With more, the
@@ -55,6 +56,7 @@ pub struct Shown {
     pub seen: Option<u64>,
     lights: Vec<ShownLight>,
     presets: Arc<presets::ByName>,
+    timers: Arc<Vec<Timer>>,
     here: Arc<[Arc<str>]>,
     /// How many of all entries of the activity.
     told: u64,
@@ -115,6 +117,7 @@ impl Fanout {
                 seen: None,
                 lights: vec![ShownLight::default(); self.house.lights.list().len()],
                 presets: Arc::default(),
+                timers: Arc::default(),
                 here: Arc::default(),
                 told: 0,
                 pages: 0,
@@ -134,6 +137,7 @@ impl Fanout {
     pub async fn follow(&self) {
         let (mut lights, mut crowd) = (self.house.lights.watch(), self.crowd.watch());
         let mut presets = self.house.presets.watch();
+        let mut timers = self.house.timers.watch();
         let mut activity = self.house.activity.watch();
         let (mut frames, mut out) = (Frames::default(), Vec::new());
         loop {
@@ -147,6 +151,7 @@ impl Fanout {
                 _ = lights.changed() => {}
                 _ = crowd.changed() => {}
                 _ = presets.changed() => {}
+                _ = timers.changed() => {}
                 _ = activity.changed() => {}
             }
         }
@@ -269,12 +274,18 @@ impl Shown {
             }
         }
         drop(states);
-        let all = fanout.house.presets.all();
-        if !Arc::ptr_eq(&self.presets, &all) && self.presets != all {
-            let presets = all.keys().map(String::as_str).collect();
+        let presets = fanout.house.presets.all();
+        if !Arc::ptr_eq(&self.presets, &presets) && !self.presets.keys().eq(presets.keys()) {
+            let presets = presets.keys().map(String::as_str).collect();
             frame(&Answer::Presets { presets }.to_json(), out);
         }
-        self.presets = all;
+        self.presets = presets;
+        let timers = fanout.house.timers.all();
+        if !Arc::ptr_eq(&self.timers, &timers) && self.timers != timers {
+            let timers = &timers;
+            frame(&Answer::Timers { timers }.to_json(), out);
+        }
+        self.timers = timers;
         let told = fanout.house.activity.told();
         if !Arc::ptr_eq(&self.here, &told.here) {
             if self.here != told.here {

@@ -261,7 +261,10 @@ fn fulfil(
     shown: &mut Shown,
 ) -> Result<Option<String>, BadInput> {
     let House {
-        lights, presets, ..
+        lights,
+        presets,
+        timers,
+        ..
     } = house;
     match wish {
         Wish::Change(wanted) => {
@@ -296,6 +299,15 @@ fn fulfil(
         Wish::Forget(preset) => {
             presets.forget(&preset)?;
             guest.did(What::Forgot { preset });
+        }
+        Wish::Timer(wanted) => {
+            wire::check_timer(&wanted, house)?;
+            let timer = timers.add(wanted)?.name;
+            guest.did(What::Timer { timer });
+        }
+        Wish::Cancel(timer) => {
+            timers.cancel(&timer)?;
+            guest.did(What::Cancelled { timer });
         }
         Wish::Say(text) => guest.say(text)?,
         Wish::Name(name) => guest.rename(name),

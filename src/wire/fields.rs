@@ -24,7 +24,7 @@ const MAX_SEQ: u64 = (1 << 53) - 1;
 
 /// What a message can ask for, and the fields that may go with it. The first [`CHANGES`] of these
 /// change one light.
-const VERBS: [(&str, &[&str]); 12] = [
+const VERBS: [(&str, &[&str]); 14] = [
     ("level", &["light", "transition"]),
     ("step", &["light", "transition"]),
     ("on", &["light", "transition"]),
@@ -33,6 +33,8 @@ const VERBS: [(&str, &[&str]); 12] = [
     ("save", &[]),
     ("recall", &["transition"]),
     ("forget", &[]),
+    ("timer", &[]),
+    ("cancel", &[]),
     ("command", &["transition"]),
     ("say", &[]),
     ("name", &[]),
@@ -58,6 +60,11 @@ pub fn wish(fields: Map<String, Value>, text: &str) -> Result<Wish, BadInput> {
             name: named(verb, wanted)?,
             transition: transition(&fields)?,
         }),
+        "timer" => match wanted {
+            Value::Object(timer) => super::timer::timer(timer).map(Wish::Timer),
+            other => Err(malformed(format!("timer must be an object, not {other}"))),
+        },
+        "cancel" => named(verb, wanted).map(Wish::Cancel),
         "command" => command(wanted, &fields),
         "say" => text_in(verb, wanted, MAX_SAY).map(Wish::Say),
         "name" => named(verb, wanted).map(|name| Wish::Name(name.into())),
@@ -122,7 +129,7 @@ fn only_verb<'a>(
 }
 
 /// The change that `verb` asks for; the other fields go with it.
-fn change_by(verb: &str, fields: &Map<String, Value>) -> Result<LightChange, BadInput> {
+pub fn change_by(verb: &str, fields: &Map<String, Value>) -> Result<LightChange, BadInput> {
     let (change, exact) = match (verb, &fields[verb]) {
         ("level", wanted) => {
             let (level, exact) = level(wanted)?;
@@ -212,7 +219,8 @@ fn command(wanted: &Value, fields: &Map<String, Value>) -> Result<Wish, BadInput
     }
 }
 
-fn number(field: &str, range: &str, wanted: &Value) -> Result<f64, BadInput> {
+/// The number in this field, which is to be within `range`.
+pub fn number(field: &str, range: &str, wanted: &Value) -> Result<f64, BadInput> {
     wanted.as_f64().ok_or_else(|| {
         malformed(format!(
             "{field} must be a number from {range}, not {wanted}"
@@ -220,7 +228,8 @@ fn number(field: &str, range: &str, wanted: &Value) -> Result<f64, BadInput> {
     })
 }
 
-fn transition(fields: &Map<String, Value>) -> Result<Option<Duration>, BadInput> {
+/// The seconds of the field `transition`, if there is one.
+pub fn transition(fields: &Map<String, Value>) -> Result<Option<Duration>, BadInput> {
     let Some(wanted) = fields.get("transition") else {
         return Ok(None);
     };
@@ -249,8 +258,8 @@ pub fn light(wanted: &Value) -> Result<String, BadInput> {
     }
 }
 
-/// The name in this field.
-fn named(field: &str, wanted: &Value) -> Result<String, BadInput> {
+/// The name in this field: 1 to 40 characters.
+pub fn named(field: &str, wanted: &Value) -> Result<String, BadInput> {
     text_in(field, wanted, MAX_NAME)
 }
 

@@ -1,0 +1,98 @@
+//! The machine's clock: waits for a time of it, and notices when it is set.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use rustix::io::{Errno, read};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+use tokio::io::unix::AsyncFd;
+
+/// A clock that people, and the network's time, set.
+pub struct Clock {
+    timer: AsyncFd<OwnedFd>,
+    /// A moment by a clock that nobody sets, and by this one.
+    anchor: (Instant, Timestamp),
+}
+
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Woken {
+    /// It is time.
+    Due,
+    /// The clock was set, and is ahead of what it was by this much, or behind.
+    Set(SignedDuration),
+}
+
+impl Clock {
+    /// # Errors
+    /// The kernel has no timer left.
+    pub fn new() -> io::Result<Clock> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Realtime, flags)?;
+        #[expect(
+            deprecated,
+            reason = "it is unsound for types that change their descriptor; an OwnedFd never does"
+        )]
+        let timer = AsyncFd::new(timer)?;
+        Ok(Clock {
+            timer,
+            anchor: (Instant::now(), Timestamp::now()),
+        })
+    }
+
+    /// Waits for this time, or until the clock is set: the kernel tells of that, so nothing polls.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub async fn until(&mut self, time: Timestamp) -> io::Result<Woken> {
+        let at = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: Timespec {
+                tv_sec: time.as_second(),
+                // All zero would stop the timer.
+                tv_nsec: i64::from(time.subsec_nanosecond()).max(1),
+            },
+        };
+        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        timerfd_settime(self.timer.get_ref(), flags, &at)?;
+        loop {
+            let mut ready = self.timer.readable().await?;
+            match read(self.timer.get_ref(), &mut [0; 8]) {
+                Ok(_) => return Ok(Woken::Due),
+                Err(Errno::CANCELED) => return Ok(Woken::Set(self.jump())),
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// How far the clock was set since it was last asked.
+    fn jump(&mut self) -> SignedDuration {
+        let (then, was) = self.anchor;
+        self.anchor = (Instant::now(), Timestamp::now());
+        let passed = SignedDuration::try_from(self.anchor.0 - then).unwrap_or_default();
+        self.anchor.1.duration_since(was) - passed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_wakes_at_its_time_and_not_before() {
+        let mut clock = Clock::new().unwrap();
+        for millis in [-10, 0, 30] {
+            let time = Timestamp::now() + SignedDuration::from_millis(millis);
+            assert_eq!(clock.until(time).await.unwrap(), Woken::Due);
+            assert!(Timestamp::now() >= time);
+        }
+        let quiet = clock.jump().abs();
+        assert!(quiet < SignedDuration::from_millis(100), "nobody set it");
+    }
+}
