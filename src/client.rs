@@ -199,7 +199,7 @@ pub async fn get(target: &Target, light: Option<String>) -> anyhow::Result<()> {
     }
 }
 
-/// Prints every level and every fault, until the service is gone.
+/// Prints every level, every fault, and the names of presets and timers, until the service is gone.
 ///
 /// # Errors
 /// The service cannot be reached, or ends.
@@ -209,6 +209,12 @@ pub async fn watch(target: &Target) -> anyhow::Result<()> {
         let said = client.news().await?;
         if let (Some(light), Some(level)) = (&said.light, said.level) {
             print(format_args!("{light} {level}{}", more(&said)))?;
+        }
+        if let Some(presets) = &said.presets {
+            print(format_args!("presets: {}", presets.join(", ")))?;
+        }
+        if let Some(timers) = &said.timers {
+            print(format_args!("timers: {}", timers::names(timers)))?;
         }
         if let Some(Fault { light, message }) = said.fault {
             match message {

@@ -236,18 +236,15 @@ impl Timers {
     /// Goes by a clock that was set ahead by this much, or back: what is due after some time stays so.
     fn set(&self, ahead: SignedDuration, now: Timestamp) {
         self.change(|all| {
-            let timers = all.drain(..).collect::<Vec<_>>();
-            all.extend(timers.into_iter().map(|timer| match &timer.daily {
-                None => Timer {
-                    next: timer.next.saturating_add(ahead).unwrap_or(timer.next),
-                    ..timer
-                },
-                Some(daily) if daily.days.is_some() => Timer {
-                    next: self.next(daily, now).unwrap_or(timer.next),
-                    ..timer
-                },
-                Some(_) => timer,
-            }));
+            for timer in all {
+                timer.next = match &timer.daily {
+                    None => timer.next.saturating_add(ahead).unwrap_or(timer.next),
+                    Some(daily) if daily.days.is_some() => {
+                        self.next(daily, now).unwrap_or(timer.next)
+                    }
+                    Some(_) => continue,
+                };
+            }
         });
     }
 

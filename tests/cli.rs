@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use common::{Dimmer, Home, dimmer};
+use serde_json::json;
 
 /// What a client command prints and says, and its exit code.
 fn client(service: &Dimmer, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -145,11 +146,26 @@ async fn watch_prints_each_change_and_ends_with_the_service() {
     assert_eq!(lines.next().unwrap().unwrap(), "led 50");
 
     let mut page = service.page().await;
-    page.say(serde_json::json!(42)).await;
+    page.say(json!(42)).await;
     assert_eq!(lines.next().unwrap().unwrap(), "led 42");
-    page.say(serde_json::json!({"name": "Ana"})).await;
-    page.say(serde_json::json!(43)).await;
+    page.say(json!({"name": "Ana"})).await;
+    page.say(json!(43)).await;
     assert_eq!(lines.next().unwrap().unwrap(), "led 43 by Ana");
+    for (message, line) in [
+        (
+            json!({"effect": "candle", "speed": 2}),
+            "led 43 candle at speed 2 by Ana",
+        ),
+        (json!({"save": "Film"}), "presets: Film"),
+        (
+            json!({"timer": {"in": 60, "on": false, "name": "sleep"}}),
+            "timers: sleep",
+        ),
+        (json!({"cancel": "sleep"}), "timers: "),
+    ] {
+        page.say(message).await;
+        assert_eq!(lines.next().unwrap().unwrap(), line);
+    }
 
     drop(service);
     assert!(lines.next().is_none());

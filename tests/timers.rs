@@ -120,7 +120,7 @@ async fn timers_survive_a_restart_and_what_was_missed_is_not_made_up_for() {
     let dimmer = in_zone(Home::new());
     let mut page = dimmer.page().await;
     for timer in [
-        json!({"in": 1, "on": false, "name": "missed"}),
+        json!({"in": 3, "on": false, "name": "missed"}),
         json!({"in": 3600, "level": 5, "name": "to come"}),
         json!({"at": "07:00", "days": ["mon", "sun"], "level": 5, "name": "each week"}),
     ] {
@@ -128,7 +128,7 @@ async fn timers_survive_a_restart_and_what_was_missed_is_not_made_up_for() {
     }
     page.settle().await;
     let before = timers(&dimmer).await;
-    let home = dimmer.kill_when_kept("each week").await;
+    let home = dimmer.stop().1;
     let missed: Timestamp = before[0]["next"].as_str().unwrap().parse().unwrap();
     until("it is missed", async || {
         Timestamp::now() > missed + SignedDuration::from_millis(1)

@@ -111,15 +111,20 @@ pub async fn timers(target: &Target, what: Timers) -> anyhow::Result<()> {
     }
     let all = told.into_iter().filter_map(|said| said.timers).next_back();
     for mut timer in all.unwrap_or_default() {
-        let (name, next) = (timer.remove("name"), timer.remove("next"));
-        let text = |value: Option<Value>| value.as_ref()?.as_str().map(str::to_owned);
-        let (name, next) = (text(name), text(next));
-        let rest = Value::Object(timer);
-        print(format_args!(
-            "{}  {}  {rest}",
-            next.unwrap_or_default(),
-            name.unwrap_or_default()
-        ))?;
+        let (next, name) = (text(&timer, "next"), text(&timer, "name"));
+        let start = format!("{next}  {name}");
+        timer.retain(|field, _| field != "next" && field != "name");
+        print(format_args!("{start}  {}", Value::Object(timer)))?;
     }
     Ok(())
+}
+
+/// The names of these timers, the next one first.
+pub fn names(timers: &[Map<String, Value>]) -> String {
+    let names: Vec<_> = timers.iter().map(|timer| text(timer, "name")).collect();
+    names.join(", ")
+}
+
+fn text<'a>(timer: &'a Map<String, Value>, field: &str) -> &'a str {
+    timer.get(field).and_then(Value::as_str).unwrap_or_default()
 }

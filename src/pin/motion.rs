@@ -1,5 +1,6 @@
 //! Moves one pin as its light says: changes, transitions, effects, and writes that fail.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,11 +133,6 @@ impl Motion {
             return Some(self.ready);
         }
         let moves = self.play.is_some() || !self.fade.is_over(now);
-        if !moves && self.rises {
-            self.rises = false;
-            self.lights
-                .risen(self.index, self.revision.unwrap_or_default());
-        }
         let light = self.config.trimmed(self.light(now));
         let rest = self.play.map_or(Duration::ZERO, |play| play.rest(now));
         let dithered = moves && rest.is_zero() && self.dither.is_needed();
@@ -150,15 +146,17 @@ impl Motion {
                 return Some(self.failed(now, message));
             }
             self.recovered();
-        } else if !moves {
+        }
+        if !moves {
+            if mem::take(&mut self.rises) {
+                let revision = self.revision.unwrap_or_default();
+                self.lights.risen(self.index, revision);
+            }
             return None;
         }
         if dithered {
             // Also where the duty stays: whoever wakes the thread, it owes once a period.
             self.ready = now + self.tick;
-        }
-        if !moves {
-            return None;
         }
         // Where each duty is a step, a slow fade needs no more wakes than it has duties.
         let wait = if dithered {

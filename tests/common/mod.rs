@@ -220,16 +220,6 @@ impl Dimmer {
         self.home.take().unwrap()
     }
 
-    /// The same, once its file of levels has this text.
-    pub async fn kill_when_kept(self, text: &str) -> Home {
-        let file = self.home().levels_file();
-        until("it is kept", async || {
-            fs::read_to_string(&file).is_ok_and(|kept| kept.contains(text))
-        })
-        .await;
-        self.kill()
-    }
-
     /// How often its main thread was put on a processor.
     pub fn switches(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
