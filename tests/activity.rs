@@ -107,10 +107,14 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
         .await;
     dimmer.ask(Method::PUT, "/api/presets/Work", "").await;
     ana.say(json!({"forget": "Work"})).await;
+    let wake = json!({"in": 600, "on": true, "name": "wake"});
+    ana.say(json!({ "timer": wake })).await;
+    let soon = json!({"in": 1, "light": "desk", "effect": "candle"}).to_string();
+    let (_, timer) = dimmer.ask(Method::POST, "/api/timers", &soon).await;
     // What failed was not done.
     ana.say(json!({"forget": "Nothing"})).await;
 
-    let (mut heard, _) = entries(&mut page, 7).await;
+    let (mut heard, _) = entries(&mut page, 10).await;
     heard.sort_by_key(Value::to_string);
     let mut expected = [
         json!({"who": "Ana", "what": "joined"}),
@@ -120,13 +124,23 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
         json!({"via": "api", "what": "recalled", "preset": "Film"}),
         json!({"via": "api", "what": "saved", "preset": "Work"}),
         json!({"who": "Ana", "what": "forgot", "preset": "Work"}),
+        json!({"who": "Ana", "what": "timer", "timer": "wake"}),
+        json!({"via": "api", "what": "timer", "timer": timer["name"]}),
+        json!({"via": "timer", "what": "effect", "light": "desk", "effect": "candle"}),
     ];
     expected.sort_by_key(Value::to_string);
     assert_eq!(heard, expected);
 
+    dimmer.ask(Method::DELETE, "/api/timers/wake", "").await;
     drop(ana);
-    let (heard, _) = entries(&mut page, 1).await;
-    assert_eq!(heard, [json!({"who": "Ana", "what": "left"})]);
+    let (heard, _) = entries(&mut page, 2).await;
+    assert_eq!(
+        heard,
+        [
+            json!({"via": "api", "what": "cancelled", "timer": "wake"}),
+            json!({"who": "Ana", "what": "left"}),
+        ]
+    );
     until("the log says so", async || {
         dimmer.log().contains("Ana (127.0.0.1) left\n")
     })
