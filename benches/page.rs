@@ -165,7 +165,7 @@ fn compare(what: &str, [page, bare]: &[Vec<Times>; 2], time: fn(&Times) -> f64) 
 /// The page on this port in a new browser, or there its second load.
 async fn load(port: u16, again: bool) -> Times {
     let url = format!("http://{PI}:{port}/");
-    let browser = Browser::start();
+    let browser = Browser::chromium();
     let phone = browser.phone_at("en-US", "about:blank").await;
     for (command, parameters) in [
         ("Network.setCacheDisabled", json!({"cacheDisabled": true})),
@@ -209,7 +209,7 @@ async fn bare() -> u16 {
 }
 
 async fn weight(dimmer: &Dimmer) {
-    let browser = Browser::start();
+    let browser = Browser::chromium();
     let phone = browser.phone(dimmer).await;
     let url = format!("http://{PI}:{}/", dimmer.address.port());
     let Load {
@@ -220,7 +220,7 @@ async fn weight(dimmer: &Dimmer) {
 }
 
 async fn drags(dimmer: &Dimmer) {
-    let browser = Browser::start();
+    let browser = Browser::chromium();
     let desktop = browser.desktop(dimmer).await;
     let other = browser.desktop(dimmer).await;
     desktop.eval(RECORD_SENT).await;

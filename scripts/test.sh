@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every check and every test, and first installs what they need (Debian packages).
+# Runs every check and every test, and first installs what they need (Debian packages, and axe-core from npm).
 #
 #   scripts/test.sh [--long]
 #
@@ -18,7 +18,9 @@ esac
 
 step() { printf '\n== %s\n' "$*"; }
 
-install build-essential chromium chromium-driver openssh-client shellcheck shfmt strace systemd tzdata
+install build-essential chromium chromium-driver openssh-client shellcheck shfmt strace systemd tzdata \
+  webkit2gtk-driver xvfb
+scripts/axe.sh >/dev/null
 
 step "scripts"
 scripts=(scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/{postinst,prerm,postrm})

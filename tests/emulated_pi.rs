@@ -289,7 +289,7 @@ fn shares(shares: &[f64]) -> String {
 async fn follows_a_thumb(machine: &mut Machine, page: &mut Page, claims: &mut Claims) {
     const LIGHT: &str = "led";
     set(page, 20.0).await;
-    let browser = Browser::start();
+    let browser = Browser::chromium();
     let phone = browser
         .phone_in("en-US", machine.address(DIMMER).port())
         .await;

@@ -6,7 +6,7 @@
 mod browser;
 mod common;
 
-use browser::{Browser, PI, Window};
+use browser::{Browser, Window, in_both_browsers};
 use common::{Home, until};
 
 const BUTTON: &str = "form[action=login] button";
@@ -29,14 +29,10 @@ async fn is_at_the_login(window: &Window) {
     .await;
 }
 
-#[tokio::test]
-async fn a_browser_is_asked_once_and_again_when_the_password_changes() {
+async fn a_browser_is_asked_once_and_again_when_the_password_changes(browser: Browser) {
     let dimmer = Home::new().with_password("correct horse").start();
-    let browser = Browser::start();
-    let port = dimmer.address.port();
-    let phone = browser
-        .phone_at("en-US", &format!("http://{PI}:{port}/"))
-        .await;
+    let url = browser.url(dimmer.address.port());
+    let phone = browser.phone_at("en-US", &url).await;
     is_at_the_login(&phone).await;
     phone.screenshot("phone-login").await;
     log_in(&phone, "wrong").await;
@@ -79,4 +75,8 @@ async fn a_browser_is_asked_once_and_again_when_the_password_changes() {
     };
     assert!(complaints.iter().all(expected), "{complaints:?}");
     browser.close().await;
+}
+
+in_both_browsers! {
+    a_browser_is_asked_once_and_again_when_the_password_changes,
 }

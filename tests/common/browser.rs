@@ -1,15 +1,50 @@
-//! One way to look at the page: real Chromium, steered by chromedriver.
+//! One way to look at the page: real browsers, steered by WebDriver.
+//!
+//! What is claimed about the page is a function of a [`Browser`]. The last lines of a file name its claims,
+//! and make of each a test in each browser: `chromium::it_is_live` and `webkit::it_is_live`. One that they
+//! leave out is told as never used.
+//!
+//! ```ignore
+//! #[path = "common/browser.rs"]
+//! mod browser;
+//! mod common;
+//!
+//! use browser::{Browser, in_both_browsers};
+//! use common::Dimmer;
+//!
+//! async fn it_is_live(browser: Browser) {
+//!     let dimmer = Dimmer::start();
+//!     let phone = browser.phone(&dimmer).await;
+//!     phone.tap("[data-light=led] .more").await;
+//!     phone.is_accessible("live").await;
+//!     phone.screenshot("phone").await;
+//!     browser.close().await;
+//! }
+//!
+//! in_both_browsers! { it_is_live }
+//! ```
+//!
+//! A phone has a touchscreen in Chromium, and a mouse in WebKit. What needs the one, a page that is no secure
+//! context, or DevTools is a `#[tokio::test]` of its own with [`Browser::chromium`], and says so.
+//! `scripts/test.sh` installs both browsers.
 
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports, unused_macros)]
+
+#[path = "browser/axe.rs"]
+mod axe;
+#[path = "browser/chromium.rs"]
+mod chromium;
+#[path = "browser/hand.rs"]
+mod hand;
+#[path = "browser/webkit.rs"]
+mod webkit;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use reqwest::{Client, Method};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -17,118 +52,140 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::{Dimmer, LIMIT, until};
+pub use chromium::Load;
+use hand::Hand;
+pub use hand::{DOWN, END, HOME, LEFT, PAGE_DOWN, PAGE_UP, RIGHT, UP};
 
-/// A name for 127.0.0.1 that is, unlike that, no secure context: just so is the page on the LAN.
+/// A name for 127.0.0.1 that is, unlike that, no secure context: just so is the page on the LAN. Only
+/// Chromium can be told so.
 pub const PI: &str = "raspberrypi.local";
 
-/// Both are killed when this is dropped: chromedriver, and its windows, which are in its process group.
+/// Makes of each claim, a function of a [`Browser`], a test in each browser.
+macro_rules! in_both_browsers {
+    ($($claim:ident),+ $(,)?) => {
+        mod chromium {
+            $(#[tokio::test]
+            async fn $claim() {
+                super::$claim(super::Browser::chromium()).await;
+            })+
+        }
+
+        mod webkit {
+            $(#[tokio::test]
+            async fn $claim() {
+                super::$claim(super::Browser::webkit()).await;
+            })+
+        }
+    };
+}
+pub(crate) use in_both_browsers;
+
+/// A kind of browser, and its windows; each is a browser of its own, as each phone is. All are killed when
+/// this is dropped.
 pub struct Browser {
-    driver: Child,
-    address: String,
-    profiles: TempDir,
+    kind: Kind,
+    night: bool,
+    folder: TempDir,
+    drivers: RefCell<Vec<Driver>>,
     windows: RefCell<Vec<Window>>,
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Chromium,
+    WebKit,
+}
+
+/// What a window is opened with.
+struct Setup<'a> {
+    hand: Hand,
+    language: &'a str,
+    night: bool,
+    /// A folder of its own, so that nothing is cached.
+    folder: &'a Path,
+}
+
 impl Browser {
-    pub fn start() -> Browser {
-        loop {
-            match Browser::try_start() {
-                Ok(browser) => return browser,
-                // It takes a free port for IPv6, and then wants the same for IPv4.
-                Err(said) if said.contains("IPv4 port not available") => {}
-                Err(said) => panic!("chromedriver did not start: {said}"),
-            }
+    pub fn chromium() -> Browser {
+        Browser::new(Kind::Chromium)
+    }
+
+    /// The nearest to Safari on an iPhone that runs on Linux.
+    pub fn webkit() -> Browser {
+        Browser::new(Kind::WebKit)
+    }
+
+    fn new(kind: Kind) -> Browser {
+        Browser {
+            kind,
+            night: false,
+            folder: tempfile::tempdir().unwrap(),
+            drivers: RefCell::default(),
+            windows: RefCell::default(),
         }
     }
 
-    /// Or what chromedriver said before it ended.
-    fn try_start() -> Result<Browser, String> {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .process_group(0)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is needed; apt install chromium-driver");
-        let mut said = String::new();
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines.map_while(Result::ok).find_map(|line| {
-            said += &line;
-            said += "\n";
-            let (_, port) = line.split_once("successfully on port ")?;
-            port.trim_end_matches('.').parse::<u16>().ok()
-        });
-        let Some(port) = port else {
-            driver.wait().unwrap();
-            return Err(said);
-        };
-        Ok(Browser {
-            driver,
-            address: format!("http://127.0.0.1:{port}/session"),
-            profiles: tempfile::tempdir().unwrap(),
-            windows: RefCell::default(),
-        })
+    /// With the dark colours in every window, not the light ones.
+    pub fn by_night(mut self) -> Browser {
+        self.night = true;
+        self
     }
 
-    /// The live page in a window with the size and the touchscreen of a phone, at [`PI`].
+    /// Where phones find the service on this port: in Chromium at [`PI`].
+    pub fn url(&self, port: u16) -> String {
+        match self.kind {
+            Kind::Chromium => format!("http://{PI}:{port}/"),
+            Kind::WebKit => format!("http://127.0.0.1:{port}/"),
+        }
+    }
+
+    /// The live page in a window with the size of a phone, in Chromium also with the touchscreen of one.
     pub async fn phone(&self, dimmer: &Dimmer) -> Window {
         self.phone_in("en-US", dimmer.address.port()).await
     }
 
     /// The same on a phone of this language, from the service on this port.
     pub async fn phone_in(&self, language: &str, port: u16) -> Window {
-        let phone = self
-            .phone_at(language, &format!("http://{PI}:{port}/"))
-            .await;
+        let phone = self.phone_at(language, &self.url(port)).await;
         phone.is_live().await;
         phone
     }
 
     /// Whatever this address shows on a phone of this language.
     pub async fn phone_at(&self, language: &str, url: &str) -> Window {
-        let metrics = json!({"width": 390, "height": 844, "pixelRatio": 3, "touch": true});
-        let phone = json!({"mobileEmulation": {"deviceMetrics": metrics}});
-        self.open(Hand::Finger, language, phone, url).await
+        self.open(Hand::Finger, language, url).await
     }
 
     /// The live page in a window with a mouse, on the machine of the service itself.
     pub async fn desktop(&self, dimmer: &Dimmer) -> Window {
-        let url = dimmer.url("/");
-        let desktop = self.open(Hand::Mouse, "en-US", json!({}), &url).await;
+        let desktop = self.open(Hand::Mouse, "en-US", &dimmer.url("/")).await;
         desktop.is_live().await;
         desktop
     }
 
-    /// In a profile of its own, so that nothing is cached.
-    async fn open(&self, hand: Hand, language: &str, mut options: Value, url: &str) -> Window {
+    async fn open(&self, hand: Hand, language: &str, url: &str) -> Window {
         let number = self.windows.borrow().len();
-        let profile = self.profiles.path().join(number.to_string());
-        options["args"] = json!([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--disable-quic",
-            "--window-size=1280,800",
-            format!("--host-resolver-rules=MAP {PI} 127.0.0.1"),
-            format!("--lang={language}"),
-            format!("--accept-lang={language}"),
-            format!("--user-data-dir={}", profile.display()),
-        ]);
-        let http = Client::builder().timeout(LIMIT).build().unwrap();
+        let folder = self.folder.path().join(number.to_string());
+        fs::create_dir(&folder).unwrap();
+        let setup = Setup {
+            hand,
+            language,
+            night: self.night,
+            folder: &folder,
+        };
+        let (driver, wanted) = match self.kind {
+            Kind::Chromium => (chromium::start(), chromium::wanted(&setup)),
+            Kind::WebKit => (webkit::start(&setup).await, webkit::wanted(&setup)),
+        };
         let mut window = Window {
-            http,
-            session: self.address.clone(),
+            http: Client::builder().timeout(LIMIT).build().unwrap(),
+            session: driver.address.clone(),
+            kind: self.kind,
+            night: self.night,
             hand,
             place: Cell::default(),
         };
-        let wanted = json!({
-            "goog:chromeOptions": options,
-            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
-        });
+        self.drivers.borrow_mut().push(driver);
         let session = window
             .call("", json!({"capabilities": {"alwaysMatch": wanted}}))
             .await;
@@ -136,6 +193,10 @@ impl Browser {
         window.session += session["sessionId"].as_str().unwrap();
         self.windows.borrow_mut().push(window.clone());
 
+        match self.kind {
+            Kind::Chromium => window.show_by(self.night).await,
+            Kind::WebKit => window.resize().await,
+        }
         window.go(url).await;
         window
     }
@@ -149,21 +210,29 @@ impl Browser {
     }
 }
 
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = kill_process_group(Pid::from_child(&self.driver), Signal::KILL);
-        let _ = self.driver.wait();
+/// What steers one window.
+struct Driver {
+    programs: Vec<Program>,
+    /// Where it makes sessions.
+    address: String,
+}
+
+/// A running program; it and all that it started are killed when this is dropped.
+struct Program(Child);
+
+impl Program {
+    fn start(command: &mut Command, package: &str) -> Program {
+        let child = command.process_group(0).spawn();
+        let name = command.get_program().display();
+        Program(child.unwrap_or_else(|_| panic!("{name} is needed; apt install {package}")))
     }
 }
 
-/// What a page took to load.
-pub struct Load {
-    /// The address of each request.
-    pub requests: Vec<String>,
-    /// The address of each WebSocket.
-    pub sockets: Vec<String>,
-    /// What came over the wire for the requests: headers, and bodies as they were compressed.
-    pub bytes: f64,
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+        let _ = self.0.wait();
+    }
 }
 
 /// The page in a browser window.
@@ -171,15 +240,11 @@ pub struct Load {
 pub struct Window {
     http: Client,
     session: String,
+    kind: Kind,
+    night: bool,
     hand: Hand,
     /// Where the hand is.
     place: Cell<(f64, f64)>,
-}
-
-#[derive(Clone, Copy)]
-enum Hand {
-    Finger,
-    Mouse,
 }
 
 impl Window {
@@ -193,6 +258,9 @@ impl Window {
     /// Goes to this address.
     pub async fn go(&self, url: &str) {
         self.call("/url", json!({"url": url})).await;
+        if self.kind == Kind::WebKit {
+            self.listen().await;
+        }
     }
 
     /// Waits until the page is live and has the levels.
@@ -255,160 +323,45 @@ impl Window {
         levels.map(|level| level.as_f64().unwrap()).collect()
     }
 
-    /// Puts the finger down on the middle of the element, or presses the mouse's button there.
-    pub async fn press(&self, selector: &str) {
-        let middle = "((box) => [box.x + box.width / 2, box.y + box.height / 2])";
-        let element = format!("document.querySelector('{selector}')");
-        let middle = format!("{middle}({element}.getBoundingClientRect())");
-        let middle = serde_json::from_value(self.eval(&middle).await).unwrap();
-        self.place.set(middle);
-        self.touch("touchStart", "mousePressed").await;
-    }
-
-    /// Moves the hand upwards, in many small steps, by so many percent of the light's track.
-    pub async fn slide(&self, light: &str, percent: f64) {
-        const STEPS: i32 = 20;
-        let track = format!("document.querySelector('[data-light={light}] .track')");
-        let height = self.eval(&format!("{track}.offsetHeight")).await;
-        let way = height.as_f64().unwrap() * percent / 100.0;
-        let (x, y) = self.place.get();
-        for step in 1..=STEPS {
-            let part = f64::from(step) / f64::from(STEPS);
-            self.place.set((x, y - way * part));
-            self.touch("touchMove", "mouseMoved").await;
-        }
-    }
-
-    pub async fn release(&self) {
-        self.touch("touchEnd", "mouseReleased").await;
-    }
-
-    /// Taps or clicks the element.
-    pub async fn tap(&self, selector: &str) {
-        self.press(selector).await;
-        self.release().await;
-    }
-
-    /// Not by WebDriver's actions, in which chromedriver forgets a finger that stays down from one
-    /// command to the next.
-    async fn touch(&self, finger: &str, mouse: &str) {
-        let (x, y) = self.place.get();
-        match self.hand {
-            Hand::Finger => {
-                let down = finger != "touchEnd";
-                let fingers: Vec<Value> =
-                    down.then(|| json!({"x": x, "y": y})).into_iter().collect();
-                let event = json!({"type": finger, "touchPoints": fingers});
-                self.devtools("Input.dispatchTouchEvent", event).await;
-            }
-            Hand::Mouse => {
-                let event =
-                    json!({"type": mouse, "x": x, "y": y, "button": "left", "clickCount": 1});
-                self.devtools("Input.dispatchMouseEvent", event).await;
-            }
-        }
-    }
-
-    /// Presses a key and lets go of it; the characters of special keys are the constants below.
-    pub async fn key(&self, key: char) {
-        let strokes = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
-        let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes});
-        self.call("/actions", json!({"actions": [keyboard]})).await;
-    }
-
-    /// Every error and warning in the console that was not returned before: failed requests,
-    /// violations of the content security policy, exceptions.
+    /// Every error and warning that was not returned before: violations of the content security policy and
+    /// exceptions; in Chromium also those while the page loads, failed requests, and whatever else its
+    /// console has.
     pub async fn complaints(&self) -> Vec<String> {
-        let entries = self.log("browser").await;
-        let complaints = entries
-            .iter()
-            .filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING");
-        complaints.map(Value::to_string).collect()
-    }
-
-    /// The DevTools protocol's events of this window that were not returned before.
-    pub async fn events(&self) -> Vec<Value> {
-        let entries = self.log("performance").await;
-        let event = |entry: &Value| -> Value {
-            let entry: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
-            entry["message"].clone()
-        };
-        entries.iter().map(event).collect()
-    }
-
-    /// What it took to load the page at `url`, to the last file. To be called once, as it takes the
-    /// [events](Window::events).
-    pub async fn load(&self, url: &str) -> Load {
-        let manifest = format!("{url}manifest.webmanifest");
-        let mut requests = HashMap::new();
-        let mut unanswered = HashSet::new();
-        let (mut sockets, mut bytes) = (Vec::new(), 0.0);
-        until("every request is answered", async || {
-            for event in self.events().await {
-                let about = &event["params"];
-                let id = about["requestId"].to_string();
-                match event["method"].as_str().unwrap() {
-                    // The browser's own start page makes requests too.
-                    "Network.requestWillBeSent" if about["documentURL"] == url => {
-                        unanswered.insert(id.clone());
-                        requests.insert(id, about["request"]["url"].as_str().unwrap().to_string());
-                    }
-                    "Network.webSocketCreated" => {
-                        sockets.push(about["url"].as_str().unwrap().to_string());
-                    }
-                    "Network.loadingFinished" if unanswered.remove(&id) => {
-                        bytes += about["encodedDataLength"].as_f64().unwrap();
-                    }
-                    _ => {}
-                }
-            }
-            // The browser asks for the manifest last, when the page is complete.
-            unanswered.is_empty() && requests.values().any(|url| *url == manifest)
-        })
-        .await;
-        Load {
-            requests: requests.into_values().collect(),
-            sockets,
-            bytes,
+        match self.kind {
+            Kind::Chromium => self.complaints_of_chromium().await,
+            Kind::WebKit => self.complaints_of_webkit().await,
         }
     }
 
-    async fn log(&self, kind: &str) -> Vec<Value> {
-        let log = self.call("/se/log", json!({"type": kind})).await;
-        log.as_array().unwrap().clone()
-    }
-
-    /// Keeps the looks of the page, by day and by night, in the folder `DIMMER_SCREENSHOTS`, if
-    /// that is set.
+    /// Keeps the looks of the page in the folder `DIMMER_SCREENSHOTS`, if that is set: of Chromium by day
+    /// and by night, of WebKit as the window is.
     pub async fn screenshot(&self, name: &str) {
         let Some(folder) = env::var_os("DIMMER_SCREENSHOTS") else {
             return;
         };
         fs::create_dir_all(&folder).unwrap();
-        for scheme in ["light", "dark"] {
-            let scheme_is = json!([{"name": "prefers-color-scheme", "value": scheme}]);
-            self.devtools("Emulation.setEmulatedMedia", json!({"features": scheme_is}))
-                .await;
-            until("nothing moves on the page", async || {
-                self.eval("document.getAnimations().length").await == 0
-            })
-            .await;
-            let picture = self.devtools("Page.captureScreenshot", json!({})).await;
-            let file = Path::new(&folder).join(format!("{name}-{scheme}.png"));
+        for night in [false, true] {
+            let scheme = if night { "dark" } else { "light" };
+            let (picture, name) = match self.kind {
+                Kind::Chromium => (self.picture_by(night).await, format!("{name}-{scheme}.png")),
+                Kind::WebKit if night == self.night => {
+                    (self.picture().await, format!("{name}-webkit-{scheme}.png"))
+                }
+                Kind::WebKit => continue,
+            };
             // In Base64, which the browser can undo itself.
-            let bytes = format!(
-                "[...atob({})].map((byte) => byte.charCodeAt())",
-                picture["data"]
-            );
+            let bytes = format!("[...atob({picture})].map((byte) => byte.charCodeAt())");
             let bytes: Vec<u8> = serde_json::from_value(self.eval(&bytes).await).unwrap();
-            fs::write(file, bytes).unwrap();
+            fs::write(Path::new(&folder).join(name), bytes).unwrap();
         }
     }
 
-    /// Gives a command of the DevTools protocol.
-    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
-        let command = json!({"cmd": command, "params": parameters});
-        self.call("/goog/cdp/execute", command).await
+    /// Waits until nothing moves on the page.
+    async fn rests(&self) {
+        until("nothing moves on the page", async || {
+            self.eval("document.getAnimations().length").await == 0
+        })
+        .await;
     }
 
     async fn call(&self, path: &str, body: Value) -> Value {
@@ -426,13 +379,3 @@ impl Window {
         value
     }
 }
-
-/// What WebDriver calls the keys.
-pub const PAGE_UP: char = '\u{e00e}';
-pub const PAGE_DOWN: char = '\u{e00f}';
-pub const END: char = '\u{e010}';
-pub const HOME: char = '\u{e011}';
-pub const LEFT: char = '\u{e012}';
-pub const UP: char = '\u{e013}';
-pub const RIGHT: char = '\u{e014}';
-pub const DOWN: char = '\u{e015}';

@@ -1,0 +1,50 @@
+//! axe-core, which knows the rules of accessibility.
+
+use std::fs;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+
+use super::Window;
+
+static AXE: LazyLock<String> = LazyLock::new(|| {
+    let printed = Command::new("scripts/axe.sh").output().unwrap();
+    let said = String::from_utf8_lossy(&printed.stderr);
+    assert!(printed.status.success(), "scripts/axe.sh: {said}");
+    let file = String::from_utf8(printed.stdout).unwrap();
+    fs::read_to_string(file.trim()).unwrap()
+});
+
+/// Without these the size of what one taps, a rule of WCAG 2.2, is left out.
+const OPTIONS: &str = "{ rules: { 'target-size': { enabled: true } } }";
+
+impl Window {
+    /// Asserts that the page, in this state, breaks none of axe-core's rules: those of WCAG 2.2 A and AA, and
+    /// what it calls best practice.
+    pub async fn is_accessible(&self, state: &str) {
+        self.rests().await;
+        // As a script of WebDriver's, to which the page's content security policy does not apply.
+        let script = format!("{}; return axe.run({OPTIONS})", *AXE);
+        let result = self
+            .call("/execute/sync", json!({"script": script, "args": []}))
+            .await;
+        let violations = result["violations"].as_array().unwrap();
+        let told: Vec<String> = violations.iter().map(tell).collect();
+        assert!(told.is_empty(), "{state}:\n{}", told.join("\n"));
+        assert!(!result["passes"].as_array().unwrap().is_empty());
+    }
+}
+
+/// The rule, and each element that breaks it.
+fn tell(violation: &Value) -> String {
+    let nodes = violation["nodes"].as_array().unwrap().iter();
+    let nodes = nodes.map(|node| format!("  {}: {}", node["html"], node["failureSummary"]));
+    let nodes: Vec<String> = nodes.collect();
+    format!(
+        "{}: {}\n{}",
+        violation["id"],
+        violation["help"],
+        nodes.join("\n")
+    )
+}

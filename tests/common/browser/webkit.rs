@@ -1,0 +1,138 @@
+//! WebKit: MiniBrowser, steered by WebKitWebDriver, on a screen that nobody sees.
+//!
+//! It has no touchscreen: WebDriver's touches arrive as those of a mouse, and those of a touchscreen of
+//! the X server as `touchstart` and so on, without the pointer events that WebKit sends on an iPhone.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::hand::{Hand, Motion};
+use super::{Driver, Program, Setup, Window};
+use crate::common::until;
+
+/// The screen, and the driver on it. Of each window one, as a driver has one session.
+pub async fn start(setup: &Setup<'_>) -> Driver {
+    let mut screen = Command::new("Xvfb");
+    screen
+        .args("-displayfd 1 -screen 0 1280x1024x24 -nolisten tcp".split(' '))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut screen = Program::start(&mut screen, "xvfb");
+    let mut number = String::new();
+    let mut said = BufReader::new(screen.0.stdout.take().unwrap());
+    said.read_line(&mut number).unwrap();
+    assert!(!number.is_empty(), "Xvfb did not start");
+
+    let mut driver = Command::new("WebKitWebDriver");
+    driver
+        .arg("--port=0")
+        .env("DISPLAY", format!(":{}", number.trim()))
+        // Or it does not start as root.
+        .env("WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS", "1")
+        .env("LOCPATH", setup.folder)
+        .env("LC_ALL", locale(setup))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let driver = Program::start(&mut driver, "webkit2gtk-driver");
+    let mut port = None;
+    until("WebKitWebDriver listens", async || {
+        port = port_of(driver.0.id());
+        port.is_some()
+    })
+    .await;
+    Driver {
+        address: format!("http://127.0.0.1:{}/session", port.unwrap()),
+        programs: vec![driver, screen],
+    }
+}
+
+/// The language is that of the system's locale, of which only the name matters.
+fn locale(setup: &Setup) -> String {
+    let locale = setup.language.replace('-', "_") + ".UTF-8";
+    symlink("/usr/lib/locale/C.utf8", setup.folder.join(&locale)).unwrap();
+    locale
+}
+
+/// The port on which this process listens, which WebKitWebDriver itself does not tell.
+fn port_of(pid: u32) -> Option<u16> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    let files: Vec<_> = files
+        .filter_map(|file| fs::read_link(file.path()).ok())
+        .collect();
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+    sockets.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (address, state, inode) = (fields[1], fields[3], *fields.get(9)?);
+        let own = || {
+            let socket = format!("socket:[{inode}]");
+            files.iter().any(|file| file.as_os_str() == socket.as_str())
+        };
+        let (_, port) = address.split_once(':')?;
+        (state == "0A" && own()).then(|| u16::from_str_radix(port, 16).unwrap())
+    })
+}
+
+/// The capabilities of a session.
+pub fn wanted(setup: &Setup) -> Value {
+    let mut arguments = vec!["--automation", "--full-screen"];
+    if setup.night {
+        arguments.push("--dark-mode");
+    }
+    json!({"browserName": "MiniBrowser", "webkitgtk:browserOptions": {"args": arguments}})
+}
+
+/// As the driver has no log. What goes wrong while the page loads is not heard.
+const LISTEN: &str = "(() => {
+    const heard = (window.complaints ??= []);
+    const told = ({ message, reason, violatedDirective }) => String(message ?? reason ?? violatedDirective);
+    for (const type of ['error', 'unhandledrejection', 'securitypolicyviolation'])
+        addEventListener(type, (event) => heard.push(told(event)));
+})()";
+
+impl Window {
+    pub(super) async fn resize(&self) {
+        let (width, height) = match self.hand {
+            Hand::Finger => (390, 844),
+            Hand::Mouse => (1280, 800),
+        };
+        let size = json!({"x": 0, "y": 0, "width": width, "height": height});
+        self.call("/window/rect", size).await;
+    }
+
+    pub(super) async fn touch_in_webkit(&self, motion: Motion) {
+        let (x, y) = self.place.get();
+        let move_to = json!({"type": "pointerMove", "x": x.round(), "y": y.round(), "duration": 0});
+        let actions = match motion {
+            Motion::Down => json!([move_to, {"type": "pointerDown", "button": 0}]),
+            Motion::Move => json!([move_to]),
+            Motion::Up => json!([{"type": "pointerUp", "button": 0}]),
+        };
+        let mouse = json!({"type": "pointer", "id": "mouse", "actions": actions});
+        self.call("/actions", json!({"actions": [mouse]})).await;
+        // No hand is faster than the frames; the driver is.
+        if let Motion::Move = motion {
+            self.eval("new Promise(requestAnimationFrame)").await;
+        }
+    }
+
+    /// A picture of the page, in Base64.
+    pub(super) async fn picture(&self) -> Value {
+        self.rests().await;
+        self.request(Method::GET, "/screenshot", None).await
+    }
+
+    /// Collects what the page complains of from now on.
+    pub(super) async fn listen(&self) {
+        self.eval(LISTEN).await;
+    }
+
+    pub(super) async fn complaints_of_webkit(&self) -> Vec<String> {
+        let complaints = self.eval("window.complaints?.splice(0) ?? []").await;
+        serde_json::from_value(complaints).unwrap()
+    }
+}
