@@ -275,7 +275,7 @@ impl Waiting {
 
 /// What the entry of this number is about, and how long it rests.
 fn about(entry: &Entry, number: u64) -> (About, Duration) {
-    let who = || entry.who.clone();
+    let who = || entry.who.by_any_name();
     let about = match &entry.what {
         What::Joined | What::Left => About::Name(entry.who.name().cloned().unwrap_or_default()),
         What::Set { light, .. } | What::Effect { light, .. } => About::Light(who(), light.clone()),
@@ -404,11 +404,12 @@ mod tests {
         let activity = Activity::new(true);
         let mut ana = activity.enter(1, ADDRESS);
         ana.rename("Ana".into());
-        let other = activity.enter(2, ADDRESS);
+        let mut other = activity.enter(2, ADDRESS);
         after(REST, &activity).await;
         for level in 0..100 {
             ana.did(set("desk", level));
             other.did(set("desk", 100 - level));
+            other.rename(if level < 99 { "Bia" } else { "Eva" }.into());
             after(REST / 100, &activity).await;
         }
         ana.did(set("shelf", 7));

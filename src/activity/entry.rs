@@ -135,6 +135,20 @@ impl Who {
         }
     }
 
+    /// The same without the name, which a page may change at any time.
+    pub fn by_any_name(&self) -> Who {
+        match *self {
+            Who::Page {
+                number, address, ..
+            } => Who::Page {
+                number,
+                address,
+                name: None,
+            },
+            ref other => other.clone(),
+        }
+    }
+
     /// What it came over, if by no page.
     fn via(&self) -> Option<&'static str> {
         match self {
