@@ -39,6 +39,10 @@ RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-i
 step "release build"
 cargo build --locked --release
 
+step "the clients of the tutorials"
+DIMMER_CLIENTS=$(scripts/clients.sh)
+export DIMMER_CLIENTS
+
 step "tests, against the release binary"
 DIMMER_BIN=$PWD/target/release/dimmer cargo test --locked
 

@@ -109,6 +109,8 @@ pub struct WebConfig {
     pub max_pages: usize,
     /// Most of these from one address.
     pub max_pages_per_address: usize,
+    /// Whether it speaks with the tutorials' clients.
+    pub socketio: bool,
     /// What is known of the password; `None`: it takes none.
     pub password: Option<Hash>,
     /// Its certificate; `None`: it speaks plain HTTP.
@@ -124,6 +126,7 @@ struct File {
     allowed_hosts: Vec<Host>,
     max_pages: usize,
     max_pages_per_address: usize,
+    socketio: bool,
     password_file: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -142,6 +145,7 @@ impl Default for File {
             allowed_hosts: Vec::new(),
             max_pages: 1024,
             max_pages_per_address: 64,
+            socketio: true,
             password_file: None,
             tls_cert: None,
             tls_key: None,
@@ -175,6 +179,7 @@ impl Config {
                 allowed_hosts: options.allowed_hosts.unwrap_or(file.allowed_hosts),
                 max_pages: file.max_pages,
                 max_pages_per_address: file.max_pages_per_address,
+                socketio: file.socketio,
                 password: password_file.as_deref().map(Hash::read).transpose()?,
                 tls,
             },
@@ -412,6 +417,7 @@ mod tests {
             allowed_hosts = ["Dimmer.example", "10.0.0.9"]
             max_pages = 7
             max_pages_per_address = 3
+            socketio = false
             password_file = "/etc/dimmer/password"
             [[light]]
             name = "desk"
@@ -444,6 +450,7 @@ mod tests {
             ]
         );
         assert_eq!((file.max_pages, file.max_pages_per_address), (7, 3));
+        assert!(!file.socketio);
         assert_eq!(file.password_file, Some("/etc/dimmer/password".into()));
         assert_eq!((desk.title(), desk.hidden), ("Mesa, à esquerda", true));
         assert_eq!(file.light[1].title(), "shelf");

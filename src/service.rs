@@ -233,6 +233,7 @@ mod tests {
                 allowed_hosts: Vec::new(),
                 max_pages: 1,
                 max_pages_per_address: 1,
+                socketio: false,
                 password: None,
                 tls: None,
             },

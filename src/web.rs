@@ -12,6 +12,7 @@ mod login;
 mod selection;
 mod session;
 mod socket;
+mod socketio;
 
 use std::sync::Arc;
 
@@ -58,6 +59,7 @@ pub async fn serve(
         allowed_hosts,
         max_pages,
         max_pages_per_address,
+        socketio,
         ..
     } = config;
     let pages = Crowd::new(max_pages, max_pages_per_address);
@@ -72,8 +74,11 @@ pub async fn serve(
     let mut router = Router::new()
         .route("/ws", get(socket::open))
         .merge(api::router())
-        .with_state(web)
+        .with_state(web.clone())
         .merge(assets::router(login.is_some()));
+    if socketio {
+        router = router.merge(socketio::router(web));
+    }
     if let Some(login) = login.map(Arc::new) {
         router = router
             .merge(login::router(login.clone()))

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Dimmer, Home, LIMIT, dimmer, until};
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,7 +19,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async, connect_async};
 
 const PASSWORD: &str = "correct horse";
 
@@ -348,6 +348,31 @@ async fn a_page_is_closed_when_its_session_ends() {
     };
     assert_eq!(u16::from(close.code), 1008);
     assert_eq!(status_with(&service, "GET /ws", &cookie), 401);
+}
+
+#[tokio::test]
+async fn a_socketio_client_is_sent_away_when_its_session_ends() {
+    let service = start();
+    let url = format!(
+        "ws://{}/socket.io/?EIO=4&transport=websocket",
+        service.address
+    );
+    let mut request = url.into_client_request().unwrap();
+    let cookie = cookie_that_ends_in(2, &service);
+    request
+        .headers_mut()
+        .insert("cookie", cookie.parse().unwrap());
+    let (mut socket, _) = connect_async(request).await.unwrap();
+    let mut heard = Vec::new();
+    for attempt in 1..=2 {
+        socket.send(Message::text("40")).await.unwrap();
+        while heard.iter().filter(|packet| *packet == "41").count() < attempt {
+            let frame = timeout(LIMIT, socket.next()).await.expect("it may stay");
+            heard.push(frame.unwrap().unwrap().to_string());
+        }
+    }
+    let levels = heard.iter().filter(|packet| packet.starts_with("42"));
+    assert_eq!(levels.count(), 1, "told the level once: {heard:?}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ async fn change(
 }
 
 /// The bytes of a request's body, 4 KiB at most.
-struct Body(Bytes);
+pub struct Body(pub Bytes);
 
 impl Body {
     /// What it says, if there is anything in it.

@@ -55,16 +55,7 @@ pub async fn open(
 ) -> Response {
     let place = match web.pages.enter(peer.address()) {
         Ok(place) => place,
-        Err(full) => {
-            let message = match full {
-                Full::InAll => "too many open pages; see max_pages".into(),
-                Full::OfOne => format!(
-                    "too many open pages from {}; see max_pages_per_address",
-                    peer.address()
-                ),
-            };
-            return error(StatusCode::SERVICE_UNAVAILABLE, message);
-        }
+        Err(full) => return no_place(full, &peer),
     };
     upgrade
         .read_buffer_size(READ_BUFFER)
@@ -76,6 +67,18 @@ pub async fn open(
             // A page is a connection, too, and counts as one until its end.
             drop(peer);
         })
+}
+
+/// The answer that there is no place for one more page.
+pub fn no_place(full: Full, peer: &Peer) -> Response {
+    let message = match full {
+        Full::InAll => "too many open pages; see max_pages".into(),
+        Full::OfOne => format!(
+            "too many open pages from {}; see max_pages_per_address",
+            peer.address()
+        ),
+    };
+    error(StatusCode::SERVICE_UNAVAILABLE, message)
 }
 
 /// One open page.
@@ -418,6 +421,7 @@ mod tests {
             allowed_hosts: Vec::new(),
             max_pages: 2,
             max_pages_per_address: 2,
+            socketio: true,
             password: None,
             tls: None,
         };

@@ -1,0 +1,55 @@
+"""A client as the tutorials write it: client.py URL TRANSPORT [HEADER VALUE]
+
+TRANSPORT is polling, websocket, or any: the library's own way, to poll and then change.
+It prints what it hears, a line each, and sends each line of its input: an event and its data.
+"""
+
+import sys
+
+import socketio
+
+url, transport, *header = sys.argv[1:]
+sio = socketio.Client()
+
+
+def say(*words):
+    # In one piece: each event is handled in a thread of its own.
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
+@sio.on("connect")
+def connect():
+    say("connect")
+
+
+@sio.on("led")
+def led(data):
+    say("led", data["level"])
+
+
+@sio.on("message")
+def message(data):
+    say("message", data)
+
+
+@sio.on("disconnect")
+def disconnect(*reason):
+    say("disconnect")
+
+
+try:
+    sio.connect(
+        url,
+        headers=dict([header]) if header else {},
+        transports=None if transport == "any" else [transport],
+    )
+# The older library lets errors of others through.
+except Exception as error:
+    say("refused", error)
+    sys.exit(1)
+
+for line in sys.stdin:
+    event, data = line.rstrip("\n").split(" ", 1)
+    sio.emit(event, {"level": data} if event == "led" else data)
+sio.disconnect()
