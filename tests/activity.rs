@@ -8,8 +8,11 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Dimmer, Home, Page, until};
+use futures_util::SinkExt;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
 
 const TWO: &str = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 20\n";
 
@@ -240,4 +243,26 @@ async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
     let (_, home) = dimmer.stop();
     let log = fs::read_to_string(home.path().join("log")).unwrap();
     assert!(!log.contains("Ana") && !log.contains("set led"), "{log}");
+}
+
+#[tokio::test]
+async fn what_the_clients_of_the_tutorials_did_is_told_too() {
+    let dimmer = Home::with(TWO).start();
+    let mut page = dimmer.page().await;
+    dimmer.ask(Method::POST, "/led", "level=42").await;
+    let url = format!(
+        "ws://{}/socket.io/?EIO=4&transport=websocket",
+        dimmer.address
+    );
+    let (mut client, _) = connect_async(url).await.unwrap();
+    for frame in ["40", r#"42["led",{"level":"7"}]"#] {
+        client.send(Message::text(frame)).await.unwrap();
+    }
+    assert_eq!(
+        entries(&mut page, 2).await.0,
+        [
+            json!({"via": "api", "what": "set", "light": "desk", "level": 42}),
+            json!({"what": "set", "light": "desk", "level": 7}),
+        ]
+    );
 }
