@@ -404,12 +404,11 @@ mod tests {
         let activity = Activity::new(true);
         let mut ana = activity.enter(1, ADDRESS);
         ana.rename("Ana".into());
-        let mut other = activity.enter(2, ADDRESS);
+        let other = activity.enter(2, ADDRESS);
         after(REST, &activity).await;
         for level in 0..100 {
             ana.did(set("desk", level));
             other.did(set("desk", 100 - level));
-            other.rename(if level < 99 { "Bia" } else { "Eva" }.into());
             after(REST / 100, &activity).await;
         }
         ana.did(set("shelf", 7));
@@ -424,6 +423,24 @@ mod tests {
             ]
         );
         assert_eq!(activity.tell(Instant::now()), None, "nothing is left to do");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_changes_its_name_is_the_same_all_the_time() {
+        let activity = Activity::new(true);
+        let mut page = activity.enter(1, ADDRESS);
+        for level in 0..10 {
+            page.rename(level.to_string().into());
+            page.did(set("desk", level));
+        }
+        after(REST, &activity).await;
+        assert_eq!(
+            told(&activity, 0),
+            [
+                json!({"who": "9", "what": "joined"}),
+                json!({"who": "9", "what": "set", "light": "desk", "level": 9}),
+            ]
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Dimmer, Home, Page, until};
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_tungstenite::connect_async;
@@ -255,9 +255,14 @@ async fn what_the_clients_of_the_tutorials_did_is_told_too() {
         dimmer.address
     );
     let (mut client, _) = connect_async(url).await.unwrap();
-    for frame in ["40", r#"42["led",{"level":"7"}]"#] {
-        client.send(Message::text(frame)).await.unwrap();
-    }
+    client.send(Message::text("40")).await.unwrap();
+    until("the client has joined", async || {
+        let frame = client.next().await.unwrap().unwrap();
+        frame.to_text().unwrap().starts_with("40")
+    })
+    .await;
+    let event = Message::text(r#"42["led",{"level":"7"}]"#);
+    client.send(event).await.unwrap();
     assert_eq!(
         entries(&mut page, 2).await.0,
         [
