@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every check and every test, and first installs what they need (Debian packages, and axe-core from npm).
+# Runs every check and every test, and first installs what they need: Debian packages, axe-core from npm, and
+# Socket.IO's clients from npm and PyPI.
 #
 #   scripts/test.sh [--long]
 #
@@ -21,6 +22,7 @@ step() { printf '\n== %s\n' "$*"; }
 install build-essential chromium chromium-driver openssh-client shellcheck shfmt strace systemd tzdata \
   webkit2gtk-driver xvfb
 scripts/axe.sh >/dev/null
+scripts/clients.sh >/dev/null
 
 step "scripts"
 scripts=(scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/{postinst,prerm,postrm})
@@ -38,10 +40,6 @@ RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-i
 
 step "release build"
 cargo build --locked --release
-
-step "the clients of the tutorials"
-DIMMER_CLIENTS=$(scripts/clients.sh)
-export DIMMER_CLIENTS
 
 step "tests, against the release binary"
 DIMMER_BIN=$PWD/target/release/dimmer cargo test --locked

@@ -1,17 +1,16 @@
 //! The clients of the tutorials, unmodified, against the service: Socket.IO of both generations, and
 //! the form at `/led`.
 //!
-//! `DIMMER_CLIENTS` is the folder that scripts/clients.sh makes. Without it only what needs no library
-//! is tested.
+//! scripts/clients.sh gets the libraries.
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -42,13 +41,12 @@ const LIBRARIES: [Library; 4] = [
 const TRANSPORTS: [&str; 3] = ["any", "polling", "websocket"];
 
 /// The folder with the libraries.
-fn libraries() -> Option<PathBuf> {
-    let folder = env::var_os("DIMMER_CLIENTS").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("!!! NOT TESTED: the clients of the tutorials, which scripts/clients.sh gets");
-    }
-    folder
-}
+static LIBRARIES_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let printed = Command::new("scripts/clients.sh").output().unwrap();
+    let said = String::from_utf8_lossy(&printed.stderr);
+    assert!(printed.status.success(), "scripts/clients.sh: {said}");
+    String::from_utf8(printed.stdout).unwrap().trim().into()
+});
 
 /// One of them, which runs until it is dropped.
 struct Tutorial {
@@ -60,25 +58,19 @@ struct Tutorial {
 
 impl Tutorial {
     /// `header` is a name and a value.
-    fn start(
-        folder: &Path,
-        library: Library,
-        dimmer: &Dimmer,
-        transport: &str,
-        header: &[&str],
-    ) -> Tutorial {
+    fn start(library: Library, dimmer: &Dimmer, transport: &str, header: &[&str]) -> Tutorial {
         let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/socketio");
         let mut command = match library {
             Library::Python(version) => {
                 let mut command =
-                    Command::new(folder.join(format!("engineio-{version}/bin/python")));
+                    Command::new(LIBRARIES_FOLDER.join(format!("engineio-{version}/bin/python")));
                 command.arg(programs.join("client.py"));
                 command
             }
             Library::Node(version) => {
                 let mut command = Command::new("node");
                 command
-                    .env("NODE_PATH", folder.join("node_modules"))
+                    .env("NODE_PATH", LIBRARIES_FOLDER.join("node_modules"))
                     .arg(programs.join("client.js"))
                     .arg(format!("socket.io-client-{version}"));
                 command
@@ -107,8 +99,8 @@ impl Tutorial {
     }
 
     /// The same, once it was told that it is connected, and then the level.
-    fn connect(folder: &Path, library: Library, dimmer: &Dimmer, transport: &str) -> Tutorial {
-        let tutorial = Tutorial::start(folder, library, dimmer, transport, &[]);
+    fn connect(library: Library, dimmer: &Dimmer, transport: &str) -> Tutorial {
+        let tutorial = Tutorial::start(library, dimmer, transport, &[]);
         tutorial.welcomed(50);
         tutorial
     }
@@ -144,11 +136,11 @@ impl Drop for Tutorial {
 }
 
 /// Each library by each transport, all connected.
-fn all(folder: &Path, dimmer: &Dimmer) -> Vec<Tutorial> {
+fn all(dimmer: &Dimmer) -> Vec<Tutorial> {
     let starting: Vec<_> = LIBRARIES
         .into_iter()
         .flat_map(|library| TRANSPORTS.map(|transport| (library, transport)))
-        .map(|(library, transport)| Tutorial::start(folder, library, dimmer, transport, &[]))
+        .map(|(library, transport)| Tutorial::start(library, dimmer, transport, &[]))
         .collect();
     for tutorial in &starting {
         tutorial.welcomed(50);
@@ -158,9 +150,8 @@ fn all(folder: &Path, dimmer: &Dimmer) -> Vec<Tutorial> {
 
 #[tokio::test]
 async fn a_client_is_told_the_level_and_all_hear_what_one_sets_itself_too() {
-    let Some(folder) = libraries() else { return };
     let dimmer = Dimmer::start();
-    let mut all = all(&folder, &dimmer);
+    let mut all = all(&dimmer);
     for sender in 0..all.len() {
         let level = 30 + sender;
         all[sender].say(&format!("led {level}"));
@@ -178,9 +169,8 @@ async fn a_client_is_told_the_level_and_all_hear_what_one_sets_itself_too() {
 
 #[tokio::test]
 async fn a_client_and_a_page_hear_each_other() {
-    let Some(folder) = libraries() else { return };
     let dimmer = Dimmer::start();
-    let mut all = all(&folder, &dimmer);
+    let mut all = all(&dimmer);
     let mut page = dimmer.page().await;
     page.change("led", json!({"level": 12.6})).await;
     for tutorial in &all {
@@ -202,10 +192,9 @@ async fn a_client_and_a_page_hear_each_other() {
 
 #[tokio::test]
 async fn a_level_is_clamped_and_what_is_no_level_changes_nothing() {
-    let Some(folder) = libraries() else { return };
     for library in LIBRARIES {
         let dimmer = Dimmer::start();
-        let mut tutorial = Tutorial::connect(&folder, library, &dimmer, "any");
+        let mut tutorial = Tutorial::connect(library, &dimmer, "any");
         for (said, heard) in [
             ("150", "100"),
             ("150", "100"),
@@ -225,9 +214,8 @@ async fn a_level_is_clamped_and_what_is_no_level_changes_nothing() {
 
 #[tokio::test]
 async fn a_message_is_answered_to_its_sender() {
-    let Some(folder) = libraries() else { return };
     let dimmer = Dimmer::start();
-    let mut all = all(&folder, &dimmer);
+    let mut all = all(&dimmer);
     for tutorial in &mut all {
         tutorial.say("message Cliente Ana connectado…");
         assert_eq!(tutorial.hear(), "message Olá", "{}", tutorial.name);
@@ -244,14 +232,9 @@ async fn a_message_is_answered_to_its_sender() {
 }
 
 /// A library by each transport, with this header.
-fn each(
-    folder: &Path,
-    library: Library,
-    dimmer: &Dimmer,
-    header: &[&str],
-) -> impl Iterator<Item = Tutorial> {
+fn each(library: Library, dimmer: &Dimmer, header: &[&str]) -> impl Iterator<Item = Tutorial> {
     TRANSPORTS
-        .map(|transport| Tutorial::start(folder, library, dimmer, transport, header))
+        .map(|transport| Tutorial::start(library, dimmer, transport, header))
         .into_iter()
 }
 
@@ -262,12 +245,11 @@ fn assert_refused(tutorial: Tutorial) {
 
 #[tokio::test]
 async fn a_client_needs_the_password() {
-    let Some(folder) = libraries() else { return };
     let dimmer = Home::new().with_password("correct horse").start();
     let right = ["Authorization", "Bearer correct horse"];
     for library in LIBRARIES {
-        each(&folder, library, &dimmer, &[]).for_each(assert_refused);
-        for (tutorial, transport) in each(&folder, library, &dimmer, &right).zip(TRANSPORTS) {
+        each(library, &dimmer, &[]).for_each(assert_refused);
+        for (tutorial, transport) in each(library, &dimmer, &right).zip(TRANSPORTS) {
             // Python's first poll has the header, and no other.
             if !matches!((library, transport), (Library::Python(_), "polling")) {
                 tutorial.welcomed(50);
@@ -278,13 +260,12 @@ async fn a_client_needs_the_password() {
 
 #[tokio::test]
 async fn a_client_that_a_site_brings_along_must_be_of_an_allowed_host() {
-    let Some(folder) = libraries() else { return };
     let dimmer = Home::with("allowed_hosts = [\"tutorial.example\"]\n").start();
     for library in LIBRARIES {
         let evil = ["Origin", "http://evil.example"];
-        each(&folder, library, &dimmer, &evil).for_each(assert_refused);
+        each(library, &dimmer, &evil).for_each(assert_refused);
         let allowed = ["Origin", "http://tutorial.example:8000"];
-        for tutorial in each(&folder, library, &dimmer, &allowed) {
+        for tutorial in each(library, &dimmer, &allowed) {
             tutorial.welcomed(50);
         }
     }
@@ -292,9 +273,8 @@ async fn a_client_that_a_site_brings_along_must_be_of_an_allowed_host() {
 
 #[tokio::test]
 async fn a_client_that_polls_stays_connected_longer_than_a_connection_may() {
-    let Some(folder) = libraries() else { return };
     let dimmer = Dimmer::start();
-    let all = all(&folder, &dimmer);
+    let all = all(&dimmer);
     // A connection lives for 70 s at most; keep-alives are due every 25 s, and patience is 20 s.
     let time = Duration::from_secs(if long() { 150 } else { 12 });
     let start = Instant::now();
@@ -311,9 +291,8 @@ async fn a_client_that_polls_stays_connected_longer_than_a_connection_may() {
 
 #[tokio::test]
 async fn a_stop_waits_for_no_client() {
-    let Some(folder) = libraries() else { return };
     let dimmer = Dimmer::start();
-    let all = all(&folder, &dimmer);
+    let all = all(&dimmer);
     let start = Instant::now();
     let (status, home) = dimmer.stop();
     let time = start.elapsed();
