@@ -36,7 +36,7 @@ pub enum Error {
     /// The settings say so.
     #[error("say is off: the settings have activity = false")]
     Off,
-    /// The page has said [`WORDS`] things within a minute.
+    /// The page has said ten things within a minute.
     #[error("say must come at most {WORDS} times a minute from a page")]
     TooMuch,
 }
