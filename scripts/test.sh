@@ -19,10 +19,14 @@ esac
 
 step() { printf '\n== %s\n' "$*"; }
 
-install build-essential chromium chromium-driver openssh-client shellcheck shfmt strace systemd tzdata \
-  webkit2gtk-driver xvfb
+install avahi-daemon avahi-utils build-essential chromium chromium-driver dbus iproute2 mosquitto openssh-client \
+  shellcheck shfmt strace systemd tzdata webkit2gtk-driver xvfb
 scripts/axe.sh >/dev/null
 scripts/clients.sh >/dev/null
+
+# Just the program, as the package would start a server.
+cached prometheus fetch prometheus
+export PATH=$PATH:$cache/prometheus/usr/bin
 
 step "scripts"
 scripts=(scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/{postinst,prerm,postrm})

@@ -51,6 +51,12 @@ pub enum Command {
         #[arg(long, default_value_t = 5000)]
         port: u16,
     },
+    /// Print every dimmer on the LAN: its name, URL, addresses and lights
+    List {
+        /// How long to wait for answers
+        #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=60))]
+        timeout: u32,
+    },
     /// Change a light
     Set {
         /// A level from 0 to 100, +N or -N percent, on, off or toggle

@@ -3,6 +3,7 @@
 //! Flags beat variables, variables beat the file, the file beats the defaults.
 
 mod light;
+mod mqtt;
 
 use std::collections::HashSet;
 use std::env;
@@ -19,6 +20,8 @@ use crate::password::Hash;
 use crate::timers::Place;
 use crate::tls::Tls;
 pub use light::{DriverChoice, LightConfig, OnStart, OnStop};
+use mqtt::MqttFile;
+pub use mqtt::{Broker, GROUP, Login, MqttConfig};
 
 /// Where the settings are looked for when nobody names a file.
 const DEFAULT_FILE: &str = "/etc/dimmer/dimmer.toml";
@@ -86,8 +89,12 @@ pub struct Options {
 pub struct Config {
     /// Where the service listens.
     pub listen: SocketAddr,
+    /// Whether it is announced on the LAN.
+    pub mdns: bool,
     /// Who may use it, and how many at once.
     pub web: WebConfig,
+    /// With which broker MQTT is spoken; `None`: with none.
+    pub mqtt: Option<MqttConfig>,
     /// Folder that keeps the levels.
     pub state_dir: PathBuf,
     /// Folder where simulated lights write their duties.
@@ -122,6 +129,7 @@ pub struct WebConfig {
 #[serde(deny_unknown_fields, default)]
 struct File {
     listen: SocketAddr,
+    mdns: bool,
     #[serde(deserialize_with = "allowed_hosts")]
     allowed_hosts: Vec<Host>,
     max_pages: usize,
@@ -135,6 +143,7 @@ struct File {
     #[serde(deserialize_with = "longitude")]
     longitude: Option<f64>,
     activity: bool,
+    mqtt: Option<MqttFile>,
     light: Vec<LightConfig>,
 }
 
@@ -142,6 +151,7 @@ impl Default for File {
     fn default() -> File {
         File {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5000),
+            mdns: true,
             allowed_hosts: Vec::new(),
             max_pages: 1024,
             max_pages_per_address: 64,
@@ -152,6 +162,7 @@ impl Default for File {
             latitude: None,
             longitude: None,
             activity: true,
+            mqtt: None,
             light: vec![LightConfig::default()],
         }
     }
@@ -168,13 +179,14 @@ impl Config {
         let password_file = options
             .password_file
             .or(file.password_file)
-            .or_else(password_credential);
+            .or_else(|| credential("password"));
         let tls = match (file.tls_cert, file.tls_key) {
             (Some(cert), Some(key)) => Some(Arc::new(Tls::load(cert, key)?)),
             _ => None,
         };
         Ok(Config {
             listen: options.listen.unwrap_or(file.listen),
+            mdns: file.mdns,
             web: WebConfig {
                 allowed_hosts: options.allowed_hosts.unwrap_or(file.allowed_hosts),
                 max_pages: file.max_pages,
@@ -183,6 +195,10 @@ impl Config {
                 password: password_file.as_deref().map(Hash::read).transpose()?,
                 tls,
             },
+            mqtt: file
+                .mqtt
+                .map(|mqtt| mqtt.load().context("[mqtt]"))
+                .transpose()?,
             state_dir: match options.state_dir {
                 Some(folder) => folder,
                 None => default_state_dir()?,
@@ -231,6 +247,7 @@ impl File {
                 file.light.len()
             );
             file.light[0].gpio = gpio;
+            check_buttons(&file.light)?;
         }
         for light in &mut file.light {
             light.driver = options.driver.unwrap_or(light.driver);
@@ -326,13 +343,28 @@ fn check(file: &File) -> anyhow::Result<()> {
             light.max_duty
         );
     }
+    check_buttons(&file.light)
+}
+
+/// A button's GPIO is nothing else's.
+fn check_buttons(lights: &[LightConfig]) -> anyhow::Result<()> {
+    let mut gpios: HashSet<u8> = lights.iter().map(|light| light.gpio).collect();
+    for light in lights {
+        if let Some(gpio) = light.button_gpio {
+            ensure!(
+                gpios.insert(gpio),
+                "button_gpio of light {} must be a GPIO of its own, from 0 to 27, not {gpio}",
+                light.name
+            );
+        }
+    }
     Ok(())
 }
 
-/// The file that systemd made of a line `LoadCredential=password:…`, if there is one.
-fn password_credential() -> Option<PathBuf> {
+/// The file that systemd made of a line `LoadCredential=name:…`, if there is one.
+fn credential(name: &str) -> Option<PathBuf> {
     let folder = env::var_os("CREDENTIALS_DIRECTORY")?;
-    Some(Path::new(&folder).join("password")).filter(|file| file.exists())
+    Some(Path::new(&folder).join(name)).filter(|file| file.exists())
 }
 
 /// The folder that systemd made for the service, else the user's own.
@@ -414,6 +446,7 @@ mod tests {
         let file = parse(
             r#"
             listen = "127.0.0.1:80"
+            mdns = false
             allowed_hosts = ["Dimmer.example", "10.0.0.9"]
             max_pages = 7
             max_pages_per_address = 3
@@ -424,6 +457,7 @@ mod tests {
             title = "Mesa, à esquerda"
             hidden = true
             gpio = 18
+            button_gpio = 20
             driver = "kernel-pwm"
             frequency = 400
             curve = "perceptual"
@@ -434,14 +468,23 @@ mod tests {
             allow_fast_strobe = true
             on_start = 30
             on_stop = "keep"
+            groups = ["upstairs", "all"]
             [[light]]
             name = "shelf"
             gpio = 19
             on_start = "off"
+            [mqtt]
+            broker = "mqtts://10.0.0.9"
+            username = "ana"
+            password_file = "/etc/dimmer/mqtt-password"
+            ca = "/etc/dimmer/ca.pem"
+            node = "attic"
+            discovery_prefix = "home"
             "#,
         )
         .unwrap();
         let desk = &file.light[0];
+        assert!(!file.mdns);
         assert_eq!(
             file.allowed_hosts,
             [
@@ -456,6 +499,8 @@ mod tests {
         assert_eq!(file.light[1].title(), "shelf");
         assert_eq!(desk.fastest(), Speed::MOST);
         assert_eq!(file.light[1].fastest(), Speed::SAFE);
+        assert_eq!((desk.gpio, desk.button_gpio), (18, Some(20)));
+        assert_eq!(file.light[1].button_gpio, None);
         assert_eq!(desk.driver, DriverChoice::KernelPwm);
         assert_eq!(desk.frequency, Some(400));
         assert_eq!(desk.curve, Curve::Perceptual);
@@ -467,6 +512,7 @@ mod tests {
             OnStart::Level(Level::from_percent(30.0).unwrap())
         );
         assert_eq!(desk.on_stop, OnStop::Keep);
+        assert_eq!(desk.groups, ["upstairs", "all"]);
         assert_eq!(file.light[1].on_start, OnStart::Level(Level::OFF));
     }
 
@@ -476,7 +522,7 @@ mod tests {
             ("\nlisten = 5000", "dimmer.toml:2: invalid type"),
             (
                 "colour = 1",
-                "dimmer.toml:1: unknown setting `colour`; there are listen, allowed_hosts, ",
+                "dimmer.toml:1: unknown setting `colour`; there are listen, mdns, allowed_hosts, ",
             ),
             (
                 "[[lights]]",
@@ -526,6 +572,18 @@ mod tests {
             (
                 "[[light]]\ngpio = 40",
                 "dimmer.toml:2: gpio must be from 0 to 27, not 40",
+            ),
+            (
+                "[[light]]\nbutton_gpio = 28",
+                "dimmer.toml:2: button_gpio must be from 0 to 27, not 28",
+            ),
+            (
+                "[[light]]\n[[light]]\nname = \"b\"\ngpio = 2\nbutton_gpio = 21",
+                "button_gpio of light b must be a GPIO of its own, from 0 to 27, not 21",
+            ),
+            (
+                "[[light]]\nbutton_gpio = 3\n[[light]]\nname = \"b\"\ngpio = 2\nbutton_gpio = 3",
+                "button_gpio of light b must be a GPIO of its own, from 0 to 27, not 3",
             ),
             (
                 "[[light]]\nname = \"Küche\"",
@@ -579,6 +637,35 @@ mod tests {
                 "[[light]]\n[[light]]\nname = \"b\"",
                 "two lights have the gpio 21",
             ),
+            (
+                "[[light]]\ngroups = [\"up stairs\"]",
+                "dimmer.toml:2: each of groups must be 1 to 32 of a-z, 0-9 and -, not \"up stairs\"",
+            ),
+            (
+                "[[light]]\ngroups = [\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]",
+                "dimmer.toml:2: groups must be at most 8, not 9",
+            ),
+            ("[mqtt]\nnode = \"a\"", "missing field `broker`"),
+            (
+                "[mqtt]\nbroker = \"pi:1883\"",
+                "dimmer.toml:2: broker must be mqtt://host:port or mqtts://host:port, not \"pi:1883\"",
+            ),
+            (
+                "[mqtt]\nbroker = \"mqtt://pi\"\nnode = \"My Pi\"",
+                "dimmer.toml:3: node must be 1 to 32 of a-z, 0-9 and -, not \"My Pi\"",
+            ),
+            (
+                "[mqtt]\nbroker = \"mqtt://pi\"\nnode = \"group\"",
+                "dimmer.toml:3: node must not be \"group\"",
+            ),
+            (
+                "[mqtt]\nbroker = \"mqtt://pi\"\ndiscovery_prefix = \"a/#\"",
+                "dimmer.toml:3: discovery_prefix must be 1 to 64 bytes without + and #, not \"a/#\"",
+            ),
+            (
+                "[mqtt]\nbroker = \"mqtt://pi\"\npasword_file = \"x\"",
+                "dimmer.toml:3: unknown setting `pasword_file`; did you mean `password_file`?",
+            ),
             ("[[light]\n", "dimmer.toml:1: "),
         ] {
             let error = format!("{:#}", parse(text).unwrap_err());
@@ -627,5 +714,20 @@ mod tests {
         let led = &config.lights[0];
         assert_eq!((led.gpio, led.frequency), (18, Some(60)));
         assert_eq!(led.driver, DriverChoice::Simulated);
+    }
+    #[test]
+    fn the_flag_for_the_gpio_cannot_take_the_button_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dimmer.toml");
+        fs::write(&path, "[[light]]\nbutton_gpio = 20\n").unwrap();
+        let error = load_lights(LightOptions {
+            config: Some(path),
+            gpio: Some(20),
+            ..LightOptions::default()
+        });
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "button_gpio of light led must be a GPIO of its own, from 0 to 27, not 20"
+        );
     }
 }

@@ -61,19 +61,25 @@ pub fn report(root: &Path, lights: &[LightConfig]) -> String {
         if let Err(error) = driver::check(&choice, light) {
             line("but", &format!("it will not start: {error}"));
         }
-        for user in tree.users(gpio) {
-            let name = user.file_name().unwrap_or_default().to_string_lossy();
-            line("pin of", &format!("{name} in the device tree"));
+        for user in users(&tree, gpio) {
+            line("pin of", &user);
         }
         for advice in advice(root, &tree, &choice, gpio) {
             line("better", &advice);
+        }
+        let Some(gpio) = light.button_gpio else {
+            continue;
+        };
+        line("button", &button(&choice, gpio));
+        for user in users(&tree, gpio) {
+            line("pin of", &user);
         }
     }
     text
 }
 
-/// What a service with these settings would do on the machine below `root`, a line each for the port
-/// and the lights. No pin is touched.
+/// What a service with these settings would do on the machine below `root`, a line each for the port,
+/// the lights and their buttons. No pin is touched.
 ///
 /// # Errors
 /// It would not start; the message names the light and what is wrong with it.
@@ -84,8 +90,30 @@ pub fn plan(root: &Path, config: &Config) -> anyhow::Result<String> {
         let choice = driver::choose(root, light.driver, *gpio);
         driver::check(&choice, light).with_context(|| format!("light {name} on GPIO {gpio}"))?;
         text += &format!("light {name}: GPIO {gpio}: {}\n", outcome(&choice, light));
+        if let Some(gpio) = light.button_gpio {
+            text += &format!("light {name}: button: {}\n", button(&choice, gpio));
+        }
+    }
+    if let Some(mqtt) = &config.mqtt {
+        text += &format!("mqtt {} as {}\n", mqtt.broker, mqtt.node);
     }
     Ok(text)
+}
+
+/// Who has a GPIO by the device tree.
+fn users(tree: &DeviceTree, gpio: u8) -> impl Iterator<Item = String> {
+    tree.users(gpio).into_iter().map(|user| {
+        let name = user.file_name().unwrap_or_default().to_string_lossy();
+        format!("{name} in the device tree")
+    })
+}
+
+/// The button of a light that has this driver.
+fn button(choice: &Choice, gpio: u8) -> String {
+    match choice {
+        Choice::Simulated(_) => format!("none on GPIO {gpio}, as the light is simulated"),
+        _ => format!("GPIO {gpio}: a press toggles, a hold dims"),
+    }
 }
 
 fn kernel(root: &Path) -> Option<String> {

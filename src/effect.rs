@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
 
 /// Time that a sunrise takes at normal speed, if nobody says how long.
 pub const SUNRISE: Duration = Duration::from_secs(30 * 60);
@@ -19,8 +20,9 @@ pub struct Effect {
 }
 
 /// How a light moves by itself. The times are those of normal speed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Effect)]
 pub enum Kind {
     /// Swells and fades every 4 s.
     Breathe,

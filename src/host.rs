@@ -23,6 +23,18 @@ pub struct Authority {
     pub port: Option<u16>,
 }
 
+/// The name of this machine in lower case, with its domain if it has one.
+pub fn own_name() -> String {
+    let system = rustix::system::uname();
+    system.nodename().to_string_lossy().to_lowercase()
+}
+
+/// The name of this machine without its domain.
+pub fn own_label() -> String {
+    let name = own_name();
+    name.split('.').next().unwrap_or(&name).into()
+}
+
 /// A text that names no host.
 #[derive(Debug, Error)]
 #[error("must be a name or an IP address, without scheme and port, not {0:?}")]

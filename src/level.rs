@@ -106,6 +106,11 @@ pub struct Step {
 pub struct NotAStep(f64);
 
 impl Step {
+    /// One percent up.
+    pub const UP: Step = Step { tenths: 10 };
+    /// One percent down.
+    pub const DOWN: Step = Step { tenths: -10 };
+
     /// The step nearest to `percent`, rounded to 0.1.
     ///
     /// # Errors

@@ -13,8 +13,12 @@
 //! | [`presets`] | names for what the lights are set to |
 //! | [`house`] | all that is kept, for all who change and follow it |
 //! | [`timers`] | what is to happen at a time |
+//! | [`button`] | buttons on the wall, which change the lights |
+//! | `gpio` | takes GPIOs, for pins and buttons |
 //! | [`pin`] | follows the lights and moves the pins |
 //! | [`store`] | follows the lights and keeps their levels on disk |
+//! | [`metrics`] | what Prometheus is told |
+//! | [`mqtt`] | follows the lights and tells MQTT, and takes its commands |
 //! | [`web`] | the page, `/ws` and the REST API |
 //! | [`host`] | hosts as headers and settings write them |
 //! | [`wire`] | what pages and the service say to each other |
@@ -22,6 +26,7 @@
 //! | [`tls`] | the certificate, and how connections are opened with it |
 //! | [`config`] | `dimmer.toml`, `DIMMER_…` variables and flags |
 //! | [`service`] | puts all of these together |
+//! | [`discovery`] | is found on the LAN, and finds others |
 //! | [`systemd`] | its socket, and what it is told of the service |
 //! | [`doctor`] | says what drives a GPIO here, and what would be better |
 //! | [`client`] | the command line's side of `/ws` |
@@ -29,14 +34,19 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod activity;
+pub mod button;
 pub mod client;
 pub mod config;
+pub mod discovery;
 pub mod doctor;
 pub mod effect;
+mod gpio;
 pub mod host;
 pub mod house;
 pub mod level;
 pub mod lights;
+pub mod metrics;
+pub mod mqtt;
 pub mod password;
 pub mod pin;
 pub mod presets;

@@ -9,12 +9,13 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::effect::{Effect, Kind, SUNRISE, Speed};
 use crate::level::{Level, Step};
 
 /// What moves a pin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Driver {
     /// A pwmchip of the kernel that drives the light's GPIO.
@@ -51,7 +52,7 @@ pub fn transition(seconds: f64) -> Result<Duration, String> {
 }
 
 /// What a light is, fixed while the service runs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Light {
     /// The name that programs call it by.
     pub name: String,
@@ -60,6 +61,7 @@ pub struct Light {
     /// Whether it is for programs alone, and not on the page.
     pub hidden: bool,
     /// BCM number of its GPIO, 0 to 27.
+    #[schema(maximum = 27)]
     pub gpio: u8,
     /// What moves its pin.
     pub driver: Driver,
@@ -69,10 +71,12 @@ pub struct Light {
     pub resolution: u32,
     /// Whether no pin moves at all.
     pub simulated: bool,
-    /// Time a change takes when it does not say.
+    /// Time a change takes when it does not say, in seconds.
+    #[schema(value_type = f64, minimum = 0, maximum = 3600)]
     #[serde(serialize_with = "seconds")]
     pub transition: Duration,
     /// The highest speed that its effects may have.
+    #[schema(value_type = f64, minimum = 0.1, maximum = 10)]
     pub fastest: Speed,
 }
 
@@ -100,7 +104,7 @@ pub struct LightState {
     pub effect: Option<Effect>,
     /// How long the last change takes, until the light is there or its sunrise is over.
     pub time: Duration,
-    /// When the last change was made.
+    /// When the last change was made, or a sunrise was over.
     pub since: Instant,
     /// The name of the page that made the last change, if it has one.
     pub by: Option<Arc<str>>,
@@ -275,6 +279,7 @@ impl Lights {
             if over {
                 state.effect = None;
                 state.time = Duration::ZERO;
+                state.since = Instant::now();
                 state.revision += 1;
             }
             over

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Parser;
@@ -21,7 +22,7 @@ use cli::{Cli, Command, Serve};
 use dimmer::config::{self, Config, LightOptions};
 use dimmer::password::{self, Hash};
 use dimmer::service::Service;
-use dimmer::{client, doctor};
+use dimmer::{client, discovery, doctor};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -67,6 +68,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Timer { what, target } => client::timers(&target, what).await,
             Command::Get { light, target } => client::get(&target, light).await,
             Command::Watch { target } => client::watch(&target).await,
+            Command::List { timeout } => {
+                let time = Duration::from_secs(timeout.into());
+                print(&discovery::list(time).await?)
+            }
             Command::Ping { count, target } => client::ping(&target, count).await,
         }
     });

@@ -26,6 +26,7 @@ use tracing::{info, warn};
 
 use crate::config::{LightConfig, OnStop};
 use crate::lights::{Driver, Light, Lights};
+use crate::metrics::Writes;
 use driver::Opened;
 use motion::Motion;
 
@@ -42,6 +43,8 @@ pub struct Follower {
     pub light: String,
     /// Cancelled when the thread has ended: the pin has got its last duty, or the thread panicked.
     pub ended: CancellationToken,
+    /// What its driver was given.
+    pub writes: Arc<Writes>,
     asks: mpsc::Sender<Ask>,
 }
 
@@ -89,6 +92,11 @@ impl Pin {
         }
     }
 
+    /// The GPIO of the light's button, if it has one.
+    pub fn button_gpio(&self) -> Option<u8> {
+        self.config.button_gpio
+    }
+
     /// Starts the thread that moves this pin as the light at `index` says.
     ///
     /// # Errors
@@ -109,6 +117,7 @@ impl Pin {
         let (asks, asked) = mpsc::channel(1);
         let end = ended.clone().drop_guard();
         let motion = Motion::new(self, lights, index);
+        let writes = motion.writes();
         thread::Builder::new()
             .name(format!("pin-{index}"))
             .spawn(move || {
@@ -117,7 +126,12 @@ impl Pin {
                 runtime.block_on(motion.run(stop, asked));
             })
             .context("cannot start the pin's thread")?;
-        Ok(Follower { light, ended, asks })
+        Ok(Follower {
+            light,
+            ended,
+            writes,
+            asks,
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use crate::effect::{Effect, Kind, Speed};
 use crate::level::Level;
@@ -32,12 +33,18 @@ pub struct Scene {
 }
 
 /// A scene as it is read. It has no field too much, which a flattened one could have.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Fields {
+#[schema(as = Scene)]
+pub(crate) struct Fields {
+    /// Percent, in steps of 0.1.
+    #[schema(value_type = f64, minimum = 0, maximum = 100)]
     level: Level,
+    /// What it plays around that.
     effect: Option<Kind>,
+    /// Of the effect.
     #[serde(default)]
+    #[schema(value_type = f64, minimum = 0.1, maximum = 10)]
     speed: Speed,
 }
 

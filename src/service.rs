@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::future::{select_all, try_join_all};
+use futures_util::future::{join, select_all, try_join_all};
 use tokio::net::TcpListener;
 use tokio::task::{self, JoinHandle};
 use tokio::time::timeout;
@@ -14,10 +14,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::activity::Activity;
+use crate::button::Button;
 use crate::config::{Config, LightConfig, OnStart};
+use crate::discovery::Announcement;
 use crate::house::House;
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
+use crate::metrics::Metrics;
+use crate::mqtt;
 use crate::pin::{Follower, Pin};
 use crate::presets::Presets;
 use crate::store::{KeptLight, Store};
@@ -37,8 +41,10 @@ pub struct Service {
     house: Arc<House>,
     tls: Option<Arc<Tls>>,
     web: JoinHandle<()>,
+    mqtt: JoinHandle<()>,
     store: JoinHandle<()>,
     systemd: JoinHandle<()>,
+    announcement: Option<Announcement>,
     pins: Vec<Follower>,
     stop_web: CancellationToken,
     stop_followers: CancellationToken,
@@ -69,12 +75,15 @@ impl Service {
             .iter()
             .map(|light| first_state(light, store.light(&light.name)))
             .collect();
+        let groups = config.lights.iter().map(|light| light.groups.clone());
+        let groups: Vec<_> = groups.collect();
         let opening = config.lights.into_iter().map(|light| {
             let trace = config.trace.clone();
             let open = task::spawn_blocking(move || Pin::open(light, trace.as_deref()));
             async { anyhow::Ok(open.await??) }
         });
         let pins = try_join_all(opening).await?;
+        let buttons = open_buttons(&pins)?;
 
         let lights = pins.iter().map(Pin::light).zip(states).collect();
         let lights = Arc::new(Lights::new(lights));
@@ -91,15 +100,30 @@ impl Service {
             .enumerate()
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
+        for (index, button) in buttons {
+            task::spawn(button.follow(lights.clone(), index, stop_web.clone()));
+        }
         let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
         task::spawn(timers::follow(house.clone(), stop_web.clone()));
         task::spawn(house.activity.clone().follow(stop_web.clone()));
+        let metrics = Metrics::new(pins.iter().map(|pin| pin.writes.clone()).collect());
         let web = task::spawn(web::serve(
             listener,
             house.clone(),
+            metrics,
             config.web,
             login,
             tls.clone(),
+            stop_web.clone(),
+        ));
+        let announcement = config
+            .mdns
+            .then(|| announce(address, encrypted, &lights))
+            .flatten();
+        let mqtt = task::spawn(mqtt::follow(
+            lights.clone(),
+            groups,
+            config.mqtt,
             stop_web.clone(),
         ));
         let systemd = task::spawn(systemd::follow(lights, pins.clone(), stop_web.clone()));
@@ -108,8 +132,10 @@ impl Service {
             house,
             tls,
             web,
+            mqtt,
             store,
             systemd,
+            announcement,
             pins,
             stop_web,
             stop_followers,
@@ -156,10 +182,13 @@ impl Service {
     /// Closes the pages, switches the pins off and keeps the levels, within two seconds unless the
     /// disk is slow.
     pub async fn stop(self) {
-        // The pages first, so that their last changes reach the pins and the store.
+        if let Some(announcement) = self.announcement {
+            announcement.end().await;
+        }
+        // What changes lights first, so that the last changes reach the pins and the store.
         self.stop_web.cancel();
         let _ = self.systemd.await;
-        if timeout(STOP, self.web).await.is_err() {
+        if timeout(STOP, join(self.web, self.mqtt)).await.is_err() {
             warn!("some connections did not close in time");
         }
         self.stop_followers.cancel();
@@ -179,6 +208,24 @@ impl Service {
     }
 }
 
+/// The buttons of the lights, each with the index of its light. A simulated light has none.
+fn open_buttons(pins: &[Pin]) -> anyhow::Result<Vec<(usize, Button)>> {
+    let mut buttons = Vec::new();
+    for (index, pin) in pins.iter().enumerate() {
+        let Some(gpio) = pin.button_gpio() else {
+            continue;
+        };
+        let light = pin.light();
+        if light.simulated {
+            let name = &light.name;
+            info!("light {name}: no button on GPIO {gpio}, as the light is simulated");
+        } else {
+            buttons.push((index, Button::open(&light.name, gpio)?));
+        }
+    }
+    Ok(buttons)
+}
+
 /// The socket that systemd has opened, else one at `address`.
 async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
     if let Some(listener) = systemd::listener()? {
@@ -193,6 +240,14 @@ async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}; set another address with --listen"))
+}
+
+/// Tells the LAN of the service, which works without that, too.
+fn announce(address: SocketAddr, encrypted: bool, lights: &Lights) -> Option<Announcement> {
+    Announcement::new(address, encrypted, lights.list()).unwrap_or_else(|error| {
+        warn!("{error:#}");
+        None
+    })
 }
 
 /// What a light is set to when the service starts.
@@ -228,6 +283,7 @@ mod tests {
             ..LightConfig::default()
         };
         let service = Service::start(Config {
+            mdns: false,
             listen: "127.0.0.1:0".parse().unwrap(),
             web: WebConfig {
                 allowed_hosts: Vec::new(),
@@ -237,6 +293,7 @@ mod tests {
                 password: None,
                 tls: None,
             },
+            mqtt: None,
             state_dir: folder.path().into(),
             trace: None,
             place: None,

@@ -12,11 +12,40 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ServerConfig, version};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, version};
 use tokio_rustls::server::TlsStream;
 
 /// First byte of each TLS connection: a record of the handshake. No method of HTTP begins with it.
 const HANDSHAKE: u8 = 0x16;
+
+/// The certificates that a Debian system trusts.
+pub const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// How to speak TLS with a server that a certificate of the PEM file `ca` vouches for.
+///
+/// # Errors
+/// The file cannot be read, or holds no certificate.
+pub fn trusting(ca: &Path) -> anyhow::Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(ca)?);
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&version::TLS13])
+        .context("no TLS 1.3")?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// All certificates of a PEM file.
+fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let certificates = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| anyhow!("{error}"))?;
+    match certificates.is_empty() {
+        true => bail!("must hold a certificate in PEM, and holds none"),
+        false => Ok(certificates),
+    }
+}
 
 /// A certificate with its key.
 #[derive(Debug)]
@@ -71,14 +100,7 @@ impl Tls {
 
 fn read(cert: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
     let setting = |name: &str, path: &Path| format!("{name} {}", path.display());
-    let certs = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| anyhow!("{error}"))
-        .and_then(|certs| match certs.is_empty() {
-            true => bail!("must hold a certificate in PEM, and holds none"),
-            false => Ok(certs),
-        })
-        .with_context(|| setting("tls_cert", cert))?;
+    let certs = certificates(cert).with_context(|| setting("tls_cert", cert))?;
     let private = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| match error {
             pem::Error::NoItemsFound => anyhow!("must hold a private key in PEM, and holds none"),

@@ -9,26 +9,31 @@ mod fanout;
 mod guard;
 mod line;
 mod login;
+mod openapi;
 mod selection;
 mod session;
 mod socket;
 mod socketio;
 
+use std::future;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, HOST, LOCATION};
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use serde_json::json;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use crate::config::WebConfig;
 use crate::house::House;
+use crate::metrics::{self, Metrics};
 use crate::tls::Tls;
 use connections::Secured;
 use crowd::Crowd;
@@ -40,6 +45,7 @@ pub use login::Login;
 #[derive(Clone)]
 struct Web {
     house: Arc<House>,
+    metrics: Arc<Metrics>,
     pages: Arc<Crowd>,
     fanout: Arc<Fanout>,
     stop: CancellationToken,
@@ -50,6 +56,7 @@ struct Web {
 pub async fn serve(
     listener: TcpListener,
     house: Arc<House>,
+    metrics: Metrics,
     config: WebConfig,
     login: Option<Login>,
     tls: Option<Arc<Tls>>,
@@ -64,16 +71,25 @@ pub async fn serve(
     } = config;
     let pages = Crowd::new(max_pages, max_pages_per_address);
     let fanout = Fanout::new(house.clone(), pages.clone());
+    let metrics = Arc::new(metrics);
     let web = Web {
         house,
+        metrics: metrics.clone(),
         pages,
         fanout: fanout.clone(),
         stop: stop.clone(),
     };
     let guard = Arc::new(Guard::new(allowed_hosts));
+    let refusals = middleware::map_response(move |answer: Response| {
+        if answer.status().is_client_error() {
+            metrics.refused.add();
+        }
+        future::ready(answer)
+    });
     let mut router = Router::new()
         .route("/ws", get(socket::open))
-        .merge(api::router())
+        .route("/metrics", get(show_metrics))
+        .merge(Router::from(api::routes()).layer(refusals))
         .with_state(web.clone())
         .merge(assets::router(login.is_some()));
     if socketio {
@@ -97,6 +113,13 @@ pub async fn serve(
     let telling = task::spawn(async move { fanout.follow().await });
     connections::serve(listener, router, tls, crowd, stop).await;
     telling.abort();
+}
+
+async fn show_metrics(State(web): State<Web>) -> impl IntoResponse {
+    let text = web
+        .metrics
+        .text(&web.house.lights, web.pages.all(), web.pages.entered());
+    ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], text)
 }
 
 /// Where TLS is spoken, the answer to all that comes without.
@@ -124,7 +147,13 @@ async fn to_https(request: Request) -> Response {
     }
 }
 
-/// An error as every route answers it.
-fn error(status: StatusCode, message: String) -> Response {
-    (status, Json(json!({"error": message}))).into_response()
+/// What every route answers where it cannot do what is asked.
+#[derive(Serialize, ToSchema)]
+struct Error {
+    /// What is wrong, and what would be right, in one line.
+    error: String,
+}
+
+fn error(status: StatusCode, error: String) -> Response {
+    (status, Json(Error { error })).into_response()
 }

@@ -20,6 +20,7 @@ use crate::lights::{Change, Light};
 use crate::presets;
 use crate::timers::{self, Act, Timer, Wanted};
 pub use fields::name;
+pub(crate) use fields::{number, transition};
 
 /// Largest message from a page, in bytes.
 pub const MAX_MESSAGE: usize = 4096;
@@ -111,7 +112,7 @@ pub enum BadInput {
     Say(#[from] activity::Error),
 }
 
-fn malformed(text: impl Into<String>) -> BadInput {
+pub(crate) fn malformed(text: impl Into<String>) -> BadInput {
     BadInput::Malformed(text.into())
 }
 

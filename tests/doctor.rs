@@ -397,6 +397,30 @@ fn an_i2s_hat_on_the_pin_is_named() {
 }
 
 #[test]
+fn the_button_of_a_light_is_told_with_who_else_has_its_gpio() {
+    let mut machine = Machine::pi_4b();
+    let button = |driver| LightConfig {
+        button_gpio: Some(20),
+        driver,
+        ..LightConfig::default()
+    };
+    let tell = |machine: &Machine, driver| report(machine.root.path(), &[button(driver)]);
+    let text = tell(&machine, DriverChoice::Auto);
+    let says = ["GPIO 20: a press toggles, a hold dims"];
+    assert_eq!(lines(&text, "button"), says);
+    assert_eq!(lines(&text, "pin of"), Vec::<&str>::new());
+
+    let text = tell(&machine, DriverChoice::Simulated);
+    let says = ["none on GPIO 20, as the light is simulated"];
+    assert_eq!(lines(&text, "button"), says);
+
+    machine.overlay(0, "pwm_gpio", "pwm-gpio", 20);
+    let text = tell(&machine, DriverChoice::Auto);
+    assert_eq!(lines(&text, "pin of").len(), 1, "{text}");
+    assert_eq!(lines(&machine.report(21), "button"), Vec::<&str>::new());
+}
+
+#[test]
 fn the_file_to_edit_is_the_one_that_is_there() {
     let machine = Machine::pi_3b();
     fs::rename(

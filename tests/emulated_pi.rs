@@ -6,6 +6,8 @@
 
 #[path = "common/browser.rs"]
 mod browser;
+#[path = "emulated/button.rs"]
+mod button;
 mod common;
 mod emulated;
 
@@ -102,6 +104,8 @@ async fn prove(
     goes_dark(&mut machine, claims).await;
     if driver == KERNEL {
         stays_lit_where_it_is_asked_to(&mut machine, claims).await;
+    } else {
+        button::toggles_and_dims(&mut machine, claims).await;
     }
     advice
 }

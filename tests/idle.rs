@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/lan.rs"]
+mod lan;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,7 +14,9 @@ use std::time::Duration;
 use common::{Dimmer, Home, long, until};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use lan::with_lan;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -55,6 +59,12 @@ async fn calls(dimmer: &Dimmer, time: Duration) -> Vec<String> {
     ended.map(String::from).collect()
 }
 
+/// How many there are. Those that helped at the start end after ten seconds without work.
+fn threads(dimmer: &Dimmer) -> usize {
+    let tasks = format!("/proc/{}/task", dimmer.pid());
+    fs::read_dir(tasks).unwrap().count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_done_while_nothing_changes() {
     if !can_trace() {
@@ -70,14 +80,8 @@ async fn nothing_is_done_while_nothing_changes() {
             page.next().await;
         }
     }
-    let threads = || {
-        fs::read_dir(format!("/proc/{}/task", dimmer.pid()))
-            .unwrap()
-            .count()
-    };
-    // Those that helped at the start end after ten seconds without work.
     until("one thread is left, and that of the pin", async || {
-        threads() == 2
+        threads(&dimmer) == 2
     })
     .await;
     // Then the keep-alives are due at once, and not again for 20 s.
@@ -100,6 +104,34 @@ async fn nothing_is_done_while_nothing_changes() {
     let others: Vec<_> = calls.iter().filter(|call| !keeps_alive(call)).collect();
     assert!(others.is_empty(), "{others:#?}");
     assert_eq!(pings, if long() { PAGES } else { 0 });
+}
+
+#[test]
+fn a_service_that_is_announced_looks_up_its_addresses_once_a_minute_and_does_nothing_else() {
+    if !can_trace() {
+        eprintln!("!!! NOT TESTED: strace is not there or may not look");
+        return;
+    }
+    with_lan(|lan| {
+        let home = Home::new();
+        let mut command = home.command();
+        command.args(["--listen", "0.0.0.0:5000"]);
+        let dimmer = home.start_by(lan.kitchen.on(&command));
+        Runtime::new().unwrap().block_on(async {
+            until(
+                "those of the service, the pin and mDNS are left",
+                async || threads(&dimmer) == 3,
+            )
+            .await;
+            let (time, most) = if long() { (90, 2) } else { (5, 0) };
+            let time = Duration::from_secs(time);
+            let calls = calls(&dimmer, time).await;
+            println!("{} calls in {time:?}", calls.len());
+            let look_ups = calls.iter().filter(|call| call.contains("SOCK_RAW"));
+            assert!(look_ups.count() <= most, "{calls:#?}");
+            assert!(long() || calls.is_empty(), "{calls:#?}");
+        });
+    });
 }
 
 /// A frame of nothing but its head, as strace shows it.

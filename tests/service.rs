@@ -305,6 +305,18 @@ fn check_says_what_would_be_served_and_starts_nothing() {
 }
 
 #[test]
+fn a_simulated_light_has_no_button_and_says_so() {
+    let home = || Home::with("[[light]]\nname = \"desk\"\nbutton_gpio = 20\n");
+    let says = "light desk: no button on GPIO 20, as the light is simulated";
+    assert!(home().start().log().contains(says));
+
+    let Output { stdout, .. } = home().command().arg("--check").output().unwrap();
+    let plan = String::from_utf8(stdout).unwrap();
+    let says = "light desk: button: none on GPIO 20, as the light is simulated\n";
+    assert!(plan.ends_with(says), "{plan}");
+}
+
+#[test]
 fn wrong_usage_exits_with_2() {
     for arguments in [
         &["--gpio", "28"][..],

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # make-pi.sh FOLDER: what emulate.sh boots, from Debian packages: the kernel with its modules, among
-# them pwm-gpio, which Debian builds without; busybox; and two device trees, one with a node for
-# pwm-gpio.
+# them pwm-gpio and gpio-sim, which Debian builds without; busybox; and two device trees, one with a
+# node for pwm-gpio.
 set -euo pipefail
 folder=$(realpath -m "$1")
 cd "$(dirname "$0")"
 # shellcheck source=scripts/debian.sh
 source ../debian.sh
 
-# What the emulated Pi loads: its network, its own PWM block, the PWM on any GPIO, its SD card.
-modules=(phy-generic dwc2 cdc_ether pwm-bcm2835 pwm-gpio bcm2835 sdhci-iproc mmc_block ext4 crc32c_generic)
+# What the emulated Pi loads: its network, its own PWM block, the PWM on any GPIO, the GPIOs of a button,
+# its SD card.
+modules=(phy-generic dwc2 cdc_ether pwm-bcm2835 pwm-gpio gpio-sim bcm2835 sdhci-iproc mmc_block ext4
+  crc32c_generic)
 
 root=$folder/root
 update_lists
@@ -20,19 +22,22 @@ fetch "$root" "$image" "linux-headers-$version:arm64" "linux-headers-${version%-
 cp "$root/boot/vmlinuz-$version" "$folder/vmlinuz"
 cp "$root/bin/busybox" "$folder/busybox"
 
-say "building the module pwm-gpio for $version"
+say "building the modules pwm-gpio and gpio-sim for $version"
 headers=$root/usr/src/linux-headers-$version
 sed -i "s#/usr/src/#$root/usr/src/#" "$headers/Makefile"
 mkdir "$folder/module"
 tar -xf "$root/usr/src/linux-source-6.12.tar.xz" -C "$folder/module" --strip-components=3 \
-  --occurrence=1 linux-source-6.12/drivers/pwm/pwm-gpio.c
-echo 'obj-m := pwm-gpio.o' >"$folder/module/Makefile"
+  --occurrence=1 linux-source-6.12/{drivers/pwm/pwm-gpio.c,drivers/gpio/gpio-sim.c,kernel/irq/irq_sim.c}
+# irq_sim, for gpio-sim, is no module by itself; irq_to_desc is not for modules.
+sed -i 's/handle_simple_irq(irq_to_desc(irqnum))/generic_handle_irq(irqnum)/' "$folder/module/irq_sim.c"
+printf '%s\n' '#include <linux/module.h>' 'MODULE_LICENSE("GPL");' >>"$folder/module/irq_sim.c"
+echo 'obj-m := pwm-gpio.o gpio-sim.o irq_sim.o' >"$folder/module/Makefile"
 make --silent -C "$headers" M="$folder/module" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- \
   CONFIG_DEBUG_INFO_BTF_MODULES= modules >&2
 
 say "choosing the modules"
 all=$root/lib/modules/$version
-cp "$folder/module/pwm-gpio.ko" "$all/"
+cp "$folder"/module/*.ko "$all/"
 depmod -b "$root" "$version"
 mkdir -p "$folder/modules/lib/modules/$version"
 cp "$all"/modules.{builtin,builtin.modinfo,order} "$folder/modules/lib/modules/$version/"

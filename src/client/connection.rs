@@ -3,7 +3,6 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -14,10 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, version};
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
@@ -27,6 +23,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::effect::Effect;
 use crate::level::Level;
+use crate::tls;
 
 /// Longest wait for the connection, and for each answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -47,7 +44,7 @@ pub struct Target {
         long,
         env = "DIMMER_CA",
         value_name = "FILE",
-        default_value = "/etc/ssl/certs/ca-certificates.crt"
+        default_value = tls::SYSTEM_CA
     )]
     pub ca: PathBuf,
 }
@@ -217,17 +214,9 @@ async fn stream(address: &Uri, ca: &Path) -> anyhow::Result<Box<dyn Stream>> {
     if !encrypted {
         return Ok(Box::new(stream));
     }
-    let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(ca)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| anyhow!("--ca {}: {error}", ca.display()))?;
-    roots.add_parsable_certificates(certificates);
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_protocol_versions(&[&version::TLS13])?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = tls::trusting(ca).with_context(|| format!("--ca {}", ca.display()))?;
     let name = ServerName::try_from(host.to_owned())?;
-    let connector = TlsConnector::from(Arc::new(config));
+    let connector = TlsConnector::from(config);
     let stream = connector
         .connect(name, stream)
         .await

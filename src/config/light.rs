@@ -8,6 +8,9 @@ use crate::effect::Speed;
 use crate::level::{Curve, Level};
 use crate::{lights, wire};
 
+/// Most groups that a light is in.
+const MAX_GROUPS: usize = 8;
+
 /// One `[[light]]` of `dimmer.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -23,6 +26,9 @@ pub struct LightConfig {
     /// BCM number of its GPIO, 0 to 27.
     #[serde(deserialize_with = "gpio")]
     pub gpio: u8,
+    /// BCM number of the GPIO of its button, 0 to 27, if it has one.
+    #[serde(deserialize_with = "button_gpio")]
+    pub button_gpio: Option<u8>,
     /// What moves its pin.
     pub driver: DriverChoice,
     /// PWM frequency in Hz; `None` for the driver's own.
@@ -47,6 +53,9 @@ pub struct LightConfig {
     pub on_start: OnStart,
     /// What the pin does when the service stops.
     pub on_stop: OnStop,
+    /// Groups of lights that MQTT moves together, on all dimmers of a broker; named like lights.
+    #[serde(deserialize_with = "groups")]
+    pub groups: Vec<String>,
 }
 
 impl Default for LightConfig {
@@ -56,6 +65,7 @@ impl Default for LightConfig {
             title: None,
             hidden: false,
             gpio: 21,
+            button_gpio: None,
             driver: DriverChoice::Auto,
             frequency: None,
             curve: Curve::default(),
@@ -66,6 +76,7 @@ impl Default for LightConfig {
             allow_fast_strobe: false,
             on_start: OnStart::Restore,
             on_stop: OnStop::Off,
+            groups: Vec::new(),
         }
     }
 }
@@ -130,15 +141,33 @@ pub enum OnStop {
 }
 
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
+    fit_name("name", String::deserialize(deserializer)?)
+}
+
+/// A name that fits topics and addresses, or an error that names the setting and what is allowed.
+pub(super) fn fit_name<E: de::Error>(setting: &str, name: String) -> Result<String, E> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if (1..=32).contains(&name.len()) && name.bytes().all(allowed) {
         Ok(name)
     } else {
-        Err(de::Error::custom(format!(
-            "name must be 1 to 32 of a-z, 0-9 and -, not {name:?}"
+        Err(E::custom(format!(
+            "{setting} must be 1 to 32 of a-z, 0-9 and -, not {name:?}"
         )))
     }
+}
+
+fn groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let groups = Vec::<String>::deserialize(deserializer)?;
+    let count = groups.len();
+    if count > MAX_GROUPS {
+        return Err(de::Error::custom(format!(
+            "groups must be at most {MAX_GROUPS}, not {count}"
+        )));
+    }
+    groups
+        .into_iter()
+        .map(|group| fit_name("each of groups", group))
+        .collect()
 }
 
 fn title<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -169,6 +198,10 @@ fn whole<'de, D: Deserializer<'de>>(
 
 fn gpio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
     whole(deserializer, "gpio", 0..=27).map(|gpio| gpio as u8)
+}
+
+fn button_gpio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    whole(deserializer, "button_gpio", 0..=27).map(|gpio| Some(gpio as u8))
 }
 
 fn frequency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {

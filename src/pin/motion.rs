@@ -18,6 +18,7 @@ use crate::config::{LightConfig, OnStop};
 use crate::effect::Kind;
 use crate::level::Duty;
 use crate::lights::{LightState, Lights};
+use crate::metrics::Writes;
 
 /// The first wait before a failed write is tried again; each further wait is twice as long.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -49,6 +50,9 @@ pub struct Motion {
     written: Option<Duty>,
     /// Set while the driver fails: the wait after the next try.
     retry: Option<Duration>,
+    /// When the light was changed, until the driver has its first duty for that.
+    changed: Option<Instant>,
+    writes: Arc<Writes>,
 }
 
 impl Motion {
@@ -69,7 +73,14 @@ impl Motion {
             dither: Dither::new(pin.opened.resolution),
             written: None,
             retry: None,
+            changed: None,
+            writes: Arc::default(),
         }
+    }
+
+    /// What the driver was given, counted.
+    pub fn writes(&self) -> Arc<Writes> {
+        self.writes.clone()
     }
 
     /// Follows the light until told to stop, and leaves the pin as `on_stop` says.
@@ -117,6 +128,7 @@ impl Motion {
             .effect
             .and_then(|effect| Play::new(effect, target, now, self.play));
         self.revision = Some(light.revision);
+        self.changed = (!first).then_some(light.since);
     }
 
     /// The share of light that is due at `now`.
@@ -146,6 +158,9 @@ impl Motion {
                 return Some(self.failed(now, message));
             }
             self.recovered();
+        } else {
+            // It shows the change already, or from a later duty on.
+            self.changed = None;
         }
         if !moves {
             if mem::take(&mut self.rises) {
@@ -174,9 +189,14 @@ impl Motion {
             duty
         };
         debug!("light {}: duty {}", self.config.name, wired.0);
-        self.output
-            .set_duty_cycle(wired.0)
-            .map_err(|error| error.to_string())?;
+        self.writes.all.add();
+        self.output.set_duty_cycle(wired.0).map_err(|error| {
+            self.writes.failed.add();
+            error.to_string()
+        })?;
+        if let Some(changed) = self.changed.take() {
+            self.writes.delay.add(changed.elapsed());
+        }
         self.written = Some(duty);
         Ok(())
     }

@@ -3,13 +3,14 @@
 //! It needs the CPU for every edge (rppal busy-waits up to 200 µs for each), and jitters where the
 //! thread gets no real-time priority.
 
-use anyhow::{anyhow, ensure};
+use anyhow::{Context, ensure};
 use embedded_hal::pwm::{ErrorType, SetDutyCycle};
-use rppal::gpio::{self, Gpio, OutputPin};
+use rppal::gpio::OutputPin;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::driver::WriteError;
+use crate::gpio;
 use crate::level::Duty;
 
 /// Highest frequency in Hz. At 1 kHz rppal's thread takes some 40 % of a core; past it, most.
@@ -36,9 +37,7 @@ impl SoftwarePwm {
     /// # Errors
     /// The GPIO cannot be had.
     pub fn open(gpio: u8, frequency: u32, invert: bool) -> anyhow::Result<SoftwarePwm> {
-        let pin = Gpio::new()
-            .and_then(|chip| chip.get(gpio))
-            .map_err(advice)?;
+        let pin = gpio::take(gpio).context("software-pwm")?;
         let mut pin = if invert {
             pin.into_output_high()
         } else {
@@ -100,19 +99,5 @@ impl SetDutyCycle for SoftwarePwm {
             duty => self.pin.set_pwm_frequency(self.frequency, duty.fraction()),
         }
         .map_err(|error| WriteError(format!("software-pwm: {error}")))
-    }
-}
-
-/// rppal's error, with what to do about it.
-fn advice(error: gpio::Error) -> anyhow::Error {
-    match error {
-        gpio::Error::UnknownModel => {
-            anyhow!("software-pwm: this is no Raspberry Pi; use driver = \"simulated\"")
-        }
-        gpio::Error::PermissionDenied(path) => anyhow!(
-            "software-pwm: cannot open {path}: permission denied; add the user to group gpio"
-        ),
-        gpio::Error::PinUsed(pin) => anyhow!("software-pwm: GPIO {pin} is already in use"),
-        error => anyhow!("software-pwm: {error}"),
     }
 }

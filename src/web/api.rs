@@ -3,18 +3,21 @@
 mod presets;
 mod timers;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
-use axum::{Json, Router};
+use axum::routing::any;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::connections::Peer;
-use super::{Web, error};
+use super::openapi::{self, LightChange, MaybeEffect};
+use super::{Error, Web, error};
 use crate::activity::{What, Who};
 use crate::effect::Effect;
 use crate::level::Level;
@@ -22,30 +25,55 @@ use crate::lights::{Light, Lights};
 use crate::wire::{self, BadInput};
 
 /// A light as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LightNow)]
 struct Shown<'a> {
     #[serde(flatten)]
     light: &'a Light,
+    /// Percent, in steps of 0.1: where it is, or is on its way to.
+    #[schema(value_type = f64, minimum = 0, maximum = 100)]
     level: Level,
     #[serde(flatten)]
+    #[schema(value_type = MaybeEffect)]
     effect: Option<Effect>,
+    /// Seconds until it is there, while it is on its way.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     left: Option<f64>,
+    /// What its driver says while it fails.
+    #[schema(required)]
     fault: Option<String>,
 }
 
-/// Routes below `/api`.
-pub fn router() -> Router<Web> {
-    Router::new()
-        .route("/api/lights", get(all))
-        .route("/api/lights/{name}", get(one).put(change))
-        .route("/api/health", get(health))
-        .merge(presets::router())
-        .merge(timers::router())
+/// Whether all drivers work.
+#[derive(Serialize, ToSchema)]
+struct Health<'a> {
+    healthy: bool,
+    /// The lights whose drivers fail, if there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<Shown<'a>>,
+}
+
+/// Routes below `/api`, with their description.
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(all))
+        .routes(routes!(one, change))
+        .routes(routes!(health))
+        .routes(routes!(openapi::describe))
+        .merge(presets::routes())
+        .merge(timers::routes())
         .route("/api/{*rest}", any(nothing))
         .layer(DefaultBodyLimit::max(wire::MAX_MESSAGE))
 }
 
+/// All lights
+#[utoipa::path(
+    get,
+    path = "/api/lights",
+    operation_id = "lights",
+    responses((status = 200, description = "in the order of the settings", body = [Shown])),
+)]
 async fn all(State(web): State<Web>) -> Response {
     let lights: Vec<_> = (0..web.house.lights.list().len())
         .map(|index| shown(&web.house.lights, index))
@@ -53,11 +81,37 @@ async fn all(State(web): State<Web>) -> Response {
     Json(lights).into_response()
 }
 
+/// One light
+#[utoipa::path(
+    get,
+    path = "/api/lights/{name}",
+    operation_id = "light",
+    params(("name" = String, Path, description = "The name of a light")),
+    responses(
+        (status = 200, description = "as it is now", body = Shown),
+        (status = 404, description = "no such light", body = Error),
+    ),
+)]
 async fn one(State(web): State<Web>, Path(name): Path<String>) -> Result<Response, BadInput> {
     let index = find(&web.house.lights, name)?;
     Ok(Json(shown(&web.house.lights, index)).into_response())
 }
 
+/// Changes a light, and answers its new state
+#[utoipa::path(
+    put,
+    path = "/api/lights/{name}",
+    operation_id = "changeLight",
+    params(("name" = String, Path, description = "The name of a light")),
+    request_body = LightChange,
+    responses(
+        (status = 200, description = "as it is now", body = Shown),
+        (status = 400, description = "cannot be read", body = Error),
+        (status = 404, description = "no such light", body = Error),
+        (status = 413, description = "more than 4 KiB", body = Error),
+        (status = 422, description = "out of range", body = Error),
+    ),
+)]
 async fn change(
     State(web): State<Web>,
     Extension(peer): Extension<Peer>,
@@ -106,18 +160,26 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-/// 200, or 503 while a light is in fault.
+/// Whether all drivers work
+#[utoipa::path(
+    get,
+    path = "/api/health",
+    responses(
+        (status = 200, description = "they do", body = Health),
+        (status = 503, description = "some driver fails", body = Health),
+    ),
+)]
 async fn health(State(web): State<Web>) -> Response {
     let faults: Vec<_> = (0..web.house.lights.list().len())
         .map(|index| shown(&web.house.lights, index))
         .filter(|shown| shown.fault.is_some())
         .collect();
-    if faults.is_empty() {
-        Json(json!({"healthy": true})).into_response()
-    } else {
-        let body = Json(json!({"healthy": false, "faults": faults}));
-        (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
-    }
+    let healthy = faults.is_empty();
+    let status = match healthy {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(Health { healthy, faults })).into_response()
 }
 
 async fn nothing() -> Response {

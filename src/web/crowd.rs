@@ -88,6 +88,11 @@ impl Crowd {
         self.counts.borrow().all
     }
 
+    /// How many there were so far, those that are there included.
+    pub fn entered(&self) -> u64 {
+        self.numbers.load(Ordering::Relaxed) - 1
+    }
+
     /// How many there are, and a way to wait for that to change.
     pub fn watch(&self) -> watch::Receiver<Counts> {
         self.counts.subscribe()

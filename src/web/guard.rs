@@ -17,7 +17,7 @@ use thiserror::Error;
 use tracing::debug;
 
 use super::error;
-use crate::host::{Authority, Host};
+use crate::host::{self, Authority, Host};
 
 /// Longest part of a header's value that an answer repeats, in characters.
 const REPEATED: usize = 100;
@@ -155,13 +155,9 @@ fn shortened(text: &str) -> String {
 
 /// The names that a LAN knows this machine by: the host name, alone and in the LAN's domains.
 fn own_names() -> Vec<String> {
-    let name = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .to_lowercase();
     // Missing where no network was ever set up.
     let resolver = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    names(&name, &resolver)
+    names(&host::own_name(), &resolver)
 }
 
 /// From the host name, with its domain or not, and the text of `/etc/resolv.conf`.

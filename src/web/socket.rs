@@ -213,8 +213,13 @@ impl Page {
     /// Takes in a frame, and returns the answer that is for this page alone.
     fn hear(&mut self, frame: Option<Result<Frame, axum::Error>>) -> Result<Option<String>, End> {
         match frame {
-            Some(Ok(Frame::Text(text))) => Ok(self.understand(&text)),
+            Some(Ok(Frame::Text(text))) => {
+                self.web.metrics.messages.add();
+                Ok(self.understand(&text))
+            }
             Some(Ok(Frame::Binary(_))) => {
+                self.web.metrics.messages.add();
+                self.web.metrics.refused.add();
                 let error = "send JSON in a text frame, not a binary one".into();
                 Ok(Some(Answer::Error { error, seq: None }.to_json()))
             }
@@ -248,6 +253,7 @@ impl Page {
         let done =
             light.and_then(|light| fulfil(wish?, light, house, guest, selection, &mut shown));
         done.unwrap_or_else(|bad| {
+            self.web.metrics.refused.add();
             let error = bad.to_string();
             Some(Answer::Error { error, seq }.to_json())
         })
@@ -365,6 +371,7 @@ mod tests {
 
     use super::*;
     use crate::config::WebConfig;
+    use crate::metrics::Metrics;
 
     /// How many frames are read in this time, of a page that sends as fast as it can.
     fn flood(allowance: &mut Allowance, start: Instant, time: Duration) -> u32 {
@@ -428,7 +435,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(crate::web::serve(listener, house, config, None, None, stop));
+        let metrics = Metrics::new(Vec::new());
+        tokio::spawn(crate::web::serve(
+            listener, house, metrics, config, None, None, stop,
+        ));
 
         // To read is to answer; the other is as one whose Wi-Fi is gone.
         let mut there = open_page(address).await;

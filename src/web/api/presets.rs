@@ -1,47 +1,78 @@
 //! `/api/presets`: names for what the lights are set to.
 
+use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::super::Web;
 use super::super::connections::Peer;
+use super::super::openapi::Recall;
+use super::super::{Error, Web};
 use super::Body;
 use crate::activity::{What, Who};
-use crate::presets::{self, Error, Preset};
+use crate::presets::{self, Fields, Preset};
 use crate::wire::{self, BadInput};
 
 /// A preset as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Preset)]
 struct Named<'a> {
     name: &'a str,
+    /// What each light is set to, by the name of the light.
+    #[schema(value_type = BTreeMap<String, Fields>)]
     lights: &'a Preset,
 }
 
 /// What a preset may be saved as, instead of what the lights are set to.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = GivenPreset)]
 struct Given {
+    /// What each light is set to, by the name of the light.
+    #[schema(value_type = BTreeMap<String, Fields>)]
     lights: Preset,
 }
 
 /// Its routes.
-pub fn router() -> Router<Web> {
-    Router::new()
-        .route("/api/presets", get(all))
-        .route("/api/presets/{name}", put(save).delete(forget))
-        .route("/api/presets/{name}/recall", post(recall))
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new()
+        .routes(routes!(all))
+        .routes(routes!(save, forget))
+        .routes(routes!(recall))
 }
 
+/// All presets
+#[utoipa::path(
+    get,
+    path = "/api/presets",
+    operation_id = "presets",
+    responses((status = 200, description = "in the order of their names", body = [Named])),
+)]
 async fn all(State(web): State<Web>) -> Response {
     let presets = web.house.presets.all();
     let named = presets.iter().map(|(name, lights)| Named { name, lights });
     Json(named.collect::<Vec<_>>()).into_response()
 }
 
+/// Saves the lights as they are, or as a body says
+#[utoipa::path(
+    put,
+    path = "/api/presets/{name}",
+    operation_id = "savePreset",
+    params(("name" = String, Path, description = "1 to 40 characters")),
+    request_body = Option<Given>,
+    responses(
+        (status = 200, description = "as it is kept", body = Named),
+        (status = 400, description = "cannot be read", body = Error),
+        (status = 404, description = "no such light", body = Error),
+        (status = 413, description = "more than 4 KiB", body = Error),
+        (status = 422, description = "too many presets", body = Error),
+    ),
+)]
 async fn save(
     State(web): State<Web>,
     Extension(peer): Extension<Peer>,
@@ -71,6 +102,17 @@ async fn save(
     Ok(Json(named).into_response())
 }
 
+/// Removes a preset
+#[utoipa::path(
+    delete,
+    path = "/api/presets/{name}",
+    operation_id = "forgetPreset",
+    params(("name" = String, Path, description = "The name of a preset")),
+    responses(
+        (status = 204, description = "removed"),
+        (status = 404, description = "no such preset", body = Error),
+    ),
+)]
 async fn forget(
     State(web): State<Web>,
     Extension(peer): Extension<Peer>,
@@ -84,6 +126,21 @@ async fn forget(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Sets the lights as a preset says
+#[utoipa::path(
+    post,
+    path = "/api/presets/{name}/recall",
+    operation_id = "recallPreset",
+    params(("name" = String, Path, description = "The name of a preset")),
+    request_body = Option<Recall>,
+    responses(
+        (status = 204, description = "set"),
+        (status = 400, description = "cannot be read", body = Error),
+        (status = 404, description = "no such preset", body = Error),
+        (status = 413, description = "more than 4 KiB", body = Error),
+        (status = 422, description = "out of range", body = Error),
+    ),
+)]
 async fn recall(
     State(web): State<Web>,
     Extension(peer): Extension<Peer>,
@@ -101,11 +158,11 @@ async fn recall(
     Ok(StatusCode::NO_CONTENT)
 }
 
-impl From<&Error> for StatusCode {
-    fn from(error: &Error) -> StatusCode {
+impl From<&presets::Error> for StatusCode {
+    fn from(error: &presets::Error) -> StatusCode {
         match error {
-            Error::Full => StatusCode::UNPROCESSABLE_ENTITY,
-            Error::NoSuch(_) => StatusCode::NOT_FOUND,
+            presets::Error::Full => StatusCode::UNPROCESSABLE_ENTITY,
+            presets::Error::NoSuch(_) => StatusCode::NOT_FOUND,
         }
     }
 }

@@ -1,29 +1,52 @@
 //! `/api/timers`: what is to happen at a time.
 
+use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
-use axum::{Json, Router};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::super::Web;
 use super::super::connections::Peer;
+use super::super::openapi::{NewTimer, Timer};
+use super::super::{Error, Web};
 use super::Body;
 use crate::activity::{What, Who};
-use crate::timers::Error;
+use crate::timers;
 use crate::wire::{self, BadInput};
 
 /// Its routes.
-pub fn router() -> Router<Web> {
-    Router::new()
-        .route("/api/timers", get(all).post(add))
-        .route("/api/timers/{name}", delete(cancel))
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new()
+        .routes(routes!(all, add))
+        .routes(routes!(cancel))
 }
 
+/// All timers
+#[utoipa::path(
+    get,
+    path = "/api/timers",
+    operation_id = "timers",
+    responses((status = 200, description = "in the order in which they are due", body = [Timer])),
+)]
 async fn all(State(web): State<Web>) -> Response {
     Json(&*web.house.timers.all()).into_response()
 }
 
+/// Adds a timer
+#[utoipa::path(
+    post,
+    path = "/api/timers",
+    operation_id = "addTimer",
+    request_body = NewTimer,
+    responses(
+        (status = 200, description = "as it is kept", body = Timer),
+        (status = 400, description = "cannot be read", body = Error),
+        (status = 404, description = "no such light or preset", body = Error),
+        (status = 413, description = "more than 4 KiB", body = Error),
+        (status = 422, description = "out of range, or too many timers", body = Error),
+    ),
+)]
 async fn add(
     State(web): State<Web>,
     Extension(peer): Extension<Peer>,
@@ -39,6 +62,17 @@ async fn add(
     Ok(Json(timer).into_response())
 }
 
+/// Removes a timer
+#[utoipa::path(
+    delete,
+    path = "/api/timers/{name}",
+    operation_id = "cancelTimer",
+    params(("name" = String, Path, description = "The name of a timer")),
+    responses(
+        (status = 204, description = "removed"),
+        (status = 404, description = "no such timer", body = Error),
+    ),
+)]
 async fn cancel(
     State(web): State<Web>,
     Extension(peer): Extension<Peer>,
@@ -51,11 +85,13 @@ async fn cancel(
     Ok(StatusCode::NO_CONTENT)
 }
 
-impl From<&Error> for StatusCode {
-    fn from(error: &Error) -> StatusCode {
+impl From<&timers::Error> for StatusCode {
+    fn from(error: &timers::Error) -> StatusCode {
         match error {
-            Error::NoSuch(_) => StatusCode::NOT_FOUND,
-            Error::Full | Error::NoPlace(_) | Error::Never(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            timers::Error::NoSuch(_) => StatusCode::NOT_FOUND,
+            timers::Error::Full | timers::Error::NoPlace(_) | timers::Error::Never(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
         }
     }
 }

@@ -1,0 +1,47 @@
+//! What Home Assistant has to know of a light to show it by itself.
+
+use serde_json::{Value, json};
+
+use super::message::NO_EFFECT;
+use super::topics::Topics;
+use crate::effect::Kind;
+use crate::lights::Light;
+
+/// What discovery calls this program.
+const ORIGIN: &str = "dimmer";
+
+/// The message by which Home Assistant finds a light. Its keys are those that old and new versions
+/// take: `supported_color_modes` alone is refused by 2024.3, and `color_mode` is going away.
+pub fn message(light: &Light, node: &str, topics: &Topics) -> String {
+    let name = &light.name;
+    let effects = Kind::ALL.map(Kind::name);
+    let effects: Vec<_> = [NO_EFFECT].into_iter().chain(effects).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    json!({
+        "schema": "json",
+        "name": light.title,
+        "unique_id": format!("dimmer_{node}_{name}"),
+        "object_id": format!("{node}_{name}"),
+        "command_topic": topics.set(name),
+        "state_topic": topics.state(name),
+        "availability_topic": topics.status(),
+        "brightness": true,
+        "brightness_scale": 100,
+        "effect": true,
+        "effect_list": effects,
+        "device": {
+            "identifiers": [format!("dimmer_{node}")],
+            "name": node,
+            "manufacturer": ORIGIN,
+            "model": ORIGIN,
+            "sw_version": version,
+        },
+        "origin": { "name": ORIGIN, "sw": version },
+    })
+    .to_string()
+}
+
+/// Whether a retained message is a discovery of ours, of whatever version.
+pub fn is_ours(message: &[u8]) -> bool {
+    serde_json::from_slice(message).is_ok_and(|message: Value| message["origin"]["name"] == ORIGIN)
+}

@@ -1,0 +1,250 @@
+//! What Home Assistant says to a light, and what it is told of one: its JSON schema for lights.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::effect::{Effect, Kind, Speed};
+use crate::level::Level;
+use crate::lights::{Change, LightState};
+use crate::wire::{self, BadInput, malformed};
+
+/// What Home Assistant calls it when a light plays no effect.
+pub const NO_EFFECT: &str = "off";
+
+/// What a command asks of a light.
+#[derive(Debug, PartialEq)]
+pub struct Command {
+    /// One after the other.
+    pub changes: Vec<Change>,
+    /// In what time; `None` for the light's own.
+    pub transition: Option<Duration>,
+    /// Whether to flash after that. A flash alone comes back to what is there.
+    pub flash: bool,
+}
+
+const FIELDS: [&str; 5] = ["state", "brightness", "transition", "flash", "effect"];
+
+impl Command {
+    /// Reads a message to a light.
+    ///
+    /// # Errors
+    /// It is not JSON, or asks for something that a light cannot do.
+    pub fn parse(payload: &[u8]) -> Result<Command, BadInput> {
+        let fields = match serde_json::from_slice(payload) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(other) => return Err(malformed(format!("a command is an object, not {other}"))),
+            Err(error) => return Err(malformed(format!("not JSON: {error}"))),
+        };
+        if let Some(unknown) = fields.keys().find(|key| !FIELDS.contains(&key.as_str())) {
+            let fields = FIELDS.join(", ");
+            let what = format!("unknown field {unknown:?}; there are {fields}");
+            return Err(malformed(what));
+        }
+        let transition = wire::transition(&fields)?;
+        let flash = flash(&fields)?;
+        let (level, effect) = (level(&fields)?, effect(&fields)?);
+        let on = match fields.get("state") {
+            Some(Value::String(state)) if state == "ON" => true,
+            Some(Value::String(state)) if state == "OFF" => false,
+            Some(other) => return Err(malformed(format!("state must be ON or OFF, not {other}"))),
+            None => return Err(malformed("state must be ON or OFF, and is missing")),
+        };
+        let play = effect.map(|effect| Change::Effect(Some(effect)));
+        let changes = match (on, level.map(Change::Level), play) {
+            (false, ..) => vec![Change::On(false)],
+            (true, None, None) if flash => vec![],
+            // Which also ends an effect.
+            (true, None, None) => vec![Change::On(true)],
+            (true, level, play) => level.into_iter().chain(play).collect(),
+        };
+        Ok(Command {
+            changes,
+            transition,
+            flash: on && flash,
+        })
+    }
+}
+
+/// The `brightness`, in percent, as `brightness_scale` says.
+fn level(fields: &Map<String, Value>) -> Result<Option<Level>, BadInput> {
+    let Some(wanted) = fields.get("brightness") else {
+        return Ok(None);
+    };
+    let percent = wire::number("brightness", "0 to 100", wanted)?;
+    Level::from_percent(percent)
+        .map(Some)
+        .map_err(|error| BadInput::OutOfRange(format!("brightness {error}")))
+}
+
+/// The `effect` to play, at normal speed, as Home Assistant knows none.
+fn effect(fields: &Map<String, Value>) -> Result<Option<Effect>, BadInput> {
+    let Some(wanted) = fields.get("effect") else {
+        return Ok(None);
+    };
+    if wanted == NO_EFFECT {
+        return Ok(None);
+    }
+    let Some(kind) = wanted.as_str().and_then(Kind::called) else {
+        let names = Kind::ALL.map(Kind::name).join(", ");
+        return Err(malformed(format!(
+            "effect must be {names} or {NO_EFFECT}, not {wanted}"
+        )));
+    };
+    let speed = Speed::NORMAL;
+    Ok(Some(Effect { kind, speed }))
+}
+
+/// Whether to flash: for how many seconds is Home Assistant's, not ours.
+fn flash(fields: &Map<String, Value>) -> Result<bool, BadInput> {
+    let Some(wanted) = fields.get("flash") else {
+        return Ok(false);
+    };
+    wire::number("flash", "0 up", wanted).map(|_| true)
+}
+
+/// What is told of a light.
+#[derive(Debug, Serialize)]
+struct State {
+    state: &'static str,
+    /// In percent. Home Assistant takes no 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    brightness: Option<f64>,
+    /// Always there, as Home Assistant keeps the last one otherwise.
+    effect: &'static str,
+}
+
+/// The message that tells what a light is set to.
+pub fn state(light: &LightState) -> String {
+    let is_on = !light.level.is_off();
+    let state = State {
+        state: if is_on { "ON" } else { "OFF" },
+        // Home Assistant has 255 steps, and would round what is less than one of them to 0.
+        brightness: is_on.then(|| light.level.percent().max(1.0)),
+        effect: light.effect.map_or(NO_EFFECT, |effect| effect.kind.name()),
+    };
+    // Without a map, nothing in it can fail.
+    serde_json::to_string(&state).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(percent: f64) -> Level {
+        Level::from_percent(percent).unwrap()
+    }
+
+    #[test]
+    fn each_command_of_home_assistant_is_understood() {
+        let breathe = Change::Effect(Some(Effect {
+            kind: Kind::Breathe,
+            speed: Speed::NORMAL,
+        }));
+        let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
+        for (text, changes, transition, flash) in [
+            (r#"{"state":"ON"}"#, vec![Change::On(true)], None, false),
+            (
+                r#"{"state":"ON","brightness":50,"transition":2.0}"#,
+                vec![Change::Level(level(50.0))],
+                seconds(2.0),
+                false,
+            ),
+            (r#"{"state":"ON","flash":2}"#, vec![], None, true),
+            (
+                r#"{"state":"ON","effect":"breathe"}"#,
+                vec![breathe],
+                None,
+                false,
+            ),
+            (
+                r#"{"state":"ON","effect":"breathe","brightness":7}"#,
+                vec![Change::Level(level(7.0)), breathe],
+                None,
+                false,
+            ),
+            (
+                r#"{"state":"ON","effect":"off"}"#,
+                vec![Change::On(true)],
+                None,
+                false,
+            ),
+            (
+                r#"{"state":"ON","effect":"off","brightness":7}"#,
+                vec![Change::Level(level(7.0))],
+                None,
+                false,
+            ),
+            (
+                r#"{"state":"ON","brightness":7,"flash":10}"#,
+                vec![Change::Level(level(7.0))],
+                None,
+                true,
+            ),
+            (
+                r#"{"state":"OFF","transition":1.0}"#,
+                vec![Change::On(false)],
+                seconds(1.0),
+                false,
+            ),
+        ] {
+            let command = Command::parse(text.as_bytes()).unwrap();
+            let expected = Command {
+                changes,
+                transition,
+                flash,
+            };
+            assert_eq!(command, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_command_names_the_field_the_value_and_what_is_allowed() {
+        for (text, says) in [
+            ("ON", "not JSON: "),
+            ("[]", "a command is an object, not []"),
+            ("{}", "state must be ON or OFF, and is missing"),
+            (r#"{"state":"on"}"#, r#"state must be ON or OFF, not "on""#),
+            (
+                r#"{"state":"ON","brightness":101}"#,
+                "brightness must be from 0 to 100, not 101",
+            ),
+            (
+                r#"{"state":"ON","brightness":"7"}"#,
+                r#"brightness must be a number from 0 to 100, not "7""#,
+            ),
+            (
+                r#"{"state":"OFF","transition":3601}"#,
+                "transition must be from 0 to 3600 seconds, not 3601",
+            ),
+            (
+                r#"{"state":"ON","flash":"short"}"#,
+                r#"flash must be a number from 0 up, not "short""#,
+            ),
+            (
+                r#"{"state":"ON","effect":"disco"}"#,
+                "effect must be breathe, blink, candle, strobe, sunrise or off, not \"disco\"",
+            ),
+            (
+                r#"{"state":"ON","color":1}"#,
+                r#"unknown field "color"; there are state, brightness, "#,
+            ),
+        ] {
+            let error = Command::parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_dark_light_is_off_and_a_dim_one_is_not() {
+        for (percent, told) in [
+            (0.0, r#"{"state":"OFF","effect":"off"}"#),
+            (0.4, r#"{"state":"ON","brightness":1.0,"effect":"off"}"#),
+            (42.5, r#"{"state":"ON","brightness":42.5,"effect":"off"}"#),
+        ] {
+            let light = LightState::new(level(percent), Level::FULL);
+            assert_eq!(state(&light), told);
+        }
+    }
+}

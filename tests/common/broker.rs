@@ -1,0 +1,248 @@
+//! A real MQTT broker, and a client that hears everything.
+
+#![allow(dead_code)]
+
+use std::fs;
+use std::net::{self, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::common::{LIMIT, until};
+
+/// A mosquitto of one's own, on a port of its own, that keeps nothing when it ends. Killed when
+/// dropped.
+pub struct Broker {
+    folder: TempDir,
+    pub port: u16,
+    child: Child,
+}
+
+impl Broker {
+    /// One that lets anyone in.
+    pub fn start() -> Broker {
+        Broker::start_with(tempfile::tempdir().unwrap(), "allow_anonymous true\n")
+    }
+
+    /// One that lets in this name with this password alone.
+    pub fn with_login(name: &str, password: &str) -> Broker {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        let made = Command::new("mosquitto_passwd")
+            .args(["-b", "-c"])
+            .arg(&file)
+            .args([name, password])
+            .status();
+        assert!(made.unwrap().success());
+        let settings = format!("allow_anonymous false\npassword_file {}\n", file.display());
+        Broker::start_with(folder, &settings)
+    }
+
+    /// One that speaks TLS, with a certificate for 127.0.0.1; and the file of that.
+    pub fn with_tls() -> (Broker, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".into()]).unwrap();
+        fs::write(&cert, made.cert.pem()).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let settings = format!(
+            "allow_anonymous true\ncertfile {}\nkeyfile {}\n",
+            cert.display(),
+            key.display()
+        );
+        (Broker::start_with(folder, &settings), cert)
+    }
+
+    fn start_with(folder: TempDir, settings: &str) -> Broker {
+        // It takes no port 0. Should somebody else take the port first, the next will do.
+        for _ in 0..5 {
+            let port = free_port();
+            let text = format!("user root\nlistener {port} 127.0.0.1\n{settings}");
+            fs::write(folder.path().join("settings"), text).unwrap();
+            if let Some(child) = serve(folder.path(), port) {
+                return Broker {
+                    folder,
+                    port,
+                    child,
+                };
+            }
+        }
+        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        panic!("mosquitto does not start: {log}");
+    }
+
+    /// What goes into `dimmer.toml`, with more to it.
+    pub fn settings(&self, more: &str) -> String {
+        format!(
+            "[mqtt]\nbroker = \"mqtt://127.0.0.1:{}\"\nnode = \"attic\"\n{more}",
+            self.port
+        )
+    }
+
+    pub fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// From now on it does nothing, but its connections stay.
+    pub fn freeze(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    }
+
+    pub fn start_again(&mut self) {
+        let start = Instant::now();
+        while start.elapsed() < LIMIT {
+            if let Some(child) = serve(self.folder.path(), self.port) {
+                self.child = child;
+                return;
+            }
+        }
+        panic!("mosquitto does not start again");
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Starts it, and waits until it listens or has ended.
+fn serve(folder: &Path, port: u16) -> Option<Child> {
+    let log = fs::File::create(folder.join("log")).unwrap();
+    // Debian has it where only root's PATH leads.
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
+    let mut child = Command::new("mosquitto")
+        .env("PATH", path)
+        .arg("-c")
+        .arg(folder.join("settings"))
+        .stdout(log.try_clone().unwrap())
+        .stderr(Stdio::from(log))
+        .spawn()
+        .expect("apt-get install mosquitto");
+    while child.try_wait().unwrap().is_none() {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Some(child);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    None
+}
+
+/// A message as it came.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    pub topic: String,
+    pub text: String,
+    pub retained: bool,
+    pub at: Instant,
+}
+
+/// A client that hears everything from when it is opened, as Home Assistant would.
+pub struct Hub {
+    client: AsyncClient,
+    heard: Arc<Mutex<Vec<Heard>>>,
+    task: JoinHandle<()>,
+}
+
+impl Hub {
+    pub async fn open(broker: &Broker) -> Hub {
+        Hub::open_with(options("hub", broker)).await
+    }
+
+    pub async fn open_with(options: MqttOptions) -> Hub {
+        let (client, mut events) = AsyncClient::new(options, 100);
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let (ears, subscriber) = (heard.clone(), client.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                match events.poll().await {
+                    Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                        subscriber.try_subscribe("#", QoS::AtLeastOnce).unwrap();
+                    }
+                    Ok(Event::Incoming(Packet::Publish(message))) => {
+                        ears.lock().unwrap().push(Heard {
+                            topic: message.topic,
+                            text: String::from_utf8(message.payload.to_vec()).unwrap(),
+                            retained: message.retain,
+                            at: Instant::now(),
+                        });
+                    }
+                    Ok(_) => {}
+                    // The broker is away.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        });
+        Hub {
+            client,
+            heard,
+            task,
+        }
+    }
+
+    /// Everything that came on this topic.
+    pub fn heard(&self, topic: &str) -> Vec<Heard> {
+        let heard = self.heard.lock().unwrap();
+        let its = heard.iter().filter(|heard| heard.topic == topic);
+        its.cloned().collect()
+    }
+
+    /// Forgets what came, so that only what comes from now on is told.
+    pub fn forget(&self) {
+        self.heard.lock().unwrap().clear();
+    }
+
+    /// The newest of this topic, as JSON or as text.
+    pub fn newest(&self, topic: &str) -> Value {
+        let heard = self.heard(topic);
+        let text = heard.last().map(|heard| heard.text.as_str());
+        text.map_or(Value::Null, |text| {
+            serde_json::from_str(text).unwrap_or_else(|_| text.into())
+        })
+    }
+
+    /// Waits until the newest of this topic is this.
+    pub async fn hears(&self, topic: &str, message: Value) {
+        until(&format!("{topic} is {message}"), async || {
+            self.newest(topic) == message
+        })
+        .await;
+    }
+
+    pub async fn say(&self, topic: &str, message: impl ToString) {
+        self.publish(topic, message, false).await;
+    }
+
+    pub async fn publish(&self, topic: &str, message: impl ToString, retain: bool) {
+        let message = message.to_string();
+        let sent = self
+            .client
+            .publish(topic, QoS::AtLeastOnce, retain, message);
+        sent.await.unwrap();
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// How to connect to this broker under a name.
+pub fn options(name: &str, broker: &Broker) -> MqttOptions {
+    MqttOptions::new(name, "127.0.0.1", broker.port)
+}

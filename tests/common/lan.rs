@@ -1,0 +1,136 @@
+//! A LAN of two machines, a Pi called kitchen and a phone, in namespaces of the kernel.
+
+#![allow(dead_code)]
+
+use std::env;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use rustix::process::geteuid;
+
+/// The Pi's address.
+pub const KITCHEN: &str = "10.9.0.1";
+/// Set where the test has been started again as root of a namespace of users.
+const AGAIN: &str = "LAN_TEST_AGAIN";
+
+/// A machine with a network, a name and a `/run` of its own, until it is dropped.
+pub struct Machine {
+    holder: Child,
+}
+
+/// The two, which hear each other.
+pub struct Lan {
+    pub kitchen: Machine,
+    pub phone: Machine,
+}
+
+/// Runs a test with a LAN. Who is not root becomes it in a namespace of users; where the system has
+/// no namespaces, that is said aloud.
+pub fn with_lan(test: impl FnOnce(Lan)) {
+    if !may("unshare", &["--net", "--mount", "--uts", "true"]) {
+        return start_again();
+    }
+    let kitchen = Machine::new("kitchen");
+    let phone = Machine::new("phone");
+    let other = phone.holder.id().to_string();
+    kitchen.does(&format!(
+        "ip link add eth0 type veth peer name eth0 netns {other}"
+    ));
+    for (machine, address) in [(&kitchen, KITCHEN), (&phone, "10.9.0.2")] {
+        machine.does(&format!(
+            "ip addr add {address}/24 dev eth0 && ip link set eth0 up && ip route add default dev eth0"
+        ));
+    }
+    test(Lan { kitchen, phone });
+}
+
+/// The same test, by its own program, as root of a namespace of users.
+fn start_again() {
+    let root = ["--user", "--map-root-user"];
+    let again = env::var_os(AGAIN).is_some() || geteuid().is_root();
+    if again || !may("unshare", &[root[0], root[1], "--net", "true"]) {
+        eprintln!("!!! NOT TESTED: the system lets nobody make namespaces, which stand for a LAN");
+        return;
+    }
+    let thread = thread::current();
+    let status = Command::new("unshare")
+        .args(root)
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", thread.name().unwrap(), "--nocapture"])
+        .env(AGAIN, "1")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+fn may(program: &str, arguments: &[&str]) -> bool {
+    let output = Command::new(program).args(arguments).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+impl Machine {
+    fn new(name: &str) -> Machine {
+        let set_up = format!(
+            "hostname {name} && mount -t tmpfs tmpfs /run && ip link set lo up && echo ready && exec cat"
+        );
+        // It ends with the test, as its input does.
+        let mut holder = Command::new("unshare")
+            .args(["--net", "--mount", "--uts", "sh", "-c", &set_up])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        Machine { holder }
+    }
+
+    /// The command, to be run on this machine.
+    pub fn on(&self, command: &Command) -> Command {
+        let mut there = Command::new("nsenter");
+        there
+            .arg(format!("--target={}", self.holder.id()))
+            .args(["--net", "--mount", "--uts", "--"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        for (variable, setting) in command.get_envs() {
+            match setting {
+                Some(setting) => there.env(variable, setting),
+                None => there.env_remove(variable),
+            };
+        }
+        there
+    }
+
+    /// A line for the shell.
+    pub fn shell(&self, line: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line]);
+        self.on(&shell)
+    }
+
+    /// Runs such a line, and returns what it prints.
+    pub fn does(&self, line: &str) -> String {
+        let output = self.shell(line).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Whether a file or socket is there.
+    pub fn has(&self, path: &Path) -> bool {
+        self.shell(&format!("test -e {}", path.display()))
+            .status()
+            .unwrap()
+            .success()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}

@@ -1,0 +1,135 @@
+//! A button on GPIO 20 of the emulated Pi.
+//!
+//! QEMU's GPIOs make no interrupts. So the kernel's simulated GPIO chip stands in for the Pi's, by
+//! its file and its name: the kernel debounces and hands on its edges as it does a Pi's.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::common::Page;
+use crate::emulated::machine::Machine;
+use crate::emulated::waveform::median;
+use crate::emulated::{ATTEMPTS, Claims, DIMMER, TRACED_TOLERANCE};
+use crate::{FREQUENCY, duty, is_dark, set};
+
+/// The level before the first press.
+const LEVEL: f64 = 40.0;
+
+/// How often the contacts of a bouncing button close and open before they rest: for some 10 ms.
+const BOUNCES: u32 = 50;
+
+/// A press toggles the light however much it bounces, and a hold dims it, all the way to the pin.
+pub async fn toggles_and_dims(machine: &mut Machine, claims: &mut Claims) {
+    wire(machine);
+    machine.run("printf '[[light]]\\nbutton_gpio = 20\\n' >/tmp/button.toml");
+    machine.start_dimmer(&format!(
+        "--frequency {FREQUENCY} --config /tmp/button.toml"
+    ));
+    let mut page = Page::open(machine.address(DIMMER)).await;
+    set(&mut page, LEVEL).await;
+
+    let before = interrupts(machine);
+    let levels = presses(machine, &mut page, "0.1").await;
+    claims.check(
+        levels == [0.0] && is_dark(machine),
+        format!(
+            "a press of {} edges switches off once: {levels:?}",
+            interrupts(machine) - before
+        ),
+    );
+    let levels = presses(machine, &mut page, "0.1").await;
+    let (follows, seen) = pin_follows(machine, LEVEL).await;
+    claims.check(
+        levels == [LEVEL] && follows,
+        format!("the next one on again: {levels:?}, and the pin is high for {seen:.4}"),
+    );
+    holds(machine, &mut page, "brightens", 20.0, claims).await;
+    holds(machine, &mut page, "dims", -20.0, claims).await;
+
+    machine.run("kill -STOP $(cat /tmp/pid); kill -CONT $(cat /tmp/pid); sleep 0.5");
+    let levels = presses(machine, &mut page, "0.1").await;
+    claims.check(
+        levels == [0.0],
+        format!("it is heard, too, after the process was stopped and goes on: {levels:?}"),
+    );
+
+    machine.run("printf '[[light]]\\ngpio = 22\\nbutton_gpio = 20\\n' >/tmp/other.toml");
+    let answer =
+        machine.run("! timeout 20 dimmer --config /tmp/other.toml --listen 0.0.0.0:5001 2>&1");
+    claims.check(
+        answer.contains("button on GPIO 20: the kernel or another program uses it"),
+        format!("a GPIO in use is refused: {answer}"),
+    );
+    machine.end_dimmer("TERM");
+}
+
+/// Puts the simulated chip where rppal looks for the Pi's, with an open button on GPIO 20.
+fn wire(machine: &mut Machine) {
+    machine.run(
+        "modprobe gpio-sim && mount -t configfs none /sys/kernel/config \
+         && cd /sys/kernel/config/gpio-sim && mkdir -p pi/bank && echo 28 >pi/bank/num_lines \
+         && echo pinctrl-bcm2835 >pi/bank/label && echo 1 >pi/live \
+         && mv /dev/$(cat pi/bank/chip_name) /dev/gpiochip0 && cd / \
+         && LINE=$(echo /sys/devices/platform/gpio-sim*/gpiochip*/sim_gpio20/pull) \
+         && echo pull-up >$LINE",
+    );
+}
+
+/// How many edges the kernel has seen.
+fn interrupts(machine: &mut Machine) -> u32 {
+    let line = machine.run("grep RPPAL /proc/interrupts");
+    let numbers = line
+        .split_whitespace()
+        .map_while(|word| word.trim_end_matches(':').parse::<u32>().ok());
+    // The first number is the interrupt's own.
+    numbers.skip(1).sum()
+}
+
+/// Presses the button for so many seconds, with bounce at either end, and returns the levels that
+/// the page is told, of the button's making.
+async fn presses(machine: &mut Machine, page: &mut Page, seconds: &str) -> Vec<f64> {
+    let bounce =
+        format!("for i in $(seq {BOUNCES}); do echo pull-down >$LINE; echo pull-up >$LINE; done");
+    machine.run(&format!(
+        "{bounce}; echo pull-down >$LINE; sleep {seconds}; {bounce}"
+    ));
+    sleep(Duration::from_millis(300)).await;
+    let heard = page.settle().await;
+    let by_button = |message: &&Value| message["by"] == "button";
+    let levels = heard.iter().filter(by_button);
+    levels
+        .filter_map(|message| message["level"].as_f64())
+        .collect()
+}
+
+/// A hold of a second changes the level one way, by as much at least, and the pin follows.
+async fn holds(machine: &mut Machine, page: &mut Page, verb: &str, by: f64, claims: &mut Claims) {
+    let before = page.levels["led"];
+    let levels = presses(machine, page, "1.2").await;
+    let last = page.levels["led"];
+    let (follows, seen) = pin_follows(machine, last).await;
+    let one_way = levels.is_sorted_by(|one, next| (next - one) * by > 0.0);
+    let steps = levels.len();
+    claims.check(
+        one_way && (last - before) / by >= 1.0 && follows,
+        format!(
+            "a hold {verb} in {steps} steps, from {before} to {last} %, and the pin is high for {seen:.4}"
+        ),
+    );
+}
+
+/// Whether the pin has the duty of this level, and for what share of a second it was high.
+async fn pin_follows(machine: &mut Machine, level: f64) -> (bool, f64) {
+    let mut seen = f64::NAN;
+    for _ in 0..ATTEMPTS {
+        machine.start_trace();
+        sleep(Duration::from_secs(1)).await;
+        seen = median(&machine.end_trace().periods());
+        if (seen - duty(level)).abs() <= TRACED_TOLERANCE {
+            return (true, seen);
+        }
+    }
+    (false, seen)
+}
