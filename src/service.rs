@@ -121,7 +121,7 @@ impl Service {
             .then(|| announce(address, encrypted, &lights))
             .flatten();
         let mqtt = task::spawn(mqtt::follow(
-            lights.clone(),
+            house.clone(),
             groups,
             config.mqtt,
             stop_web.clone(),
