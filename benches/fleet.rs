@@ -17,11 +17,15 @@ use std::time::{Duration, Instant};
 
 use broker::{Broker, Hub, options};
 use common::until;
+use dimmer::activity::Activity;
 use dimmer::config::{Broker as Address, MqttConfig};
 use dimmer::effect::Speed;
+use dimmer::house::House;
 use dimmer::level::Level;
 use dimmer::lights::{Driver, Light, LightState, Lights};
 use dimmer::mqtt;
+use dimmer::presets::Presets;
+use dimmer::timers::Timers;
 use rumqttc::{AsyncClient, MqttOptions, QoS};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -122,7 +126,13 @@ fn dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
         discovery_prefix: "homeassistant".into(),
     };
     let groups = vec![vec!["all".into()]];
-    tokio::spawn(mqtt::follow(lights.clone(), groups, Some(config), stop));
+    let house = House {
+        lights: lights.clone(),
+        presets: Presets::new(Default::default()),
+        timers: Timers::new(Vec::new(), None),
+        activity: Activity::new(false),
+    };
+    tokio::spawn(mqtt::follow(Arc::new(house), groups, Some(config), stop));
     let arrivals = Arrivals::default();
     let notes = arrivals.clone();
     tokio::spawn(async move {

@@ -37,7 +37,8 @@ pub fn wire(bytes: &[u8]) {
         ) => {
             assert!((1..=40).contains(&name.chars().count()));
         }
-        Ok(Wish::Change(_) | Wish::Timer(_)) => {}
+        Ok(Wish::Say(text)) => assert!((1..=200).contains(&text.chars().count())),
+        Ok(Wish::Change(_) | Wish::ChangeSelected(_) | Wish::Select(_) | Wish::Timer(_)) => {}
         Err(error) => is_for_people(&error.to_string()),
     }
 }

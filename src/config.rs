@@ -101,6 +101,8 @@ pub struct Config {
     pub trace: Option<PathBuf>,
     /// Where the sun is seen from, if it is known.
     pub place: Option<Place>,
+    /// Whether it is kept and told who is here, and who did what.
+    pub activity: bool,
     /// 1 to [`MAX_LIGHTS`] lights; their names and GPIOs differ.
     pub lights: Vec<LightConfig>,
 }
@@ -140,6 +142,7 @@ struct File {
     latitude: Option<f64>,
     #[serde(deserialize_with = "longitude")]
     longitude: Option<f64>,
+    activity: bool,
     mqtt: Option<MqttFile>,
     light: Vec<LightConfig>,
 }
@@ -158,6 +161,7 @@ impl Default for File {
             tls_key: None,
             latitude: None,
             longitude: None,
+            activity: true,
             mqtt: None,
             light: vec![LightConfig::default()],
         }
@@ -207,6 +211,7 @@ impl Config {
                     latitude,
                     longitude,
                 }),
+            activity: file.activity,
             lights: file.light,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::activity::Activity;
 use crate::lights::Lights;
 use crate::presets::Presets;
 use crate::timers::Timers;
@@ -14,6 +15,8 @@ pub struct House {
     pub presets: Presets,
     /// What is to happen to them at a time.
     pub timers: Timers,
+    /// Who is here, and who did what.
+    pub activity: Arc<Activity>,
 }
 
 #[cfg(test)]
@@ -24,6 +27,7 @@ impl House {
             lights: Arc::new(lights),
             presets: Presets::new(Default::default()),
             timers: Timers::new(Vec::new(), None),
+            activity: Activity::new(true),
         })
     }
 }

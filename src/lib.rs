@@ -9,6 +9,7 @@
 //! | [`level`] | levels, duties and the curve between them |
 //! | [`effect`] | what a light plays around its level |
 //! | [`lights`] | the watched state and every change to it |
+//! | [`activity`] | who is here, and who did what |
 //! | [`presets`] | names for what the lights are set to |
 //! | [`house`] | all that is kept, for all who change and follow it |
 //! | [`timers`] | what is to happen at a time |
@@ -32,6 +33,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod activity;
 pub mod button;
 pub mod client;
 pub mod config;

@@ -24,7 +24,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::activity::{Activity, What, Who};
 use crate::config::MqttConfig;
+use crate::house::House;
 use crate::lights::{LightState, Lights};
 use crate::wire::BadInput;
 use flash::Flashes;
@@ -57,17 +59,19 @@ const OFFLINE: &str = "offline";
 ///
 /// It ends without a goodbye: the broker then tells the last will, as it does after a crash.
 pub async fn follow(
-    lights: Arc<Lights>,
+    house: Arc<House>,
     groups: Vec<Vec<String>>,
     config: Option<MqttConfig>,
     stop: CancellationToken,
 ) {
     let Some(config) = config else { return };
+    let lights = house.lights.clone();
     let dimmer = Dimmer {
         topics: Topics::new(&config.node, &config.discovery_prefix),
         flashes: Arc::new(Flashes::new(lights.clone())),
         link: watch::Sender::default(),
         lights,
+        activity: house.activity.clone(),
         groups,
         config,
     };
@@ -97,6 +101,7 @@ struct Link {
 /// One dimmer among those of a broker.
 struct Dimmer {
     lights: Arc<Lights>,
+    activity: Arc<Activity>,
     /// The groups of each light.
     groups: Vec<Vec<String>>,
     config: MqttConfig,
@@ -207,7 +212,9 @@ impl Dimmer {
 
     fn apply(&self, command: &Command, light: usize) {
         for change in &command.changes {
-            self.lights.change(light, *change, command.transition, None);
+            let state = self.lights.change(light, *change, command.transition, None);
+            let what = What::of(*change, &self.lights.list()[light], &state);
+            self.activity.note(Who::Mqtt, what);
         }
         if command.flash {
             self.flashes.start(light);

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::activity::Activity;
 use crate::button::Button;
 use crate::config::{Config, LightConfig, OnStart};
 use crate::house::House;
@@ -90,6 +91,7 @@ impl Service {
             lights: lights.clone(),
             presets: Presets::new(store.presets()),
             timers: Timers::new(store.timers(), config.place),
+            activity: Activity::new(config.activity),
         });
         let stop_web = CancellationToken::new();
         let stop_followers = CancellationToken::new();
@@ -103,6 +105,7 @@ impl Service {
         }
         let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
         task::spawn(timers::follow(house.clone(), stop_web.clone()));
+        task::spawn(house.activity.clone().follow(stop_web.clone()));
         let metrics = Metrics::new(pins.iter().map(|pin| pin.writes.clone()).collect());
         let web = task::spawn(web::serve(
             listener,
@@ -118,7 +121,7 @@ impl Service {
             .then(|| announce(address, encrypted, &lights))
             .flatten();
         let mqtt = task::spawn(mqtt::follow(
-            lights.clone(),
+            house.clone(),
             groups,
             config.mqtt,
             stop_web.clone(),
@@ -297,6 +300,7 @@ mod tests {
             state_dir: folder.path().into(),
             trace: None,
             place: None,
+            activity: true,
             lights: vec![light("desk")],
         })
         .await

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::activity::{What, Who};
 use crate::effect::Effect;
 use crate::house::House;
 use crate::level::Level;
@@ -330,16 +331,21 @@ impl Timer {
             Act::Effect(effect) => Change::Effect(Some(*effect)),
             Act::Recall { recall } => {
                 let (presets, lights) = (&house.presets, &house.lights);
-                if let Err(error) = presets.recall(recall, lights, self.transition, Some(by)) {
-                    warn!("timer {:?}: {error}", self.name);
+                match presets.recall(recall, lights, self.transition, Some(by)) {
+                    Ok(()) => {
+                        let preset = recall.clone();
+                        house.activity.note(Who::Timer, What::Recalled { preset });
+                    }
+                    Err(error) => warn!("timer {:?}: {error}", self.name),
                 }
                 return;
             }
         };
         for light in self.lights(&house.lights) {
-            house
-                .lights
-                .change(light, change, self.transition, Some(by.clone()));
+            let lights = &house.lights;
+            let state = lights.change(light, change, self.transition, Some(by.clone()));
+            let what = What::of(change, &lights.list()[light], &state);
+            house.activity.note(Who::Timer, what);
         }
     }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::activity::{self, Entry};
 use crate::effect::{Effect, Speed};
 use crate::house::House;
 use crate::level::Level;
@@ -56,10 +57,25 @@ pub enum Wish {
     Timer(Wanted),
     /// Remove the timer of this name.
     Cancel(String),
+    /// Change the light that this page has selected.
+    ChangeSelected(LightChange),
+    /// Select another light in this page.
+    Select(Direction),
+    /// Say this to the others.
+    Say(String),
     /// Call this page by this name.
     Name(Arc<str>),
     /// Send this JSON back.
     Echo(Box<RawValue>),
+}
+
+/// Which of the visible lights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The one before.
+    Left,
+    /// The next.
+    Right,
 }
 
 /// How to change a light.
@@ -91,6 +107,9 @@ pub enum BadInput {
     /// There is no such timer.
     #[error(transparent)]
     Timer(#[from] timers::Error),
+    /// It is not said to the others.
+    #[error(transparent)]
+    Say(#[from] activity::Error),
 }
 
 pub(crate) fn malformed(text: impl Into<String>) -> BadInput {
@@ -259,6 +278,16 @@ pub enum Answer<'a> {
         /// All of them.
         timers: &'a [Timer],
     },
+    /// Other pages that have a name are open than this page shows.
+    Here {
+        /// Their names.
+        here: Vec<&'a str>,
+    },
+    /// What was done since this page was last told.
+    Activity {
+        /// The newest last.
+        activity: Vec<&'a Entry>,
+    },
     /// The number of open pages changed.
     Pages {
         /// How many are open, this one included.
@@ -268,6 +297,11 @@ pub enum Answer<'a> {
     Fault {
         /// Which, and what it says.
         fault: FaultOf<'a>,
+    },
+    /// Another light is selected, to the page that asked for it alone.
+    Selected {
+        /// The light's name.
+        selected: &'a str,
     },
     /// Bad input, to its sender alone.
     Error {
@@ -412,6 +446,19 @@ mod tests {
                 r#"{"recall":""}"#,
                 "recall must have 1 to 40 characters, not 0",
             ),
+            (
+                r#"{"command":"jump"}"#,
+                r#"command must be up, down, left or right, not "jump""#,
+            ),
+            (
+                r#"{"command":"up","light":"led"}"#,
+                "light does not go with command",
+            ),
+            (
+                r#"{"command":"left","transition":1}"#,
+                "transition does not go with the command left",
+            ),
+            (r#"{"say":""}"#, "say must have 1 to 200 characters, not 0"),
             (r#"{"forget":7}"#, "forget must be text, not 7"),
             (
                 r#"{"level":1,"transition":3601}"#,
@@ -454,11 +501,11 @@ mod tests {
             ),
             (
                 r#"{"transition":1}"#,
-                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, name, echo is needed",
+                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo is needed",
             ),
             (
                 "{}",
-                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, name, echo is needed",
+                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo is needed",
             ),
             ("[1]", "a message is an object or a number, not [1]"),
             ("true", "a message is an object or a number, not true"),
@@ -521,9 +568,9 @@ mod tests {
 
         #[test]
         fn any_fields_are_understood_or_refused_without_a_panic(
-            field in "level|step|on|toggle|effect|speed|save|recall|name|echo|light|transition|seq|x",
-            other in "level|step|on|toggle|effect|speed|save|recall|name|echo|light|transition|seq|x",
-            value in "\"blink\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
+            field in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|seq|x",
+            other in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|seq|x",
+            value in "\"blink\"|\"up\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
         ) {
             let _ = Message::parse(&format!(r#"{{"{field}":{value},"{other}":{value}}}"#));
         }

@@ -547,3 +547,19 @@ async fn a_broker_that_is_frozen_delays_no_stop() {
     assert!(start.elapsed() < Duration::from_secs(2));
     drop(hub);
 }
+
+#[tokio::test]
+async fn what_comes_over_mqtt_is_told_to_the_pages() {
+    let (_broker, dimmer, hub) = start().await;
+    let mut page = dimmer.page().await;
+    hub.say(SET, &json!({"state": "ON", "brightness": 80}))
+        .await;
+    let entry = loop {
+        let told = page.next().await["activity"][0].clone();
+        if !told.is_null() {
+            break told;
+        }
+    };
+    let set = (&entry["via"], &entry["what"], &entry["level"]);
+    assert_eq!(set, (&json!("mqtt"), &json!("set"), &json!(80)), "{entry}");
+}

@@ -144,8 +144,8 @@ async fn a_page_with_a_name_is_named_to_the_others() {
     ana.say(json!(42)).await;
     ana.settle().await;
     assert_eq!(
-        other.settle().await,
-        [json!({"light": "led", "level": 42, "by": "Ana's phone"})]
+        levels(&other.settle().await),
+        [&json!({"light": "led", "level": 42, "by": "Ana's phone"})]
     );
 }
 
@@ -400,5 +400,42 @@ async fn a_ping_is_answered() {
     assert_eq!(
         pong.unwrap().unwrap(),
         Message::Pong("are you there".into())
+    );
+}
+
+#[tokio::test]
+async fn arrows_select_the_visible_lights_of_this_page_and_step_the_selected_one() {
+    let third = "[[light]]\nname = \"door\"\ngpio = 19\non_start = 98\n";
+    let dimmer = Home::with(&format!("{TWO_LIGHTS}{third}")).start();
+    let mut one = dimmer.page().await;
+    let mut other = dimmer.page().await;
+    one.settle().await;
+    let level = |light: &str, level: u32| json!({"light": light, "level": level});
+    for (command, heard) in [
+        ("up", level("led", 55)),
+        ("down", level("led", 50)),
+        ("right", json!({"selected": "door"})),
+        ("up", level("door", 100)),
+        ("up", level("door", 100)),
+        ("right", json!({"selected": "led"})),
+        ("left", json!({"selected": "door"})),
+        ("down", level("door", 95)),
+    ] {
+        one.say(json!({ "command": command })).await;
+        assert_eq!(one.settle().await, [heard], "{command}");
+    }
+    assert_eq!(dimmer.level("shelf").await, 5.0, "it is hidden");
+
+    other.settle().await;
+    other.say(json!({"command": "down", "seq": 9})).await;
+    let heard = [json!({"light": "led", "level": 45, "seen": 9})];
+    assert_eq!(other.settle().await, heard, "it has its own selection");
+    assert_eq!(one.settle().await, [level("led", 45)]);
+
+    other.say(json!({"command": "up", "transition": 60})).await;
+    let heard = other.settle().await;
+    assert_eq!(
+        (&heard[0]["level"], &heard[0]["left"]),
+        (&json!(50), &json!(60.0))
     );
 }

@@ -5,7 +5,7 @@ mod timers;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -15,8 +15,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::connections::Peer;
 use super::openapi::{self, LightChange, MaybeEffect};
 use super::{Error, Web, error};
+use crate::activity::{What, Who};
 use crate::effect::Effect;
 use crate::level::Level;
 use crate::lights::{Light, Lights};
@@ -112,6 +114,7 @@ async fn one(State(web): State<Web>, Path(name): Path<String>) -> Result<Respons
 )]
 async fn change(
     State(web): State<Web>,
+    Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, BadInput> {
@@ -119,7 +122,9 @@ async fn change(
     let index = find(lights, name)?;
     let wanted = wire::parse_change(&body.0)?;
     wanted.check(&lights.list()[index])?;
-    lights.change(index, wanted.change, wanted.transition, None);
+    let state = lights.change(index, wanted.change, wanted.transition, None);
+    let what = What::of(wanted.change, &lights.list()[index], &state);
+    web.house.activity.note(Who::Api(peer.address()), what);
     Ok(Json(shown(lights, index)).into_response())
 }
 
@@ -204,6 +209,7 @@ impl IntoResponse for BadInput {
             BadInput::NoSuchLight(_) => StatusCode::NOT_FOUND,
             BadInput::Preset(error) => error.into(),
             BadInput::Timer(error) => error.into(),
+            BadInput::Say(_) => StatusCode::UNPROCESSABLE_ENTITY,
         };
         error(status, self.to_string())
     }

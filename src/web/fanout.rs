@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::crowd::Crowd;
 use super::line::Line;
+use crate::activity::Told;
 use crate::effect::Effect;
 use crate::house::House;
 use crate::level::Level;
@@ -56,6 +57,9 @@ pub struct Shown {
     lights: Vec<ShownLight>,
     presets: Arc<presets::ByName>,
     timers: Arc<Vec<Timer>>,
+    here: Arc<[Arc<str>]>,
+    /// How many of all entries of the activity.
+    told: u64,
     pages: usize,
     /// Whether it has not taken all yet. Until it has, only its own task tells it anything.
     behind: bool,
@@ -86,9 +90,14 @@ impl From<&LightState> for Look {
     }
 }
 
-/// The frame about each light's level, made once a change for all pages that use no `seq`.
+/// Frames that are made once for all pages.
 #[derive(Default)]
-struct Frames(Vec<(u64, Vec<u8>)>);
+struct Frames {
+    /// About each light's level, for those that use no `seq`.
+    levels: Vec<(u64, Vec<u8>)>,
+    /// About the activity, from one count of its entries to another.
+    activity: (u64, u64, Vec<u8>),
+}
 
 impl Fanout {
     /// For the pages of this crowd.
@@ -109,6 +118,8 @@ impl Fanout {
                 lights: vec![ShownLight::default(); self.house.lights.list().len()],
                 presets: Arc::default(),
                 timers: Arc::default(),
+                here: Arc::default(),
+                told: 0,
                 pages: 0,
                 behind: true,
             }),
@@ -127,6 +138,7 @@ impl Fanout {
         let (mut lights, mut crowd) = (self.house.lights.watch(), self.crowd.watch());
         let mut presets = self.house.presets.watch();
         let mut timers = self.house.timers.watch();
+        let mut activity = self.house.activity.watch();
         let (mut frames, mut out) = (Frames::default(), Vec::new());
         loop {
             let mut told = Some(0);
@@ -140,6 +152,7 @@ impl Fanout {
                 _ = crowd.changed() => {}
                 _ = presets.changed() => {}
                 _ = timers.changed() => {}
+                _ = activity.changed() => {}
             }
         }
     }
@@ -273,6 +286,19 @@ impl Shown {
             frame(&Answer::Timers { timers }.to_json(), out);
         }
         self.timers = timers;
+        let told = fanout.house.activity.told();
+        if !Arc::ptr_eq(&self.here, &told.here) {
+            if self.here != told.here {
+                let here = told.here.iter().map(|name| &**name).collect();
+                frame(&Answer::Here { here }.to_json(), out);
+            }
+            self.here = told.here.clone();
+        }
+        if self.told != told.count {
+            out.extend(frames.activity(self.told, &told));
+            self.told = told.count;
+        }
+        drop(told);
         let pages = fanout.crowd.all();
         if self.pages != pages {
             self.pages = pages;
@@ -283,14 +309,25 @@ impl Shown {
 
 impl Frames {
     fn level(&mut self, index: usize, name: &str, state: &LightState) -> &[u8] {
-        if self.0.len() <= index {
-            self.0.resize_with(index + 1, Default::default);
+        if self.levels.len() <= index {
+            self.levels.resize_with(index + 1, Default::default);
         }
-        let (revision, made) = &mut self.0[index];
+        let (revision, made) = &mut self.levels[index];
         if made.is_empty() || *revision != state.revision {
             *revision = state.revision;
             made.clear();
             frame(&level(name, state, None), made);
+        }
+        made
+    }
+
+    fn activity(&mut self, shown: u64, told: &Told) -> &[u8] {
+        let (from, to, made) = &mut self.activity;
+        if made.is_empty() || (*from, *to) != (shown, told.count) {
+            (*from, *to) = (shown, told.count);
+            made.clear();
+            let activity = told.since(shown).collect();
+            frame(&Answer::Activity { activity }.to_json(), made);
         }
         made
     }

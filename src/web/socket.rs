@@ -7,7 +7,6 @@
 //! and delays nobody.
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
@@ -24,10 +23,13 @@ use super::crowd::{Full, Place};
 use super::fanout::{Member, STALL, Shown};
 use super::line::Line;
 use super::login::Left;
+use super::selection::Selection;
 use super::{Web, error};
+use crate::activity::{Guest, What};
 use crate::house::House;
+use crate::lights::{LightState, Lights};
 use crate::presets;
-use crate::wire::{self, Answer, BadInput, Hello, Message, Wish};
+use crate::wire::{self, Answer, BadInput, Hello, LightChange, Message, Wish};
 
 /// Silence after which a page is asked whether it is still there.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -85,8 +87,8 @@ struct Page {
     place: Place,
     socket: WebSocket,
     member: Member,
-    /// What it calls itself.
-    name: Option<Arc<str>>,
+    guest: Guest,
+    selection: Selection,
 }
 
 /// How many frames are still read from a page now: [`FRAMES`] after a second of silence.
@@ -122,12 +124,15 @@ enum End {
 impl Page {
     fn new(web: Web, place: Place, socket: WebSocket, line: Line) -> Page {
         let member = web.fanout.join(place.number, line);
+        let guest = web.house.activity.enter(place.number, place.address);
+        let selection = Selection::new(web.house.lights.list());
         Page {
             web,
             place,
             socket,
             member,
-            name: None,
+            guest,
+            selection,
         }
     }
 
@@ -137,7 +142,7 @@ impl Page {
         debug!("page {number} is open");
         let end = self.talk(left).await;
         // Nothing may follow a goodbye, so it is told no more news.
-        drop(self.member);
+        drop((self.member, self.guest));
         match end {
             End::Gone => debug!("page {number} left"),
             End::Closed(code, reason) => {
@@ -244,8 +249,9 @@ impl Page {
             // Until it is made, it is not known what the page shows.
             shown.set(light, None);
         }
-        let name = &mut self.name;
-        let done = light.and_then(|light| fulfil(wish?, light, house, name, &mut shown));
+        let (guest, selection) = (&mut self.guest, &mut self.selection);
+        let done =
+            light.and_then(|light| fulfil(wish?, light, house, guest, selection, &mut shown));
         done.unwrap_or_else(|bad| {
             self.web.metrics.refused.add();
             let error = bad.to_string();
@@ -254,43 +260,76 @@ impl Page {
     }
 }
 
-/// Does what a page called `name` wishes, and returns what is to be answered to it alone.
+/// Does what this page wishes, and returns what is to be answered to it alone.
 fn fulfil(
     wish: Wish,
     light: usize,
     house: &House,
-    name: &mut Option<Arc<str>>,
+    guest: &mut Guest,
+    selection: &mut Selection,
     shown: &mut Shown,
 ) -> Result<Option<String>, BadInput> {
     let House {
         lights,
         presets,
         timers,
+        ..
     } = house;
     match wish {
         Wish::Change(wanted) => {
             wanted.check(&lights.list()[light])?;
-            let state = lights.change(light, wanted.change, wanted.transition, name.clone());
+            let state = change(light, &wanted, lights, guest);
             if wanted.exact {
                 shown.set(light, Some(&state));
             }
         }
-        Wish::Save(preset) => presets.save(&preset, presets::of(lights))?,
+        Wish::ChangeSelected(wanted) => {
+            let light = selection.light();
+            shown.set(light, None);
+            change(light, &wanted, lights, guest);
+        }
+        Wish::Select(direction) => {
+            selection.go(direction, lights.list());
+            let selected = &lights.list()[selection.light()].name;
+            return Ok(Some(Answer::Selected { selected }.to_json()));
+        }
+        Wish::Save(preset) => {
+            presets.save(&preset, presets::of(lights))?;
+            guest.did(What::Saved { preset });
+        }
         // What comes of it is news to this page, too.
         Wish::Recall {
             name: preset,
             transition,
-        } => presets.recall(&preset, lights, transition, name.clone())?,
-        Wish::Forget(preset) => presets.forget(&preset)?,
+        } => {
+            presets.recall(&preset, lights, transition, guest.name())?;
+            guest.did(What::Recalled { preset });
+        }
+        Wish::Forget(preset) => {
+            presets.forget(&preset)?;
+            guest.did(What::Forgot { preset });
+        }
         Wish::Timer(wanted) => {
             wire::check_timer(&wanted, house)?;
-            timers.add(wanted)?;
+            let timer = timers.add(wanted)?.name;
+            guest.did(What::Timer { timer });
         }
-        Wish::Cancel(timer) => timers.cancel(&timer)?,
-        Wish::Name(new) => *name = Some(new),
+        Wish::Cancel(timer) => {
+            timers.cancel(&timer)?;
+            guest.did(What::Cancelled { timer });
+        }
+        Wish::Say(text) => guest.say(text)?,
+        Wish::Name(name) => guest.rename(name),
         Wish::Echo(echo) => return Ok(Some(Answer::Echo { echo: &echo }.to_json())),
     }
     Ok(None)
+}
+
+/// Changes a light, and takes note of that.
+fn change(light: usize, wanted: &LightChange, lights: &Lights, guest: &Guest) -> LightState {
+    let state = lights.change(light, wanted.change, wanted.transition, guest.name());
+    guest.did(What::of(wanted.change, &lights.list()[light], &state));
+    state
 }
 
 /// Says goodbye, and waits for the page's.
@@ -332,7 +371,6 @@ mod tests {
 
     use super::*;
     use crate::config::WebConfig;
-    use crate::lights::Lights;
     use crate::metrics::Metrics;
 
     /// How many frames are read in this time, of a page that sends as fast as it can.

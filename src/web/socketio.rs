@@ -26,9 +26,11 @@ use tracing::debug;
 
 use super::api::Body;
 use super::connections::Peer;
+use super::crowd::Place;
 use super::line::Line;
 use super::login::Left;
 use super::{Web, socket};
+use crate::activity::{What, Who};
 use crate::level::Level;
 use crate::lights::{Change, Lights};
 use crate::wire::{self, BadInput};
@@ -162,11 +164,15 @@ fn welcome(socket: SocketRef, web: Web) -> Ready<()> {
         leaves.cancel();
         ready(())
     });
-    let lights = web.house.lights.clone();
+    let house = web.house.clone();
+    let who = who(&socket);
     socket.on("led", move |TryData::<Value>(data), ack: AckSender| {
         match data.map_err(|error| error.to_string()).and_then(wanted) {
             Ok(level) => {
-                lights.change(LIGHT, Change::Level(level), None, None);
+                let done = set(&house.lights, level);
+                if let Some(who) = who {
+                    house.activity.note(who, done);
+                }
             }
             Err(why) => debug!("a Socket.IO client asked for no level: {why}"),
         }
@@ -240,13 +246,35 @@ fn wanted(data: Value) -> Result<Level, String> {
         .ok_or_else(|| format!("level must be a number, or a string holding one, in {data}"))
 }
 
+/// Sets the light, and says what was done.
+fn set(lights: &Lights, level: Level) -> What {
+    let change = Change::Level(level);
+    let state = lights.change(LIGHT, change, None, None);
+    What::of(change, &lights.list()[LIGHT], &state)
+}
+
+/// A client as the pages hear of it: one without a name.
+fn who(socket: &SocketRef) -> Option<Who> {
+    let place = socket.req_parts().extensions.get::<Arc<Place>>()?;
+    Some(Who::Page {
+        number: place.number,
+        address: place.address,
+        name: None,
+    })
+}
+
 async fn level(State(web): State<Web>) -> Response {
     Json(shown(&web.house.lights)).into_response()
 }
 
-async fn set_level(State(web): State<Web>, body: Body) -> Result<Response, BadInput> {
+async fn set_level(
+    State(web): State<Web>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Response, BadInput> {
     let lights = &web.house.lights;
-    lights.change(LIGHT, Change::Level(form_level(&body.0)?), None, None);
+    let done = set(lights, form_level(&body.0)?);
+    web.house.activity.note(Who::Api(peer.address()), done);
     Ok(Json(shown(lights)).into_response())
 }
 

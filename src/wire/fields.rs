@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{BadInput, LightChange, Wish, malformed};
+use super::{BadInput, Direction, LightChange, Wish, malformed};
 use crate::effect::{Effect, Kind, Speed};
 use crate::level::{Level, Step};
 use crate::lights::{self, Change};
@@ -15,12 +15,16 @@ use crate::lights::{self, Change};
 const MAX_ECHO: usize = 1024;
 /// Longest name, in characters.
 const MAX_NAME: usize = 40;
+/// The most that is said at once, in characters.
+const MAX_SAY: usize = 200;
+/// What the commands up and down add, in percent.
+const COMMAND_STEP: f64 = 5.0;
 /// Largest `seq`: the last whole number that JavaScript counts exactly to.
 const MAX_SEQ: u64 = (1 << 53) - 1;
 
 /// What a message can ask for, and the fields that may go with it. The first [`CHANGES`] of these
 /// change one light.
-const VERBS: [(&str, &[&str]); 12] = [
+const VERBS: [(&str, &[&str]); 14] = [
     ("level", &["light", "transition"]),
     ("step", &["light", "transition"]),
     ("on", &["light", "transition"]),
@@ -31,6 +35,8 @@ const VERBS: [(&str, &[&str]); 12] = [
     ("forget", &[]),
     ("timer", &[]),
     ("cancel", &[]),
+    ("command", &["transition"]),
+    ("say", &[]),
     ("name", &[]),
     ("echo", &[]),
 ];
@@ -59,6 +65,8 @@ pub fn wish(fields: Map<String, Value>, text: &str) -> Result<Wish, BadInput> {
             other => Err(malformed(format!("timer must be an object, not {other}"))),
         },
         "cancel" => named(verb, wanted).map(Wish::Cancel),
+        "command" => command(wanted, &fields),
+        "say" => text_in(verb, wanted, MAX_SAY).map(Wish::Say),
         "name" => named(verb, wanted).map(|name| Wish::Name(name.into())),
         "echo" => echo(text).map(Wish::Echo),
         verb => change_by(verb, &fields).map(Wish::Change),
@@ -186,6 +194,31 @@ fn effect(wanted: &Value, fields: &Map<String, Value>) -> Result<Option<Effect>,
     Ok(Some(Effect { kind, speed }))
 }
 
+/// What an arrow is for: up and down change the selected light, left and right select another.
+fn command(wanted: &Value, fields: &Map<String, Value>) -> Result<Wish, BadInput> {
+    let step = |percent| {
+        let step = Step::from_percent(percent)
+            .map_err(|error| BadInput::OutOfRange(format!("step {error}")))?;
+        Ok(Wish::ChangeSelected(LightChange {
+            change: Change::Step(step),
+            transition: transition(fields)?,
+            exact: false,
+        }))
+    };
+    match wanted.as_str() {
+        Some("up") => step(COMMAND_STEP),
+        Some("down") => step(-COMMAND_STEP),
+        Some(other @ ("left" | "right")) if fields.contains_key("transition") => Err(malformed(
+            format!("transition does not go with the command {other}"),
+        )),
+        Some("left") => Ok(Wish::Select(Direction::Left)),
+        Some("right") => Ok(Wish::Select(Direction::Right)),
+        _ => Err(malformed(format!(
+            "command must be up, down, left or right, not {wanted}"
+        ))),
+    }
+}
+
 /// The number in this field, which is to be within `range`.
 pub fn number(field: &str, range: &str, wanted: &Value) -> Result<f64, BadInput> {
     wanted.as_f64().ok_or_else(|| {
@@ -227,10 +260,15 @@ pub fn light(wanted: &Value) -> Result<String, BadInput> {
 
 /// The name in this field: 1 to 40 characters.
 pub fn named(field: &str, wanted: &Value) -> Result<String, BadInput> {
+    text_in(field, wanted, MAX_NAME)
+}
+
+/// The text in this field, of at most so many characters.
+fn text_in(field: &str, wanted: &Value, most: usize) -> Result<String, BadInput> {
     let Value::String(text) = wanted else {
         return Err(malformed(format!("{field} must be text, not {wanted}")));
     };
-    name(field, text).map(|()| text.clone())
+    check(field, text, most).map(|()| text.clone())
 }
 
 /// Whether the text in this field can be a name for people: 1 to 40 characters.
@@ -238,6 +276,10 @@ pub fn named(field: &str, wanted: &Value) -> Result<String, BadInput> {
 /// # Errors
 /// It is too short or long, or has control characters: it ends up in others' terminals and logs.
 pub fn name(field: &str, text: &str) -> Result<(), BadInput> {
+    check(field, text, MAX_NAME)
+}
+
+fn check(field: &str, text: &str, most: usize) -> Result<(), BadInput> {
     if text.contains(char::is_control) {
         let json = Value::from(text);
         return Err(BadInput::OutOfRange(format!(
@@ -245,11 +287,11 @@ pub fn name(field: &str, text: &str) -> Result<(), BadInput> {
         )));
     }
     let length = text.chars().count();
-    if (1..=MAX_NAME).contains(&length) {
+    if (1..=most).contains(&length) {
         Ok(())
     } else {
         Err(BadInput::OutOfRange(format!(
-            "{field} must have 1 to {MAX_NAME} characters, not {length}"
+            "{field} must have 1 to {most} characters, not {length}"
         )))
     }
 }

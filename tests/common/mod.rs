@@ -342,6 +342,8 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 pub struct Page {
     pub socket: WebSocketStream<TcpStream>,
     pub hello: Value,
+    /// What it was told after that, before it said anything.
+    pub greeting: Vec<Value>,
     /// What it shows of each light.
     pub levels: HashMap<String, f64>,
     /// The last number of open pages it was told.
@@ -375,6 +377,7 @@ impl Page {
         let mut page = Page {
             socket,
             hello: Value::Null,
+            greeting: Vec::new(),
             levels: HashMap::new(),
             pages: 0,
             ignores_seen: false,
@@ -383,7 +386,7 @@ impl Page {
             echoes: 0,
         };
         page.hello = page.next().await["hello"].clone();
-        page.settle().await;
+        page.greeting = page.settle().await;
         page
     }
 

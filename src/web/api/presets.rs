@@ -1,7 +1,7 @@
 //! `/api/presets`: names for what the lights are set to.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -9,9 +9,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::super::connections::Peer;
 use super::super::openapi::Recall;
 use super::super::{Error, Web};
 use super::Body;
+use crate::activity::{What, Who};
 use crate::presets::{self, Fields, Preset};
 use crate::wire::{self, BadInput};
 
@@ -73,6 +75,7 @@ async fn all(State(web): State<Web>) -> Response {
 )]
 async fn save(
     State(web): State<Web>,
+    Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, BadInput> {
@@ -88,6 +91,10 @@ async fn save(
         }
     }
     house.presets.save(&name, lights.clone())?;
+    let preset = name.clone();
+    house
+        .activity
+        .note(Who::Api(peer.address()), What::Saved { preset });
     let named = Named {
         name: &name,
         lights: &lights,
@@ -106,8 +113,16 @@ async fn save(
         (status = 404, description = "no such preset", body = Error),
     ),
 )]
-async fn forget(State(web): State<Web>, Path(name): Path<String>) -> Result<StatusCode, BadInput> {
-    web.house.presets.forget(&name)?;
+async fn forget(
+    State(web): State<Web>,
+    Extension(peer): Extension<Peer>,
+    Path(preset): Path<String>,
+) -> Result<StatusCode, BadInput> {
+    let house = &web.house;
+    house.presets.forget(&preset)?;
+    house
+        .activity
+        .note(Who::Api(peer.address()), What::Forgot { preset });
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -128,14 +143,18 @@ async fn forget(State(web): State<Web>, Path(name): Path<String>) -> Result<Stat
 )]
 async fn recall(
     State(web): State<Web>,
-    Path(name): Path<String>,
+    Extension(peer): Extension<Peer>,
+    Path(preset): Path<String>,
     body: Body,
 ) -> Result<StatusCode, BadInput> {
     let transition = wire::parse_recall(&body.0)?;
     let house = &web.house;
     house
         .presets
-        .recall(&name, &house.lights, transition, None)?;
+        .recall(&preset, &house.lights, transition, None)?;
+    house
+        .activity
+        .note(Who::Api(peer.address()), What::Recalled { preset });
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,15 +1,17 @@
 //! `/api/timers`: what is to happen at a time.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::super::connections::Peer;
 use super::super::openapi::{NewTimer, Timer};
 use super::super::{Error, Web};
 use super::Body;
+use crate::activity::{What, Who};
 use crate::timers;
 use crate::wire::{self, BadInput};
 
@@ -45,10 +47,18 @@ async fn all(State(web): State<Web>) -> Response {
         (status = 422, description = "out of range, or too many timers", body = Error),
     ),
 )]
-async fn add(State(web): State<Web>, body: Body) -> Result<Response, BadInput> {
+async fn add(
+    State(web): State<Web>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Response, BadInput> {
     let wanted = wire::parse_timer(&body.0)?;
     wire::check_timer(&wanted, &web.house)?;
     let timer = web.house.timers.add(wanted)?;
+    let name = timer.name.clone();
+    web.house
+        .activity
+        .note(Who::Api(peer.address()), What::Timer { timer: name });
     Ok(Json(timer).into_response())
 }
 
@@ -63,8 +73,15 @@ async fn add(State(web): State<Web>, body: Body) -> Result<Response, BadInput> {
         (status = 404, description = "no such timer", body = Error),
     ),
 )]
-async fn cancel(State(web): State<Web>, Path(name): Path<String>) -> Result<StatusCode, BadInput> {
-    web.house.timers.cancel(&name)?;
+async fn cancel(
+    State(web): State<Web>,
+    Extension(peer): Extension<Peer>,
+    Path(timer): Path<String>,
+) -> Result<StatusCode, BadInput> {
+    web.house.timers.cancel(&timer)?;
+    web.house
+        .activity
+        .note(Who::Api(peer.address()), What::Cancelled { timer });
     Ok(StatusCode::NO_CONTENT)
 }
 

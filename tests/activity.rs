@@ -1,0 +1,273 @@
+//! Who is here, and who did what: to every page, and in the log.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use common::{Dimmer, Home, Page, until};
+use futures_util::{SinkExt, StreamExt};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+
+const TWO: &str = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 20\n";
+
+/// What the service says until a message with this field.
+async fn hear(page: &mut Page, field: &str) -> Value {
+    loop {
+        let message = page.next().await;
+        if !message[field].is_null() {
+            return message[field].clone();
+        }
+    }
+}
+
+/// The entries until so many came, in how many frames that was. Their times are now.
+async fn entries(page: &mut Page, count: usize) -> (Vec<Value>, usize) {
+    let (mut entries, mut frames) = (Vec::new(), 0);
+    while entries.len() < count {
+        let activity = hear(page, "activity").await;
+        entries.extend(activity.as_array().unwrap().clone());
+        frames += 1;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    for entry in &mut entries {
+        let at = entry.as_object_mut().unwrap().remove("at").unwrap();
+        let ago = now.as_secs() - at.as_u64().unwrap();
+        assert!(ago < 60, "{ago} s ago");
+    }
+    (entries, frames)
+}
+
+async fn named(dimmer: &Dimmer, name: &str) -> Page {
+    let mut page = dimmer.page().await;
+    page.say(json!({ "name": name })).await;
+    page
+}
+
+#[tokio::test]
+async fn every_page_is_told_who_is_here_once_by_name() {
+    let dimmer = Dimmer::start();
+    let mut silent = dimmer.page().await;
+    let mut bia = named(&dimmer, "Bia").await;
+    assert_eq!(hear(&mut silent, "here").await, json!(["Bia"]));
+    assert_eq!(hear(&mut bia, "here").await, json!(["Bia"]));
+    let mut ana = named(&dimmer, "Ana's phone").await;
+    let both = json!(["Ana's phone", "Bia"]);
+    while hear(&mut silent, "here").await != both {}
+    while hear(&mut ana, "here").await != both {}
+
+    // Who comes later is told with the first.
+    let again = named(&dimmer, "Bia").await;
+    drop(bia);
+    drop(ana);
+    assert_eq!(hear(&mut silent, "here").await, json!(["Bia"]));
+    drop(again);
+    assert_eq!(hear(&mut silent, "here").await, json!([]));
+}
+
+#[tokio::test]
+async fn a_drag_is_one_entry_in_one_frame_for_everybody_and_in_the_log() {
+    let dimmer = Home::with(TWO).start();
+    let mut ana = dimmer.page().await;
+    let mut other = dimmer.page().await;
+    for level in 0..=40 {
+        ana.change("desk", json!({"level": level})).await;
+    }
+    ana.change("shelf", json!({"effect": "breathe"})).await;
+    let expected = [
+        json!({"what": "set", "light": "desk", "level": 40}),
+        json!({"what": "effect", "light": "shelf", "effect": "breathe"}),
+    ];
+    for page in [&mut ana, &mut other] {
+        assert_eq!(entries(page, 2).await, (expected.to_vec(), 1));
+    }
+    let later = dimmer.page().await;
+    let told = |message: &&Value| !message["activity"].is_null();
+    let entries = &later.greeting.iter().find(told).unwrap()["activity"];
+    assert_eq!(entries[0]["level"], 40, "{entries}");
+    assert_eq!(dimmer.log().matches(" set desk to ").count(), 1);
+    assert!(dimmer.log().contains("a page (127.0.0.1) set desk to 40\n"));
+}
+
+#[tokio::test]
+async fn what_people_and_programs_did_is_told_with_who_it_was() {
+    let dimmer = Home::with(TWO).start();
+    let mut page = dimmer.page().await;
+    let mut ana = named(&dimmer, "Ana").await;
+    ana.say(json!({"save": "Film"})).await;
+    ana.say(json!({"on": false})).await;
+    ana.settle().await;
+    let level = json!({"level": 12.5}).to_string();
+    let (_, light) = dimmer.ask(Method::PUT, "/api/lights/shelf", &level).await;
+    assert_eq!(light["level"], 12.5);
+    dimmer
+        .ask(Method::POST, "/api/presets/Film/recall", "")
+        .await;
+    dimmer.ask(Method::PUT, "/api/presets/Work", "").await;
+    ana.say(json!({"forget": "Work"})).await;
+    let wake = json!({"in": 600, "on": true, "name": "wake"});
+    ana.say(json!({ "timer": wake })).await;
+    let soon = json!({"in": 1, "light": "desk", "effect": "candle"}).to_string();
+    let (_, timer) = dimmer.ask(Method::POST, "/api/timers", &soon).await;
+    // What failed was not done.
+    ana.say(json!({"forget": "Nothing"})).await;
+
+    let (mut heard, _) = entries(&mut page, 10).await;
+    heard.sort_by_key(Value::to_string);
+    let mut expected = [
+        json!({"who": "Ana", "what": "joined"}),
+        json!({"who": "Ana", "what": "saved", "preset": "Film"}),
+        json!({"who": "Ana", "what": "set", "light": "desk", "level": 0}),
+        json!({"via": "api", "what": "set", "light": "shelf", "level": 12.5}),
+        json!({"via": "api", "what": "recalled", "preset": "Film"}),
+        json!({"via": "api", "what": "saved", "preset": "Work"}),
+        json!({"who": "Ana", "what": "forgot", "preset": "Work"}),
+        json!({"who": "Ana", "what": "timer", "timer": "wake"}),
+        json!({"via": "api", "what": "timer", "timer": timer["name"]}),
+        json!({"via": "timer", "what": "effect", "light": "desk", "effect": "candle"}),
+    ];
+    expected.sort_by_key(Value::to_string);
+    assert_eq!(heard, expected);
+
+    dimmer.ask(Method::DELETE, "/api/timers/wake", "").await;
+    drop(ana);
+    let (heard, _) = entries(&mut page, 2).await;
+    assert_eq!(
+        heard,
+        [
+            json!({"via": "api", "what": "cancelled", "timer": "wake"}),
+            json!({"who": "Ana", "what": "left"}),
+        ]
+    );
+    until("the log says so", async || {
+        dimmer.log().contains("Ana (127.0.0.1) left\n")
+    })
+    .await;
+    assert!(
+        dimmer
+            .log()
+            .contains("the API (127.0.0.1) set shelf to 12.5\n")
+    );
+}
+
+#[tokio::test]
+async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
+    let dimmer = Dimmer::start();
+    let mut other = dimmer.page().await;
+    let mut ana = named(&dimmer, "Ana").await;
+    let text = "keep it low, <b>the baby sleeps</b>";
+    ana.say(json!({ "say": text })).await;
+    let said = json!({"who": "Ana", "what": "said", "text": text});
+    for page in [&mut other, &mut ana] {
+        let (heard, _) = entries(page, 1).await;
+        assert_eq!(heard[0], said);
+    }
+    for (say, says) in [
+        (json!(""), "say must have 1 to 200 characters, not 0"),
+        (
+            json!("ã".repeat(201)),
+            "say must have 1 to 200 characters, not 201",
+        ),
+        (
+            json!("a\nforged line"),
+            r#"say must not have control characters, as in "a\nforged line""#,
+        ),
+        (json!(7), "say must be text, not 7"),
+    ] {
+        ana.say(json!({"say": say, "seq": 3})).await;
+        assert_eq!(hear(&mut ana, "error").await, says);
+    }
+    for _ in 0..10 {
+        ana.say(json!({ "say": "ã".repeat(200) })).await;
+    }
+    assert_eq!(
+        hear(&mut ana, "error").await,
+        "say must come at most 10 times a minute from a page"
+    );
+}
+
+#[tokio::test]
+async fn who_comes_late_is_told_the_last_100_entries() {
+    let dimmer = Home::with("max_pages_per_address = 200\n").start();
+    let mut pages = Vec::new();
+    for number in 0..110 {
+        let mut page = dimmer.page().await;
+        page.say(json!({ "say": number.to_string() })).await;
+        page.settle().await;
+        pages.push(page);
+    }
+    until("all is told", async || {
+        let late = dimmer.page().await;
+        let kept = late
+            .greeting
+            .iter()
+            .find_map(|said| said["activity"].as_array());
+        kept.is_some_and(|kept| {
+            let texts: Vec<_> = kept.iter().map(|entry| &entry["text"]).collect();
+            assert!(texts.len() <= 100);
+            texts.last() == Some(&&json!("109")) && texts[0] == "10"
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_logs_what_did_not_rest_yet() {
+    let dimmer = Dimmer::start();
+    let mut ana = named(&dimmer, "Ana").await;
+    ana.say(json!({"level": 7})).await;
+    ana.settle().await;
+    let (_, home) = dimmer.stop();
+    let log = fs::read_to_string(home.path().join("log")).unwrap();
+    assert!(log.contains("Ana (127.0.0.1) set led to 7\n"), "{log}");
+}
+
+#[tokio::test]
+async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
+    let dimmer = Home::with("activity = false\n").start();
+    let mut other = dimmer.page().await;
+    let mut ana = named(&dimmer, "Ana").await;
+    ana.say(json!({"level": 7})).await;
+    ana.say(json!({"say": "hi"})).await;
+    let error = hear(&mut ana, "error").await;
+    assert_eq!(error, "say is off: the settings have activity = false");
+    let level = json!({"light": "led", "level": 7, "by": "Ana"});
+    assert_eq!(other.settle().await, [json!({"pages": 2}), level]);
+    assert_eq!(ana.settle().await, Vec::<Value>::new());
+    // A stop would log what did not rest yet.
+    let (_, home) = dimmer.stop();
+    let log = fs::read_to_string(home.path().join("log")).unwrap();
+    assert!(!log.contains("Ana") && !log.contains("set led"), "{log}");
+}
+
+#[tokio::test]
+async fn what_the_clients_of_the_tutorials_did_is_told_too() {
+    let dimmer = Home::with(TWO).start();
+    let mut page = dimmer.page().await;
+    dimmer.ask(Method::POST, "/led", "level=42").await;
+    let url = format!(
+        "ws://{}/socket.io/?EIO=4&transport=websocket",
+        dimmer.address
+    );
+    let (mut client, _) = connect_async(url).await.unwrap();
+    client.send(Message::text("40")).await.unwrap();
+    until("the client has joined", async || {
+        let frame = client.next().await.unwrap().unwrap();
+        frame.to_text().unwrap().starts_with("40")
+    })
+    .await;
+    let event = Message::text(r#"42["led",{"level":"7"}]"#);
+    client.send(event).await.unwrap();
+    assert_eq!(
+        entries(&mut page, 2).await.0,
+        [
+            json!({"via": "api", "what": "set", "light": "desk", "level": 42}),
+            json!({"what": "set", "light": "desk", "level": 7}),
+        ]
+    );
+}
