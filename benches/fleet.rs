@@ -20,6 +20,7 @@ use common::until;
 use dimmer::activity::Activity;
 use dimmer::config::{Broker as Address, MqttConfig};
 use dimmer::effect::Speed;
+use dimmer::fleet::Fleet;
 use dimmer::house::House;
 use dimmer::level::Level;
 use dimmer::lights::{Driver, Light, LightState, Lights};
@@ -124,6 +125,7 @@ fn dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
         tls: None,
         node: format!("pi-{number}"),
         discovery_prefix: "homeassistant".into(),
+        fleet: false,
     };
     let groups = vec![vec!["all".into()]];
     let house = House {
@@ -131,6 +133,7 @@ fn dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
         presets: Presets::new(Default::default()),
         timers: Timers::new(Vec::new(), None),
         activity: Activity::new(false),
+        fleet: Fleet::default(),
     };
     tokio::spawn(mqtt::follow(Arc::new(house), groups, Some(config), stop));
     let arrivals = Arrivals::default();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::activity::Activity;
+use crate::fleet::Fleet;
 use crate::lights::Lights;
 use crate::presets::Presets;
 use crate::timers::Timers;
@@ -17,6 +18,8 @@ pub struct House {
     pub timers: Timers,
     /// Who is here, and who did what.
     pub activity: Arc<Activity>,
+    /// Lights of other dimmers.
+    pub fleet: Fleet,
 }
 
 #[cfg(test)]
@@ -28,6 +31,7 @@ impl House {
             presets: Presets::new(Default::default()),
             timers: Timers::new(Vec::new(), None),
             activity: Activity::new(true),
+            fleet: Fleet::default(),
         })
     }
 }

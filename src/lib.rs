@@ -11,6 +11,7 @@
 //! | [`lights`] | the watched state and every change to it |
 //! | [`activity`] | who is here, and who did what |
 //! | [`presets`] | names for what the lights are set to |
+//! | [`fleet`] | lights of other dimmers, by MQTT |
 //! | [`house`] | all that is kept, for all who change and follow it |
 //! | [`timers`] | what is to happen at a time |
 //! | [`button`] | buttons on the wall, which change the lights |
@@ -39,6 +40,7 @@ pub mod client;
 pub mod config;
 pub mod doctor;
 pub mod effect;
+pub mod fleet;
 mod gpio;
 pub mod host;
 pub mod house;

@@ -7,6 +7,7 @@
 mod discovery;
 mod flash;
 mod message;
+mod others;
 mod topics;
 mod trouble;
 
@@ -31,6 +32,7 @@ use crate::lights::{LightState, Lights};
 use crate::wire::BadInput;
 use flash::Flashes;
 use message::Command;
+use others::Others;
 use topics::{BIRTH, Subject, Topics};
 use trouble::Complaints;
 
@@ -49,6 +51,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 /// A connection that lasted so long counts as a good one: the next attempt comes soon.
 const GOOD: Duration = Duration::from_secs(10);
+/// Largest message, in bytes, where all lights' discoveries are heard: other programs' can be long.
+const LARGEST: usize = 64 * 1024;
 /// Messages that wait to be sent: more than all lights have to say at once.
 const QUEUE: usize = 64;
 
@@ -66,6 +70,7 @@ pub async fn follow(
 ) {
     let Some(config) = config else { return };
     let lights = house.lights.clone();
+    let others = Others::new(&house, &config);
     let dimmer = Dimmer {
         topics: Topics::new(&config.node, &config.discovery_prefix),
         flashes: Arc::new(Flashes::new(lights.clone())),
@@ -73,6 +78,7 @@ pub async fn follow(
         lights,
         activity: house.activity.clone(),
         groups,
+        others,
         config,
     };
     let (client, mut events) = AsyncClient::new(dimmer.options(), QUEUE);
@@ -83,6 +89,7 @@ pub async fn follow(
         () = stop.cancelled() => {}
         () = dimmer.hear(&client, &mut events) => {}
         () = dimmer.tell(&client) => {}
+        () = dimmer.drive_others(&client) => {}
     }
     dimmer.flashes.end_all();
 }
@@ -104,6 +111,8 @@ struct Dimmer {
     activity: Arc<Activity>,
     /// The groups of each light.
     groups: Vec<Vec<String>>,
+    /// The other dimmers, where they are to be followed.
+    others: Option<Others>,
     config: MqttConfig,
     topics: Topics,
     flashes: Arc<Flashes>,
@@ -115,6 +124,9 @@ impl Dimmer {
         let MqttConfig { broker, node, .. } = &self.config;
         let mut options = MqttOptions::new(format!("dimmer-{node}"), &broker.host, broker.port);
         options.set_keep_alive(KEEP_ALIVE);
+        if self.others.is_some() {
+            options.set_max_packet_size(LARGEST, LARGEST);
+        }
         options.set_last_will(LastWill::new(self.topics.status(), OFFLINE, TELL, true));
         if let Some(login) = &self.config.login {
             options.set_credentials(&login.username, &login.password);
@@ -138,12 +150,14 @@ impl Dimmer {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
                     info!("mqtt: connected to {broker} as {}", self.config.node);
                     (since, told) = (Instant::now(), None);
+                    self.others.as_ref().inspect(|others| others.connected());
                     self.link.send_modify(|link| {
                         link.is_up = true;
                         link.connections += 1;
                     });
                 }
                 Ok(Event::Incoming(Packet::Publish(message))) => {
+                    self.others.as_ref().inspect(|others| others.take(&message));
                     if let Err(bad) = self.take(client, &message) {
                         complaints.add(&message.topic, &bad);
                     }
@@ -153,6 +167,7 @@ impl Dimmer {
                     let was_up = self
                         .link
                         .send_if_modified(|link| std::mem::replace(&mut link.is_up, false));
+                    self.others.as_ref().inspect(|others| others.disconnected());
                     if was_up && since.elapsed() >= GOOD {
                         wait = RETRY[0];
                     }
@@ -262,6 +277,13 @@ impl Dimmer {
         }
     }
 
+    async fn drive_others(&self, client: &AsyncClient) {
+        match &self.others {
+            Some(others) => others.drive(client).await,
+            None => future::pending().await,
+        }
+    }
+
     /// Asks for everything that this dimmer wants to hear.
     async fn subscribe(&self, client: &AsyncClient) {
         let groups: BTreeSet<_> = self.groups.iter().flatten().collect();
@@ -271,8 +293,10 @@ impl Dimmer {
             self.topics.discovery("+"),
         ];
         let all = groups.into_iter().map(|name| topics::group(name));
+        let others = self.others.as_ref().map(Others::filter);
         let filters = all
             .chain(own)
+            .chain(others)
             .map(|topic| SubscribeFilter::new(topic, HEAR));
         // This and the others fail only once nobody sends any more.
         let _ = client.subscribe_many(filters).await;

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use crate::activity::Activity;
 use crate::button::Button;
 use crate::config::{Config, LightConfig, OnStart};
+use crate::fleet::Fleet;
 use crate::house::House;
 use crate::level::Level;
 use crate::lights::{LightState, Lights};
@@ -92,6 +93,7 @@ impl Service {
             presets: Presets::new(store.presets()),
             timers: Timers::new(store.timers(), config.place),
             activity: Activity::new(config.activity),
+            fleet: Fleet::default(),
         });
         let stop_web = CancellationToken::new();
         let stop_followers = CancellationToken::new();

@@ -10,6 +10,7 @@ mod guard;
 mod line;
 mod login;
 mod openapi;
+mod remote;
 mod selection;
 mod session;
 mod socket;

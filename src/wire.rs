@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::activity::{self, Entry};
 use crate::effect::{Effect, Speed};
+use crate::fleet::{self, Look};
 use crate::house::House;
 use crate::level::Level;
 use crate::lights::{Change, Light};
@@ -110,6 +111,9 @@ pub enum BadInput {
     /// It is not said to the others.
     #[error(transparent)]
     Say(#[from] activity::Error),
+    /// Another dimmer's light does not do it.
+    #[error(transparent)]
+    Fleet(#[from] fleet::Error),
 }
 
 pub(crate) fn malformed(text: impl Into<String>) -> BadInput {
@@ -268,6 +272,14 @@ pub enum Answer<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         seen: Option<u64>,
     },
+    /// Lights of other dimmers are other than this page shows.
+    Fleet {
+        /// Each of them.
+        fleet: Vec<RemoteNews<'a>>,
+        /// As of a level.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seen: Option<u64>,
+    },
     /// There are other presets than this page shows.
     Presets {
         /// All their names.
@@ -323,6 +335,27 @@ impl Answer<'_> {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("plain data always becomes JSON")
     }
+}
+
+/// What is new about another dimmer's light.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum RemoteNews<'a> {
+    /// It is there, and looks so.
+    Light {
+        /// Its name, `node/light`.
+        light: &'a str,
+        /// What it looks like.
+        #[serde(flatten)]
+        look: &'a Look,
+    },
+    /// It is there no more.
+    Gone {
+        /// Its name.
+        light: &'a str,
+        /// Always true.
+        gone: bool,
+    },
 }
 
 /// The service's greeting.

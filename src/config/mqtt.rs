@@ -33,6 +33,8 @@ pub(super) struct MqttFile {
         deserialize_with = "discovery_prefix"
     )]
     discovery_prefix: String,
+    #[serde(default)]
+    fleet: bool,
 }
 
 /// How MQTT is spoken, and with whom.
@@ -48,6 +50,8 @@ pub struct MqttConfig {
     pub node: String,
     /// First part of the topics by which Home Assistant finds lights.
     pub discovery_prefix: String,
+    /// Whether pages show the lights of the broker's other dimmers, too.
+    pub fleet: bool,
 }
 
 /// The broker's address.
@@ -102,6 +106,7 @@ impl MqttFile {
             tls,
             node: self.node.unwrap_or_else(own_name),
             discovery_prefix: self.discovery_prefix,
+            fleet: self.fleet,
         })
     }
 }

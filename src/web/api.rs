@@ -209,7 +209,7 @@ impl IntoResponse for BadInput {
             BadInput::NoSuchLight(_) => StatusCode::NOT_FOUND,
             BadInput::Preset(error) => error.into(),
             BadInput::Timer(error) => error.into(),
-            BadInput::Say(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            BadInput::Say(_) | BadInput::Fleet(_) => StatusCode::UNPROCESSABLE_ENTITY,
         };
         error(status, self.to_string())
     }

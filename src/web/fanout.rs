@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::crowd::Crowd;
 use super::line::Line;
+use super::remote::ShownFleet;
 use crate::activity::Told;
 use crate::effect::Effect;
 use crate::house::House;
@@ -61,6 +62,8 @@ pub struct Shown {
     /// How many of all entries of the activity.
     told: u64,
     pages: usize,
+    /// The lights of other dimmers.
+    pub fleet: ShownFleet,
     /// Whether it has not taken all yet. Until it has, only its own task tells it anything.
     behind: bool,
 }
@@ -121,6 +124,7 @@ impl Fanout {
                 here: Arc::default(),
                 told: 0,
                 pages: 0,
+                fleet: ShownFleet::default(),
                 behind: true,
             }),
             behind: Notify::new(),
@@ -139,6 +143,7 @@ impl Fanout {
         let mut presets = self.house.presets.watch();
         let mut timers = self.house.timers.watch();
         let mut activity = self.house.activity.watch();
+        let mut fleet = self.house.fleet.watch();
         let (mut frames, mut out) = (Frames::default(), Vec::new());
         loop {
             let mut told = Some(0);
@@ -153,6 +158,7 @@ impl Fanout {
                 _ = presets.changed() => {}
                 _ = timers.changed() => {}
                 _ = activity.changed() => {}
+                _ = fleet.changed() => {}
             }
         }
     }
@@ -274,6 +280,8 @@ impl Shown {
             }
         }
         drop(states);
+        let fleet = self.fleet.news(&fanout.house.fleet, self.seen);
+        fleet.inspect(|news| frame(news, out));
         let presets = fanout.house.presets.all();
         if !Arc::ptr_eq(&self.presets, &presets) && !self.presets.keys().eq(presets.keys()) {
             let presets = presets.keys().map(String::as_str).collect();

@@ -24,7 +24,7 @@ use super::fanout::{Member, STALL, Shown};
 use super::line::Line;
 use super::login::Left;
 use super::selection::Selection;
-use super::{Web, error};
+use super::{Web, error, remote};
 use crate::activity::{Guest, What};
 use crate::house::House;
 use crate::lights::{LightState, Lights};
@@ -241,17 +241,26 @@ impl Page {
         let house = &*self.web.house;
         let mut shown = self.member.shown();
         shown.seen = seq.or(shown.seen);
-        let light = match light {
-            None => Ok(0),
-            Some(name) => house.lights.find(&name).ok_or(BadInput::NoSuchLight(name)),
-        };
-        if asks_for_change && let Ok(light) = light {
-            // Until it is made, it is not known what the page shows.
-            shown.set(light, None);
-        }
         let (guest, selection) = (&mut self.guest, &mut self.selection);
-        let done =
-            light.and_then(|light| fulfil(wish?, light, house, guest, selection, &mut shown));
+        let done = match light {
+            Some(name) if house.fleet.has(&name) => {
+                shown.fleet.set(&name, None);
+                let done =
+                    |wish| remote::fulfil(wish, &name, &house.fleet, guest, &mut shown.fleet);
+                wish.and_then(done).map(|()| None)
+            }
+            light => {
+                let light = match light {
+                    None => Ok(0),
+                    Some(name) => house.lights.find(&name).ok_or(BadInput::NoSuchLight(name)),
+                };
+                if asks_for_change && let Ok(light) = light {
+                    // Until it is made, it is not known what the page shows.
+                    shown.set(light, None);
+                }
+                light.and_then(|light| fulfil(wish?, light, house, guest, selection, &mut shown))
+            }
+        };
         done.unwrap_or_else(|bad| {
             self.web.metrics.refused.add();
             let error = bad.to_string();
