@@ -130,6 +130,7 @@ export class Connection {
     }
     if (this.#hello) this.#greet();
     if ("level" in message) this.#follow(message);
+    else if (message.fleet) for (const news of message.fleet) this.#follow({ ...news, seen: message.seen });
     else if ("pages" in message) this.#on.pages(message.pages);
     else if (message.presets) this.#on.presets(message.presets);
     else if (message.timers) this.#on.timers(message.timers);
@@ -150,7 +151,7 @@ export class Connection {
 
   #follow(message) {
     this.#seen = Math.max(this.#seen, message.seen ?? 0);
-    if (!this.unseen(message.light)) this.#on.light(message);
+    if (message.gone || !this.unseen(message.light)) this.#on.light(message);
   }
 
   #become(state) {

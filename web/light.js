@@ -7,6 +7,7 @@ const LONG = 2; // seconds of a transition, from which on the time left is shown
 
 export class Light {
   simulated = false;
+  online = true;
   fault = null;
   effect = null;
   speed = 1;
@@ -40,7 +41,9 @@ export class Light {
         this.#does(null, 1, this.transition);
       },
       start: on.start,
-      every: on.every,
+      get every() {
+        return on.every;
+      },
     });
     holdable(more, () => on.send({ step: 1 }), on.busy);
     holdable(less, () => on.send({ step: -1 }), on.busy);
@@ -70,6 +73,7 @@ export class Light {
   }
 
   set live(live) {
+    live &&= this.online;
     this.slider.live = live;
     const controls = Object.values(this.#controls);
     // A disabled control loses the focus: it gets it back.

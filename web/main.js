@@ -9,6 +9,9 @@ const root = document.documentElement;
 root.lang = language;
 
 const lights = new Map(); // name → Light, of those in the last hello that are not hidden
+// The same of other dimmers, which the sheet is not for.
+const others = new Map();
+let shown = []; // all of these, as they are on the screen
 let master;
 let pages = 0;
 let error = "";
@@ -50,24 +53,55 @@ async function countDown() {
 }
 
 function showLights(hello) {
-  const before = [...lights.values()];
   const known = new Map(lights);
   lights.clear();
   house.presets = house.timers = [];
-  const shown = hello.lights.filter(({ hidden }) => !hidden);
-  for (const { name, title = name, simulated, transition = 0, fastest = 3 } of shown) {
+  for (const light of others.values()) light.told = false;
+  const visible = hello.lights.filter(({ hidden }) => !hidden);
+  for (const { name, title = name, simulated, transition = 0, fastest = 3 } of visible) {
     const light = known.get(name) ?? makeLight(name);
-    Object.assign(light, { simulated, transition, fastest, fault: null });
-    light.label(title, shown.length > 1);
+    Object.assign(light, { title, simulated, transition, fastest, fault: null });
     lights.set(name, light);
   }
-  const all = [...lights.values()];
-  document.title = all.length === 1 ? `${all[0].title} · dimmer` : "dimmer";
-  if (all.length === before.length && all.every((light, n) => light === before[n])) return;
-  master = all.length > 1 ? new Master(all, connection) : null;
+  arrange();
+}
+
+// Puts the lights in their places. Those that are there stay, also under a thumb.
+function arrange() {
+  shown = [...lights.values(), ...others.values()];
+  const several = shown.length > 1;
+  for (const light of shown) light.label(light.title, several);
+  document.title = shown.length === 1 ? `${shown[0].title} · dimmer` : "dimmer";
+  master = several ? master ?? new Master(() => shown.filter(({ online }) => online), connection) : null;
+  if (master) {
+    master.light.live = house.live;
+    master.follow();
+  }
   const main = document.querySelector("main");
-  main.classList.toggle("several", all.length > 1);
-  main.replaceChildren(...(master ? [master.light] : []).concat(all).map(({ section }) => section));
+  main.classList.toggle("several", several);
+  const sections = (master ? [master.light] : []).concat(shown).map(({ section }) => section);
+  for (const section of [...main.children]) if (!sections.includes(section)) section.remove();
+  sections.forEach((section, n) => section === main.children[n] || main.insertBefore(section, main.children[n]));
+}
+
+// What the service says about a light; of another dimmer's also what it is.
+function follow({ light: name, title, online, gone, ...state }) {
+  let light = lights.get(name) ?? others.get(name);
+  if (gone) forget(name);
+  else if (title) {
+    const isNew = !light;
+    if (isNew) others.set(name, (light = makeLight(name)));
+    Object.assign(light, { title, online, told: true });
+    light.live = house.live;
+    if (isNew) arrange();
+    light.label(title, shown.length > 1);
+  }
+  light?.follow(state);
+}
+
+function forget(name) {
+  others.delete(name);
+  arrange();
 }
 
 function showStatus() {
@@ -80,7 +114,7 @@ function showStatus() {
   const simulated = all.filter((light) => light.simulated).map(({ title }) => title);
   const some = simulated.length < lights.size ? ` (${simulated.join(", ")})` : "";
   const state = !live ? words[connection.state] : pages ? words.pages(pages) : words.live;
-  const note = live && !lights.size ? words.noLights : simulated.length ? words.simulated + some : "";
+  const note = live && !shown.length ? words.noLights : simulated.length ? words.simulated + some : "";
 
   const status = document.querySelector("#status");
   status.classList.toggle("fault", faults.length > 0 || error !== "");
@@ -133,13 +167,13 @@ const connection = new Connection({
     root.dataset.connection = state;
     house.live = state === "live";
     opener.disabled = !house.live && !sheet;
-    for (const light of lights.values()) light.live = house.live;
+    for (const light of shown) light.live = house.live;
     if (master) master.light.live = house.live;
     showStatus();
     redraw();
   },
   hello: showLights,
-  light: (message) => lights.get(message.light)?.follow(message),
+  light: follow,
   presets(presets) {
     house.presets = presets;
     redraw();
@@ -150,6 +184,8 @@ const connection = new Connection({
   },
   pages(count) {
     pages = count;
+    // It comes after all that is still there.
+    for (const [name, { told }] of others) if (!told) forget(name);
     showStatus();
   },
   fault({ light, message }) {

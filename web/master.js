@@ -4,25 +4,28 @@
 import { Light } from "./light.js";
 import { words } from "./words.js";
 
-const EVERY = 33; // ms; 16 lights are then told some 500 changes a second, half of what the service reads at once
+const EVERY = 33, EACH = 2; // ms, for all and for each light: at most some 500 changes a second, half of what the service reads at once
 
 export class Master {
-  #lights;
+  #all; // a function: the lights that can be reached
+  #lights; // those of the gesture
   #from = null; // the level of each light when the gesture began
   #put = null; // the level that each light has by this gesture
   #scaling = false;
 
-  constructor(lights, connection) {
-    this.#lights = lights;
+  constructor(all, connection) {
+    this.#all = all;
     this.light = new Light({
       send: (change) => this.#change(change),
       start: () => {
         connection.inUse();
         this.#begin();
       },
-      busy: () => lights.some(({ name }) => connection.unseen(name)),
+      busy: () => all().some(({ name }) => connection.unseen(name)),
       changed: () => {},
-      every: EVERY,
+      get every() {
+        return Math.max(EVERY, EACH * all().length);
+      },
     });
     const { section } = this.light;
     section.classList.add("master");
@@ -40,10 +43,11 @@ export class Master {
   }
 
   #highest() {
-    return Math.max(...this.#lights.map(({ slider }) => slider.level));
+    return Math.max(0, ...this.#all().map(({ slider }) => slider.level));
   }
 
   #begin() {
+    this.#lights = this.#all();
     this.#from = this.#lights.map(({ slider }) => slider.level);
     this.#put = [...this.#from];
   }
@@ -56,14 +60,14 @@ export class Master {
 
   #toggle() {
     const on = this.#highest() === 0;
-    for (const light of this.#lights) light.send({ on });
+    for (const light of this.#all()) light.send({ on });
   }
 
   #scale(level) {
     // Somebody else's change ends the gesture of keys and wheel, which has no other end.
     const moved = () => this.#lights.some(({ slider }, n) => slider.level !== this.#put[n]);
     if (!this.#from || (!this.light.slider.dragging && moved())) this.#begin();
-    const highest = Math.max(...this.#from);
+    const highest = Math.max(0, ...this.#from);
     this.#put = this.#from.map((from) => (highest ? Math.round((from * level * 10) / highest) / 10 : level));
     this.#scaling = true;
     this.#lights.forEach(({ slider }, n) => slider.put(this.#put[n]));

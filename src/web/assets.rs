@@ -90,7 +90,7 @@ fn is_document(content_type: &str) -> bool {
 
 fn version(file: &EmbeddedFile) -> String {
     let hash = file.metadata.sha256_hash();
-    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// By the file's ending; files of other kinds are not served.
@@ -98,8 +98,9 @@ fn content_type(name: &str) -> Option<&'static str> {
     let (_, ending) = name.rsplit_once('.')?;
     Some(match ending {
         "html" => "text/html; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
+        // Modules are UTF-8 always, and styles what the page is.
+        "css" => "text/css",
+        "js" => "text/javascript",
         "svg" => "image/svg+xml",
         "webmanifest" => "application/manifest+json",
         _ => return None,

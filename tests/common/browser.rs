@@ -292,7 +292,7 @@ impl Window {
 
     /// What the light's slider shows.
     pub async fn level(&self, light: &str) -> f64 {
-        let input = format!("document.querySelector('[data-light={light}] input')");
+        let input = format!("document.querySelector('[data-light=\"{light}\"] input')");
         let level = self.eval(&format!("{input}.valueAsNumber")).await;
         level.as_f64().unwrap()
     }
@@ -312,7 +312,7 @@ impl Window {
                 .observe(output, { subtree: true, childList: true, characterData: true });
         })";
         self.eval(&format!(
-            "{record}(document.querySelector('[data-light={light}]'))"
+            "{record}(document.querySelector('[data-light=\"{light}\"]'))"
         ))
         .await;
     }

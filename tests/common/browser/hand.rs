@@ -31,7 +31,7 @@ impl Window {
     /// Moves the hand upwards, in many small steps, by so many percent of the light's track.
     pub async fn slide(&self, light: &str, percent: f64) {
         const STEPS: i32 = 20;
-        let track = format!("document.querySelector('[data-light={light}] .track')");
+        let track = format!("document.querySelector('[data-light=\"{light}\"] .track')");
         let height = self.eval(&format!("{track}.offsetHeight")).await;
         let way = height.as_f64().unwrap() * percent / 100.0;
         let (x, y) = self.place.get();
