@@ -94,10 +94,16 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
 
     // Its name in the settings is another now.
     attic.stop();
-    let _attic = dimmer("attic", "[[light]]\nname = \"desk\"\n", &broker);
+    let attic = dimmer("attic", "[[light]]\nname = \"desk\"\n", &broker);
     let both = format!("{names} === 'All lights,led,Attic: desk'");
     is("another is there instead", &both, &phone).await;
-    assert_eq!(phone.complaints().await, [""; 0]);
+    // The same while the page has no connection.
+    let home = kitchen.kill();
+    attic.stop();
+    let _attic = dimmer("attic", "[[light]]\nname = \"shelf\"\n", &broker);
+    let _kitchen = home.start();
+    let both = format!("{names} === 'All lights,led,Attic: shelf'");
+    is("one more took its place", &both, &phone).await;
     browser.close().await;
 }
 

@@ -1,9 +1,9 @@
-// The effects of the chosen lights: a button for each, the speed, and what a sunrise takes.
+// What the sheet has for lights at once: effects and presets.
 
-import { button } from "./elements.js";
-import { words } from "./sheet-words.js";
+import { button, fill, words } from "./sheet-parts.js";
 import { words as pageWords, written } from "./words.js";
 
+// The effects of the chosen lights: a button for each, the speed, and what a sunrise takes.
 export class Effects {
   #section;
   #chosen;
@@ -74,5 +74,47 @@ export class Effects {
     const speed = `${written(this.#speed.valueAsNumber)}×`;
     this.#section.querySelector("output").textContent = speed;
     this.#speed.setAttribute("aria-valuetext", speed);
+  }
+}
+
+// Each preset to recall and to forget, and a name to save the lights under.
+export class Presets {
+  #house;
+  #list;
+  #form;
+
+  constructor(section, house) {
+    this.#house = house;
+    this.#list = section.querySelector("ul");
+    this.#form = section.querySelector("form");
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const name = this.#form.querySelector("input");
+      house.tell({ save: name.value.trim() });
+      name.value = "";
+    });
+  }
+
+  draw() {
+    const input = this.#form.querySelector("input");
+    fill(this.#list, this.#house.presets, (name) => name, (name) => this.#item(name), input);
+    this.#list.hidden = !this.#house.presets.length;
+  }
+
+  #item(name) {
+    const item = document.createElement("li");
+    const recall = button("chip", name);
+    const forget = button("forget", "×", words.forget(name));
+    recall.addEventListener("click", () => this.#house.tell({ recall: name }));
+    forget.addEventListener("click", () => {
+      if (forget.textContent === words.sure) this.#house.tell({ forget: name });
+      else forget.textContent = words.sure;
+    });
+    // A preset is soon forgotten, so it is asked for twice.
+    const keep = () => (forget.textContent = "×");
+    forget.addEventListener("blur", keep);
+    recall.addEventListener("click", keep);
+    item.append(recall, forget);
+    return item;
   }
 }

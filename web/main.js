@@ -22,9 +22,26 @@ const house = {
   lights,
   presets: [],
   timers: [],
+  here: [],
+  activity: [],
   live: false,
   tell: (message) => connection.tell(message),
+  // What this page calls itself. Where nothing can be stored, it has no name.
+  get name() {
+    try {
+      return localStorage.name ?? "";
+    } catch {
+      return "";
+    }
+  },
+  set name(name) {
+    try {
+      localStorage.name = name;
+    } catch {}
+    if (name) connection.tell({ name });
+  },
 };
+const ACTIVITY = 100; // entries, as many as the service keeps
 let sheet;
 let loading; // becomes the sheet
 let drawn = 0;
@@ -55,7 +72,7 @@ async function countDown() {
 function showLights(hello) {
   const known = new Map(lights);
   lights.clear();
-  house.presets = house.timers = [];
+  house.presets = house.timers = house.here = house.activity = [];
   for (const light of others.values()) light.told = false;
   const visible = hello.lights.filter(({ hidden }) => !hidden);
   for (const { name, title = name, simulated, transition = 0, fastest = 3 } of visible) {
@@ -106,13 +123,13 @@ function forget(name) {
 
 function showStatus() {
   const live = connection.state === "live";
-  const several = lights.size > 1;
+  const several = shown.length > 1;
   const all = live ? [...lights.values()] : [];
   const faults = all.filter(({ fault }) => fault).map(({ title, fault }) => words.fault(several ? title : words.theLed, fault));
   for (const light of lights.values()) light.section.classList.toggle("fault", live && light.fault !== null);
 
   const simulated = all.filter((light) => light.simulated).map(({ title }) => title);
-  const some = simulated.length < lights.size ? ` (${simulated.join(", ")})` : "";
+  const some = simulated.length < shown.length ? ` (${simulated.join(", ")})` : "";
   const state = !live ? words[connection.state] : pages ? words.pages(pages) : words.live;
   const note = live && !shown.length ? words.noLights : simulated.length ? words.simulated + some : "";
 
@@ -133,6 +150,11 @@ function complain(message) {
   if (message) forgetError = setTimeout(complain, 5000, "");
   showStatus();
   sheet?.complain(message);
+}
+
+function keep(news) {
+  Object.assign(house, news);
+  redraw();
 }
 
 // Once a frame at most, and only while the sheet is open.
@@ -172,16 +194,15 @@ const connection = new Connection({
     showStatus();
     redraw();
   },
-  hello: showLights,
+  hello(hello) {
+    showLights(hello);
+    if (house.name) connection.tell({ name: house.name });
+  },
   light: follow,
-  presets(presets) {
-    house.presets = presets;
-    redraw();
-  },
-  timers(timers) {
-    house.timers = timers;
-    redraw();
-  },
+  presets: (presets) => keep({ presets }),
+  timers: (timers) => keep({ timers }),
+  here: (here) => keep({ here }),
+  activity: (news) => keep({ activity: [...house.activity, ...news].slice(-ACTIVITY) }),
   pages(count) {
     pages = count;
     // It comes after all that is still there.

@@ -98,7 +98,7 @@ fn content_type(name: &str) -> Option<&'static str> {
     let (_, ending) = name.rsplit_once('.')?;
     Some(match ending {
         "html" => "text/html; charset=utf-8",
-        // Modules are UTF-8 always, and styles what the page is.
+        // In UTF-8, as modules always are, and styles of a page that is.
         "css" => "text/css",
         "js" => "text/javascript",
         "svg" => "image/svg+xml",
