@@ -52,7 +52,7 @@ const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 /// A connection that lasted so long counts as a good one: the next attempt comes soon.
 const GOOD: Duration = Duration::from_secs(10);
 /// Largest message, in bytes, where all lights' discoveries are heard: other programs' can be long.
-const LARGEST: usize = 64 * 1024;
+const LARGEST: usize = 256 * 1024;
 /// Messages that wait to be sent: more than all lights have to say at once.
 const QUEUE: usize = 64;
 
@@ -190,7 +190,8 @@ impl Dimmer {
         };
         match subject {
             Subject::Discovery(light) => {
-                if self.lights.find(light).is_none() && discovery::is_ours(&message.payload) {
+                if self.lights.find(light).is_none() && discovery::ours(&message.payload).is_some()
+                {
                     self.forget(client, light);
                 }
                 Ok(())

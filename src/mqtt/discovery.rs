@@ -41,7 +41,8 @@ pub fn message(light: &Light, node: &str, topics: &Topics) -> String {
     .to_string()
 }
 
-/// Whether a retained message is a discovery of ours, of whatever version.
-pub fn is_ours(message: &[u8]) -> bool {
-    serde_json::from_slice(message).is_ok_and(|message: Value| message["origin"]["name"] == ORIGIN)
+/// A message, if it is the discovery of a dimmer's light, of whatever version.
+pub fn ours(message: &[u8]) -> Option<Value> {
+    let message: Value = serde_json::from_slice(message).ok()?;
+    (message["origin"]["name"] == ORIGIN).then_some(message)
 }

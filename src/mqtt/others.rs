@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rumqttc::{AsyncClient, Publish, SubscribeFilter};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{sleep, sleep_until};
 
 use super::topics::Topics;
@@ -148,10 +148,7 @@ async fn follow(name: &str, client: &AsyncClient) {
 
 /// What people read, if the message is the discovery of a dimmer's light.
 fn title(message: &[u8], node: &str) -> Option<String> {
-    if !discovery::is_ours(message) {
-        return None;
-    }
-    let message: Value = serde_json::from_slice(message).ok()?;
+    let message = discovery::ours(message)?;
     let title = message["name"].as_str()?.chars();
     let title = title.filter(|letter| !letter.is_control()).take(MAX_TITLE);
     let (first, rest) = node.split_at_checked(1)?;
