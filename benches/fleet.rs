@@ -19,10 +19,9 @@ use broker::{Broker, Hub, options};
 use common::until;
 use dimmer::activity::Activity;
 use dimmer::config::{Broker as Address, MqttConfig};
-use dimmer::effect::Speed;
 use dimmer::house::House;
 use dimmer::level::Level;
-use dimmer::lights::{Driver, Light, LightState, Lights};
+use dimmer::lights::{Light, LightState, Lights};
 use dimmer::mqtt;
 use dimmer::presets::Presets;
 use dimmer::timers::Timers;
@@ -100,18 +99,7 @@ fn has(arrivals: &Arrivals, step: u16) -> Option<Instant> {
 
 /// Starts a dimmer, and what notes when its light moves.
 fn dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
-    let light = Light {
-        name: "led".into(),
-        title: "led".into(),
-        hidden: false,
-        gpio: 21,
-        driver: Driver::Simulated,
-        frequency: 1000,
-        resolution: 65_536,
-        simulated: true,
-        transition: Duration::ZERO,
-        fastest: Speed::SAFE,
-    };
+    let light = Light::simulated("led");
     let state = LightState::new(Level::OFF, Level::FULL);
     let lights = Arc::new(Lights::new(vec![(light, state)]));
     let config = MqttConfig {

@@ -15,9 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::{Dimmer, Home, Page, dimmer, linear, until};
-use dimmer::effect::Speed;
 use dimmer::level::Level;
-use dimmer::lights::{Driver, Light, LightState, Lights};
+use dimmer::lights::{Light, LightState, Lights};
 use dimmer::wire::{Answer, Message, Wish};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -74,18 +73,7 @@ async fn main() {
 
 /// The time of one change without a socket and without anyone who follows.
 fn in_memory() -> Duration {
-    let light = Light {
-        name: "led".into(),
-        title: "led".into(),
-        hidden: false,
-        gpio: 21,
-        driver: Driver::Simulated,
-        frequency: 1000,
-        resolution: 65_536,
-        simulated: true,
-        transition: Duration::ZERO,
-        fastest: Speed::SAFE,
-    };
+    let light = Light::simulated("led");
     let state = LightState::new(Level::HALF, Level::HALF);
     let lights = Lights::new(vec![(light, state)]);
     let text = r#"{"level":42.1,"light":"led","seq":17}"#;

@@ -20,6 +20,8 @@ pub use entry::{Entry, What, Who};
 
 /// How many entries are kept, and how many names told.
 pub const MOST: usize = 100;
+/// How many entries wait for their rest at most: some for each page that there may be.
+const MOST_FRESH: usize = 1000;
 /// How long a change rests before it is told: another of the same takes its place meanwhile.
 const REST: Duration = Duration::from_secs(2);
 /// After this it is told all the same: a change that never rests must not be a way to hide.
@@ -216,7 +218,18 @@ impl Waiting {
                 fresh.rests = rests.min(fresh.since + RESTLESS);
             }
         }
+        if self.fresh.len() > MOST_FRESH {
+            self.drop_oldest();
+        }
         rest
+    }
+
+    /// Pages that come and go by the thousand do not fill the memory.
+    fn drop_oldest(&mut self) {
+        let numbers = self.fresh.values().map(|fresh| fresh.number);
+        if let Some(oldest) = numbers.min() {
+            self.fresh.retain(|_, fresh| fresh.number != oldest);
+        }
     }
 
     /// A page calls itself by another name, or left.
@@ -524,6 +537,18 @@ mod tests {
         after(REST, &activity).await;
         assert_eq!(told(&activity, 0).len(), MOST);
         assert_eq!(activity.told().count, 200);
+    }
+
+    #[test]
+    fn pages_that_come_and_go_by_the_thousand_do_not_fill_the_memory() {
+        let activity = Activity::new(true);
+        for page in 0..3000 {
+            activity.enter(page, ADDRESS).did(set("desk", 1));
+        }
+        let waiting = activity.waiting();
+        assert_eq!(waiting.fresh.len(), MOST_FRESH);
+        let oldest = waiting.fresh.values().map(|fresh| fresh.number).min();
+        assert_eq!(oldest, Some(2001), "the newest are kept");
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,9 +15,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::activity::{What, Who};
 use crate::gpio;
+use crate::house::House;
 use crate::level::{Level, Step};
-use crate::lights::{Change, Lights};
+use crate::lights::Change;
 
 /// Who changes a light by a button, as told to pages.
 const BY: &str = "button";
@@ -61,11 +63,11 @@ impl Button {
     }
 
     /// Changes the light at `index` as the button says, until `stop`.
-    pub async fn follow(mut self, lights: Arc<Lights>, index: usize, stop: CancellationToken) {
+    pub async fn follow(mut self, house: Arc<House>, index: usize, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = follow(&mut self.edges, &lights, index) => {}
+                () = follow(&mut self.edges, &house, index) => {}
             }
             if let Err(error) = self.listen_again() {
                 let error = gpio::advice(error);
@@ -103,7 +105,8 @@ fn listen(pin: &mut InputPin) -> Result<UnboundedReceiver<Edge>, Error> {
 }
 
 /// Changes a light by the edges of its button, until they end.
-async fn follow(edges: &mut UnboundedReceiver<Edge>, lights: &Lights, index: usize) {
+async fn follow(edges: &mut UnboundedReceiver<Edge>, house: &House, index: usize) {
+    let lights = &house.lights;
     let by = Arc::<str>::from(BY);
     let mut button = Presses::default();
     loop {
@@ -123,7 +126,9 @@ async fn follow(edges: &mut UnboundedReceiver<Edge>, lights: &Lights, index: usi
             }
         };
         if let Some(change) = change {
-            lights.change(index, change, transition, Some(by.clone()));
+            let state = lights.change(index, change, transition, Some(by.clone()));
+            let what = What::of(change, &lights.list()[index], &state);
+            house.activity.note(Who::Button, what);
         }
     }
 }
@@ -226,6 +231,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
+    use crate::lights::Lights;
 
     fn level(percent: f64) -> Level {
         Level::from_percent(percent).unwrap()
@@ -240,11 +246,11 @@ mod tests {
 
     impl Finger {
         fn on_a_light_at(percent: f64) -> Finger {
-            let lights = Arc::new(Lights::led());
+            let house = House::of(Lights::led());
+            let lights = house.lights.clone();
             lights.change(0, Change::Level(level(percent)), None, None);
             let (edges, mut heard) = unbounded_channel();
-            let followed = lights.clone();
-            let follower = tokio::spawn(async move { follow(&mut heard, &followed, 0).await });
+            let follower = tokio::spawn(async move { follow(&mut heard, &house, 0).await });
             Finger {
                 edges,
                 lights,

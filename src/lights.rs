@@ -80,6 +80,24 @@ pub struct Light {
     pub fastest: Speed,
 }
 
+impl Light {
+    /// One that moves no pin, and has the settings' defaults.
+    pub fn simulated(name: &str) -> Light {
+        Light {
+            name: name.into(),
+            title: name.into(),
+            hidden: false,
+            gpio: 21,
+            driver: Driver::Simulated,
+            frequency: 1000,
+            resolution: 65_536,
+            simulated: true,
+            transition: Duration::ZERO,
+            fastest: Speed::SAFE,
+        }
+    }
+}
+
 fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }
@@ -307,18 +325,7 @@ impl Lights {
 impl Lights {
     /// One simulated light, called led, at 50.
     pub(crate) fn led() -> Lights {
-        let light = Light {
-            name: "led".into(),
-            title: "led".into(),
-            hidden: false,
-            gpio: 21,
-            driver: Driver::Simulated,
-            frequency: 1000,
-            resolution: 65_536,
-            simulated: true,
-            transition: Duration::ZERO,
-            fastest: Speed::SAFE,
-        };
+        let light = Light::simulated("led");
         Lights::new(vec![(light, LightState::new(Level::HALF, Level::HALF))])
     }
 }

@@ -101,7 +101,7 @@ impl Service {
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         for (index, button) in buttons {
-            task::spawn(button.follow(lights.clone(), index, stop_web.clone()));
+            task::spawn(button.follow(house.clone(), index, stop_web.clone()));
         }
         let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
         task::spawn(timers::follow(house.clone(), stop_web.clone()));

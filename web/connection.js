@@ -21,7 +21,7 @@ export class Connection {
   #waiting = []; // changes made in the grace period
   #timers = {};
 
-  // `on` has a function for each: state, hello, light, presets, timers, pages, fault, error.
+  // `on` has a function for each: state, hello, light, and for each other kind of message that it takes.
   constructor(on) {
     this.#on = on;
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#sleep() : this.#wake()));
@@ -130,11 +130,7 @@ export class Connection {
     }
     if (this.#hello) this.#greet();
     if ("level" in message) this.#follow(message);
-    else if ("pages" in message) this.#on.pages(message.pages);
-    else if (message.presets) this.#on.presets(message.presets);
-    else if (message.timers) this.#on.timers(message.timers);
-    else if (message.fault) this.#on.fault(message.fault);
-    else if (message.error) this.#on.error(message.error);
+    else for (const kind in message) this.#on[kind]?.(message[kind]);
   }
 
   #greet() {

@@ -1,7 +1,6 @@
 // The effects of the chosen lights: a button for each, the speed, and what a sunrise takes.
 
-import { button } from "./elements.js";
-import { words } from "./sheet-words.js";
+import { button, words } from "./sheet-parts.js";
 import { words as pageWords, written } from "./words.js";
 
 export class Effects {

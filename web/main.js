@@ -19,9 +19,26 @@ const house = {
   lights,
   presets: [],
   timers: [],
+  here: [],
+  activity: [],
   live: false,
   tell: (message) => connection.tell(message),
+  // What this page calls itself. Where nothing can be stored, it has no name.
+  get name() {
+    try {
+      return localStorage.name ?? "";
+    } catch {
+      return "";
+    }
+  },
+  set name(name) {
+    try {
+      localStorage.name = name;
+    } catch {}
+    if (name) connection.tell({ name });
+  },
 };
+const ACTIVITY = 100; // entries, as many as the service keeps
 let sheet;
 let loading; // becomes the sheet
 let drawn = 0;
@@ -53,7 +70,7 @@ function showLights(hello) {
   const before = [...lights.values()];
   const known = new Map(lights);
   lights.clear();
-  house.presets = house.timers = [];
+  house.presets = house.timers = house.here = house.activity = [];
   const shown = hello.lights.filter(({ hidden }) => !hidden);
   for (const { name, title = name, simulated, transition = 0, fastest = 3 } of shown) {
     const light = known.get(name) ?? makeLight(name);
@@ -101,6 +118,11 @@ function complain(message) {
   sheet?.complain(message);
 }
 
+function keep(news) {
+  Object.assign(house, news);
+  redraw();
+}
+
 // Once a frame at most, and only while the sheet is open.
 function redraw() {
   if (sheet?.isOpen) drawn ||= requestAnimationFrame(() => {
@@ -138,16 +160,15 @@ const connection = new Connection({
     showStatus();
     redraw();
   },
-  hello: showLights,
+  hello(hello) {
+    showLights(hello);
+    if (house.name) connection.tell({ name: house.name });
+  },
   light: (message) => lights.get(message.light)?.follow(message),
-  presets(presets) {
-    house.presets = presets;
-    redraw();
-  },
-  timers(timers) {
-    house.timers = timers;
-    redraw();
-  },
+  presets: (presets) => keep({ presets }),
+  timers: (timers) => keep({ timers }),
+  here: (here) => keep({ here }),
+  activity: (news) => keep({ activity: [...house.activity, ...news].slice(-ACTIVITY) }),
   pages(count) {
     pages = count;
     showStatus();

@@ -1,7 +1,6 @@
 // The presets: each to recall and to forget, and a name to save the lights under.
 
-import { button, fill } from "./elements.js";
-import { words } from "./sheet-words.js";
+import { button, fill, words } from "./sheet-parts.js";
 
 export class Presets {
   #house;

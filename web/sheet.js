@@ -3,7 +3,7 @@
 
 import { Effects } from "./effects.js";
 import { Presets } from "./presets.js";
-import { translate } from "./sheet-words.js";
+import { translate } from "./sheet-parts.js";
 import { Timers } from "./timers.js";
 import { words } from "./words.js";
 
@@ -34,11 +34,22 @@ export class Sheet {
       new Presets(part("presets"), house),
       new Timers(part("timers"), house, () => this.#light()),
     ];
+    const who = part("activity");
+    who.firstElementChild.addEventListener("click", ({ target }) => this.#add(target, who));
     this.#which.addEventListener("change", () => this.draw());
     part("close").addEventListener("click", () => dialog.close());
     dialog.querySelector("header").addEventListener("pointermove", (event) => this.#pull(event));
     // The sheet itself has no padding: a click on the dialog is one beside it.
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  }
+
+  async #add(opener, section) {
+    const module = await import("./activity.js").catch(() => null);
+    if (!module || !opener.isConnected) return;
+    this.#parts.push(new module.Activity(section, this.#house));
+    this.draw();
+    opener.remove();
+    section.querySelector("input").focus();
   }
 
   get isOpen() {

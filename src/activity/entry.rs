@@ -29,6 +29,8 @@ pub enum Who {
     Mqtt,
     /// A timer that was due.
     Timer,
+    /// A button on the wall.
+    Button,
 }
 
 /// What was done.
@@ -156,6 +158,7 @@ impl Who {
             Who::Api(_) => Some("api"),
             Who::Mqtt => Some("mqtt"),
             Who::Timer => Some("timer"),
+            Who::Button => Some("button"),
         }
     }
 }
@@ -199,6 +202,7 @@ impl fmt::Display for Who {
             Who::Api(address) => write!(f, "the API ({address})"),
             Who::Mqtt => f.write_str("MQTT"),
             Who::Timer => f.write_str("a timer"),
+            Who::Button => f.write_str("a button"),
         }
     }
 }

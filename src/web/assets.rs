@@ -98,8 +98,9 @@ fn content_type(name: &str) -> Option<&'static str> {
     let (_, ending) = name.rsplit_once('.')?;
     Some(match ending {
         "html" => "text/html; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
+        // In UTF-8, as modules always are, and styles of a page that is.
+        "css" => "text/css",
+        "js" => "text/javascript",
         "svg" => "image/svg+xml",
         "webmanifest" => "application/manifest+json",
         _ => return None,

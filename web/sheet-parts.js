@@ -1,4 +1,4 @@
-// The words of the sheet.
+// What the parts of the sheet have in common: its words, and how they make their elements.
 
 import { language } from "./words.js";
 
@@ -31,6 +31,7 @@ const WORDS = {
     on: "On",
     at: { sunrise: "at sunrise", sunset: "at sunset" },
     never: "not due",
+    who: "Who is here…",
   },
   "pt-BR": {
     sheet: "Efeitos, cenas, timers",
@@ -60,6 +61,7 @@ const WORDS = {
     on: "Ligar",
     at: { sunrise: "ao nascer do sol", sunset: "ao pôr do sol" },
     never: "sem hora marcada",
+    who: "Quem está aqui…",
   },
 };
 
@@ -73,4 +75,31 @@ export function translate(root) {
   each("word", (element, word) => (element.textContent = word));
   each("label", (element, word) => element.setAttribute("aria-label", word));
   each("placeholder", (element, word) => (element.placeholder = word));
+}
+
+export function button(className, text, label = "") {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = className;
+  button.textContent = text;
+  if (label) button.setAttribute("aria-label", label);
+  return button;
+}
+
+// Gives the list an element for each item, and keeps those that it has. Where the focus was in one that
+// went, it goes to the one in its place, or else to `otherwise`.
+export function fill(list, items, key, make, otherwise) {
+  const known = new Map([...list.children].map((child) => [child.dataset.key, child]));
+  const children = items.map((item) => {
+    const child = known.get(key(item)) ?? make(item);
+    child.dataset.key = key(item);
+    return child;
+  });
+  if (children.length === list.children.length && children.every((child, n) => child === list.children[n])) return;
+  const focused = document.activeElement;
+  const place = [...list.children].findIndex((child) => child.contains(focused));
+  list.replaceChildren(...children);
+  if (place < 0) return;
+  const near = children[Math.min(place, children.length - 1)]?.querySelector("button");
+  (list.contains(focused) ? focused : near ?? otherwise).focus();
 }
