@@ -4,8 +4,8 @@
 #
 #   scripts/test.sh [--long]
 #
-#   --long  also builds for every Raspberry Pi and starts each binary, checks the dependencies, fuzzes, and
-#           gives the tests of reliability their time: some 40 minutes more
+#   --long  also builds for every Raspberry Pi and starts each binary, checks the dependencies, fuzzes,
+#           tries websocat and Node-RED, and gives the tests of reliability their time: some 40 minutes more
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
