@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# Gets the Socket.IO clients that the tests use, in their pinned versions, and prints their folder.
+# Gets clients that the tests use, in their pinned versions, and prints their folder.
 #
-#   scripts/clients.sh
+#   scripts/clients.sh [websocat | node-red]
+#
+# Without an argument: Socket.IO's, wscat, and websockets of Python. The others take minutes, or much room.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
 source scripts/debian.sh
 
 pins=$PWD/tests/socketio
+websocat=1.14.1
+node_red=4.1.8
 
-# make_clients FOLDER: a venv for each Engine.IO version, and both JavaScript libraries.
+# make_clients FOLDER: a venv for each Engine.IO version, and the clients in JavaScript.
 make_clients() {
   local version
-  say "fetching the Socket.IO clients"
+  say "fetching the Socket.IO clients, wscat and websockets"
   for version in 3 4; do
     python3 -m venv "$1/engineio-$version"
     "$1/engineio-$version/bin/python" -m pip install --quiet --disable-pip-version-check \
@@ -22,9 +26,39 @@ make_clients() {
   npm ci --prefix "$1" --silent --no-audit --no-fund >&2
 }
 
-# Other pins are another folder.
-name=clients-$(cat "$pins"/*.txt "$pins"/package*.json | cksum | cut -d ' ' -f 1)
-command -v npm >/dev/null || install nodejs npm
-python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
-cached "$name" make_clients
+# make_websocat FOLDER: without TLS, which needs a library of the system.
+make_websocat() {
+  say "building websocat $websocat"
+  cargo install --quiet --locked --no-default-features --root "$1" "websocat@$websocat" >&2
+}
+
+# make_node_red FOLDER
+make_node_red() {
+  say "fetching Node-RED $node_red"
+  mkdir -p "$1"
+  npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix "$1" "node-red@$node_red" >&2
+}
+
+# need_npm: installs it, if it is missing.
+need_npm() { command -v npm >/dev/null || install nodejs npm; }
+
+case ${1-} in
+'')
+  need_npm
+  python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
+  # Other pins are another folder.
+  name=clients-$(cat "$pins"/*.txt "$pins"/package*.json | cksum | cut -d ' ' -f 1)
+  cached "$name" make_clients
+  ;;
+websocat)
+  name=websocat-$websocat
+  cached "$name" make_websocat
+  ;;
+node-red)
+  need_npm
+  name=node-red-$node_red
+  cached "$name" make_node_red
+  ;;
+*) fail "unknown argument $1; see the head of $0" ;;
+esac
 echo "$cache/$name"

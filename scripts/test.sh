@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Runs every check and every test, and first installs what they need: Debian packages, axe-core from npm, and
-# Socket.IO's clients from npm and PyPI.
+# clients from npm and PyPI.
 #
 #   scripts/test.sh [--long]
 #
-#   --long  also builds for every Raspberry Pi and starts each binary, checks the dependencies, fuzzes, and
-#           gives the tests of reliability their time: some 40 minutes more
+#   --long  also builds for every Raspberry Pi and starts each binary, checks the dependencies, fuzzes,
+#           tries websocat and Node-RED, and gives the tests of reliability their time: some 40 minutes more
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -19,10 +19,14 @@ esac
 
 step() { printf '\n== %s\n' "$*"; }
 
-install avahi-daemon avahi-utils build-essential chromium chromium-driver dbus iproute2 mosquitto openssh-client \
+install avahi-daemon avahi-utils build-essential chromium chromium-driver curl dbus iproute2 mosquitto openssh-client \
   shellcheck shfmt strace systemd tzdata webkit2gtk-driver xvfb
 scripts/axe.sh >/dev/null
 scripts/clients.sh >/dev/null
+if [ -n "${DIMMER_LONG-}" ]; then
+  scripts/clients.sh websocat >/dev/null
+  scripts/clients.sh node-red >/dev/null
+fi
 
 # Just the program, as the package would start a server.
 cached prometheus fetch prometheus

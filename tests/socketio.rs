@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/clients.rs"]
+mod clients;
 mod common;
 
 use std::io::{BufRead, BufReader, Write};
@@ -41,12 +43,7 @@ const LIBRARIES: [Library; 4] = [
 const TRANSPORTS: [&str; 3] = ["any", "polling", "websocket"];
 
 /// The folder with the libraries.
-static LIBRARIES_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let printed = Command::new("scripts/clients.sh").output().unwrap();
-    let said = String::from_utf8_lossy(&printed.stderr);
-    assert!(printed.status.success(), "scripts/clients.sh: {said}");
-    String::from_utf8(printed.stdout).unwrap().trim().into()
-});
+static LIBRARIES_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| clients::folder(&[]));
 
 /// One of them, which runs until it is dropped.
 struct Tutorial {

@@ -1,0 +1,352 @@
+//! README's "Works with": its lines as they stand there, against the service.
+//!
+//! scripts/clients.sh gets the clients. Prometheus is NOT TESTED unless it is in the PATH, as
+//! scripts/test.sh puts it; websocat and Node-RED are for the long form.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/broker.rs"]
+mod broker;
+#[path = "common/browser.rs"]
+mod browser;
+#[path = "common/clients.rs"]
+mod clients;
+mod common;
+
+use std::env;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::LazyLock;
+
+use broker::{Broker, Hub};
+use browser::{Browser, PI};
+use common::{Dimmer, Home, long, until};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const README: &str = include_str!("../README.md");
+const NODE_RED: &str = include_str!("../examples/node-red.json");
+
+/// Where README has the service.
+const ADDRESS: &str = "raspberrypi.local:5000";
+
+static CLIENTS: LazyLock<PathBuf> = LazyLock::new(|| clients::folder(&[]));
+
+/// What README gives for a client: the code in its row.
+fn lines(client: &str) -> Vec<&'static str> {
+    let (_, section) = README.split_once("\n## Works with\n").unwrap();
+    let (table, _) = section.split_once("\n## ").unwrap();
+    let (plain, link) = (format!("| {client} |"), format!("[{client}]("));
+    let is_its = |row: &&str| row.starts_with(&plain) || row.contains(&link);
+    let row = table
+        .lines()
+        .find(is_its)
+        .unwrap_or_else(|| panic!("no row of {client}"));
+    row.split('`').skip(1).step_by(2).collect()
+}
+
+/// The line with the service's address in it.
+fn to(dimmer: &Dimmer, line: &str) -> String {
+    assert!(line.contains(ADDRESS), "{line}");
+    line.replace(ADDRESS, &dimmer.address.to_string())
+}
+
+/// The line as a shell runs it, where these programs are.
+fn shell(dimmer: &Dimmer, line: &str, programs: &[PathBuf]) -> Command {
+    let path = env::var_os("PATH").unwrap();
+    let folders = programs.iter().cloned().chain(env::split_paths(&path));
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("exec {}", to(dimmer, line))])
+        .env("PATH", env::join_paths(folders).unwrap());
+    command
+}
+
+/// What the line prints, once it has ended well.
+fn printed(dimmer: &Dimmer, line: &str, programs: &[PathBuf]) -> String {
+    let output = shell(dimmer, line, programs).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A program that runs until this is dropped.
+struct Running {
+    folder: TempDir,
+    child: Child,
+    input: ChildStdin,
+}
+
+impl Running {
+    /// What it keeps goes below `folder`.
+    fn start(folder: TempDir, mut command: Command) -> Running {
+        let file = File::create(folder.path().join("said")).unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let input = child.stdin.take().unwrap();
+        Running {
+            folder,
+            child,
+            input,
+        }
+    }
+
+    fn write(&mut self, line: &str) {
+        writeln!(self.input, "{line}").unwrap();
+    }
+
+    /// All that it has said.
+    fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("said")).unwrap()
+    }
+
+    /// Waits until it says this, after so many bytes, and returns where that ends.
+    async fn says(&self, what: &str, after: usize) -> usize {
+        let mut end = None;
+        until(&format!("it says {what}"), async || {
+            let said = self.said();
+            end = said[after..].find(what).map(|at| after + at + what.len());
+            end.is_some()
+        })
+        .await;
+        end.unwrap()
+    }
+
+    /// The address that it says it listens on, after these words.
+    async fn address(&self, words: &str) -> String {
+        let start = self.says(words, 0).await;
+        let said = self.said();
+        let is_its = |letter: char| letter.is_ascii_digit() || ".:".contains(letter);
+        let end = said[start..].find(|letter| !is_its(letter)).unwrap();
+        said[start..start + end].into()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// README's talk by websocat; each line is what is typed, or the start of what is heard.
+fn talk() -> impl Iterator<Item = (bool, &'static str)> {
+    let [websocat, ..] = lines("websocat")[..] else {
+        panic!("websocat has no command");
+    };
+    let (_, talk) = README.split_once(&format!("\n$ {websocat}\n")).unwrap();
+    let (talk, _) = talk.split_once("\n```").unwrap();
+    talk.lines().map(|line| {
+        let is_typed = line.parse::<f64>().is_ok() || line.contains("\": ");
+        (is_typed, line.split('…').next().unwrap())
+    })
+}
+
+/// Has README's talk by the client's command.
+async fn talk_by(client: &str, programs: &[PathBuf]) {
+    let dimmer = Dimmer::start();
+    let _first = dimmer.page().await;
+    let command = shell(&dimmer, lines(client)[0], programs);
+    let mut client = Running::start(tempfile::tempdir().unwrap(), command);
+    let (mut heard, mut typed) = (0, 0);
+    for (is_typed, line) in talk() {
+        if is_typed {
+            client.write(line);
+            typed += 1;
+        } else {
+            heard = client.says(line, heard).await;
+        }
+    }
+    assert!(typed >= 5);
+    assert_eq!(dimmer.level("led").await, 100.0);
+}
+
+#[tokio::test]
+async fn a_browser() {
+    let dimmer = Dimmer::start();
+    let [url] = lines("a browser")[..] else {
+        panic!("a browser has one address")
+    };
+    let browser = Browser::chromium();
+    assert!(url.contains(PI));
+    let port = format!(":{}", dimmer.address.port());
+    let page = browser
+        .phone_at("en-US", &url.replace(":5000", &port))
+        .await;
+    page.is_live().await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn curl() {
+    let dimmer = Dimmer::start();
+    let saved = dimmer.ask(Method::PUT, "/api/presets/Film", "").await;
+    assert_eq!(saved.0, 200);
+    let [get, put, recall] = lines("curl")[..] else {
+        panic!("curl has three commands")
+    };
+    printed(&dimmer, put, &[]);
+    assert_eq!(dimmer.level("led").await, 42.0);
+    let light: Value = serde_json::from_str(&printed(&dimmer, get, &[])).unwrap();
+    assert_eq!(light["level"], 42);
+    assert_eq!(printed(&dimmer, recall, &[]), "");
+    assert_eq!(dimmer.level("led").await, 50.0);
+}
+
+#[tokio::test]
+async fn wscat() {
+    talk_by("wscat", &[CLIENTS.join("node_modules/.bin")]).await;
+}
+
+#[tokio::test]
+async fn websockets_of_python() {
+    talk_by("websockets", &[CLIENTS.join("engineio-4/bin")]).await;
+}
+
+#[tokio::test]
+async fn websocat() {
+    if !long() {
+        return;
+    }
+    talk_by("websocat", &[clients::folder(&["websocat"]).join("bin")]).await;
+}
+
+#[tokio::test]
+async fn python_socketio() {
+    let dimmer = Dimmer::start();
+    let [command] = lines("python-socketio")[..] else {
+        panic!("python-socketio has one command")
+    };
+    printed(&dimmer, command, &[CLIENTS.join("engineio-4/bin")]);
+    assert_eq!(dimmer.level("led").await, 42.0);
+}
+
+#[tokio::test]
+async fn home_assistant() {
+    let broker = Broker::start();
+    let [setting, section] = lines("Home Assistant")[..] else {
+        panic!("Home Assistant has one setting")
+    };
+    let settings = format!("{section}\nnode = \"attic\"\n{setting}\n");
+    let its = format!("127.0.0.1:{}", broker.port);
+    let dimmer = Home::with(&settings.replace("homeassistant.local:1883", &its)).start();
+    let hub = Hub::open(&broker).await;
+    let config = "homeassistant/light/attic/led/config";
+    until("the light appears", async || {
+        hub.newest(config)["command_topic"].is_string()
+    })
+    .await;
+    let command = json!({"state": "ON", "brightness": 42});
+    hub.say("dimmer/attic/led/set", command).await;
+    until("the light is at 42", async || {
+        dimmer.level("led").await == 42.0
+    })
+    .await;
+}
+
+/// Prometheus with this below `scrape_configs`.
+fn prometheus(job: &str) -> Option<Running> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prometheus.yml");
+    let settings = format!("global: {{ scrape_interval: 1s }}\nscrape_configs:\n  {job}\n");
+    fs::write(&file, settings).unwrap();
+    let mut command = Command::new("prometheus");
+    command
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!("--storage.tsdb.path={}", folder.path().display()))
+        .arg("--web.listen-address=127.0.0.1:0");
+    is_there("prometheus").then(|| Running::start(folder, command))
+}
+
+fn is_there(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap();
+    env::split_paths(&path).any(|folder| folder.join(program).exists())
+}
+
+#[tokio::test]
+async fn prometheus_asks_and_is_told_the_level() {
+    let dimmer = Dimmer::start();
+    let Some(prometheus) = prometheus(&to(&dimmer, lines("Prometheus")[0])) else {
+        eprintln!("!!! NOT TESTED: there is no prometheus; scripts/test.sh fetches it");
+        return;
+    };
+    let mut page = dimmer.page().await;
+    page.change("led", json!({"level": 42})).await;
+    let address = prometheus.address("\"Listening on\" address=").await;
+    let url = format!("http://{address}/api/v1/query?query=dimmer_light_level_ratio");
+    until("Prometheus has the level", async || {
+        let Ok(answer) = reqwest::get(&url).await else {
+            return false;
+        };
+        let answer: Value = answer.json().await.unwrap_or_default();
+        let found = &answer["data"]["result"][0];
+        found["metric"]["job"] == "dimmer" && found["value"][1] == "0.42"
+    })
+    .await;
+}
+
+#[test]
+fn the_flow_for_node_red_has_the_address_once() {
+    let [file, address] = lines("Node-RED")[..] else {
+        panic!("Node-RED has a flow and its address")
+    };
+    assert!(Path::new(file).is_file(), "{file}");
+    assert_eq!(NODE_RED.matches(address).count(), 1);
+    assert_eq!(NODE_RED.matches("raspberrypi").count(), 1);
+}
+
+fn node_red(dimmer: &Dimmer) -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let flow = folder.path().join("flow.json");
+    fs::write(&flow, to(dimmer, NODE_RED)).unwrap();
+    let program = clients::folder(&["node-red"]).join("node_modules/node-red/red.js");
+    let mut command = Command::new("node");
+    command
+        .arg(program)
+        .args(["--port", "0", "--define", "uiHost=127.0.0.1", "--userDir"])
+        .arg(folder.path())
+        .arg(flow);
+    Running::start(folder, command)
+}
+
+/// The id of the node of this name.
+fn node(name: &str) -> String {
+    let nodes: Vec<Value> = serde_json::from_str(NODE_RED).unwrap();
+    let node = nodes.iter().find(|node| node["name"] == name).unwrap();
+    node["id"].as_str().unwrap().into()
+}
+
+#[tokio::test]
+async fn node_red_sets_the_light_and_hears_of_it() {
+    if !long() {
+        return;
+    }
+    let dimmer = Dimmer::start();
+    let node_red = node_red(&dimmer);
+    let address = node_red.address("now running at http://").await;
+    let connected = node_red.says("{ light: 'led', level: 50 }", 0).await;
+    let press = async |button: &str| {
+        let url = format!("http://{address}/inject/{}", node(button));
+        let answer = Client::new().post(url).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{button}");
+    };
+    press("42 percent").await;
+    until("the light is at 42", async || {
+        dimmer.level("led").await == 42.0
+    })
+    .await;
+    press("toggle").await;
+    node_red.says("{ light: 'led', level: 0 }", connected).await;
+    let mut page = dimmer.page().await;
+    page.change("led", json!({"level": 60})).await;
+    node_red
+        .says("{ light: 'led', level: 60 }", connected)
+        .await;
+}
