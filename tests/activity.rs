@@ -16,21 +16,11 @@ use tokio_tungstenite::tungstenite::Message;
 
 const TWO: &str = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 20\n";
 
-/// What the service says until a message with this field.
-async fn hear(page: &mut Page, field: &str) -> Value {
-    loop {
-        let message = page.next().await;
-        if !message[field].is_null() {
-            return message[field].clone();
-        }
-    }
-}
-
 /// The entries until so many came, in how many frames that was. Their times are now.
 async fn entries(page: &mut Page, count: usize) -> (Vec<Value>, usize) {
     let (mut entries, mut frames) = (Vec::new(), 0);
     while entries.len() < count {
-        let activity = hear(page, "activity").await;
+        let activity = page.hear("activity").await;
         entries.extend(activity.as_array().unwrap().clone());
         frames += 1;
     }
@@ -54,20 +44,20 @@ async fn every_page_is_told_who_is_here_once_by_name() {
     let dimmer = Dimmer::start();
     let mut silent = dimmer.page().await;
     let mut bia = named(&dimmer, "Bia").await;
-    assert_eq!(hear(&mut silent, "here").await, json!(["Bia"]));
-    assert_eq!(hear(&mut bia, "here").await, json!(["Bia"]));
+    assert_eq!(silent.hear("here").await, json!(["Bia"]));
+    assert_eq!(bia.hear("here").await, json!(["Bia"]));
     let mut ana = named(&dimmer, "Ana's phone").await;
     let both = json!(["Ana's phone", "Bia"]);
-    while hear(&mut silent, "here").await != both {}
-    while hear(&mut ana, "here").await != both {}
+    while silent.hear("here").await != both {}
+    while ana.hear("here").await != both {}
 
     // Who comes later is told with the first.
     let again = named(&dimmer, "Bia").await;
     drop(bia);
     drop(ana);
-    assert_eq!(hear(&mut silent, "here").await, json!(["Bia"]));
+    assert_eq!(silent.hear("here").await, json!(["Bia"]));
     drop(again);
-    assert_eq!(hear(&mut silent, "here").await, json!([]));
+    assert_eq!(silent.hear("here").await, json!([]));
 }
 
 #[tokio::test]
@@ -180,13 +170,13 @@ async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
         (json!(7), "say must be text, not 7"),
     ] {
         ana.say(json!({"say": say, "seq": 3})).await;
-        assert_eq!(hear(&mut ana, "error").await, says);
+        assert_eq!(ana.hear("error").await, says);
     }
     for _ in 0..10 {
         ana.say(json!({ "say": "ã".repeat(200) })).await;
     }
     assert_eq!(
-        hear(&mut ana, "error").await,
+        ana.hear("error").await,
         "say must come at most 10 times a minute from a page"
     );
 }
@@ -234,7 +224,7 @@ async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
     let mut ana = named(&dimmer, "Ana").await;
     ana.say(json!({"level": 7})).await;
     ana.say(json!({"say": "hi"})).await;
-    let error = hear(&mut ana, "error").await;
+    let error = ana.hear("error").await;
     assert_eq!(error, "say is off: the settings have activity = false");
     let level = json!({"light": "led", "level": 7, "by": "Ana"});
     assert_eq!(other.settle().await, [json!({"pages": 2}), level]);

@@ -555,7 +555,7 @@ async fn what_comes_over_mqtt_is_told_to_the_pages() {
     hub.say(SET, &json!({"state": "ON", "brightness": 80}))
         .await;
     let entry = loop {
-        let told = page.next().await["activity"][0].clone();
+        let told = page.hear("activity").await[0].clone();
         if !told.is_null() {
             break told;
         }

@@ -82,7 +82,7 @@ async fn an_error_is_shown_in_the_sheet_as_the_service_says_it(browser: Browser)
     )
     .await;
     page.say(json!({"save": "One more"})).await;
-    let error = page.next().await["error"].clone();
+    let error = page.hear("error").await;
     says(".said", error.as_str().unwrap(), &phone).await;
     phone.screenshot("phone-sheet-error").await;
     browser.close().await;
@@ -155,8 +155,8 @@ async fn the_keyboard_alone_walks_through_the_sheet_and_back_out(browser: Browse
     assert_eq!(inside, true);
     let count = |name: &str| seen.iter().filter(|seen| *seen == name).count();
     assert_eq!(count("opener") + count("lamp"), 0, "{seen:?}");
-    // Effects, the preset, sleep, wake up.
-    assert_eq!(count("chip"), 6 + 1 + 4, "{seen:?}");
+    // Effects, the preset, sleep, wake up, who is here.
+    assert_eq!(count("chip"), 6 + 1 + 4 + 1, "{seen:?}");
     for name in ["speed", "forget", "text", "chip waker"] {
         assert_eq!(count(name), 1, "{name}: {seen:?}");
     }

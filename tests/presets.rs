@@ -4,21 +4,11 @@
 
 mod common;
 
-use common::{Dimmer, Home, Page, linear, until};
+use common::{Dimmer, Home, linear, until};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const TWO: &str = "[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n";
-
-/// What the service says until a message with this field.
-async fn hear(page: &mut Page, field: &str) -> Value {
-    loop {
-        let message = page.next().await;
-        if !message[field].is_null() {
-            return message[field].clone();
-        }
-    }
-}
 
 #[tokio::test]
 async fn a_preset_sets_all_lights_again_for_every_page() {
@@ -28,7 +18,7 @@ async fn a_preset_sets_all_lights_again_for_every_page() {
     one.change("shelf", json!({"effect": "breathe"})).await;
     one.say(json!({"save": "Film"})).await;
     for page in [&mut one, &mut other] {
-        assert_eq!(hear(page, "presets").await, json!(["Film"]));
+        assert_eq!(page.hear("presets").await, json!(["Film"]));
     }
     one.change("led", json!({"level": 90})).await;
     one.change("shelf", json!({"level": 0})).await;
@@ -59,12 +49,9 @@ async fn a_preset_sets_all_lights_again_for_every_page() {
     .await;
 
     one.say(json!({"forget": "Film"})).await;
-    assert_eq!(hear(&mut other, "presets").await, json!([]));
+    assert_eq!(other.hear("presets").await, json!([]));
     one.say(json!({"recall": "Film"})).await;
-    assert_eq!(
-        hear(&mut one, "error").await,
-        "no preset is called \"Film\""
-    );
+    assert_eq!(one.hear("error").await, "no preset is called \"Film\"");
 }
 
 #[tokio::test]
@@ -85,7 +72,7 @@ async fn presets_are_kept_over_restarts_and_told_to_who_comes_later() {
     );
     page.say(json!({"save": "Dinner"})).await;
     assert_eq!(
-        hear(&mut page, "presets").await,
+        page.hear("presets").await,
         json!(["Dinner", "Film", "À noite"])
     );
 }
@@ -185,7 +172,7 @@ async fn the_33rd_preset_is_refused_and_nothing_is_lost() {
     for number in 0..33 {
         page.say(json!({"save": format!("{number}")})).await;
     }
-    let error = hear(&mut page, "error").await;
+    let error = page.hear("error").await;
     assert_eq!(
         error,
         "there may be 32 presets, and there are: forget one first"

@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Dimmer, Home, Page, dimmer, linear, until};
+use common::{Dimmer, Home, dimmer, linear, until};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,16 +18,6 @@ fn in_zone(home: Home) -> Dimmer {
     home.start_with(|command| {
         command.env("TZ", ZONE);
     })
-}
-
-/// What the service says until a message with this field.
-async fn hear(page: &mut Page, field: &str) -> Value {
-    loop {
-        let message = page.next().await;
-        if !message[field].is_null() {
-            return message[field].clone();
-        }
-    }
 }
 
 async fn timers(dimmer: &Dimmer) -> Vec<Value> {
@@ -42,7 +32,7 @@ async fn a_sleep_timer_fades_the_light_out_and_is_gone() {
     let timer = json!({"in": 1, "on": false, "transition": 0.2, "light": "led"});
     one.say(json!({ "timer": timer })).await;
     for page in [&mut one, &mut other] {
-        let told = hear(page, "timers").await;
+        let told = page.hear("timers").await;
         let next: Timestamp = told[0]["next"].as_str().unwrap().parse().unwrap();
         assert!(next.duration_since(Timestamp::now()) < SignedDuration::from_secs(2));
         let rest = json!({
@@ -54,7 +44,7 @@ async fn a_sleep_timer_fades_the_light_out_and_is_gone() {
         let told = page.next().await;
         assert_eq!((&told["level"], &told["by"]), (&json!(0), &json!("timer")));
         assert!(told["left"].is_number(), "it fades");
-        assert_eq!(hear(page, "timers").await, json!([]));
+        assert_eq!(page.hear("timers").await, json!([]));
     }
     until("the light is off", async || dimmer.duty("led") == Some(0)).await;
     assert!(dimmer.duties("led").len() > 5, "in steps");
@@ -99,10 +89,7 @@ async fn a_timer_recalls_a_preset() {
     let mut page = dimmer.page().await;
     page.say(json!({"timer": {"in": 1, "recall": "Film"}}))
         .await;
-    assert_eq!(
-        hear(&mut page, "error").await,
-        "no preset is called \"Film\""
-    );
+    assert_eq!(page.hear("error").await, "no preset is called \"Film\"");
     page.change("led", json!({"level": 12})).await;
     page.say(json!({"save": "Film"})).await;
     page.change("led", json!({"level": 90})).await;
@@ -141,13 +128,10 @@ async fn timers_survive_a_restart_and_what_was_missed_is_not_made_up_for() {
     assert_eq!(dimmer.level("led").await, 50.0);
     let mut page = dimmer.page().await;
     page.say(json!({"cancel": "to come"})).await;
-    let told = hear(&mut page, "timers").await;
+    let told = page.hear("timers").await;
     assert_eq!(told, json!(after[1..]), "the same on the wire");
     page.say(json!({"cancel": "to come"})).await;
-    assert_eq!(
-        hear(&mut page, "error").await,
-        "no timer is called \"to come\""
-    );
+    assert_eq!(page.hear("error").await, "no timer is called \"to come\"");
 }
 
 #[tokio::test]

@@ -338,6 +338,10 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
+fn is_activity(message: &Value) -> bool {
+    !message["activity"].is_null() || !message["here"].is_null()
+}
+
 /// A page as a program: it keeps the rules of `seq` and `seen`.
 pub struct Page {
     pub socket: WebSocketStream<TcpStream>,
@@ -386,12 +390,33 @@ impl Page {
             echoes: 0,
         };
         page.hello = page.next().await["hello"].clone();
-        page.greeting = page.settle().await;
+        page.greeting = page.settle_all().await;
         page
     }
 
-    /// The next message; it also counts as shown. Whether the page is there is answered by itself.
+    /// The next message; it also counts as shown. Whether the page is there is answered by itself. What
+    /// others do is told a while after they did it, so it may come at any time: it is left to
+    /// [`Page::hear`].
     pub async fn next(&mut self) -> Value {
+        loop {
+            let message = self.next_of_all().await;
+            if !is_activity(&message) {
+                return message;
+            }
+        }
+    }
+
+    /// What the next message with this field has in it.
+    pub async fn hear(&mut self, field: &str) -> Value {
+        loop {
+            let mut message = self.next_of_all().await;
+            if !message[field].is_null() {
+                return message[field].take();
+            }
+        }
+    }
+
+    async fn next_of_all(&mut self) -> Value {
         let next = async {
             loop {
                 let frame = self.socket.next().await;
@@ -464,12 +489,18 @@ impl Page {
     /// What the service sends until it has handled all that this page sent. After this the page
     /// has everything that was set before it was called.
     pub async fn settle(&mut self) -> Vec<Value> {
+        let mut heard = self.settle_all().await;
+        heard.retain(|message| !is_activity(message));
+        heard
+    }
+
+    async fn settle_all(&mut self) -> Vec<Value> {
         self.echoes += 1;
         let echo = json!({"echo": self.echoes});
         self.say(echo.clone()).await;
         let mut heard = Vec::new();
         loop {
-            let message = self.next().await;
+            let message = self.next_of_all().await;
             if message == echo {
                 return heard;
             }
