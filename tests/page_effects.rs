@@ -45,6 +45,8 @@ async fn each_effect_is_a_button_that_shows_what_the_service_says(browser: Brows
     assert_eq!(said.unwrap(), "50 percent, strobe");
     tap(&chip(BREATHE), &phone).await;
     plays(json!("breathe"), json!(1), "led", &dimmer).await;
+    // A speed is for the effect that the page shows.
+    pressed(&chip(BREATHE), &phone).await;
     phone.screenshot("phone-sheet").await;
 
     let most = phone.attribute(".effects [type=range]", "max").await;
@@ -58,6 +60,7 @@ async fn each_effect_is_a_button_that_shows_what_the_service_says(browser: Brows
     // The next effect has it too.
     tap(&chip(4), &phone).await;
     plays(json!("candle"), json!(2.5), "led", &dimmer).await;
+    pressed(&chip(4), &phone).await;
 
     // What others do comes here too; and a level of our own ends it.
     let body = r#"{"effect": "blink"}"#;
