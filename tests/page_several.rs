@@ -6,7 +6,7 @@
 mod browser;
 mod common;
 
-use browser::{Browser, DOWN, END, HOME, UP, Window, in_both_browsers};
+use browser::{Browser, DOWN, END, HOME, LEFT, RIGHT, UP, Window, in_both_browsers};
 use common::{Dimmer, Home, linear, until};
 use serde_json::json;
 
@@ -110,6 +110,21 @@ async fn the_keyboard_moves_the_master_and_keeps_the_proportions(browser: Browse
     browser.close().await;
 }
 
+async fn the_keys_to_the_left_and_right_pick_a_light(browser: Browser) {
+    let dimmer = three_at([80.0, 40.0, 20.0]);
+    let desktop = browser.desktop(&dimmer).await;
+    all_have([80.0, 40.0, 20.0], &dimmer, &desktop).await;
+    let input = "document.querySelector('.master input')";
+    desktop.eval(&format!("{input}.focus()")).await;
+    for key in [
+        RIGHT, RIGHT, UP, RIGHT, DOWN, DOWN, RIGHT, LEFT, UP, LEFT, LEFT, DOWN,
+    ] {
+        desktop.key(key).await;
+    }
+    all_have([79.0, 41.0, 19.0], &dimmer, &desktop).await;
+    browser.close().await;
+}
+
 async fn the_lamps_of_the_master_turn_all_off_and_on(browser: Browser) {
     let dimmer = three_at([80.0, 0.0, 20.0]);
     let phone = browser.phone(&dimmer).await;
@@ -210,6 +225,7 @@ async fn titles_are_read_and_hidden_lights_are_not_shown(browser: Browser) {
 in_both_browsers! {
     the_master_scales_all_and_brings_them_back_from_0_as_they_were,
     the_keyboard_moves_the_master_and_keeps_the_proportions,
+    the_keys_to_the_left_and_right_pick_a_light,
     the_lamps_of_the_master_turn_all_off_and_on,
     the_master_follows_the_highest_light,
     sixteen_lights_are_dragged_together_at_half_of_what_the_service_reads_at_once,

@@ -165,6 +165,18 @@ function redraw() {
   });
 }
 
+// Of several lights, the keys to the left and right pick the one beside, round and round.
+const rows = document.querySelector("main");
+rows.addEventListener("keydown", (event) => {
+  const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const inputs = [...rows.querySelectorAll("input:enabled")];
+  const place = inputs.indexOf(event.target);
+  if (!way || place < 0 || inputs.length < 2 || event.ctrlKey || event.altKey || event.metaKey) return;
+  event.preventDefault();
+  event.stopPropagation();
+  inputs.at((place + way) % inputs.length).focus();
+}, true);
+
 const opener = document.querySelector("#opener");
 opener.append(words.sheet);
 opener.addEventListener("click", open);
