@@ -32,11 +32,12 @@ use tokio::task;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
+use crate::activity::{What, Who};
 use crate::config::WebConfig;
 use crate::house::House;
 use crate::metrics::{self, Metrics};
 use crate::tls::Tls;
-use connections::Secured;
+use connections::{Peer, Secured};
 use crowd::Crowd;
 use fanout::Fanout;
 use guard::Guard;
@@ -50,6 +51,13 @@ struct Web {
     pages: Arc<Crowd>,
     fanout: Arc<Fanout>,
     stop: CancellationToken,
+}
+
+impl Web {
+    /// Takes note of what a request to the API did.
+    fn note(&self, peer: &Peer, what: What) {
+        self.house.activity.note(Who::Api(peer.address()), what);
+    }
 }
 
 /// Serves until `stop` is cancelled and every page is closed; with a login, only who passes it, and

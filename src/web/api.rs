@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::connections::Peer;
 use super::openapi::{self, LightChange, MaybeEffect};
 use super::{Error, Web, error};
-use crate::activity::{What, Who};
+use crate::activity::What;
 use crate::effect::Effect;
 use crate::level::Level;
 use crate::lights::{Light, Lights};
@@ -124,7 +124,7 @@ async fn change(
     wanted.check(&lights.list()[index])?;
     let state = lights.change(index, wanted.change, wanted.transition, None);
     let what = What::of(wanted.change, &lights.list()[index], &state);
-    web.house.activity.note(Who::Api(peer.address()), what);
+    web.note(&peer, what);
     Ok(Json(shown(lights, index)).into_response())
 }
 

@@ -274,7 +274,7 @@ async fn set_level(
 ) -> Result<Response, BadInput> {
     let lights = &web.house.lights;
     let done = set(lights, form_level(&body.0)?);
-    web.house.activity.note(Who::Api(peer.address()), done);
+    web.note(&peer, done);
     Ok(Json(shown(lights)).into_response())
 }
 

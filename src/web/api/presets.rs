@@ -13,7 +13,7 @@ use super::super::connections::Peer;
 use super::super::openapi::Recall;
 use super::super::{Error, Web};
 use super::Body;
-use crate::activity::{What, Who};
+use crate::activity::What;
 use crate::presets::{self, Fields, Preset};
 use crate::wire::{self, BadInput};
 
@@ -92,9 +92,7 @@ async fn save(
     }
     house.presets.save(&name, lights.clone())?;
     let preset = name.clone();
-    house
-        .activity
-        .note(Who::Api(peer.address()), What::Saved { preset });
+    web.note(&peer, What::Saved { preset });
     let named = Named {
         name: &name,
         lights: &lights,
@@ -120,9 +118,7 @@ async fn forget(
 ) -> Result<StatusCode, BadInput> {
     let house = &web.house;
     house.presets.forget(&preset)?;
-    house
-        .activity
-        .note(Who::Api(peer.address()), What::Forgot { preset });
+    web.note(&peer, What::Forgot { preset });
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -152,9 +148,7 @@ async fn recall(
     house
         .presets
         .recall(&preset, &house.lights, transition, None)?;
-    house
-        .activity
-        .note(Who::Api(peer.address()), What::Recalled { preset });
+    web.note(&peer, What::Recalled { preset });
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -11,7 +11,7 @@ use super::super::connections::Peer;
 use super::super::openapi::{NewTimer, Timer};
 use super::super::{Error, Web};
 use super::Body;
-use crate::activity::{What, Who};
+use crate::activity::What;
 use crate::timers;
 use crate::wire::{self, BadInput};
 
@@ -56,9 +56,7 @@ async fn add(
     wire::check_timer(&wanted, &web.house)?;
     let timer = web.house.timers.add(wanted)?;
     let name = timer.name.clone();
-    web.house
-        .activity
-        .note(Who::Api(peer.address()), What::Timer { timer: name });
+    web.note(&peer, What::Timer { timer: name });
     Ok(Json(timer).into_response())
 }
 
@@ -79,9 +77,7 @@ async fn cancel(
     Path(timer): Path<String>,
 ) -> Result<StatusCode, BadInput> {
     web.house.timers.cancel(&timer)?;
-    web.house
-        .activity
-        .note(Who::Api(peer.address()), What::Cancelled { timer });
+    web.note(&peer, What::Cancelled { timer });
     Ok(StatusCode::NO_CONTENT)
 }
 
