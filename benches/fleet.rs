@@ -17,15 +17,15 @@ use std::time::{Duration, Instant};
 
 use broker::{Broker, Hub, options};
 use common::until;
-use dimmer::activity::Activity;
 use dimmer::config::{Broker as Address, MqttConfig};
-use dimmer::fleet::Fleet;
-use dimmer::house::House;
-use dimmer::level::Level;
-use dimmer::lights::{Light, LightState, Lights};
+use dimmer::model::activity::Activity;
+use dimmer::model::fleet::Fleet;
+use dimmer::model::hub::Hub;
+use dimmer::model::level::Level;
+use dimmer::model::lights::{Light, LightState, Lights};
+use dimmer::model::presets::Presets;
+use dimmer::model::timers::Timers;
 use dimmer::mqtt;
-use dimmer::presets::Presets;
-use dimmer::timers::Timers;
 use rumqttc::{AsyncClient, MqttOptions, QoS};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -116,14 +116,14 @@ fn dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
         fleet: false,
     };
     let groups = vec![vec!["all".into()]];
-    let house = House {
+    let hub = Hub {
         lights: lights.clone(),
         presets: Presets::new(Default::default()),
         timers: Timers::new(Vec::new(), None),
         activity: Activity::new(false),
         fleet: Fleet::default(),
     };
-    tokio::spawn(mqtt::follow(Arc::new(house), groups, Some(config), stop));
+    tokio::spawn(mqtt::follow(Arc::new(hub), groups, Some(config), stop));
     let arrivals = Arrivals::default();
     let notes = arrivals.clone();
     tokio::spawn(async move {

@@ -15,9 +15,9 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::{Dimmer, Home, Page, dimmer, linear, until};
-use dimmer::level::Level;
-use dimmer::lights::{Light, LightState, Lights};
-use dimmer::wire::{Answer, Message, Wish};
+use dimmer::model::level::Level;
+use dimmer::model::lights::{Light, LightState, Lights};
+use dimmer::protocol::{Message, Request, ServerMessage};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -81,11 +81,11 @@ fn in_memory() -> Duration {
     for _ in 0..IN_MEMORY {
         let message = Message::parse(black_box(text));
         let light = lights.find(&message.light.unwrap()).unwrap();
-        let Ok(Wish::Change(wanted)) = message.wish else {
+        let Ok(Request::Change(wanted)) = message.wish else {
             unreachable!("{text} is a change");
         };
         let state = lights.change(light, wanted.change, wanted.transition, None);
-        let answer = Answer::Level {
+        let answer = ServerMessage::Level {
             light: &lights.list()[light].name,
             level: state.level,
             effect: state.effect,

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 /// How many lines the room keeps, for who comes later and for who is slow.
 const KEPT: usize = 1000;
-const ASK_NAME: &str = r#"{"ask": "What is your name? One that is free, up to 40 characters"}"#;
+const ASK_NAME: &str = r#"{"ask": "Action is your name? One that is free, up to 40 characters"}"#;
 
 #[derive(Default)]
 struct Room {

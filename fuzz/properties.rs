@@ -6,8 +6,8 @@
 use std::str;
 
 use dimmer::config;
+use dimmer::protocol::{self, Message, Request};
 use dimmer::store;
-use dimmer::wire::{self, Message, Wish};
 
 /// The longest error that an answer may be, in bytes, for input of 4 KiB.
 const LONGEST_ERROR: usize = 3 * 4096;
@@ -17,28 +17,36 @@ pub fn wire(bytes: &[u8]) {
     if bytes.len() > 4096 {
         return;
     }
-    if let Err(error) = wire::parse_change(bytes) {
+    if let Err(error) = protocol::parse_change(bytes) {
         is_for_people(&error.to_string());
     }
-    if let Err(error) = wire::parse_recall(bytes) {
+    if let Err(error) = protocol::parse_recall(bytes) {
         is_for_people(&error.to_string());
     }
-    if let Err(error) = wire::parse_timer(bytes) {
+    if let Err(error) = protocol::parse_timer(bytes) {
         is_for_people(&error.to_string());
     }
     let Ok(text) = str::from_utf8(bytes) else {
         return;
     };
     match Message::parse(text).wish {
-        Ok(Wish::Echo(echo)) => assert!(echo.get().len() <= 1024),
-        Ok(Wish::Name(name)) => assert!((1..=40).contains(&name.chars().count())),
+        Ok(Request::Echo(echo)) => assert!(echo.get().len() <= 1024),
+        Ok(Request::Name(name)) => assert!((1..=40).contains(&name.chars().count())),
         Ok(
-            Wish::Save(name) | Wish::Recall { name, .. } | Wish::Forget(name) | Wish::Cancel(name),
+            Request::Save(name)
+            | Request::Recall { name, .. }
+            | Request::Forget(name)
+            | Request::Cancel(name),
         ) => {
             assert!((1..=40).contains(&name.chars().count()));
         }
-        Ok(Wish::Say(text)) => assert!((1..=200).contains(&text.chars().count())),
-        Ok(Wish::Change(_) | Wish::ChangeSelected(_) | Wish::Select(_) | Wish::Timer(_)) => {}
+        Ok(Request::Say(text)) => assert!((1..=200).contains(&text.chars().count())),
+        Ok(
+            Request::Change(_)
+            | Request::ChangeSelected(_)
+            | Request::Select(_)
+            | Request::Timer(_),
+        ) => {}
         Err(error) => is_for_people(&error.to_string()),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use dimmer::lights::Light;
+use dimmer::model::lights::Light;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 

@@ -15,11 +15,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::activity::{What, Who};
-use crate::gpio;
-use crate::house::House;
-use crate::level::{Level, Step};
-use crate::lights::Change;
+use crate::model::activity::{Action, Actor};
+use crate::model::hub::Hub;
+use crate::model::level::{Level, Step};
+use crate::model::lights::Change;
+use crate::platform::gpio;
 
 /// Who changes a light by a button, as told to pages.
 const BY: &str = "button";
@@ -63,11 +63,11 @@ impl Button {
     }
 
     /// Changes the light at `index` as the button says, until `stop`.
-    pub async fn follow(mut self, house: Arc<House>, index: usize, stop: CancellationToken) {
+    pub async fn follow(mut self, hub: Arc<Hub>, index: usize, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = follow(&mut self.edges, &house, index) => {}
+                () = follow(&mut self.edges, &hub, index) => {}
             }
             if let Err(error) = self.listen_again() {
                 let error = gpio::advice(error);
@@ -105,8 +105,8 @@ fn listen(pin: &mut InputPin) -> Result<UnboundedReceiver<Edge>, Error> {
 }
 
 /// Changes a light by the edges of its button, until they end.
-async fn follow(edges: &mut UnboundedReceiver<Edge>, house: &House, index: usize) {
-    let lights = &house.lights;
+async fn follow(edges: &mut UnboundedReceiver<Edge>, hub: &Hub, index: usize) {
+    let lights = &hub.lights;
     let by = Arc::<str>::from(BY);
     let mut button = Presses::default();
     loop {
@@ -127,8 +127,8 @@ async fn follow(edges: &mut UnboundedReceiver<Edge>, house: &House, index: usize
         };
         if let Some(change) = change {
             let state = lights.change(index, change, transition, Some(by.clone()));
-            let what = What::of(change, &lights.list()[index], &state);
-            house.activity.note(Who::Button, what);
+            let what = Action::of(change, &lights.list()[index], &state);
+            hub.activity.note(Actor::Button, what);
         }
     }
 }
@@ -231,7 +231,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::lights::Lights;
+    use crate::model::lights::Lights;
 
     fn level(percent: f64) -> Level {
         Level::from_percent(percent).unwrap()
@@ -246,11 +246,11 @@ mod tests {
 
     impl Finger {
         fn on_a_light_at(percent: f64) -> Finger {
-            let house = House::of(Lights::led());
-            let lights = house.lights.clone();
+            let hub = Hub::of(Lights::led());
+            let lights = hub.lights.clone();
             lights.change(0, Change::Level(level(percent)), None, None);
             let (edges, mut heard) = unbounded_channel();
-            let follower = tokio::spawn(async move { follow(&mut heard, &house, 0).await });
+            let follower = tokio::spawn(async move { follow(&mut heard, &hub, 0).await });
             Finger {
                 edges,
                 lights,

@@ -11,8 +11,8 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::effect::{Effect, Kind};
-use crate::level::{Level, Step};
+use crate::model::effect::{Effect, Kind};
+use crate::model::level::{Level, Step};
 pub use connection::Target;
 use connection::{Client, Fault, Said};
 pub use timers::{Timers, timers};

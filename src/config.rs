@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use crate::host::Host;
-use crate::password::Hash;
-use crate::timers::Place;
-use crate::tls::Tls;
+use crate::model::timers::Place;
+use crate::platform::host::Host;
+use crate::platform::password::Hash;
+use crate::platform::tls::Tls;
 use file::File;
 pub use light::{DriverChoice, LightConfig, OnStart, OnStop};
 pub use mqtt::{Broker, GROUP, Login, MqttConfig};

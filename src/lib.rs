@@ -12,7 +12,7 @@
 //! | [`activity`] | who is here, and who did what |
 //! | [`presets`] | names for what the lights are set to |
 //! | [`fleet`] | lights of other dimmers, by MQTT |
-//! | [`house`] | all that is kept, for all who change and follow it |
+//! | [`hub`] | all that is kept, for all who change and follow it |
 //! | [`timers`] | what is to happen at a time |
 //! | [`button`] | buttons on the wall, which change the lights |
 //! | `gpio` | takes GPIOs, for pins and buttons |
@@ -34,28 +34,17 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod activity;
 pub mod button;
 pub mod client;
 pub mod config;
 pub mod doctor;
-pub mod effect;
-pub mod fleet;
-mod gpio;
-pub mod host;
-pub mod house;
-pub mod level;
-pub mod lights;
-pub mod mdns;
 pub mod metrics;
+pub mod model;
 pub mod mqtt;
-pub mod password;
 pub mod pin;
-pub mod presets;
+pub mod platform;
+pub mod protocol;
+pub mod scheduler;
 pub mod service;
 pub mod store;
-pub mod systemd;
-pub mod timers;
-pub mod tls;
 pub mod web;
-pub mod wire;

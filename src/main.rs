@@ -20,9 +20,10 @@ use tracing::{info, warn};
 
 use cli::{Cli, Command, Serve};
 use dimmer::config::{self, Config, LightOptions};
-use dimmer::password::{self, Hash};
+use dimmer::platform::mdns;
+use dimmer::platform::password::{self, Hash};
 use dimmer::service::Service;
-use dimmer::{client, doctor, mdns};
+use dimmer::{client, doctor};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {

@@ -4,12 +4,12 @@
 //! Nothing waits for the broker. One half takes what comes, the other tells; both start anew with
 //! every connection, as the broker may have forgotten everything.
 
+mod diagnostics;
 mod discovery;
 mod flash;
 mod message;
-mod others;
+mod peers;
 mod topics;
-mod trouble;
 
 use std::collections::BTreeSet;
 use std::future;
@@ -25,16 +25,16 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::activity::{Activity, What, Who};
 use crate::config::MqttConfig;
-use crate::house::House;
-use crate::lights::{LightState, Lights};
-use crate::wire::BadInput;
+use crate::model::activity::{Action, Activity, Actor};
+use crate::model::hub::Hub;
+use crate::model::lights::{LightState, Lights};
+use crate::protocol::BadInput;
+use diagnostics::Complaints;
 use flash::Flashes;
 use message::Command;
-use others::Others;
+use peers::Others;
 use topics::{BIRTH, Subject, Topics};
-use trouble::Complaints;
 
 /// Commands come at least once; twice does no harm. Our receipt brings TCP's along, for which the
 /// broker would wait some 40 ms before it sends the next small packet (Nagle's algorithm).
@@ -63,20 +63,20 @@ const OFFLINE: &str = "offline";
 ///
 /// It ends without a goodbye: the broker then tells the last will, as it does after a crash.
 pub async fn follow(
-    house: Arc<House>,
+    hub: Arc<Hub>,
     groups: Vec<Vec<String>>,
     config: Option<MqttConfig>,
     stop: CancellationToken,
 ) {
     let Some(config) = config else { return };
-    let lights = house.lights.clone();
-    let others = Others::new(&house, &config);
+    let lights = hub.lights.clone();
+    let others = Others::new(&hub, &config);
     let dimmer = Dimmer {
         topics: Topics::new(&config.node, &config.discovery_prefix),
         flashes: Arc::new(Flashes::new(lights.clone())),
         link: watch::Sender::default(),
         lights,
-        activity: house.activity.clone(),
+        activity: hub.activity.clone(),
         groups,
         others,
         config,
@@ -171,7 +171,7 @@ impl Dimmer {
                     if was_up && since.elapsed() >= GOOD {
                         wait = RETRY[0];
                     }
-                    let why = trouble::explain(&error, &self.config);
+                    let why = diagnostics::explain(&error, &self.config);
                     if told.as_ref() != Some(&why) {
                         warn!("mqtt: {broker}: {why}; trying again");
                         told = Some(why);
@@ -229,8 +229,8 @@ impl Dimmer {
     fn apply(&self, command: &Command, light: usize) {
         for change in &command.changes {
             let state = self.lights.change(light, *change, command.transition, None);
-            let what = What::of(*change, &self.lights.list()[light], &state);
-            self.activity.note(Who::Mqtt, what);
+            let what = Action::of(*change, &self.lights.list()[light], &state);
+            self.activity.note(Actor::Mqtt, what);
         }
         if command.flash {
             self.flashes.start(light);

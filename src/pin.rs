@@ -3,16 +3,16 @@
 //! A thread of its own because a driver may block, and no hardware call may hold up the pages.
 //! Transitions run here, too. While nothing changes the thread sleeps without a timer.
 
+mod controller;
 pub mod device_tree;
 mod dither;
 pub mod driver;
-mod fade;
+mod effect_player;
 mod kernel_pwm;
-mod motion;
-mod play;
 pub mod pwmchip;
 mod simulated;
 pub mod software_pwm;
+mod transition;
 
 use std::future;
 use std::path::Path;
@@ -25,10 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::{LightConfig, OnStop};
-use crate::lights::{Driver, Light, Lights};
 use crate::metrics::Writes;
+use crate::model::lights::{Driver, Light, Lights};
+use controller::PinController;
 use driver::Opened;
-use motion::Motion;
 
 /// A pin that is open, and dark so far.
 pub struct Pin {
@@ -116,7 +116,7 @@ impl Pin {
         // One is enough: who asks waits for the answer.
         let (asks, asked) = mpsc::channel(1);
         let end = ended.clone().drop_guard();
-        let motion = Motion::new(self, lights, index);
+        let motion = PinController::new(self, lights, index);
         let writes = motion.writes();
         thread::Builder::new()
             .name(format!("pin-{index}"))
@@ -168,8 +168,8 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::level::Level;
-    use crate::lights::{Change, LightState};
+    use crate::model::level::Level;
+    use crate::model::lights::{Change, LightState};
 
     /// How long something may take that must come about.
     const LIMIT: Duration = Duration::from_secs(20);

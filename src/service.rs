@@ -1,6 +1,8 @@
 //! Puts the service together: opens the pins, starts what follows the lights, serves the pages, and
 //! stops it all in order.
 
+mod systemd;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +15,22 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::activity::Activity;
 use crate::button::Button;
 use crate::config::{Config, LightConfig, OnStart};
-use crate::fleet::Fleet;
-use crate::house::House;
-use crate::level::Level;
-use crate::lights::{LightState, Lights};
-use crate::mdns::Announcement;
 use crate::metrics::Metrics;
+use crate::model::activity::Activity;
+use crate::model::fleet::Fleet;
+use crate::model::hub::Hub;
+use crate::model::level::Level;
+use crate::model::lights::{LightState, Lights};
+use crate::model::presets::Presets;
+use crate::model::timers::Timers;
 use crate::mqtt;
 use crate::pin::{Follower, Pin};
-use crate::presets::Presets;
+use crate::platform::mdns::Announcement;
+use crate::platform::tls::Tls;
+use crate::scheduler;
 use crate::store::{KeptLight, Store};
-use crate::systemd;
-use crate::timers::{self, Timers};
-use crate::tls::Tls;
 use crate::web::{self, Login};
 
 /// Time the pages have to end, and then the pins: a stop takes less than two seconds.
@@ -39,7 +41,7 @@ const STOP_STORE: Duration = Duration::from_secs(10);
 /// A running service.
 pub struct Service {
     address: SocketAddr,
-    house: Arc<House>,
+    hub: Arc<Hub>,
     tls: Option<Arc<Tls>>,
     web: JoinHandle<()>,
     mqtt: JoinHandle<()>,
@@ -88,7 +90,7 @@ impl Service {
 
         let lights = pins.iter().map(Pin::light).zip(states).collect();
         let lights = Arc::new(Lights::new(lights));
-        let house = Arc::new(House {
+        let hub = Arc::new(Hub {
             lights: lights.clone(),
             presets: Presets::new(store.presets()),
             timers: Timers::new(store.timers(), config.place),
@@ -103,15 +105,15 @@ impl Service {
             .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         for (index, button) in buttons {
-            task::spawn(button.follow(house.clone(), index, stop_web.clone()));
+            task::spawn(button.follow(hub.clone(), index, stop_web.clone()));
         }
-        let store = task::spawn(store.follow(house.clone(), stop_followers.clone()));
-        task::spawn(timers::follow(house.clone(), stop_web.clone()));
-        task::spawn(house.activity.clone().follow(stop_web.clone()));
+        let store = task::spawn(store.follow(hub.clone(), stop_followers.clone()));
+        task::spawn(scheduler::follow(hub.clone(), stop_web.clone()));
+        task::spawn(hub.activity.clone().follow(stop_web.clone()));
         let metrics = Metrics::new(pins.iter().map(|pin| pin.writes.clone()).collect());
         let web = task::spawn(web::serve(
             listener,
-            house.clone(),
+            hub.clone(),
             metrics,
             config.web,
             login,
@@ -123,7 +125,7 @@ impl Service {
             .then(|| announce(address, encrypted, &lights))
             .flatten();
         let mqtt = task::spawn(mqtt::follow(
-            house.clone(),
+            hub.clone(),
             groups,
             config.mqtt,
             stop_web.clone(),
@@ -131,7 +133,7 @@ impl Service {
         let systemd = task::spawn(systemd::follow(lights, pins.clone(), stop_web.clone()));
         Ok(Service {
             address,
-            house,
+            hub,
             tls,
             web,
             mqtt,
@@ -151,7 +153,7 @@ impl Service {
 
     /// Its lights.
     pub fn lights(&self) -> &Arc<Lights> {
-        &self.house.lights
+        &self.hub.lights
     }
 
     /// Whether it speaks TLS.

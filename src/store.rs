@@ -17,12 +17,12 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::effect::Effect;
-use crate::house::House;
-use crate::level::Level;
-use crate::lights::LightState;
-use crate::presets;
-use crate::timers::Timer;
+use crate::model::effect::Effect;
+use crate::model::hub::Hub;
+use crate::model::level::Level;
+use crate::model::lights::LightState;
+use crate::model::presets;
+use crate::model::timers::Timer;
 
 /// Shortest time from one write to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -122,31 +122,31 @@ impl Store {
         saved.map(|kept| kept.timers.clone()).unwrap_or_default()
     }
 
-    /// Writes every change of the house until `stop`, and once more then.
-    pub async fn follow(mut self, house: Arc<House>, stop: CancellationToken) {
-        let (mut lights, mut presets) = (house.lights.watch(), house.presets.watch());
-        let mut timers = house.timers.watch();
+    /// Writes every change of the hub until `stop`, and once more then.
+    pub async fn follow(mut self, hub: Arc<Hub>, stop: CancellationToken) {
+        let (mut lights, mut presets) = (hub.lights.watch(), hub.presets.watch());
+        let mut timers = hub.timers.watch();
         while !stop.is_cancelled() {
             lights.mark_unchanged();
             presets.mark_unchanged();
             timers.mark_unchanged();
-            let next = self.save(&house).await;
+            let next = self.save(&hub).await;
             tokio::select! {
                 () = stop.cancelled() => {}
                 // Changes during the pause are seen after it.
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-                // Neither fails: their senders live in the house.
+                // Neither fails: their senders live in the hub.
                 _ = lights.changed(), if next.is_none() => {}
                 _ = presets.changed(), if next.is_none() => {}
                 _ = timers.changed(), if next.is_none() => {}
             }
         }
-        self.save(&house).await;
+        self.save(&hub).await;
     }
 
     /// Saves what is new, and says when the next attempt may be.
-    async fn save(&mut self, house: &House) -> Option<Instant> {
-        let news = News::of(house);
+    async fn save(&mut self, hub: &Hub) -> Option<Instant> {
+        let news = News::of(hub);
         if let Some(saved) = &self.saved
             && news.over(saved.clone()) == *saved
         {
@@ -169,8 +169,8 @@ impl Store {
             Ok((kept, late)) => {
                 if let Some((presets, timers)) = late {
                     // Nobody could know of these, so nobody has removed them. They are saved again.
-                    house.presets.regain(presets);
-                    house.timers.regain(timers);
+                    hub.presets.regain(presets);
+                    hub.timers.regain(timers);
                 }
                 self.saved = Some(kept);
                 Some(start + INTERVAL)
@@ -192,15 +192,15 @@ struct News {
 }
 
 impl News {
-    fn of(house: &House) -> News {
-        let states = house.lights.states();
-        let lights = house.lights.list().iter().zip(&*states);
+    fn of(hub: &Hub) -> News {
+        let states = hub.lights.states();
+        let lights = hub.lights.list().iter().zip(&*states);
         News {
             lights: lights
                 .map(|(light, state)| (light.name.clone(), state.into(), state.revision > 0))
                 .collect(),
-            presets: house.presets.all(),
-            timers: house.timers.all(),
+            presets: hub.presets.all(),
+            timers: hub.timers.all(),
         }
     }
 

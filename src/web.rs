@@ -2,19 +2,15 @@
 
 mod api;
 mod assets;
-mod attempts;
-mod connections;
-mod crowd;
-mod fanout;
-mod guard;
-mod line;
-mod login;
-mod openapi;
-mod remote;
-mod selection;
-mod session;
-mod socket;
+mod auth;
+mod body;
+mod limiter;
+mod listener;
+mod live;
+mod origin;
+mod response;
 mod socketio;
+mod state;
 
 use std::future;
 use std::sync::Arc;
@@ -25,46 +21,30 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router, middleware};
-use serde::Serialize;
+use axum::{Router, middleware};
 use tokio::net::TcpListener;
 use tokio::task;
 use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
 
-use crate::activity::{What, Who};
 use crate::config::WebConfig;
-use crate::house::House;
 use crate::metrics::{self, Metrics};
-use crate::tls::Tls;
-use connections::{Peer, Secured};
-use crowd::Crowd;
-use fanout::Fanout;
-use guard::Guard;
-pub use login::Login;
-
-/// What every request can reach.
-#[derive(Clone)]
-struct Web {
-    house: Arc<House>,
-    metrics: Arc<Metrics>,
-    pages: Arc<Crowd>,
-    fanout: Arc<Fanout>,
-    stop: CancellationToken,
-}
-
-impl Web {
-    /// Takes note of what a request to the API did.
-    fn note(&self, peer: &Peer, what: What) {
-        self.house.activity.note(Who::Api(peer.address()), what);
-    }
-}
+use crate::model::hub::Hub;
+use crate::platform::tls::Tls;
+use auth::login;
+pub use auth::login::Login;
+use limiter::ConnectionLimiter;
+use listener::Secured;
+use live::fanout::Fanout;
+use live::socket;
+use origin::OriginCheck;
+use response::error;
+use state::AppState;
 
 /// Serves until `stop` is cancelled and every page is closed; with a login, only who passes it, and
 /// with TLS nothing without.
 pub async fn serve(
     listener: TcpListener,
-    house: Arc<House>,
+    hub: Arc<Hub>,
     metrics: Metrics,
     config: WebConfig,
     login: Option<Login>,
@@ -78,17 +58,17 @@ pub async fn serve(
         socketio,
         ..
     } = config;
-    let pages = Crowd::new(max_pages, max_pages_per_address);
-    let fanout = Fanout::new(house.clone(), pages.clone());
+    let pages = ConnectionLimiter::new(max_pages, max_pages_per_address);
+    let fanout = Fanout::new(hub.clone(), pages.clone());
     let metrics = Arc::new(metrics);
-    let web = Web {
-        house,
+    let web = AppState {
+        hub,
         metrics: metrics.clone(),
-        pages,
+        clients: pages,
         fanout: fanout.clone(),
         stop: stop.clone(),
     };
-    let guard = Arc::new(Guard::new(allowed_hosts));
+    let guard = Arc::new(OriginCheck::new(allowed_hosts));
     let refusals = middleware::map_response(move |answer: Response| {
         if answer.status().is_client_error() {
             metrics.refused.add();
@@ -110,24 +90,24 @@ pub async fn serve(
             .layer(middleware::from_fn_with_state(login, login::check));
     }
     let router = router
-        .layer(middleware::from_fn(connections::in_time))
-        .layer(middleware::from_fn_with_state(guard.clone(), guard::check));
+        .layer(middleware::from_fn(listener::in_time))
+        .layer(middleware::from_fn_with_state(guard.clone(), origin::check));
     let tls = tls.map(|tls| Secured {
         tls,
         instead: Router::new()
             .fallback(to_https)
-            .layer(middleware::from_fn_with_state(guard, guard::check)),
+            .layer(middleware::from_fn_with_state(guard, origin::check)),
     });
-    let crowd = connections::crowd(max_pages, max_pages_per_address);
+    let crowd = listener::crowd(max_pages, max_pages_per_address);
     let telling = task::spawn(async move { fanout.follow().await });
-    connections::serve(listener, router, tls, crowd, stop).await;
+    listener::serve(listener, router, tls, crowd, stop).await;
     telling.abort();
 }
 
-async fn show_metrics(State(web): State<Web>) -> impl IntoResponse {
+async fn show_metrics(State(web): State<AppState>) -> impl IntoResponse {
     let text = web
         .metrics
-        .text(&web.house.lights, web.pages.all(), web.pages.entered());
+        .text(&web.hub.lights, web.clients.all(), web.clients.entered());
     ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], text)
 }
 
@@ -154,15 +134,4 @@ async fn to_https(request: Request) -> Response {
             format!("this must be sent by TLS, to {location}"),
         ),
     }
-}
-
-/// What every route answers where it cannot do what is asked.
-#[derive(Serialize, ToSchema)]
-struct Error {
-    /// What is wrong, and what would be right, in one line.
-    error: String,
-}
-
-fn error(status: StatusCode, error: String) -> Response {
-    (status, Json(Error { error })).into_response()
 }

@@ -21,9 +21,9 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, Uri};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::effect::Effect;
-use crate::level::Level;
-use crate::tls;
+use crate::model::effect::Effect;
+use crate::model::level::Level;
+use crate::platform::tls;
 
 /// Longest wait for the connection, and for each answer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::mqtt::MqttFile;
 use super::{LightConfig, LightOptions, MAX_LIGHTS};
-use crate::host::Host;
+use crate::platform::host::Host;
 
 /// Where the settings are looked for when nobody names a file.
 const DEFAULT_FILE: &str = "/etc/dimmer/dimmer.toml";
@@ -225,8 +225,8 @@ mod tests {
 
     use super::*;
     use crate::config::{DriverChoice, OnStart, OnStop};
-    use crate::effect::Speed;
-    use crate::level::{Curve, Level};
+    use crate::model::effect::Speed;
+    use crate::model::level::{Curve, Level};
 
     fn parse(text: &str) -> anyhow::Result<File> {
         super::parse(text, "dimmer.toml")

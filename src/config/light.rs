@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::effect::Speed;
-use crate::level::{Curve, Level};
-use crate::{lights, wire};
+use crate::model::effect::Speed;
+use crate::model::level::{Curve, Level};
+use crate::model::lights;
+use crate::protocol;
 
 /// Most groups that a light is in.
 const MAX_GROUPS: usize = 8;
@@ -172,7 +173,7 @@ fn groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::
 
 fn title<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let title = String::deserialize(deserializer)?;
-    match wire::name("title", &title) {
+    match protocol::name("title", &title) {
         Ok(()) => Ok(Some(title)),
         Err(bad) => Err(de::Error::custom(bad)),
     }

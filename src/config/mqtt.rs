@@ -11,8 +11,8 @@ use tokio_rustls::rustls::ClientConfig;
 
 use super::credential;
 use super::light::fit_name;
-use crate::host::{Authority, Host};
-use crate::tls;
+use crate::platform::host::{Authority, Host};
+use crate::platform::tls;
 
 /// Node name where the machine's own cannot be made into one.
 const NODE: &str = "dimmer";

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::message::NO_EFFECT;
 use super::topics::Topics;
-use crate::effect::Kind;
-use crate::lights::Light;
+use crate::model::effect::Kind;
+use crate::model::lights::Light;
 
 /// What discovery calls this program.
 const ORIGIN: &str = "dimmer";

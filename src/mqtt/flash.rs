@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::lights::{Change, LightState, Lights};
+use crate::model::lights::{Change, LightState, Lights};
 
 /// How long a flash takes.
 const FLASH: Duration = Duration::from_millis(500);
@@ -73,8 +73,8 @@ impl Flashes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effect::{Effect, Kind, Speed};
-    use crate::level::Level;
+    use crate::model::effect::{Effect, Kind, Speed};
+    use crate::model::level::Level;
 
     #[tokio::test(start_paused = true)]
     async fn a_flash_comes_back_and_one_at_a_time_is_enough() {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::effect::{Effect, Kind, Speed};
-use crate::level::Level;
-use crate::lights::{Change, LightState};
-use crate::wire::{self, BadInput, malformed};
+use crate::model::effect::{Effect, Kind, Speed};
+use crate::model::level::Level;
+use crate::model::lights::{Change, LightState};
+use crate::protocol::{self, BadInput, malformed};
 
 /// What Home Assistant calls it when a light plays no effect.
 pub const NO_EFFECT: &str = "off";
@@ -42,7 +42,7 @@ impl Command {
             let what = format!("unknown field {unknown:?}; there are {fields}");
             return Err(malformed(what));
         }
-        let transition = wire::transition(&fields)?;
+        let transition = protocol::transition(&fields)?;
         let flash = flash(&fields)?;
         let (level, effect) = (level(&fields)?, effect(&fields)?);
         let on = match fields.get("state") {
@@ -72,7 +72,7 @@ fn level(fields: &Map<String, Value>) -> Result<Option<Level>, BadInput> {
     let Some(wanted) = fields.get("brightness") else {
         return Ok(None);
     };
-    let percent = wire::number("brightness", "0 to 100", wanted)?;
+    let percent = protocol::number("brightness", "0 to 100", wanted)?;
     Level::from_percent(percent)
         .map(Some)
         .map_err(|error| BadInput::OutOfRange(format!("brightness {error}")))
@@ -101,7 +101,7 @@ fn flash(fields: &Map<String, Value>) -> Result<bool, BadInput> {
     let Some(wanted) = fields.get("flash") else {
         return Ok(false);
     };
-    wire::number("flash", "0 up", wanted).map(|_| true)
+    protocol::number("flash", "0 up", wanted).map(|_| true)
 }
 
 /// What is told of a light.

@@ -4,7 +4,7 @@
 //! is a large part of the light. So what the step of one period lacks, or has too much, is owed
 //! to the next (a first-order sigma-delta): over some periods the mean is the light that is due.
 
-use crate::level::Duty;
+use crate::model::level::Duty;
 
 /// A duty has no more steps than this, however many the driver has.
 const DUTY_STEPS: u32 = u16::MAX as u32;

@@ -11,7 +11,7 @@ use super::pwmchip::{self, Channel};
 use super::simulated::Simulated;
 use super::software_pwm::SoftwarePwm;
 use crate::config::{DriverChoice, LightConfig, OnStop};
-use crate::lights::Driver;
+use crate::model::lights::Driver;
 
 /// Frequency of `kernel-pwm` and `simulated` where the settings name none, in Hz.
 pub const KERNEL_FREQUENCY: u32 = 1000;

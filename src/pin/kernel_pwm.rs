@@ -11,7 +11,7 @@ use rppal::pwm::{self, Pwm};
 
 use super::driver::WriteError;
 use super::pwmchip::{Channel, Kind};
-use crate::level::Duty;
+use crate::model::level::Duty;
 
 /// How long a channel's files may take to get their group after the export: udev gives it to them
 /// some 300 ms later.

@@ -10,8 +10,8 @@ use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::driver::WriteError;
-use crate::gpio;
-use crate::level::Duty;
+use crate::model::level::Duty;
+use crate::platform::gpio;
 
 /// Highest frequency in Hz. At 1 kHz rppal's thread takes some 40 % of a core; past it, most.
 const MAX_FREQUENCY: u32 = 1000;

@@ -1,28 +1,29 @@
 //! The REST API below `/api`, for scripts and anything without a WebSocket.
 
+mod openapi;
 mod presets;
 mod timers;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::connections::Peer;
-use super::openapi::{self, LightChange, MaybeEffect};
-use super::{Error, Web, error};
-use crate::activity::What;
-use crate::effect::Effect;
-use crate::level::Level;
-use crate::lights::{Light, Lights};
-use crate::wire::{self, BadInput};
+use crate::model::activity::Action;
+use crate::model::effect::Effect;
+use crate::model::level::Level;
+use crate::model::lights::{Light, Lights};
+use crate::protocol::{self, BadInput};
+use crate::web::body::Body;
+use crate::web::listener::Peer;
+use crate::web::response::{ErrorBody, error};
+use crate::web::state::AppState;
+use openapi::{LightChange, MaybeEffect};
 
 /// A light as the API shows it.
 #[derive(Serialize, ToSchema)]
@@ -55,7 +56,7 @@ struct Health<'a> {
 }
 
 /// Routes below `/api`, with their description.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(all))
         .routes(routes!(one, change))
@@ -64,7 +65,7 @@ pub fn routes() -> OpenApiRouter<Web> {
         .merge(presets::routes())
         .merge(timers::routes())
         .route("/api/{*rest}", any(nothing))
-        .layer(DefaultBodyLimit::max(wire::MAX_MESSAGE))
+        .layer(DefaultBodyLimit::max(protocol::MAX_MESSAGE))
 }
 
 /// All lights
@@ -74,9 +75,9 @@ pub fn routes() -> OpenApiRouter<Web> {
     operation_id = "lights",
     responses((status = 200, description = "in the order of the settings", body = [Shown])),
 )]
-async fn all(State(web): State<Web>) -> Response {
-    let lights: Vec<_> = (0..web.house.lights.list().len())
-        .map(|index| shown(&web.house.lights, index))
+async fn all(State(web): State<AppState>) -> Response {
+    let lights: Vec<_> = (0..web.hub.lights.list().len())
+        .map(|index| shown(&web.hub.lights, index))
         .collect();
     Json(lights).into_response()
 }
@@ -89,12 +90,12 @@ async fn all(State(web): State<Web>) -> Response {
     params(("name" = String, Path, description = "The name of a light")),
     responses(
         (status = 200, description = "as it is now", body = Shown),
-        (status = 404, description = "no such light", body = Error),
+        (status = 404, description = "no such light", body = ErrorBody),
     ),
 )]
-async fn one(State(web): State<Web>, Path(name): Path<String>) -> Result<Response, BadInput> {
-    let index = find(&web.house.lights, name)?;
-    Ok(Json(shown(&web.house.lights, index)).into_response())
+async fn one(State(web): State<AppState>, Path(name): Path<String>) -> Result<Response, BadInput> {
+    let index = find(&web.hub.lights, name)?;
+    Ok(Json(shown(&web.hub.lights, index)).into_response())
 }
 
 /// Changes a light, and answers its new state
@@ -106,58 +107,26 @@ async fn one(State(web): State<Web>, Path(name): Path<String>) -> Result<Respons
     request_body = LightChange,
     responses(
         (status = 200, description = "as it is now", body = Shown),
-        (status = 400, description = "cannot be read", body = Error),
-        (status = 404, description = "no such light", body = Error),
-        (status = 413, description = "more than 4 KiB", body = Error),
-        (status = 422, description = "out of range", body = Error),
+        (status = 400, description = "cannot be read", body = ErrorBody),
+        (status = 404, description = "no such light", body = ErrorBody),
+        (status = 413, description = "more than 4 KiB", body = ErrorBody),
+        (status = 422, description = "out of range", body = ErrorBody),
     ),
 )]
 async fn change(
-    State(web): State<Web>,
+    State(web): State<AppState>,
     Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, BadInput> {
-    let lights = &web.house.lights;
+    let lights = &web.hub.lights;
     let index = find(lights, name)?;
-    let wanted = wire::parse_change(&body.0)?;
+    let wanted = protocol::parse_change(&body.0)?;
     wanted.check(&lights.list()[index])?;
     let state = lights.change(index, wanted.change, wanted.transition, None);
-    let what = What::of(wanted.change, &lights.list()[index], &state);
+    let what = Action::of(wanted.change, &lights.list()[index], &state);
     web.note(&peer, what);
     Ok(Json(shown(lights, index)).into_response())
-}
-
-/// The bytes of a request's body, 4 KiB at most.
-pub struct Body(pub Bytes);
-
-impl Body {
-    /// What it says, if there is anything in it.
-    fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, BadInput> {
-        if self.0.is_empty() {
-            return Ok(None);
-        }
-        let read = serde_json::from_slice(&self.0);
-        read.map(Some)
-            .map_err(|error| BadInput::Malformed(error.to_string()))
-    }
-}
-
-impl<S: Send + Sync> FromRequest<S> for Body {
-    type Rejection = Response;
-
-    async fn from_request(request: Request, state: &S) -> Result<Body, Response> {
-        let read = Bytes::from_request(request, state).await;
-        read.map(Body).map_err(|rejection| {
-            let message = match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => {
-                    format!("a body must have at most {} bytes", wire::MAX_MESSAGE)
-                }
-                _ => rejection.body_text(),
-            };
-            error(rejection.status(), message)
-        })
-    }
 }
 
 /// Whether all drivers work
@@ -169,9 +138,9 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         (status = 503, description = "some driver fails", body = Health),
     ),
 )]
-async fn health(State(web): State<Web>) -> Response {
-    let faults: Vec<_> = (0..web.house.lights.list().len())
-        .map(|index| shown(&web.house.lights, index))
+async fn health(State(web): State<AppState>) -> Response {
+    let faults: Vec<_> = (0..web.hub.lights.list().len())
+        .map(|index| shown(&web.hub.lights, index))
         .filter(|shown| shown.fault.is_some())
         .collect();
     let healthy = faults.is_empty();
@@ -196,7 +165,7 @@ fn shown(lights: &Lights, index: usize) -> Shown<'_> {
         light: &lights.list()[index],
         level: state.level,
         effect: state.effect,
-        left: state.left().map(wire::seconds),
+        left: state.left().map(protocol::seconds),
         fault: state.fault.map(|fault| fault.message.to_string()),
     }
 }

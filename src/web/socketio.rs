@@ -24,16 +24,17 @@ use tokio::task;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-use super::api::Body;
-use super::connections::Peer;
-use super::crowd::Place;
-use super::line::Line;
-use super::login::Left;
-use super::{Web, socket};
-use crate::activity::{What, Who};
-use crate::level::Level;
-use crate::lights::{Change, Lights};
-use crate::wire::{self, BadInput};
+use crate::model::activity::{Action, Actor};
+use crate::model::level::Level;
+use crate::model::lights::{Change, Lights};
+use crate::protocol::{self, BadInput};
+use crate::web::auth::login::Left;
+use crate::web::body::Body;
+use crate::web::limiter::Permit;
+use crate::web::listener::Peer;
+use crate::web::live::shared_stream::SharedStream;
+use crate::web::live::socket;
+use crate::web::state::AppState;
 
 /// The light that the tutorials have.
 const LIGHT: usize = 0;
@@ -51,11 +52,11 @@ const JOIN: Duration = Duration::from_secs(10);
 struct End(Option<Instant>);
 
 /// The routes of the tutorials. The clients are sent away when the service stops.
-pub fn router(web: Web) -> Router {
+pub fn router(web: AppState) -> Router {
     let (service, io) = SocketIo::builder()
-        .max_payload(wire::MAX_MESSAGE as u64)
-        .ws_max_message_size(wire::MAX_MESSAGE)
-        .ws_max_frame_size(wire::MAX_MESSAGE)
+        .max_payload(protocol::MAX_MESSAGE as u64)
+        .ws_max_message_size(protocol::MAX_MESSAGE)
+        .ws_max_frame_size(protocol::MAX_MESSAGE)
         .ws_read_buffer_size(READ_BUFFER)
         .max_buffer_size(ANSWERS)
         .connect_timeout(JOIN)
@@ -72,14 +73,14 @@ pub fn router(web: Web) -> Router {
         .route_service("/socket.io/", service)
         .layer(middleware::from_fn_with_state(web.clone(), admit))
         .route("/led", get(level).post(set_level))
-        .layer(DefaultBodyLimit::max(wire::MAX_MESSAGE))
+        .layer(DefaultBodyLimit::max(protocol::MAX_MESSAGE))
         .layer(middleware::from_fn(answer_other_sites))
         .with_state(web)
 }
 
 /// Gives a new client a place, or refuses it; and answers each poll in time.
 async fn admit(
-    State(web): State<Web>,
+    State(web): State<AppState>,
     Extension(peer): Extension<Peer>,
     mut request: Request,
     next: Next,
@@ -88,7 +89,7 @@ async fn admit(
     let is_websocket = request.headers().contains_key(UPGRADE);
     let extensions = request.extensions_mut();
     // What is left among these is kept as long as the client, but connections that poll come and go.
-    extensions.remove::<Line>();
+    extensions.remove::<SharedStream>();
     extensions.remove::<Peer>();
     if is_websocket {
         // It counts as a connection until its end. A stop does not wait for that.
@@ -102,7 +103,7 @@ async fn admit(
     }
     let is_new = !has(&uri, "sid=");
     if is_new {
-        match web.pages.enter(peer.address()) {
+        match web.clients.try_acquire(peer.address()) {
             Ok(place) => extensions.insert(Arc::new(place)),
             Err(full) => return socket::no_place(full, &peer),
         };
@@ -149,7 +150,7 @@ async fn answer_other_sites(request: Request, next: Next) -> Response {
 ///
 /// Its events are handled before the handlers return: what these return would be spawned, and so
 /// might be done in another order than it was asked for.
-fn welcome(socket: SocketRef, web: Web) -> Ready<()> {
+fn welcome(socket: SocketRef, web: AppState) -> Ready<()> {
     debug!("Socket.IO client {} is there", socket.id);
     if ends(&socket).is_some_and(|end| end <= Instant::now()) {
         // It was sent away, and has joined again by the connection that it kept.
@@ -164,14 +165,14 @@ fn welcome(socket: SocketRef, web: Web) -> Ready<()> {
         leaves.cancel();
         ready(())
     });
-    let house = web.house.clone();
+    let hub = web.hub.clone();
     let who = who(&socket);
     socket.on("led", move |TryData::<Value>(data), ack: AckSender| {
         match data.map_err(|error| error.to_string()).and_then(wanted) {
             Ok(level) => {
-                let done = set(&house.lights, level);
+                let done = set(&hub.lights, level);
                 if let Some(who) = who {
-                    house.activity.note(who, done);
+                    hub.activity.note(who, done);
                 }
             }
             Err(why) => debug!("a Socket.IO client asked for no level: {why}"),
@@ -185,7 +186,7 @@ fn welcome(socket: SocketRef, web: Web) -> Ready<()> {
         let _ = ack.send(&());
         ready(())
     });
-    let lights = web.house.lights.clone();
+    let lights = web.hub.lights.clone();
     task::spawn(gone.run_until_cancelled_owned(tell(socket, lights)));
     ready(())
 }
@@ -247,32 +248,32 @@ fn wanted(data: Value) -> Result<Level, String> {
 }
 
 /// Sets the light, and says what was done.
-fn set(lights: &Lights, level: Level) -> What {
+fn set(lights: &Lights, level: Level) -> Action {
     let change = Change::Level(level);
     let state = lights.change(LIGHT, change, None, None);
-    What::of(change, &lights.list()[LIGHT], &state)
+    Action::of(change, &lights.list()[LIGHT], &state)
 }
 
 /// A client as the pages hear of it: one without a name.
-fn who(socket: &SocketRef) -> Option<Who> {
-    let place = socket.req_parts().extensions.get::<Arc<Place>>()?;
-    Some(Who::Page {
+fn who(socket: &SocketRef) -> Option<Actor> {
+    let place = socket.req_parts().extensions.get::<Arc<Permit>>()?;
+    Some(Actor::Page {
         number: place.number,
         address: place.address,
         name: None,
     })
 }
 
-async fn level(State(web): State<Web>) -> Response {
-    Json(shown(&web.house.lights)).into_response()
+async fn level(State(web): State<AppState>) -> Response {
+    Json(shown(&web.hub.lights)).into_response()
 }
 
 async fn set_level(
-    State(web): State<Web>,
+    State(web): State<AppState>,
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Response, BadInput> {
-    let lights = &web.house.lights;
+    let lights = &web.hub.lights;
     let done = set(lights, form_level(&body.0)?);
     web.note(&peer, done);
     Ok(Json(shown(lights)).into_response())
@@ -284,7 +285,7 @@ fn form_level(body: &[u8]) -> Result<Level, BadInput> {
     let (_, level) =
         field.ok_or_else(|| BadInput::Malformed("level is needed, as in level=42".into()))?;
     let change = json!({"level": level});
-    match wire::parse_change(change.to_string().as_bytes())?.change {
+    match protocol::parse_change(change.to_string().as_bytes())?.change {
         Change::Level(level) => Ok(level),
         _ => unreachable!("it has no other field"),
     }

@@ -9,13 +9,14 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::super::connections::Peer;
-use super::super::openapi::Recall;
-use super::super::{Error, Web};
-use super::Body;
-use crate::activity::What;
-use crate::presets::{self, Fields, Preset};
-use crate::wire::{self, BadInput};
+use super::openapi::Recall;
+use crate::model::activity::Action;
+use crate::model::presets::{self, Fields, Preset};
+use crate::protocol::{self, BadInput};
+use crate::web::body::Body;
+use crate::web::listener::Peer;
+use crate::web::response::ErrorBody;
+use crate::web::state::AppState;
 
 /// A preset as the API shows it.
 #[derive(Serialize, ToSchema)]
@@ -38,7 +39,7 @@ struct Given {
 }
 
 /// Its routes.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(all))
         .routes(routes!(save, forget))
@@ -52,8 +53,8 @@ pub fn routes() -> OpenApiRouter<Web> {
     operation_id = "presets",
     responses((status = 200, description = "in the order of their names", body = [Named])),
 )]
-async fn all(State(web): State<Web>) -> Response {
-    let presets = web.house.presets.all();
+async fn all(State(web): State<AppState>) -> Response {
+    let presets = web.hub.presets.all();
     let named = presets.iter().map(|(name, lights)| Named { name, lights });
     Json(named.collect::<Vec<_>>()).into_response()
 }
@@ -67,32 +68,32 @@ async fn all(State(web): State<Web>) -> Response {
     request_body = Option<Given>,
     responses(
         (status = 200, description = "as it is kept", body = Named),
-        (status = 400, description = "cannot be read", body = Error),
-        (status = 404, description = "no such light", body = Error),
-        (status = 413, description = "more than 4 KiB", body = Error),
-        (status = 422, description = "too many presets", body = Error),
+        (status = 400, description = "cannot be read", body = ErrorBody),
+        (status = 404, description = "no such light", body = ErrorBody),
+        (status = 413, description = "more than 4 KiB", body = ErrorBody),
+        (status = 422, description = "too many presets", body = ErrorBody),
     ),
 )]
 async fn save(
-    State(web): State<Web>,
+    State(web): State<AppState>,
     Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, BadInput> {
-    let house = &web.house;
-    wire::name("name", &name)?;
+    let hub = &web.hub;
+    protocol::name("name", &name)?;
     let lights = match body.read::<Given>()? {
-        None => presets::of(&house.lights),
+        None => presets::of(&hub.lights),
         Some(given) => given.lights,
     };
     for light in lights.keys() {
-        if house.lights.find(light).is_none() {
+        if hub.lights.find(light).is_none() {
             return Err(BadInput::NoSuchLight(light.clone()));
         }
     }
-    house.presets.save(&name, lights.clone())?;
+    hub.presets.save(&name, lights.clone())?;
     let preset = name.clone();
-    web.note(&peer, What::Saved { preset });
+    web.note(&peer, Action::Saved { preset });
     let named = Named {
         name: &name,
         lights: &lights,
@@ -108,17 +109,17 @@ async fn save(
     params(("name" = String, Path, description = "The name of a preset")),
     responses(
         (status = 204, description = "removed"),
-        (status = 404, description = "no such preset", body = Error),
+        (status = 404, description = "no such preset", body = ErrorBody),
     ),
 )]
 async fn forget(
-    State(web): State<Web>,
+    State(web): State<AppState>,
     Extension(peer): Extension<Peer>,
     Path(preset): Path<String>,
 ) -> Result<StatusCode, BadInput> {
-    let house = &web.house;
-    house.presets.forget(&preset)?;
-    web.note(&peer, What::Forgot { preset });
+    let hub = &web.hub;
+    hub.presets.forget(&preset)?;
+    web.note(&peer, Action::Forgot { preset });
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -131,24 +132,22 @@ async fn forget(
     request_body = Option<Recall>,
     responses(
         (status = 204, description = "set"),
-        (status = 400, description = "cannot be read", body = Error),
-        (status = 404, description = "no such preset", body = Error),
-        (status = 413, description = "more than 4 KiB", body = Error),
-        (status = 422, description = "out of range", body = Error),
+        (status = 400, description = "cannot be read", body = ErrorBody),
+        (status = 404, description = "no such preset", body = ErrorBody),
+        (status = 413, description = "more than 4 KiB", body = ErrorBody),
+        (status = 422, description = "out of range", body = ErrorBody),
     ),
 )]
 async fn recall(
-    State(web): State<Web>,
+    State(web): State<AppState>,
     Extension(peer): Extension<Peer>,
     Path(preset): Path<String>,
     body: Body,
 ) -> Result<StatusCode, BadInput> {
-    let transition = wire::parse_recall(&body.0)?;
-    let house = &web.house;
-    house
-        .presets
-        .recall(&preset, &house.lights, transition, None)?;
-    web.note(&peer, What::Recalled { preset });
+    let transition = protocol::parse_recall(&body.0)?;
+    let hub = &web.hub;
+    hub.presets.recall(&preset, &hub.lights, transition, None)?;
+    web.note(&peer, Action::Recalled { preset });
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -7,16 +7,17 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::super::connections::Peer;
-use super::super::openapi::{NewTimer, Timer};
-use super::super::{Error, Web};
-use super::Body;
-use crate::activity::What;
-use crate::timers;
-use crate::wire::{self, BadInput};
+use super::openapi::{NewTimer, Timer};
+use crate::model::activity::Action;
+use crate::model::timers;
+use crate::protocol::{self, BadInput};
+use crate::web::body::Body;
+use crate::web::listener::Peer;
+use crate::web::response::ErrorBody;
+use crate::web::state::AppState;
 
 /// Its routes.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(all, add))
         .routes(routes!(cancel))
@@ -29,8 +30,8 @@ pub fn routes() -> OpenApiRouter<Web> {
     operation_id = "timers",
     responses((status = 200, description = "in the order in which they are due", body = [Timer])),
 )]
-async fn all(State(web): State<Web>) -> Response {
-    Json(&*web.house.timers.all()).into_response()
+async fn all(State(web): State<AppState>) -> Response {
+    Json(&*web.hub.timers.all()).into_response()
 }
 
 /// Adds a timer
@@ -41,22 +42,22 @@ async fn all(State(web): State<Web>) -> Response {
     request_body = NewTimer,
     responses(
         (status = 200, description = "as it is kept", body = Timer),
-        (status = 400, description = "cannot be read", body = Error),
-        (status = 404, description = "no such light or preset", body = Error),
-        (status = 413, description = "more than 4 KiB", body = Error),
-        (status = 422, description = "out of range, or too many timers", body = Error),
+        (status = 400, description = "cannot be read", body = ErrorBody),
+        (status = 404, description = "no such light or preset", body = ErrorBody),
+        (status = 413, description = "more than 4 KiB", body = ErrorBody),
+        (status = 422, description = "out of range, or too many timers", body = ErrorBody),
     ),
 )]
 async fn add(
-    State(web): State<Web>,
+    State(web): State<AppState>,
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Response, BadInput> {
-    let wanted = wire::parse_timer(&body.0)?;
-    wire::check_timer(&wanted, &web.house)?;
-    let timer = web.house.timers.add(wanted)?;
+    let wanted = protocol::parse_timer(&body.0)?;
+    protocol::check_timer(&wanted, &web.hub)?;
+    let timer = web.hub.timers.add(wanted)?;
     let name = timer.name.clone();
-    web.note(&peer, What::Timer { timer: name });
+    web.note(&peer, Action::Timer { timer: name });
     Ok(Json(timer).into_response())
 }
 
@@ -68,16 +69,16 @@ async fn add(
     params(("name" = String, Path, description = "The name of a timer")),
     responses(
         (status = 204, description = "removed"),
-        (status = 404, description = "no such timer", body = Error),
+        (status = 404, description = "no such timer", body = ErrorBody),
     ),
 )]
 async fn cancel(
-    State(web): State<Web>,
+    State(web): State<AppState>,
     Extension(peer): Extension<Peer>,
     Path(timer): Path<String>,
 ) -> Result<StatusCode, BadInput> {
-    web.house.timers.cancel(&timer)?;
-    web.note(&peer, What::Cancelled { timer });
+    web.hub.timers.cancel(&timer)?;
+    web.note(&peer, Action::Cancelled { timer });
     Ok(StatusCode::NO_CONTENT)
 }
 

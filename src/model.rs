@@ -1,0 +1,12 @@
+//! The state of the service and every change to it, without a network, a disk or a pin.
+//!
+//! Imports nothing from the other rooms, so that each rule here is tested without a socket.
+
+pub mod activity;
+pub mod effect;
+pub mod fleet;
+pub mod hub;
+pub mod level;
+pub mod lights;
+pub mod presets;
+pub mod timers;
