@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use browser::Browser;
 use common::{Page, linear, until};
-use dimmer::level::luminance;
+use dimmer::model::level::luminance;
 use emulated::machine::Machine;
 use emulated::samples::Samples;
 use emulated::waveform::{Period, mean, median};

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use dimmer::password::Hash;
+use dimmer::platform::password::Hash;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use reqwest::{Client, Method};
 use rustix::process::{Pid, Signal, kill_process};
