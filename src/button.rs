@@ -3,6 +3,7 @@
 //! Edges come by interrupt from a thread of rppal. The kernel debounces them, with a timer of its own
 //! where the GPIOs cannot.
 
+use std::fmt;
 use std::future;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -12,17 +13,15 @@ use anyhow::Context;
 use rppal::gpio::{Error, InputPin, Trigger};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::model::activity::{Action, Actor};
+use crate::model::actor::Actor;
+use crate::model::command::{Command, Target};
 use crate::model::hub::Hub;
 use crate::model::level::{Level, Step};
-use crate::model::lights::Change;
+use crate::model::lights::{Change, LightId};
 use crate::platform::gpio;
 
-/// Who changes a light by a button, as told to pages.
-const BY: &str = "button";
 /// For how long the line must be steady. Contacts bounce for up to 20 ms.
 const DEBOUNCE: Duration = Duration::from_millis(25);
 /// When a press becomes a hold.
@@ -45,6 +44,12 @@ enum Edge {
     Release,
 }
 
+impl fmt::Display for Button {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
 impl Button {
     /// Listens to a GPIO, 0 to 27, with its pull-up, for the light called `light`.
     ///
@@ -62,18 +67,14 @@ impl Button {
         Ok(Button { name, pin, edges })
     }
 
-    /// Changes the light at `index` as the button says, until `stop`.
-    pub async fn follow(mut self, hub: Arc<Hub>, index: usize, stop: CancellationToken) {
+    /// Changes the light as the button says.
+    ///
+    /// # Errors
+    /// The interrupts cannot be had any more.
+    pub async fn run(mut self, hub: Arc<Hub>, light: LightId) -> anyhow::Result<()> {
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = follow(&mut self.edges, &hub, index) => {}
-            }
-            if let Err(error) = self.listen_again() {
-                let error = gpio::advice(error);
-                warn!("{}: not heard until a restart: {error:#}", self.name);
-                return;
-            }
+            follow(&mut self.edges, &hub, light).await;
+            self.listen_again().map_err(gpio::advice)?;
         }
     }
 
@@ -105,9 +106,7 @@ fn listen(pin: &mut InputPin) -> Result<UnboundedReceiver<Edge>, Error> {
 }
 
 /// Changes a light by the edges of its button, until they end.
-async fn follow(edges: &mut UnboundedReceiver<Edge>, hub: &Hub, index: usize) {
-    let lights = &hub.lights;
-    let by = Arc::<str>::from(BY);
+async fn follow(edges: &mut UnboundedReceiver<Edge>, hub: &Hub, light: LightId) {
     let mut button = Presses::default();
     loop {
         let (change, transition) = tokio::select! {
@@ -121,14 +120,19 @@ async fn follow(edges: &mut UnboundedReceiver<Edge>, hub: &Hub, index: usize) {
                 None => return,
             },
             () = until(button.due()) => {
-                let level = lights.state(index).level;
+                let level = hub.lights.state(light).level;
                 (button.step(Instant::now(), level), Some(STEP))
             }
         };
         if let Some(change) = change {
-            let state = lights.change(index, change, transition, Some(by.clone()));
-            let what = Action::of(change, &lights.list()[index], &state);
-            hub.activity.note(Actor::Button, what);
+            let command = Command::Change {
+                target: Target::Own(light),
+                change,
+                transition,
+            };
+            if let Err(error) = hub.execute(&Actor::Button, command) {
+                warn!("a button: {error}");
+            }
         }
     }
 }
@@ -233,6 +237,8 @@ mod tests {
     use super::*;
     use crate::model::lights::Lights;
 
+    const LED: LightId = LightId::FIRST;
+
     fn level(percent: f64) -> Level {
         Level::from_percent(percent).unwrap()
     }
@@ -240,19 +246,22 @@ mod tests {
     /// A finger on the button of a light. Time is the test's own.
     struct Finger {
         edges: UnboundedSender<Edge>,
+        hub: Arc<Hub>,
         lights: Arc<Lights>,
         follower: JoinHandle<()>,
     }
 
     impl Finger {
         fn on_a_light_at(percent: f64) -> Finger {
-            let hub = Hub::of(Lights::led());
+            let hub = Hub::with(Lights::led());
             let lights = hub.lights.clone();
-            lights.change(0, Change::Level(level(percent)), None, None);
+            hub.change(LED, Change::Level(level(percent)));
+            let shared = hub.clone();
             let (edges, mut heard) = unbounded_channel();
-            let follower = tokio::spawn(async move { follow(&mut heard, &hub, 0).await });
+            let follower = tokio::spawn(async move { follow(&mut heard, &hub, LED).await });
             Finger {
                 edges,
+                hub: shared,
                 lights,
                 follower,
             }
@@ -264,7 +273,7 @@ mod tests {
             sleep(time).await;
             self.edges.send(Edge::Release).unwrap();
             sleep(10 * STEP).await;
-            self.lights.state(0).level.percent()
+            self.lights.state(LED).level.percent()
         }
 
         /// Holds for so many steps.
@@ -279,11 +288,11 @@ mod tests {
         let finger = Finger::on_a_light_at(30.0);
         finger.edges.send(Edge::Press).unwrap();
         sleep(HOLD - STEP).await;
-        assert_eq!(finger.lights.state(0).level, level(30.0), "not yet");
+        assert_eq!(finger.lights.state(LED).level, level(30.0), "not yet");
         finger.edges.send(Edge::Release).unwrap();
         sleep(STEP).await;
-        let state = finger.lights.state(0);
-        assert_eq!((state.level, state.by.as_deref()), (Level::OFF, Some(BY)));
+        let state = finger.lights.state(LED);
+        assert_eq!((state.level, state.by), (Level::OFF, Some(Actor::Button)));
         assert_eq!(finger.presses(STEP).await, 30.0);
     }
 
@@ -304,12 +313,10 @@ mod tests {
         assert_eq!(finger.holds(1).await, 50.0);
         finger.presses(STEP).await;
         assert_eq!(finger.holds(7).await, 7.0);
-        finger
-            .lights
-            .change(0, Change::Level(Level::FULL), None, None);
+        finger.hub.change(LED, Change::Level(Level::FULL));
         assert_eq!(finger.holds(4).await, 96.0);
         assert_eq!(finger.holds(3).await, 99.0);
-        finger.lights.change(0, Change::On(false), None, None);
+        finger.hub.change(LED, Change::On(false));
         assert_eq!(finger.holds(2).await, 2.0, "up twice in a row");
     }
 
@@ -319,7 +326,7 @@ mod tests {
         assert_eq!(finger.holds(200).await, 100.0);
         assert_eq!(finger.holds(200).await, 1.0);
         assert_eq!(finger.holds(1).await, 2.0);
-        let revision = finger.lights.state(0).revision;
+        let revision = finger.lights.state(LED).revision;
         assert_eq!(revision, 1 + 50 + 99 + 1, "nothing is said at an end");
     }
 
@@ -329,7 +336,7 @@ mod tests {
         finger.edges.send(Edge::Press).unwrap();
         sleep(HOLD + STEP / 2).await;
         for _ in 0..20 {
-            let left = finger.lights.state(0).left();
+            let left = finger.lights.state(LED).remaining();
             assert!(left.is_some(), "it is on its way to the next step");
             sleep(STEP).await;
         }

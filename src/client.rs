@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::model::effect::{Effect, Kind};
+use crate::model::effect::EffectKind;
 use crate::model::level::{Level, Step};
 pub use connection::Target;
 use connection::{Client, Fault, Said};
@@ -56,11 +56,11 @@ impl FromStr for Play {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Play, String> {
-        match Kind::called(text) {
+        match EffectKind::from_name(text) {
             Some(kind) => Ok(Play(json!({ "effect": kind }))),
             None if text == "none" => Ok(Play(json!({"effect": null}))),
             None => {
-                let names = Kind::ALL.map(Kind::name).join(", ");
+                let names = EffectKind::ALL.map(EffectKind::name).join(", ");
                 Err(format!("an effect is {names} or none, not {text:?}"))
             }
         }
@@ -228,7 +228,7 @@ pub async fn watch(target: &Target) -> anyhow::Result<()> {
 /// What else there is to say about a light's level.
 fn more(said: &Said) -> String {
     let mut more = String::new();
-    if let Some(Effect { kind, speed }) = said.effect {
+    if let Some((kind, speed)) = said.effect.zip(said.speed) {
         more += &format!(" {} at speed {}", kind.name(), speed.times());
     }
     if let Some(left) = said.left {

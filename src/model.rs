@@ -3,10 +3,14 @@
 //! Imports nothing from the other rooms, so that each rule here is tested without a socket.
 
 pub mod activity;
+pub mod actor;
+pub mod command;
 pub mod effect;
 pub mod fleet;
 pub mod hub;
 pub mod level;
 pub mod lights;
 pub mod presets;
+pub mod tenths;
+pub mod text;
 pub mod timers;

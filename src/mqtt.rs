@@ -26,14 +26,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::config::MqttConfig;
-use crate::model::activity::{Action, Activity, Actor};
+use crate::model::actor::Actor;
+use crate::model::command::{Command, CommandError, Target};
 use crate::model::hub::Hub;
-use crate::model::lights::{LightState, Lights};
-use crate::protocol::BadInput;
+use crate::model::lights::{LightId, LightState, Lights};
+use crate::protocol::input_error::InputError;
 use diagnostics::Complaints;
 use flash::Flashes;
-use message::Command;
-use peers::Others;
+use message::LightCommand;
+use peers::Peers;
 use topics::{BIRTH, Subject, Topics};
 
 /// Commands come at least once; twice does no harm. Our receipt brings TCP's along, for which the
@@ -59,24 +60,23 @@ const QUEUE: usize = 64;
 const ONLINE: &str = "online";
 const OFFLINE: &str = "offline";
 
-/// Follows the lights, of which each is in some groups, until `stop`. Without settings it does nothing.
+/// Publishes the lights and takes commands to them and to their groups, until `stop`.
 ///
 /// It ends without a goodbye: the broker then tells the last will, as it does after a crash.
-pub async fn follow(
+pub async fn run(
     hub: Arc<Hub>,
     groups: Vec<Vec<String>>,
-    config: Option<MqttConfig>,
+    config: MqttConfig,
     stop: CancellationToken,
 ) {
-    let Some(config) = config else { return };
     let lights = hub.lights.clone();
-    let others = Others::new(&hub, &config);
+    let others = Peers::new(&hub, &config);
     let dimmer = Dimmer {
         topics: Topics::new(&config.node, &config.discovery_prefix),
-        flashes: Arc::new(Flashes::new(lights.clone())),
+        flashes: Flashes::new(hub.clone()),
         link: watch::Sender::default(),
+        hub: hub.clone(),
         lights,
-        activity: hub.activity.clone(),
         groups,
         others,
         config,
@@ -90,6 +90,7 @@ pub async fn follow(
         () = dimmer.hear(&client, &mut events) => {}
         () = dimmer.tell(&client) => {}
         () = dimmer.drive_others(&client) => {}
+        () = dimmer.flashes.run() => {}
     }
     dimmer.flashes.end_all();
 }
@@ -107,15 +108,15 @@ struct Link {
 
 /// One dimmer among those of a broker.
 struct Dimmer {
+    hub: Arc<Hub>,
     lights: Arc<Lights>,
-    activity: Arc<Activity>,
     /// The groups of each light.
     groups: Vec<Vec<String>>,
     /// The other dimmers, where they are to be followed.
-    others: Option<Others>,
+    others: Option<Peers>,
     config: MqttConfig,
     topics: Topics,
-    flashes: Arc<Flashes>,
+    flashes: Flashes,
     link: watch::Sender<Link>,
 }
 
@@ -184,7 +185,7 @@ impl Dimmer {
     }
 
     /// Does what a message says.
-    fn take(&self, client: &AsyncClient, message: &Publish) -> Result<(), BadInput> {
+    fn take(&self, client: &AsyncClient, message: &Publish) -> Result<(), InputError> {
         let Some(subject) = self.topics.subject(&message.topic) else {
             return Ok(());
         };
@@ -210,15 +211,14 @@ impl Dimmer {
             }
             Subject::Light(name) => {
                 let light = self.lights.find(name);
-                let light = light.ok_or_else(|| BadInput::NoSuchLight(name.into()))?;
-                self.apply(&Command::parse(&message.payload)?, light);
-                Ok(())
+                let light = light.ok_or_else(|| CommandError::NoSuchLight(name.into()))?;
+                self.apply(&LightCommand::parse(&message.payload)?, light)
             }
             Subject::Group(name) => {
-                let command = Command::parse(&message.payload)?;
-                for (light, groups) in self.groups.iter().enumerate() {
+                let command = LightCommand::parse(&message.payload)?;
+                for (light, groups) in self.lights.ids().zip(&self.groups) {
                     if groups.iter().any(|group| group == name) {
-                        self.apply(&command, light);
+                        self.apply(&command, light)?;
                     }
                 }
                 Ok(())
@@ -226,15 +226,19 @@ impl Dimmer {
         }
     }
 
-    fn apply(&self, command: &Command, light: usize) {
+    fn apply(&self, command: &LightCommand, light: LightId) -> Result<(), InputError> {
         for change in &command.changes {
-            let state = self.lights.change(light, *change, command.transition, None);
-            let what = Action::of(*change, &self.lights.list()[light], &state);
-            self.activity.note(Actor::Mqtt, what);
+            let change = Command::Change {
+                target: Target::Own(light),
+                change: *change,
+                transition: command.transition,
+            };
+            self.hub.execute(&Actor::Mqtt, change)?;
         }
         if command.flash {
             self.flashes.start(light);
         }
+        Ok(())
     }
 
     /// Takes away what the broker keeps of a light that is no more.
@@ -294,7 +298,7 @@ impl Dimmer {
             self.topics.discovery("+"),
         ];
         let all = groups.into_iter().map(|name| topics::group(name));
-        let others = self.others.as_ref().map(Others::filter);
+        let others = self.others.as_ref().map(Peers::filter);
         let filters = all
             .chain(own)
             .chain(others)

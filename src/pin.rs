@@ -1,7 +1,7 @@
-//! Moves the pins: one thread a light, which follows [`Lights`] and writes duties to its driver.
+//! Moves the pins: one thread for each light, which follows [`Lights`] and writes duty cycles to a driver.
 //!
-//! A thread of its own because a driver may block, and no hardware call may hold up the pages.
-//! Transitions run here, too. While nothing changes the thread sleeps without a timer.
+//! A driver may block, and no hardware call may delay the network. Transitions and effects run in the
+//! same thread. While nothing changes, it sleeps without a timer.
 
 mod controller;
 pub mod device_tree;
@@ -9,26 +9,26 @@ mod dither;
 pub mod driver;
 mod effect_player;
 mod kernel_pwm;
+mod output;
 pub mod pwmchip;
 mod simulated;
 pub mod software_pwm;
 mod transition;
 
-use std::future;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, ensure};
-use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::{LightConfig, OnStop};
 use crate::metrics::Writes;
-use crate::model::lights::{Driver, Light, Lights};
+use crate::model::lights::{Driver, LightId, Lights};
+use crate::platform::supervisor::{Probe, Supervisor, heartbeat};
 use controller::PinController;
-use driver::Opened;
+use output::Opened;
 
 /// A pin that is open, and dark so far.
 pub struct Pin {
@@ -36,29 +36,16 @@ pub struct Pin {
     opened: Opened,
 }
 
-/// A thread that follows a light. It ends, with the pin off or kept, once its token is cancelled.
-#[derive(Clone)]
-pub struct Follower {
+/// The thread of a pin. It ends, with the pin off or kept, once its token is cancelled.
+pub struct PinThread {
     /// The name of its light.
     pub light: String,
-    /// Cancelled when the thread has ended: the pin has got its last duty, or the thread panicked.
+    /// Cancelled when the thread has ended: the pin has got its last duty cycle, or the thread panicked.
     pub ended: CancellationToken,
-    /// What its driver was given.
+    /// Asks the thread whether it still runs: not while the driver hangs in a write.
+    pub probe: Probe,
+    /// Counts what the driver was given.
     pub writes: Arc<Writes>,
-    asks: mpsc::Sender<Ask>,
-}
-
-/// Asks a pin's thread whether it is alive: it answers by sending.
-type Ask = oneshot::Sender<()>;
-
-impl Follower {
-    /// Resolves once the thread answers: not while its driver hangs in a write, nor after its end.
-    pub async fn answers(&self) {
-        let (ask, answer) = oneshot::channel();
-        if self.asks.send(ask).await.is_err() || answer.await.is_err() {
-            future::pending().await
-        }
-    }
 }
 
 impl Pin {
@@ -76,61 +63,54 @@ impl Pin {
         Ok(Pin { config, opened })
     }
 
-    /// What the light is, as told to pages and programs.
-    pub fn light(&self) -> Light {
-        Light {
-            name: self.config.name.clone(),
-            title: self.config.title().into(),
-            hidden: self.config.hidden,
-            gpio: self.config.gpio,
-            driver: self.opened.driver,
-            frequency: self.opened.frequency,
-            resolution: self.opened.resolution,
-            simulated: self.opened.driver == Driver::Simulated,
-            transition: self.config.transition,
-            fastest: self.config.fastest(),
-        }
+    /// The driver that moves the pin, with its frequency in Hz and its resolution.
+    pub fn driver(&self) -> (Driver, u32, u32) {
+        let opened = &self.opened;
+        (opened.driver, opened.frequency, opened.resolution)
     }
 
-    /// The GPIO of the light's button, if it has one.
-    pub fn button_gpio(&self) -> Option<u8> {
-        self.config.button_gpio
-    }
-
-    /// Starts the thread that moves this pin as the light at `index` says.
+    /// Starts the thread that moves this pin as the light says, until `stop`.
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn follow(
+    pub fn start(
         self,
         lights: Arc<Lights>,
-        index: usize,
+        light: LightId,
+        supervisor: &Supervisor,
         stop: CancellationToken,
-    ) -> anyhow::Result<Follower> {
+    ) -> anyhow::Result<PinThread> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .context("cannot start the pin's thread")?;
-        let light = self.config.name.clone();
+        let name = self.config.name.clone();
         let ended = CancellationToken::new();
-        // One is enough: who asks waits for the answer.
-        let (asks, asked) = mpsc::channel(1);
         let end = ended.clone().drop_guard();
-        let motion = PinController::new(self, lights, index);
-        let writes = motion.writes();
+        let (probe, heartbeat) = heartbeat();
+        let controller = PinController::new(self.config, self.opened, lights, light);
+        let writes = controller.writes();
+        let run = {
+            let stop = stop.clone();
+            async move {
+                controller.run(stop, heartbeat).await;
+                Ok(())
+            }
+        };
+        let run = supervisor.watch(format_args!("light {name}: pin"), &stop, run);
         thread::Builder::new()
-            .name(format!("pin-{index}"))
+            .name(format!("pin-{}", light.index()))
             .spawn(move || {
-                // Dropped last, also by a panic.
+                // Dropped last, after the pin.
                 let _end = end;
-                runtime.block_on(motion.run(stop, asked));
+                runtime.block_on(run);
             })
             .context("cannot start the pin's thread")?;
-        Ok(Follower {
-            light,
+        Ok(PinThread {
+            light: name,
             ended,
+            probe,
             writes,
-            asks,
         })
     }
 }
@@ -168,8 +148,10 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::model::hub::Hub;
     use crate::model::level::Level;
     use crate::model::lights::{Change, LightState};
+    use crate::platform::supervisor::Failures;
 
     /// How long something may take that must come about.
     const LIMIT: Duration = Duration::from_secs(20);
@@ -181,7 +163,7 @@ mod tests {
     }
 
     impl ErrorType for Held {
-        type Error = driver::WriteError;
+        type Error = output::WriteError;
     }
 
     impl SetDutyCycle for Held {
@@ -189,23 +171,24 @@ mod tests {
             u16::MAX
         }
 
-        fn set_duty_cycle(&mut self, _: u16) -> Result<(), driver::WriteError> {
+        fn set_duty_cycle(&mut self, _: u16) -> Result<(), output::WriteError> {
             self.called.send(()).expect("a test that listens");
             self.go_on.recv().expect("a test that panics on purpose");
             Ok(())
         }
     }
 
-    /// What happens to a light with such an LED.
+    /// The thread of a light with such an LED.
     struct Test {
-        lights: Arc<Lights>,
-        follower: Follower,
+        hub: Arc<Hub>,
+        thread: PinThread,
         /// Hears of each write as it begins.
         calls: Receiver<()>,
         go_on: Sender<()>,
+        failures: Failures,
     }
 
-    fn follow_held() -> Test {
+    fn start_held() -> Test {
         let (called, calls) = channel();
         let (go_on, held) = channel();
         let pin = Pin {
@@ -222,11 +205,15 @@ mod tests {
             },
         };
         let state = LightState::new(Level::HALF, Level::HALF);
-        let lights = Arc::new(Lights::new(vec![(pin.light(), state)]));
-        let follower = pin.follow(lights.clone(), 0, CancellationToken::new());
+        let light = LightConfig::default().light(pin.driver());
+        let hub = Hub::with(Lights::new(vec![(light, state)]));
+        let (supervisor, failures) = Supervisor::new();
+        let stop = CancellationToken::new();
+        let thread = pin.start(hub.lights.clone(), LightId::FIRST, &supervisor, stop);
         Test {
-            lights,
-            follower: follower.unwrap(),
+            hub,
+            thread: thread.unwrap(),
+            failures,
             calls,
             go_on,
         }
@@ -234,32 +221,41 @@ mod tests {
 
     #[tokio::test]
     async fn a_thread_answers_but_not_while_its_driver_hangs() {
-        let test = follow_held();
+        let test = start_held();
         test.calls.recv_timeout(LIMIT).unwrap();
         test.go_on.send(()).unwrap();
-        let follower = test.follower;
-        timeout(LIMIT, follower.answers()).await.expect("an answer");
+        let thread = test.thread;
+        timeout(LIMIT, thread.probe.answered())
+            .await
+            .expect("an answer");
 
-        test.lights
-            .change(0, Change::Level(Level::FULL), None, None);
+        test.hub.change(LightId::FIRST, Change::Level(Level::FULL));
         test.calls.recv_timeout(LIMIT).unwrap();
-        let mut answer = std::pin::pin!(follower.answers());
+        let mut answer = std::pin::pin!(thread.probe.answered());
         let early = timeout(Duration::from_millis(200), &mut answer).await;
         assert!(early.is_err(), "it hangs in the write");
         test.go_on.send(()).unwrap();
         timeout(LIMIT, answer).await.expect("an answer after all");
-        assert!(!follower.ended.is_cancelled());
+        assert!(!thread.ended.is_cancelled());
     }
 
     #[tokio::test]
     async fn a_thread_that_panics_is_noticed_and_answers_no_more() {
-        let test = follow_held();
-        let follower = test.follower;
+        let mut test = start_held();
+        let thread = test.thread;
         drop(test.go_on);
-        timeout(LIMIT, follower.ended.cancelled())
+        timeout(LIMIT, thread.ended.cancelled())
             .await
             .expect("the end of the thread");
-        let answer = timeout(Duration::from_millis(50), follower.answers()).await;
+        let answer = timeout(Duration::from_millis(50), thread.probe.answered()).await;
         assert!(answer.is_err());
+        let failure = timeout(LIMIT, test.failures.next())
+            .await
+            .unwrap()
+            .to_string();
+        assert!(
+            failure.starts_with("light led: pin: panicked: "),
+            "{failure}"
+        );
     }
 }

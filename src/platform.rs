@@ -1,7 +1,8 @@
-//! What the machine and the LAN offer: GPIOs, host names, mDNS, passwords and TLS.
+//! What stands between the service and the machine: GPIOs, host names, mDNS, passwords, TLS, supervision of tasks.
 
 pub(crate) mod gpio;
 pub mod host;
 pub mod mdns;
 pub mod password;
+pub mod supervisor;
 pub mod tls;

@@ -1,89 +1,55 @@
-//! The task that lets timers happen.
+//! Runs timers when they are due.
 
 mod clock;
 
-use std::io;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use crate::model::activity::{Action, Actor};
+use crate::model::actor::Actor;
+use crate::model::command::Command;
 use crate::model::hub::Hub;
-use crate::model::lights::{Change, Lights};
-use crate::model::timers::{Act, Timer};
+use crate::platform::supervisor::Heartbeat;
 use clock::{Clock, Woken};
 
-/// Does what is due in this hub until `stop`. Nothing runs while there are no timers.
-pub async fn follow(hub: Arc<Hub>, stop: CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        Err(error) = run(&hub) => error!("timers do not work: {error}"),
-    }
-}
-
-async fn run(hub: &Hub) -> io::Result<()> {
-    let timers = &hub.timers;
-    let mut watch = timers.watch();
+/// Runs the timers of this hub. While there are none, nothing runs.
+///
+/// # Errors
+/// The kernel has no timer left.
+pub async fn run(hub: Arc<Hub>, mut heartbeat: Heartbeat) -> anyhow::Result<()> {
+    let mut watch = hub.timers.watch();
     let mut clock = Clock::new()?;
     loop {
         let next = watch.borrow_and_update().first().map(|timer| timer.next);
         let Some(next) = next else {
-            // It does not fail: its sender lives in the hub.
-            let _ = watch.changed().await;
-            // What it was set while nobody asked moves no timer.
-            clock = Clock::new()?;
+            tokio::select! {
+                // Cannot fail: the hub holds the sender.
+                _ = watch.changed() => {
+                    // A clock that was set while there were no timers moves none.
+                    clock = Clock::new()?;
+                }
+                () = heartbeat.beat() => {}
+            }
             continue;
         };
         tokio::select! {
             _ = watch.changed() => {}
+            () = heartbeat.beat() => {}
             woken = clock.until(next) => match woken? {
-                Woken::Due => {
-                    for timer in timers.take_due(Timestamp::now()) {
-                        timer.act(hub);
-                    }
-                }
-                Woken::Set(ahead) => timers.clock_set(ahead, Timestamp::now()),
+                Woken::Due => run_due(&hub),
+                Woken::Set(ahead) => hub.clock_was_set(ahead, Timestamp::now()),
             },
         }
     }
 }
 
-impl Timer {
-    fn act(&self, hub: &Hub) {
-        info!("timer {:?} is due", self.name);
-        let by: Arc<str> = "timer".into();
-        let change = match &self.act {
-            Act::Level { level } => Change::Level(*level),
-            Act::On { on } => Change::On(*on),
-            Act::Effect(effect) => Change::Effect(Some(*effect)),
-            Act::Recall { recall } => {
-                let (presets, lights) = (&hub.presets, &hub.lights);
-                match presets.recall(recall, lights, self.transition, Some(by)) {
-                    Ok(()) => {
-                        let preset = recall.clone();
-                        hub.activity.note(Actor::Timer, Action::Recalled { preset });
-                    }
-                    Err(error) => warn!("timer {:?}: {error}", self.name),
-                }
-                return;
-            }
-        };
-        for light in self.lights(&hub.lights) {
-            let lights = &hub.lights;
-            let state = lights.change(light, change, self.transition, Some(by.clone()));
-            let what = Action::of(change, &lights.list()[light], &state);
-            hub.activity.note(Actor::Timer, what);
+fn run_due(hub: &Hub) {
+    for timer in hub.take_due_timers(Timestamp::now()) {
+        let name = timer.name.clone();
+        info!("timer {name:?} is due");
+        if let Err(error) = hub.execute(&Actor::Timer, Command::RunTimer(timer)) {
+            warn!("timer {name:?}: {error}");
         }
-    }
-
-    /// Its lights that are there.
-    fn lights(&self, lights: &Lights) -> Vec<usize> {
-        let all = lights.list().iter().enumerate();
-        let its = |name: &str| self.light.as_ref().is_none_or(|its| its == name);
-        all.filter(|(_, light)| its(&light.name))
-            .map(|(index, _)| index)
-            .collect()
     }
 }

@@ -1,5 +1,5 @@
-//! Puts the service together: opens the pins, starts what follows the lights, serves the pages, and
-//! stops it all in order.
+//! Puts the service together: opens the pins, starts the tasks, serves the clients, and stops it all in
+//! order.
 
 mod systemd;
 
@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
-use futures_util::future::{join3, select_all, try_join_all};
+use anyhow::Context;
+use futures_util::future::{join, join_all, try_join_all};
 use tokio::net::TcpListener;
 use tokio::task::{self, JoinHandle};
 use tokio::time::timeout;
@@ -22,44 +22,51 @@ use crate::model::activity::Activity;
 use crate::model::fleet::Fleet;
 use crate::model::hub::Hub;
 use crate::model::level::Level;
-use crate::model::lights::{LightState, Lights};
+use crate::model::lights::{LightId, LightState, Lights};
 use crate::model::presets::Presets;
 use crate::model::timers::Timers;
 use crate::mqtt;
-use crate::pin::{Follower, Pin};
+use crate::pin::{Pin, PinThread};
 use crate::platform::mdns::Announcement;
+use crate::platform::supervisor::{Failures, Supervisor, heartbeat};
 use crate::platform::tls::Tls;
 use crate::scheduler;
 use crate::store::{KeptLight, Store};
 use crate::web::{self, Login};
 
-/// Time the pages have to end, and then the pins: a stop takes less than two seconds.
-const STOP: Duration = Duration::from_millis(900);
-/// Time the store has to end. A slow SD card is worth waiting for: it holds the last level.
-const STOP_STORE: Duration = Duration::from_secs(10);
+/// Time that the inputs have to end, and then the pins: a stop takes less than two seconds.
+const STOP_TIMEOUT: Duration = Duration::from_millis(900);
+/// Time that the store has to end. A slow SD card is worth waiting for: it holds the last level.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running service.
 pub struct Service {
     address: SocketAddr,
     hub: Arc<Hub>,
     tls: Option<Arc<Tls>>,
-    web: JoinHandle<()>,
-    mqtt: JoinHandle<()>,
+    #[cfg(test)]
+    supervisor: Supervisor,
+    failures: Failures,
+    /// What changes lights, and systemd.
+    inputs: Vec<JoinHandle<()>>,
+    /// Cancelled to stop the inputs.
+    stop_inputs: CancellationToken,
+    /// The fan-out, which tells clients until they are closed.
+    fanout: JoinHandle<()>,
     store: JoinHandle<()>,
-    systemd: JoinHandle<()>,
+    pins: Vec<PinThread>,
+    /// Cancelled to stop what follows the lights: pins, store and fan-out.
+    stop_outputs: CancellationToken,
     announcement: Option<Announcement>,
-    pins: Vec<Follower>,
-    stop_web: CancellationToken,
-    stop_followers: CancellationToken,
 }
 
 impl Service {
     /// Opens the port, or takes systemd's, then the pins, and starts. To be called before any other
-    /// thread runs, as it takes the variables about systemd's socket away. Dropped before it is
+    /// thread runs, as it removes the environment variables about systemd's socket. Dropped before it is
     /// done, it leaves pins that are dark.
     ///
     /// # Errors
-    /// The port or a pin cannot be had; the message is one line that says what to do.
+    /// The port or a pin cannot be opened; the message is one line that says what to do.
     pub async fn start(config: Config) -> anyhow::Result<Service> {
         let listener = listener(config.listen).await?;
         let address = listener.local_addr()?;
@@ -73,23 +80,18 @@ impl Service {
         })
         .await?;
         let login = login?;
-        let states: Vec<_> = config
-            .lights
-            .iter()
-            .map(|light| first_state(light, store.light(&light.name)))
-            .collect();
-        let groups = config.lights.iter().map(|light| light.groups.clone());
-        let groups: Vec<_> = groups.collect();
-        let opening = config.lights.into_iter().map(|light| {
-            let trace = config.trace.clone();
+        let opening = config.lights.iter().map(|light| {
+            let (light, trace) = (light.clone(), config.trace.clone());
             let open = task::spawn_blocking(move || Pin::open(light, trace.as_deref()));
             async { anyhow::Ok(open.await??) }
         });
         let pins = try_join_all(opening).await?;
-        let buttons = open_buttons(&pins)?;
-
-        let lights = pins.iter().map(Pin::light).zip(states).collect();
-        let lights = Arc::new(Lights::new(lights));
+        let lights = config.lights.iter().zip(&pins).map(|(light, pin)| {
+            let kept = store.light(&light.name);
+            (light.light(pin.driver()), first_state(light, kept))
+        });
+        let lights = Arc::new(Lights::new(lights.collect()));
+        let buttons = open_buttons(&config.lights, &lights)?;
         let hub = Arc::new(Hub {
             lights: lights.clone(),
             presets: Presets::new(store.presets()),
@@ -97,56 +99,111 @@ impl Service {
             activity: Activity::new(config.activity),
             fleet: Fleet::default(),
         });
-        let stop_web = CancellationToken::new();
-        let stop_followers = CancellationToken::new();
-        let pins = pins
-            .into_iter()
-            .enumerate()
-            .map(|(index, pin)| pin.follow(lights.clone(), index, stop_followers.clone()))
+
+        let (supervisor, failures) = Supervisor::new();
+        let (stop_inputs, stop_outputs) = (CancellationToken::new(), CancellationToken::new());
+        let pins = lights
+            .ids()
+            .zip(pins)
+            .map(|(id, pin)| pin.start(lights.clone(), id, &supervisor, stop_outputs.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        for (index, button) in buttons {
-            task::spawn(button.follow(hub.clone(), index, stop_web.clone()));
+        let writes = pins.iter().map(|pin| pin.writes.clone()).collect();
+        let store = {
+            let (hub, stop) = (hub.clone(), stop_outputs.clone());
+            supervisor.spawn("store", &stop_outputs, async move {
+                store.run(hub, stop).await;
+                Ok(())
+            })
+        };
+        let mut probes: Vec<_> = pins
+            .iter()
+            .map(|pin| {
+                (
+                    format!("light {}: its driver", pin.light),
+                    pin.probe.clone(),
+                )
+            })
+            .collect();
+
+        let mut inputs = Vec::new();
+        for (id, button) in buttons {
+            let name = button.to_string();
+            let button = button.run(hub.clone(), id);
+            inputs.push(supervisor.spawn_until(name, &stop_inputs, button));
         }
-        let store = task::spawn(store.follow(hub.clone(), stop_followers.clone()));
-        task::spawn(scheduler::follow(hub.clone(), stop_web.clone()));
-        task::spawn(hub.activity.clone().follow(stop_web.clone()));
-        let metrics = Metrics::new(pins.iter().map(|pin| pin.writes.clone()).collect());
-        let web = task::spawn(web::serve(
-            listener,
-            hub.clone(),
-            metrics,
-            config.web,
-            login,
-            tls.clone(),
-            stop_web.clone(),
-        ));
+        let (probe, beat) = heartbeat();
+        probes.push(("timers".into(), probe));
+        let timers = scheduler::run(hub.clone(), beat);
+        inputs.push(supervisor.spawn_until("timers", &stop_inputs, timers));
+        let activity = {
+            let (activity, stop) = (hub.activity.clone(), stop_inputs.clone());
+            async move {
+                activity.run(stop).await;
+                Ok(())
+            }
+        };
+        inputs.push(supervisor.spawn("activity", &stop_inputs, activity));
+        if let Some(mqtt) = config.mqtt {
+            let groups = config.lights.iter().map(|light| light.groups.clone());
+            let (hub, groups, stop) = (hub.clone(), groups.collect(), stop_inputs.clone());
+            inputs.push(supervisor.spawn("mqtt", &stop_inputs, async move {
+                mqtt::run(hub, groups, mqtt, stop).await;
+                Ok(())
+            }));
+        }
         let announcement = config
             .mdns
             .then(|| announce(address, encrypted, &lights))
             .flatten();
-        let mqtt = task::spawn(mqtt::follow(
+        if let Some(announcement) = &announcement {
+            let log = announcement.log()?;
+            inputs.push(supervisor.spawn_until("mdns", &stop_inputs, log));
+        }
+        let server = web::Server::new(
             hub.clone(),
-            groups,
-            config.mqtt,
-            stop_web.clone(),
-        ));
-        let systemd = task::spawn(systemd::follow(lights, pins.clone(), stop_web.clone()));
+            Metrics::new(writes),
+            config.web,
+            login,
+            supervisor.clone(),
+            stop_inputs.clone(),
+        );
+        let (probe, beat) = heartbeat();
+        probes.push(("fan-out".into(), probe));
+        let fanout = server.fanout();
+        let fanout = supervisor.spawn_until("fan-out", &stop_outputs, async move {
+            fanout.run(beat).await;
+            Ok(())
+        });
+        inputs.push(supervisor.spawn("web", &stop_inputs, async move {
+            server.serve(listener).await;
+            Ok(())
+        }));
+        let systemd = {
+            let stop = stop_inputs.clone();
+            async move {
+                systemd::run(lights, probes, stop).await;
+                Ok(())
+            }
+        };
+        inputs.push(supervisor.spawn("systemd", &stop_inputs, systemd));
         Ok(Service {
             address,
             hub,
             tls,
-            web,
-            mqtt,
+            #[cfg(test)]
+            supervisor,
+            failures,
+            inputs,
+            stop_inputs,
+            fanout,
             store,
-            systemd,
-            announcement,
             pins,
-            stop_web,
-            stop_followers,
+            stop_outputs,
+            announcement,
         })
     }
 
-    /// Where it listens.
+    /// Where the service listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -161,7 +218,7 @@ impl Service {
         self.tls.is_some()
     }
 
-    /// Reads the certificate again, and goes on with the one before if it cannot be used.
+    /// Reads the certificate again, and keeps the one before if the new one cannot be used.
     pub fn reload(&self) {
         match self.tls.as_ref().map(|tls| tls.reload()) {
             Some(Ok(())) => info!("the certificate is read again"),
@@ -170,70 +227,65 @@ impl Service {
         }
     }
 
-    /// Resolves when the thread of a pin has ended by itself, so that its light follows no more. A
-    /// restart is the way out.
-    pub async fn failed(&self) -> anyhow::Error {
-        let ends = self.pins.iter().map(|pin| {
-            Box::pin(async move {
-                pin.ended.cancelled().await;
-                pin
-            })
-        });
-        let (pin, ..) = select_all(ends).await;
-        anyhow!("light {}: its thread ended early", pin.light)
+    /// Resolves when a task or a thread has failed. A restart is the way out.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        self.failures.next().await
     }
 
-    /// Closes the pages, switches the pins off and keeps the levels, within two seconds unless the
+    /// Closes the clients, switches the pins off and keeps the levels, within two seconds unless the
     /// disk is slow.
     pub async fn stop(self) {
         // What changes lights first, so that the last changes reach the pins and the store.
-        self.stop_web.cancel();
-        let _ = self.systemd.await;
+        self.stop_inputs.cancel();
         let goodbye = async {
             if let Some(announcement) = self.announcement {
                 announcement.end().await;
             }
         };
-        let ends = join3(self.web, self.mqtt, goodbye);
-        if timeout(STOP, ends).await.is_err() {
+        let inputs = join(join_all(self.inputs), goodbye);
+        if timeout(STOP_TIMEOUT, inputs).await.is_err() {
             warn!("some connections did not close in time");
         }
-        self.stop_followers.cancel();
-        let pins = async {
-            for pin in self.pins {
-                pin.ended.cancelled().await;
-            }
-        };
-        if timeout(STOP, pins).await.is_err() {
+        self.stop_outputs.cancel();
+        let pins = self.pins.iter().map(|pin| pin.ended.cancelled());
+        if timeout(STOP_TIMEOUT, join(join_all(pins), self.fanout))
+            .await
+            .is_err()
+        {
             warn!("a driver hangs, so its pin may not be off");
         }
-        match timeout(STOP_STORE, self.store).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!("the store ended early: {error}"),
-            Err(_) => warn!("the disk hangs, so the last levels may be lost"),
+        if timeout(STORE_TIMEOUT, self.store).await.is_err() {
+            warn!("the disk hangs, so the last levels may be lost");
         }
     }
 }
 
-/// The buttons of the lights, each with the index of its light. A simulated light has none.
-fn open_buttons(pins: &[Pin]) -> anyhow::Result<Vec<(usize, Button)>> {
+/// Opens the buttons, each with its light. A simulated light has none.
+fn open_buttons(
+    settings: &[LightConfig],
+    lights: &Lights,
+) -> anyhow::Result<Vec<(LightId, Button)>> {
     let mut buttons = Vec::new();
-    for (index, pin) in pins.iter().enumerate() {
-        let Some(gpio) = pin.button_gpio() else {
+    for (
+        id,
+        LightConfig {
+            name, button_gpio, ..
+        },
+    ) in lights.ids().zip(settings)
+    {
+        let Some(gpio) = *button_gpio else {
             continue;
         };
-        let light = pin.light();
-        if light.simulated {
-            let name = &light.name;
+        if lights.light(id).is_simulated() {
             info!("light {name}: no button on GPIO {gpio}, as the light is simulated");
         } else {
-            buttons.push((index, Button::open(&light.name, gpio)?));
+            buttons.push((id, Button::open(name, gpio)?));
         }
     }
     Ok(buttons)
 }
 
-/// The socket that systemd has opened, else one at `address`.
+/// The socket that systemd has opened, or a new one at `address`.
 async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
     if let Some(listener) = systemd::listener()? {
         let theirs = listener.local_addr()?;
@@ -249,7 +301,7 @@ async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}; set another address with --listen"))
 }
 
-/// Tells the LAN of the service, which works without that, too.
+/// Announces the service on the LAN. It works without that, too.
 fn announce(address: SocketAddr, encrypted: bool, lights: &Lights) -> Option<Announcement> {
     Announcement::new(address, encrypted, lights.list()).unwrap_or_else(|error| {
         warn!("{error:#}");
@@ -270,7 +322,7 @@ fn first_state(light: &LightConfig, kept: Option<KeptLight>) -> LightState {
         .find(|level| !level.is_off())
         .unwrap_or(Level::FULL);
     let effect = match light.on_start {
-        OnStart::Restore => kept.and_then(|kept| kept.effect),
+        OnStart::Restore => kept.and_then(|kept| kept.effect()),
         OnStart::Level(_) => None,
     };
     LightState::new(level, last_on).playing(effect)
@@ -279,41 +331,98 @@ fn first_state(light: &LightConfig, kept: Option<KeptLight>) -> LightState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DriverChoice, LightConfig, WebConfig};
+    use crate::config::{Broker, DriverChoice, MqttConfig, WebConfig};
 
-    #[tokio::test]
-    async fn a_pin_whose_thread_ends_by_itself_fails_the_service() {
-        let folder = tempfile::tempdir().unwrap();
+    /// A service with everything that runs without hardware.
+    async fn service(folder: &std::path::Path) -> Service {
         let light = |name: &str| LightConfig {
             name: name.into(),
             driver: DriverChoice::Simulated,
             ..LightConfig::default()
         };
-        let service = Service::start(Config {
+        let nowhere = Broker {
+            host: "127.0.0.1".into(),
+            port: 9,
+            encrypted: false,
+        };
+        Service::start(Config {
             mdns: false,
             listen: "127.0.0.1:0".parse().unwrap(),
             web: WebConfig {
                 allowed_hosts: Vec::new(),
-                max_pages: 1,
-                max_pages_per_address: 1,
-                socketio: false,
+                max_pages: 9,
+                max_pages_per_address: 9,
+                socketio: true,
                 password: None,
                 tls: None,
             },
-            mqtt: None,
-            state_dir: folder.path().into(),
-            trace: None,
+            mqtt: Some(MqttConfig {
+                broker: nowhere,
+                node: "attic".into(),
+                discovery_prefix: "homeassistant".into(),
+                login: None,
+                tls: None,
+                fleet: true,
+            }),
+            state_dir: folder.into(),
+            trace: Some(folder.into()),
             place: None,
             activity: true,
             lights: vec![light("desk")],
         })
         .await
-        .unwrap();
-        let mut failed = Box::pin(service.failed());
-        let early = timeout(Duration::from_millis(50), &mut failed).await;
-        assert!(early.is_err(), "nothing is wrong yet");
-        service.stop_followers.cancel();
-        let error = timeout(Duration::from_secs(20), failed).await.unwrap();
-        assert_eq!(error.to_string(), "light desk: its thread ended early");
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_task_and_thread_that_panics_fails_the_service_by_name_and_leaves_the_pins_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let running = service(folder.path()).await;
+        // A client, whose connection is a task, too.
+        let client = tokio::net::TcpStream::connect(running.address)
+            .await
+            .unwrap();
+        let names = loop {
+            let names = running.supervisor.sabotage.names();
+            if names.iter().any(|name| name.starts_with("connection")) {
+                break names;
+            }
+            task::yield_now().await;
+        };
+        for name in [
+            "light desk: pin",
+            "store",
+            "timers",
+            "activity",
+            "mqtt",
+            "fan-out",
+            "web",
+            "systemd",
+        ] {
+            assert!(
+                names.iter().any(|it| it == name),
+                "{name} is not in {names:?}"
+            );
+        }
+        drop(client);
+        running.stop().await;
+
+        for name in names {
+            let folder = tempfile::tempdir().unwrap();
+            let mut running = service(folder.path()).await;
+            let _client = tokio::net::TcpStream::connect(running.address)
+                .await
+                .unwrap();
+            let early = timeout(Duration::from_millis(20), running.failed()).await;
+            assert!(early.is_err(), "nothing is wrong yet: {early:?}");
+            running.supervisor.sabotage.make_panic(&name);
+            let failure = timeout(Duration::from_secs(20), running.failed()).await;
+            let failure = failure.unwrap().to_string();
+            assert_eq!(failure, format!("{name}: panicked: as the test wants"));
+            running.stop().await;
+            let trace = std::fs::read_to_string(folder.path().join("desk")).unwrap();
+            let last = trace.lines().last().unwrap();
+            assert!(last.ends_with(" 0"), "{name}: {trace}");
+        }
     }
 }

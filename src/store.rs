@@ -1,91 +1,43 @@
-//! Keeps the lights' levels, effects, presets and timers on disk, so that they survive a restart and
-//! a power cut.
+//! Keeps levels, effects, presets and timers on disk, so that they survive a restart and a power cut.
 //!
-//! One small file, replaced as a whole: written beside the old one, synced, renamed over it. It is
-//! written at most once a second, to spare the SD card, and once more at the stop.
+//! One small file is replaced as a whole: written beside the old one, synced, and renamed over it. It is
+//! written at most once a second, to spare the SD card, and once more when the service stops.
 
-use std::collections::BTreeMap;
+mod file;
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::task;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::model::effect::Effect;
 use crate::model::hub::Hub;
-use crate::model::level::Level;
-use crate::model::lights::LightState;
-use crate::model::presets;
+use crate::model::presets::PresetsByName;
 use crate::model::timers::Timer;
+pub use file::{KeptLight, KeptState, from_json, to_json};
 
 /// Shortest time from one write to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Wait before a failed write is tried again.
 const RETRY: Duration = Duration::from_secs(10);
-/// How many damaged files are kept at most.
-const MOST_DAMAGED: u32 = 10;
-/// The format this version writes.
-const VERSION: u32 = 1;
-
-/// What is kept of a light.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct KeptLight {
-    /// Its level.
-    pub level: Level,
-    /// Its last level above 0.
-    pub last_on: Level,
-    /// What it plays.
-    #[serde(flatten)]
-    pub effect: Option<Effect>,
-}
-
-impl From<&LightState> for KeptLight {
-    fn from(light: &LightState) -> KeptLight {
-        KeptLight {
-            level: light.level,
-            last_on: light.last_on,
-            effect: light.effect,
-        }
-    }
-}
-
-/// All that is kept.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Kept {
-    /// Every light by its name.
-    pub lights: BTreeMap<String, KeptLight>,
-    /// Every preset by its name.
-    #[serde(default, skip_serializing_if = "presets::ByName::is_empty")]
-    pub presets: presets::ByName,
-    /// Every timer.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub timers: Vec<Timer>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Contents {
-    version: u32,
-    #[serde(flatten)]
-    kept: Kept,
-}
-
-/// The file with the levels.
+/// The most damaged files that are set aside.
+const MAX_DAMAGED: u32 = 10;
+/// The file `levels.json`.
 pub struct Store {
     file: PathBuf,
     /// What the file holds; lights that the settings no longer have stay in it. `None` while it
     /// cannot be read: it may hold good levels all the same, so it is not written before it is read.
-    saved: Option<Kept>,
+    saved: Option<KeptState>,
 }
 
 /// What a file holds that can be read.
-enum Found {
-    Kept(Kept),
+enum Contents {
+    State(KeptState),
     /// Nothing that this version understands, for this reason.
     Damage(String),
 }
@@ -111,19 +63,19 @@ impl Store {
     }
 
     /// The presets that are kept.
-    pub fn presets(&self) -> presets::ByName {
+    pub fn presets(&self) -> PresetsByName {
         let saved = self.saved.as_ref();
-        saved.map(|kept| kept.presets.clone()).unwrap_or_default()
+        saved.map(KeptState::presets).unwrap_or_default()
     }
 
     /// The timers that are kept.
     pub fn timers(&self) -> Vec<Timer> {
         let saved = self.saved.as_ref();
-        saved.map(|kept| kept.timers.clone()).unwrap_or_default()
+        saved.map(KeptState::timers).unwrap_or_default()
     }
 
     /// Writes every change of the hub until `stop`, and once more then.
-    pub async fn follow(mut self, hub: Arc<Hub>, stop: CancellationToken) {
+    pub async fn run(mut self, hub: Arc<Hub>, stop: CancellationToken) {
         let (mut lights, mut presets) = (hub.lights.watch(), hub.presets.watch());
         let mut timers = hub.timers.watch();
         while !stop.is_cancelled() {
@@ -157,7 +109,7 @@ impl Store {
         let late = saved.is_none();
         let replace = move || {
             let saved = saved.map_or_else(|| load(&file), Ok)?;
-            let late = late.then(|| (saved.presets.clone(), saved.timers.clone()));
+            let late = late.then(|| (saved.presets(), saved.timers()));
             let kept = news.over(saved);
             write(&file, &kept)?;
             Ok((kept, late))
@@ -169,8 +121,7 @@ impl Store {
             Ok((kept, late)) => {
                 if let Some((presets, timers)) = late {
                     // Nobody could know of these, so nobody has removed them. They are saved again.
-                    hub.presets.regain(presets);
-                    hub.timers.regain(timers);
+                    hub.restore(presets, timers);
                 }
                 self.saved = Some(kept);
                 Some(start + INTERVAL)
@@ -187,7 +138,7 @@ impl Store {
 struct News {
     /// Every light by its name, and whether anyone has changed it since the start.
     lights: Vec<(String, KeptLight, bool)>,
-    presets: Arc<presets::ByName>,
+    presets: Arc<PresetsByName>,
     timers: Arc<Vec<Timer>>,
 }
 
@@ -206,14 +157,14 @@ impl News {
 
     /// What was saved with this over it. A light that nobody has changed stays as it was saved: it
     /// may be at its default because the file could not be read.
-    fn over(&self, mut kept: Kept) -> Kept {
+    fn over(&self, mut kept: KeptState) -> KeptState {
         for (name, light, changed) in &self.lights {
             if *changed || !kept.lights.contains_key(name) {
                 kept.lights.insert(name.clone(), *light);
             }
         }
-        kept.presets = (*self.presets).clone();
-        kept.timers = (*self.timers).clone();
+        kept.set_presets(&self.presets);
+        kept.set_timers(&self.timers);
         kept
     }
 }
@@ -222,41 +173,18 @@ impl News {
 ///
 /// # Errors
 /// It cannot be read, or is of no use and cannot be set aside.
-fn load(file: &Path) -> io::Result<Kept> {
+fn load(file: &Path) -> io::Result<KeptState> {
     match read(file) {
-        Ok(Found::Kept(kept)) => Ok(kept),
-        Ok(Found::Damage(reason)) => set_aside(file, &reason).map(|()| Kept::default()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
+        Ok(Contents::State(kept)) => Ok(kept),
+        Ok(Contents::Damage(reason)) => set_aside(file, &reason).map(|()| KeptState::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KeptState::default()),
         Err(error) => Err(error),
     }
 }
 
-fn read(file: &Path) -> io::Result<Found> {
+fn read(file: &Path) -> io::Result<Contents> {
     let found = from_json(&fs::read(file)?);
-    Ok(found.map_or_else(Found::Damage, Found::Kept))
-}
-
-/// What a file's bytes keep.
-///
-/// # Errors
-/// They are not in the format of this version; the text says why.
-pub fn from_json(bytes: &[u8]) -> Result<Kept, String> {
-    let contents: Contents = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    match contents.version {
-        VERSION => Ok(contents.kept),
-        version => Err(format!(
-            "its format is {version}, and this version reads {VERSION}"
-        )),
-    }
-}
-
-/// The bytes of a file that keeps this.
-///
-/// # Errors
-/// None that could be helped.
-pub fn to_json(kept: Kept) -> io::Result<Vec<u8>> {
-    let version = VERSION;
-    Ok(serde_json::to_vec(&Contents { version, kept })?)
+    Ok(found.map_or_else(Contents::Damage, Contents::State))
 }
 
 /// Renames the file to the first of `levels.json.damaged`, `.damaged.2`, `.damaged.3`… that is free,
@@ -266,8 +194,8 @@ fn set_aside(file: &Path, reason: &str) -> io::Result<()> {
         1 => file.with_extension("json.damaged"),
         _ => file.with_extension(format!("json.damaged.{number}")),
     };
-    let free = (1..MOST_DAMAGED).find(|&number| !name(number).exists());
-    let aside = name(free.unwrap_or(MOST_DAMAGED));
+    let free = (1..MAX_DAMAGED).find(|&number| !name(number).exists());
+    let aside = name(free.unwrap_or(MAX_DAMAGED));
     fs::rename(file, &aside).map_err(|error| {
         io::Error::other(format!("{reason}, and it cannot be renamed: {error}"))
     })?;
@@ -280,7 +208,7 @@ fn set_aside(file: &Path, reason: &str) -> io::Result<()> {
 }
 
 /// Puts the contents in place of the file so that a power cut leaves the old or the new one.
-fn write(file: &Path, kept: &Kept) -> io::Result<()> {
+fn write(file: &Path, kept: &KeptState) -> io::Result<()> {
     let folder = folder_of(file);
     if !folder.exists() {
         make(folder)?;
@@ -318,17 +246,10 @@ fn folder_of(path: &Path) -> &Path {
 mod tests {
     use super::*;
 
-    fn kept() -> Kept {
-        let level = |percent| Level::from_percent(percent).unwrap();
-        let led = KeptLight {
-            level: level(0.0),
-            last_on: level(42.5),
-            effect: None,
-        };
-        Kept {
-            lights: BTreeMap::from([("led".into(), led)]),
-            ..Kept::default()
-        }
+    const LED: &str = r#"{"version":1,"lights":{"led":{"level":0,"last_on":42.5}}}"#;
+
+    fn kept() -> KeptState {
+        from_json(LED.as_bytes()).unwrap()
     }
 
     #[test]
@@ -337,19 +258,7 @@ mod tests {
         let file = folder.path().join("deep/er/levels.json");
         write(&file, &kept()).unwrap();
         assert_eq!(load(&file).unwrap(), kept());
-        assert_eq!(
-            fs::read_to_string(&file).unwrap(),
-            r#"{"version":1,"lights":{"led":{"level":0,"last_on":42.5}}}"#
-        );
-    }
-
-    #[test]
-    fn effects_and_presets_are_kept() {
-        let text = r#"{"version":1,"lights":{"led":{"level":5,"last_on":5,"effect":"candle","speed":2}},"presets":{"Film":{"led":{"level":1}}}}"#;
-        let kept = from_json(text.as_bytes()).unwrap();
-        assert_eq!(kept.lights["led"].effect.unwrap().kind.name(), "candle");
-        assert_eq!(kept.presets["Film"]["led"].effect, None);
-        assert_eq!(to_json(kept).unwrap(), text.as_bytes());
+        assert_eq!(fs::read_to_string(&file).unwrap(), LED);
     }
 
     #[test]

@@ -23,91 +23,125 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
 use tokio::net::TcpListener;
-use tokio::task;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WebConfig;
 use crate::metrics::{self, Metrics};
 use crate::model::hub::Hub;
-use crate::platform::tls::Tls;
+use crate::platform::supervisor::Supervisor;
 use auth::login;
 pub use auth::login::Login;
 use limiter::ConnectionLimiter;
 use listener::Secured;
+use live::client_view::Sources;
 use live::fanout::Fanout;
 use live::socket;
 use origin::OriginCheck;
 use response::error;
 use state::AppState;
 
-/// Serves until `stop` is cancelled and every page is closed; with a login, only who passes it, and
-/// with TLS nothing without.
-pub async fn serve(
-    listener: TcpListener,
-    hub: Arc<Hub>,
-    metrics: Metrics,
+/// The network front: its routes, and what they share.
+pub struct Server {
+    app: AppState,
     config: WebConfig,
     login: Option<Login>,
-    tls: Option<Arc<Tls>>,
-    stop: CancellationToken,
-) {
-    let WebConfig {
-        allowed_hosts,
-        max_pages,
-        max_pages_per_address,
-        socketio,
-        ..
-    } = config;
-    let pages = ConnectionLimiter::new(max_pages, max_pages_per_address);
-    let fanout = Fanout::new(hub.clone(), pages.clone());
-    let metrics = Arc::new(metrics);
-    let web = AppState {
-        hub,
-        metrics: metrics.clone(),
-        clients: pages,
-        fanout: fanout.clone(),
-        stop: stop.clone(),
-    };
-    let guard = Arc::new(OriginCheck::new(allowed_hosts));
-    let refusals = middleware::map_response(move |answer: Response| {
-        if answer.status().is_client_error() {
+    supervisor: Supervisor,
+}
+
+impl Server {
+    /// With a login, only those who pass it are let in.
+    pub fn new(
+        hub: Arc<Hub>,
+        metrics: Metrics,
+        config: WebConfig,
+        login: Option<Login>,
+        supervisor: Supervisor,
+        stop: CancellationToken,
+    ) -> Server {
+        let clients = ConnectionLimiter::new(config.max_pages, config.max_pages_per_address);
+        let fanout = Fanout::new(Sources {
+            hub: hub.clone(),
+            clients: clients.clone(),
+        });
+        let app = AppState {
+            hub,
+            metrics: Arc::new(metrics),
+            clients,
+            fanout,
+            supervisor: supervisor.clone(),
+            stop,
+        };
+        Server {
+            app,
+            config,
+            login,
+            supervisor,
+        }
+    }
+
+    /// What sends the clients their updates, once it runs.
+    pub fn fanout(&self) -> Arc<Fanout> {
+        self.app.fanout.clone()
+    }
+
+    /// Serves until the service stops and every connection is closed. With a certificate, nothing is
+    /// served without TLS.
+    pub async fn serve(self, listener: TcpListener) {
+        let Server {
+            app,
+            config,
+            login,
+            supervisor,
+        } = self;
+        let origins = Arc::new(OriginCheck::new(config.allowed_hosts));
+        let router = router(&app, config.socketio, login, origins.clone());
+        let secured = config.tls.map(|tls| Secured {
+            tls,
+            instead: Router::new()
+                .fallback(to_https)
+                .layer(middleware::from_fn_with_state(origins, origin::check)),
+        });
+        let limiter = listener::limiter(config.max_pages, config.max_pages_per_address);
+        listener::serve(listener, router, secured, limiter, &supervisor, app.stop).await;
+    }
+}
+
+fn router(
+    app: &AppState,
+    socketio: bool,
+    login: Option<Login>,
+    origins: Arc<OriginCheck>,
+) -> Router {
+    let metrics = app.metrics.clone();
+    let count_refusals = middleware::map_response(move |response: Response| {
+        if response.status().is_client_error() {
             metrics.refused.add();
         }
-        future::ready(answer)
+        future::ready(response)
     });
     let mut router = Router::new()
         .route("/ws", get(socket::open))
         .route("/metrics", get(show_metrics))
-        .merge(Router::from(api::routes()).layer(refusals))
-        .with_state(web.clone())
+        .merge(api::router().layer(count_refusals))
+        .with_state(app.clone())
         .merge(assets::router(login.is_some()));
     if socketio {
-        router = router.merge(socketio::router(web));
+        router = router.merge(socketio::router(app.clone()));
     }
     if let Some(login) = login.map(Arc::new) {
         router = router
             .merge(login::router(login.clone()))
             .layer(middleware::from_fn_with_state(login, login::check));
     }
-    let router = router
+    router
         .layer(middleware::from_fn(listener::in_time))
-        .layer(middleware::from_fn_with_state(guard.clone(), origin::check));
-    let tls = tls.map(|tls| Secured {
-        tls,
-        instead: Router::new()
-            .fallback(to_https)
-            .layer(middleware::from_fn_with_state(guard, origin::check)),
-    });
-    let crowd = listener::crowd(max_pages, max_pages_per_address);
-    let telling = task::spawn(async move { fanout.follow().await });
-    listener::serve(listener, router, tls, crowd, stop).await;
-    telling.abort();
+        .layer(middleware::from_fn_with_state(origins, origin::check))
 }
 
 async fn show_metrics(State(web): State<AppState>) -> impl IntoResponse {
     let text = web
         .metrics
-        .text(&web.hub.lights, web.clients.all(), web.clients.entered());
+        .text(&web.hub.lights, web.clients.count(), web.clients.total());
     ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], text)
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use dimmer::config::{DriverChoice, LightConfig};
 use dimmer::doctor::report;
 use dimmer::pin::driver::{Choice, choose};
-use dimmer::pin::pwmchip::{Channel, Kind};
+use dimmer::pin::pwmchip::{Channel, ChipKind};
 use tempfile::TempDir;
 
 /// A machine below a folder.
@@ -183,7 +183,7 @@ fn cells(numbers: &[u32]) -> Vec<u8> {
         .collect()
 }
 
-fn channel(chip: u8, channel: u8, kind: Kind, step_ns: u32) -> Choice {
+fn channel(chip: u8, channel: u8, kind: ChipKind, step_ns: u32) -> Choice {
     Choice::Kernel(Channel {
         chip,
         channel,
@@ -245,7 +245,7 @@ fn following_the_advice_changes_what_auto_takes() {
             Machine::zero_2_w(),
             "pwm_gpio",
             "pwm-gpio",
-            Kind::PwmGpio,
+            ChipKind::PwmGpio,
             1,
             1_000_000,
         ),
@@ -253,7 +253,7 @@ fn following_the_advice_changes_what_auto_takes() {
             Machine::pi_3b(),
             "pwm_gpio",
             "pwm-gpio",
-            Kind::PwmGpio,
+            ChipKind::PwmGpio,
             1,
             1_000_000,
         ),
@@ -261,7 +261,7 @@ fn following_the_advice_changes_what_auto_takes() {
             Machine::pi_4b(),
             "pwm_gpio",
             "pwm-gpio",
-            Kind::PwmGpio,
+            ChipKind::PwmGpio,
             1,
             1_000_000,
         ),
@@ -269,7 +269,7 @@ fn following_the_advice_changes_what_auto_takes() {
             Machine::pi_5("6.12.25", 2),
             "pwm_pio",
             "raspberrypi,pwm-pio-rp1",
-            Kind::PwmPio,
+            ChipKind::PwmPio,
             15,
             66_666,
         ),
@@ -326,7 +326,7 @@ fn the_pwm_block_counts_only_for_the_gpio_it_is_muxed_to() {
         );
         for other in [12, 13, 18, 19, 21] {
             let expected = match other == gpio {
-                true => channel(0, there, Kind::Bcm2835, 10),
+                true => channel(0, there, ChipKind::Bcm2835, 10),
                 false => Choice::Software,
             };
             assert_eq!(
@@ -347,7 +347,7 @@ fn the_pwm_block_counts_only_for_the_gpio_it_is_muxed_to() {
             "raspberrypi,rp1-pwm",
             Some(pins),
         );
-        assert_eq!(machine.choose(gpio), channel(0, there, Kind::Rp1, 100));
+        assert_eq!(machine.choose(gpio), channel(0, there, ChipKind::Rp1, 100));
         assert_eq!(machine.choose(21), Choice::Software);
     }
 }

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, Uri};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::model::effect::Effect;
+use crate::model::effect::{EffectKind, Speed};
 use crate::model::level::Level;
 use crate::platform::tls;
 
@@ -55,8 +55,8 @@ pub struct Said {
     pub hello: Option<Hello>,
     pub light: Option<String>,
     pub level: Option<Level>,
-    #[serde(flatten)]
-    pub effect: Option<Effect>,
+    pub effect: Option<EffectKind>,
+    pub speed: Option<Speed>,
     pub left: Option<f64>,
     pub presets: Option<Vec<String>>,
     pub timers: Option<Vec<Map<String, Value>>>,

@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(file.password_file, Some("/etc/dimmer/password".into()));
         assert_eq!((desk.title(), desk.hidden), ("Mesa, à esquerda", true));
         assert_eq!(file.light[1].title(), "shelf");
-        assert_eq!(desk.fastest(), Speed::MOST);
+        assert_eq!(desk.fastest(), Speed::MAX);
         assert_eq!(file.light[1].fastest(), Speed::SAFE);
         assert_eq!((desk.gpio, desk.button_gpio), (18, Some(20)));
         assert_eq!(file.light[1].button_gpio, None);

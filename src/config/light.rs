@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::model::effect::Speed;
 use crate::model::level::{Curve, Level};
-use crate::model::lights;
-use crate::protocol;
+use crate::model::lights::{self, Driver, Light};
+use crate::model::text::Name;
 
 /// Most groups that a light is in.
 const MAX_GROUPS: usize = 8;
@@ -88,10 +88,26 @@ impl LightConfig {
         self.title.as_deref().unwrap_or(&self.name)
     }
 
+    /// The light that these settings describe, moved by this driver with its frequency in Hz and its
+    /// resolution.
+    pub fn light(&self, (driver, frequency, resolution): (Driver, u32, u32)) -> Light {
+        Light {
+            name: self.name.clone(),
+            title: self.title().into(),
+            hidden: self.hidden,
+            gpio: self.gpio,
+            driver,
+            frequency,
+            resolution,
+            transition: self.transition,
+            fastest: self.fastest(),
+        }
+    }
+
     /// The highest speed that its effects may have.
     pub fn fastest(&self) -> Speed {
         match self.allow_fast_strobe {
-            true => Speed::MOST,
+            true => Speed::MAX,
             false => Speed::SAFE,
         }
     }
@@ -173,9 +189,9 @@ fn groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::
 
 fn title<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let title = String::deserialize(deserializer)?;
-    match protocol::name("title", &title) {
-        Ok(()) => Ok(Some(title)),
-        Err(bad) => Err(de::Error::custom(bad)),
+    match Name::new(&title) {
+        Ok(_) => Ok(Some(title)),
+        Err(error) => Err(de::Error::custom(format!("title {error}"))),
     }
 }
 

@@ -1,6 +1,6 @@
-//! Who is here, and who did what: [`Activity`].
+//! The audit trail: who is connected, and who did what.
 //!
-//! What is done is told once it rests, so that a drag is one entry, and all pages are told at most
+//! An action is published once it has settled, so that a drag is one entry. Clients are updated at most
 //! once a second, whatever others do.
 
 mod entry;
@@ -16,350 +16,354 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-pub use entry::{Action, Actor, Entry};
+pub use entry::{Action, Entry};
 
-/// How many entries are kept, and how many names told.
-pub const MOST: usize = 100;
-/// How many entries wait for their rest at most: some for each page that there may be.
-const MOST_FRESH: usize = 1000;
-/// How long a change rests before it is told: another of the same takes its place meanwhile.
-const REST: Duration = Duration::from_secs(2);
-/// After this it is told all the same: a change that never rests must not be a way to hide.
-const RESTLESS: Duration = Duration::from_secs(60);
-/// Pages are told no more often than this.
-const PACE: Duration = Duration::from_secs(1);
-/// What a page may say at once, and within [`MINUTE`].
-const WORDS: u32 = 10;
+use super::actor::Actor;
+use super::text::{Name, Remark};
+
+/// The most entries kept, and the most names published.
+pub const MAX_ENTRIES: usize = 100;
+/// The most entries that wait to settle: some for each client that may be connected.
+const MAX_PENDING: usize = 1000;
+/// How long an action must stay the last of its kind before it is published.
+const SETTLE: Duration = Duration::from_secs(2);
+/// After this time it is published anyway: never to settle must not be a way to hide.
+const MAX_SETTLE: Duration = Duration::from_secs(60);
+/// Shortest time between two updates of the clients.
+const THROTTLE: Duration = Duration::from_secs(1);
+/// Remarks that a client may make at once, and within [`MINUTE`].
+const MAX_REMARKS: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Why something is not said to the others.
+/// Why a remark is not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum RemarkError {
     /// The settings say so.
     #[error("say is off: the settings have activity = false")]
     Off,
-    /// The page has said ten things within a minute.
-    #[error("say must come at most {WORDS} times a minute from a page")]
-    TooMuch,
+    /// The client has made ten remarks within a minute.
+    #[error("say must come at most {MAX_REMARKS} times a minute from a client")]
+    TooMany,
 }
 
-/// What pages are told: one watched value, as the lights are.
+/// What clients are told of the activity: one watched value, like the lights.
 #[derive(Default)]
 pub struct ActivityFeed {
-    /// The names of the open pages, each once, in their order; at most [`MOST`].
+    /// The names of the connected clients, each once, sorted; at most [`MAX_ENTRIES`].
     pub here: Arc<[Arc<str>]>,
-    /// How many entries there have been.
+    /// The number of entries so far.
     pub count: u64,
-    /// The last of them, at most [`MOST`].
+    /// The last of them, at most [`MAX_ENTRIES`].
     log: VecDeque<Entry>,
 }
 
 impl ActivityFeed {
-    /// The kept entries after the first `shown` of all that there have been, the newest last.
-    pub fn since(&self, shown: u64) -> impl Iterator<Item = &Entry> {
-        let new = self.count.saturating_sub(shown);
+    /// The kept entries after the first `seen` of all entries so far, the newest last.
+    pub fn since(&self, seen: u64) -> impl Iterator<Item = &Entry> {
+        let new = self.count.saturating_sub(seen);
         let old = self.log.len().saturating_sub(new as usize);
         self.log.range(old..)
     }
 }
 
-/// Who is here and what was done, in memory alone.
+/// Records who is connected and who did what, in memory only.
 pub struct Activity {
-    on: bool,
-    told: watch::Sender<ActivityFeed>,
-    waiting: Mutex<Waiting>,
-    /// Wakes [`Activity::follow`] when something is due earlier than it can know.
-    earlier: Notify,
+    enabled: bool,
+    feed: watch::Sender<ActivityFeed>,
+    pending: Mutex<Pending>,
+    /// Wakes [`Activity::run`] when something is due earlier than it can know.
+    due_earlier: Notify,
 }
 
-/// What pages are not told yet.
+/// What has not been published yet.
 #[derive(Default)]
-struct Waiting {
-    /// What each open page calls itself, by its number.
+struct Pending {
+    /// The name of each connected client, by its number.
     names: BTreeMap<u64, Arc<str>>,
-    names_are_new: bool,
-    fresh: HashMap<About, Fresh>,
-    /// How many entries there have been.
-    noted: u64,
-    /// When pages were told last.
+    names_changed: bool,
+    entries: HashMap<ActivitySubject, PendingEntry>,
+    /// The number of entries so far.
+    recorded: u64,
+    /// The last update of the clients.
     last: Option<Instant>,
 }
 
-/// What an entry is about: of two about the same, only the newer is told.
+/// What an entry is about: of two entries about the same, only the newer is published.
 #[derive(PartialEq, Eq, Hash)]
-enum About {
+enum ActivitySubject {
     Light(Actor, String),
     Preset(Actor, String),
     Timer(Actor, String),
-    /// Who leaves and is back soon was never away.
+    /// The presence of a name: a client that reconnects at once was never away.
     Name(Arc<str>),
-    /// What is said, by the number of the entry.
-    Word(u64),
+    /// A remark, by the number of its entry: each is published.
+    Remark(u64),
 }
 
-/// An entry that may yet be replaced.
-struct Fresh {
+/// An entry that may still be replaced.
+struct PendingEntry {
     entry: Entry,
-    /// Counts up: entries may have the same time.
+    /// Orders entries of the same second.
     number: u64,
     since: Instant,
-    rests: Instant,
+    settles: Instant,
 }
 
 impl Activity {
-    /// With nothing done yet; `on`: whether anything is kept and told at all.
-    pub fn new(on: bool) -> Arc<Activity> {
+    /// `enabled`: whether anything is recorded at all.
+    pub fn new(enabled: bool) -> Arc<Activity> {
         Arc::new(Activity {
-            on,
-            told: watch::Sender::default(),
-            waiting: Mutex::default(),
-            earlier: Notify::new(),
+            enabled,
+            feed: watch::Sender::default(),
+            pending: Mutex::default(),
+            due_earlier: Notify::new(),
         })
     }
 
-    /// What pages are told now. Nobody is told anything else while this is held.
-    pub fn told(&self) -> watch::Ref<'_, ActivityFeed> {
-        self.told.borrow()
+    /// What clients are told now. Nothing is published while this is held.
+    pub fn feed(&self) -> watch::Ref<'_, ActivityFeed> {
+        self.feed.borrow()
     }
 
-    /// What pages are told, and a way to wait for the next.
+    /// Follows what clients are told.
     pub fn watch(&self) -> watch::Receiver<ActivityFeed> {
-        self.told.subscribe()
+        self.feed.subscribe()
     }
 
-    /// Takes note of what was done. It is told when nothing took its place for two seconds.
-    pub fn note(&self, who: Actor, what: Action) {
-        if !self.on {
+    /// Records an action. It is published once nothing has replaced it for two seconds.
+    pub(super) fn record(&self, actor: &Actor, action: Action) {
+        if !self.enabled {
             return;
         }
-        let mut waiting = self.waiting();
-        let alone = waiting.fresh.is_empty();
-        let rest = waiting.note(Entry::new(who, what));
-        // Else what is told then is told no later than this.
-        if alone || rest.is_zero() {
-            self.earlier.notify_one();
+        let mut pending = self.pending();
+        let first = pending.entries.is_empty();
+        let settle = pending.record(Entry::new(actor.clone(), action));
+        // Otherwise an earlier entry is due no later than this one.
+        if first || settle.is_zero() {
+            self.due_earlier.notify_one();
         }
     }
 
-    /// A page opened, without a name yet.
-    pub fn enter(self: &Arc<Activity>, number: u64, address: IpAddr) -> Participant {
+    /// Adds a client that has just connected, without a name yet.
+    pub fn join(self: &Arc<Activity>, number: u64, address: IpAddr) -> Participant {
         Participant {
             activity: self.clone(),
             number,
             address,
             name: None,
-            silent: Instant::now(),
+            silent_since: Instant::now(),
         }
     }
 
-    /// Tells what rests, until `stop` is cancelled; then all that is left.
-    pub async fn follow(self: Arc<Activity>, stop: CancellationToken) {
+    /// Publishes what has settled, until `stop` is cancelled; then everything else.
+    pub async fn run(self: Arc<Activity>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let due = self.tell(Instant::now());
+            let due = self.publish(Instant::now());
             tokio::select! {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-                () = self.earlier.notified() => {}
+                () = self.due_earlier.notified() => {}
                 () = stop.cancelled() => {}
             }
         }
-        self.tell(Instant::now() + RESTLESS);
+        self.publish(Instant::now() + MAX_SETTLE);
     }
 
-    /// Tells what rests now, unless pages were told just before. Returns when there is more to tell.
-    fn tell(&self, now: Instant) -> Option<Instant> {
-        let mut waiting = self.waiting();
-        if waiting.due(now)? <= now {
-            let rested = waiting.take_rested(now);
-            let here = waiting.take_here();
-            for entry in &rested {
+    /// Publishes what has settled, unless the clients were updated just before. Returns when the next
+    /// update is due.
+    fn publish(&self, now: Instant) -> Option<Instant> {
+        let mut pending = self.pending();
+        if pending.due(now)? <= now {
+            let settled = pending.take_settled(now);
+            let here = pending.take_here();
+            for entry in &settled {
                 info!("{entry}");
             }
-            self.told.send_modify(|told| {
-                told.here = here.unwrap_or_else(|| told.here.clone());
-                told.count += rested.len() as u64;
-                told.log.extend(rested);
-                let old = told.log.len().saturating_sub(MOST);
-                told.log.drain(..old);
+            self.feed.send_modify(|feed| {
+                feed.here = here.unwrap_or_else(|| feed.here.clone());
+                feed.count += settled.len() as u64;
+                feed.log.extend(settled);
+                let old = feed.log.len().saturating_sub(MAX_ENTRIES);
+                feed.log.drain(..old);
             });
-            waiting.last = Some(now);
+            pending.last = Some(now);
         }
-        waiting.due(now)
+        pending.due(now)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
-    /// Keeps an entry until it rests, and returns how long that is.
-    fn note(&mut self, entry: Entry) -> Duration {
-        self.noted += 1;
-        let number = self.noted;
-        let (about, rest) = about(&entry, number);
+impl Pending {
+    /// Keeps an entry until it has settled, and returns how long that takes.
+    fn record(&mut self, entry: Entry) -> Duration {
+        self.recorded += 1;
+        let number = self.recorded;
+        let (subject, settle) = subject(&entry, number);
         let since = Instant::now();
-        let rests = since + rest;
-        match self.fresh.entry(about) {
+        let settles = since + settle;
+        match self.entries.entry(subject) {
             Slot::Vacant(slot) => {
-                slot.insert(Fresh {
+                slot.insert(PendingEntry {
                     entry,
                     number,
                     since,
-                    rests,
+                    settles,
                 });
             }
-            Slot::Occupied(slot) if matches!(slot.key(), About::Name(_)) => {
+            Slot::Occupied(slot) if matches!(slot.key(), ActivitySubject::Name(_)) => {
                 slot.remove();
             }
             Slot::Occupied(slot) => {
-                let fresh = slot.into_mut();
-                fresh.entry = entry;
-                fresh.number = number;
-                fresh.rests = rests.min(fresh.since + RESTLESS);
+                let pending = slot.into_mut();
+                pending.entry = entry;
+                pending.number = number;
+                pending.settles = settles.min(pending.since + MAX_SETTLE);
             }
         }
-        if self.fresh.len() > MOST_FRESH {
+        if self.entries.len() > MAX_PENDING {
             self.drop_oldest();
         }
-        rest
+        settle
     }
 
-    /// Pages that come and go by the thousand do not fill the memory.
+    /// Bounds the memory where clients come and go by the thousand.
     fn drop_oldest(&mut self) {
-        let numbers = self.fresh.values().map(|fresh| fresh.number);
+        let numbers = self.entries.values().map(|pending| pending.number);
         if let Some(oldest) = numbers.min() {
-            self.fresh.retain(|_, fresh| fresh.number != oldest);
+            self.entries.retain(|_, pending| pending.number != oldest);
         }
     }
 
-    /// A page calls itself by another name, or left.
+    /// Records another name of a client, or none once it has disconnected.
     fn rename(&mut self, number: u64, address: IpAddr, name: Option<Arc<str>>) {
-        let entry = |name: Arc<str>, what| {
+        let entry = |name: Arc<str>, action| {
             let name = Some(name);
-            let who = Actor::Page {
+            let actor = Actor::Client {
                 number,
                 address,
                 name,
             };
-            Entry::new(who, what)
+            Entry::new(actor, action)
         };
         if let Some(old) = self.names.remove(&number)
             && !self.is_here(&old)
         {
-            self.note(entry(old, Action::Left));
+            self.record(entry(old, Action::Left));
         }
         if let Some(new) = name {
             if !self.is_here(&new) {
-                self.note(entry(new.clone(), Action::Joined));
+                self.record(entry(new.clone(), Action::Joined));
             }
             self.names.insert(number, new);
         }
-        self.names_are_new = true;
+        self.names_changed = true;
     }
 
     fn is_here(&self, name: &Arc<str>) -> bool {
         self.names.values().any(|here| here == name)
     }
 
-    /// When pages are to be told next.
+    /// When the next update of the clients is due.
     fn due(&self, now: Instant) -> Option<Instant> {
-        let rests = self.fresh.values().map(|fresh| fresh.rests);
-        let due = rests.chain(self.names_are_new.then_some(now)).min()?;
-        Some(self.last.map_or(due, |last| due.max(last + PACE)))
+        let settles = self.entries.values().map(|pending| pending.settles);
+        let due = settles.chain(self.names_changed.then_some(now)).min()?;
+        Some(self.last.map_or(due, |last| due.max(last + THROTTLE)))
     }
 
-    /// The newest of what rests, at most [`MOST`], in the order in which it was done.
-    fn take_rested(&mut self, now: Instant) -> Vec<Entry> {
-        let rested = self.fresh.extract_if(|_, fresh| fresh.rests <= now);
-        let mut rested: Vec<_> = rested.map(|(_, fresh)| fresh).collect();
-        rested.sort_by_key(|fresh| fresh.number);
-        let old = rested.len().saturating_sub(MOST);
-        rested.drain(..old);
-        rested.into_iter().map(|fresh| fresh.entry).collect()
+    /// The newest entries that have settled, at most [`MAX_ENTRIES`], in the order of their actions.
+    fn take_settled(&mut self, now: Instant) -> Vec<Entry> {
+        let settled = self.entries.extract_if(|_, pending| pending.settles <= now);
+        let mut settled: Vec<_> = settled.map(|(_, pending)| pending).collect();
+        settled.sort_by_key(|pending| pending.number);
+        let old = settled.len().saturating_sub(MAX_ENTRIES);
+        settled.drain(..old);
+        settled.into_iter().map(|pending| pending.entry).collect()
     }
 
-    /// The names, if there are others.
+    /// The names, if they have changed.
     fn take_here(&mut self) -> Option<Arc<[Arc<str>]>> {
-        let new = std::mem::take(&mut self.names_are_new);
+        let changed = std::mem::take(&mut self.names_changed);
         let names = || self.names.values().collect::<BTreeSet<_>>();
-        new.then(|| names().into_iter().take(MOST).cloned().collect())
+        changed.then(|| names().into_iter().take(MAX_ENTRIES).cloned().collect())
     }
 }
 
-/// What the entry of this number is about, and how long it rests.
-fn about(entry: &Entry, number: u64) -> (About, Duration) {
-    let who = || entry.who.by_any_name();
-    let about = match &entry.what {
-        Action::Joined | Action::Left => About::Name(entry.who.name().cloned().unwrap_or_default()),
-        Action::Set { light, .. } | Action::Effect { light, .. } => {
-            About::Light(who(), light.clone())
+/// The subject of an entry, and how long it takes to settle.
+fn subject(entry: &Entry, number: u64) -> (ActivitySubject, Duration) {
+    let actor = || entry.actor.without_name();
+    let subject = match &entry.action {
+        Action::Joined | Action::Left => {
+            ActivitySubject::Name(entry.actor.name().cloned().unwrap_or_default())
+        }
+        Action::Set { light, .. } | Action::Effect { light, .. } | Action::Flashed { light } => {
+            ActivitySubject::Light(actor(), light.clone())
         }
         Action::Recalled { preset } | Action::Saved { preset } | Action::Forgot { preset } => {
-            About::Preset(who(), preset.clone())
+            ActivitySubject::Preset(actor(), preset.clone())
         }
-        Action::Timer { timer } | Action::Cancelled { timer } => About::Timer(who(), timer.clone()),
-        Action::Said { .. } => return (About::Word(number), Duration::ZERO),
+        Action::Timer { timer } | Action::Cancelled { timer } => {
+            ActivitySubject::Timer(actor(), timer.clone())
+        }
+        Action::Said { .. } => return (ActivitySubject::Remark(number), Duration::ZERO),
     };
-    (about, REST)
+    (subject, SETTLE)
 }
 
-/// An open page, as the others hear of it. It leaves when this is dropped.
+/// A connected client in the audit trail. Dropping it records that the client has disconnected.
 pub struct Participant {
     activity: Arc<Activity>,
     number: u64,
     address: IpAddr,
     name: Option<Arc<str>>,
-    /// When it will have said nothing for a minute, as far as its allowance goes.
-    silent: Instant,
+    /// Since when the client has made no remark, counting each as a tenth of a minute.
+    silent_since: Instant,
 }
 
 impl Participant {
-    /// What it calls itself.
-    pub fn name(&self) -> Option<Arc<str>> {
-        self.name.clone()
-    }
-
-    /// It calls itself by this name from now on.
-    pub fn rename(&mut self, name: Arc<str>) {
-        if self.name.as_ref() != Some(&name) {
-            self.name = Some(name);
-            self.tell_name(self.name());
-        }
-    }
-
-    /// It did something.
-    pub fn did(&self, what: Action) {
-        let who = Actor::Page {
+    /// The client as the one who causes a change.
+    pub fn actor(&self) -> Actor {
+        Actor::Client {
             number: self.number,
             address: self.address,
-            name: self.name(),
-        };
-        self.activity.note(who, what);
+            name: self.name.clone(),
+        }
     }
 
-    /// It says something to the others.
+    /// Gives the client another name.
+    pub fn rename(&mut self, name: Name) {
+        let name = Arc::from(name);
+        if self.name.as_ref() != Some(&name) {
+            self.name = Some(name);
+            self.record_name(self.name.clone());
+        }
+    }
+
+    /// Publishes a remark to all clients.
     ///
     /// # Errors
-    /// [`Error`].
-    pub fn say(&mut self, text: String) -> Result<(), Error> {
-        if !self.activity.on {
-            return Err(Error::Off);
+    /// [`RemarkError`].
+    pub fn say(&mut self, remark: Remark) -> Result<(), RemarkError> {
+        if !self.activity.enabled {
+            return Err(RemarkError::Off);
         }
         let now = Instant::now();
-        let silent = self.silent.max(now) + MINUTE / WORDS;
-        if silent > now + MINUTE {
-            return Err(Error::TooMuch);
+        let silent_since = self.silent_since.max(now) + MINUTE / MAX_REMARKS;
+        if silent_since > now + MINUTE {
+            return Err(RemarkError::TooMany);
         }
-        self.silent = silent;
-        self.did(Action::Said { text });
+        self.silent_since = silent_since;
+        let text = remark.into();
+        self.activity.record(&self.actor(), Action::Said { text });
         Ok(())
     }
 
-    fn tell_name(&self, name: Option<Arc<str>>) {
-        if self.activity.on {
-            let mut waiting = self.activity.waiting();
-            waiting.rename(self.number, self.address, name);
-            self.activity.earlier.notify_one();
+    fn record_name(&self, name: Option<Arc<str>>) {
+        if self.activity.enabled {
+            let mut pending = self.activity.pending();
+            pending.rename(self.number, self.address, name);
+            self.activity.due_earlier.notify_one();
         }
     }
 }
@@ -367,7 +371,7 @@ impl Participant {
 impl Drop for Participant {
     fn drop(&mut self) {
         if self.name.is_some() {
-            self.tell_name(None);
+            self.record_name(None);
         }
     }
 }
@@ -380,7 +384,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::model::effect::Kind;
+    use crate::model::effect::EffectKind;
     use crate::model::level::Level;
 
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 7));
@@ -392,65 +396,73 @@ mod tests {
         }
     }
 
-    /// Lets this time pass, and tells what rests by then.
-    async fn after(time: Duration, activity: &Activity) -> Option<Instant> {
-        advance(time).await;
-        activity.tell(Instant::now())
+    fn did(client: &Participant, action: Action) {
+        client.activity.record(&client.actor(), action);
     }
 
-    /// What a page is told that shows so many entries, without the times.
-    fn told(activity: &Activity, shown: u64) -> Vec<Value> {
-        let told = activity.told();
+    /// Lets this time pass, and publishes what has settled by then.
+    async fn after(time: Duration, activity: &Activity) -> Option<Instant> {
+        advance(time).await;
+        activity.publish(Instant::now())
+    }
+
+    /// What a client is told that has seen so many entries, without the times.
+    fn published(activity: &Activity, seen: u64) -> Vec<Value> {
+        let feed = activity.feed();
         let entry = |entry| {
             let mut entry = serde_json::to_value(entry).unwrap();
             assert!(entry.as_object_mut().unwrap().remove("at").is_some());
             entry
         };
-        told.since(shown).map(entry).collect()
+        feed.since(seen).map(entry).collect()
     }
 
     fn here(activity: &Activity) -> Vec<String> {
-        let here = &activity.told().here;
+        let here = &activity.feed().here;
         here.iter().map(|name| name.to_string()).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_drag_is_one_entry_once_it_rests_for_each_page_and_light() {
         let activity = Activity::new(true);
-        let mut ana = activity.enter(1, ADDRESS);
-        ana.rename("Ana".into());
-        let other = activity.enter(2, ADDRESS);
-        after(REST, &activity).await;
+        let mut ana = activity.join(1, ADDRESS);
+        ana.rename(Name::new("Ana").unwrap());
+        let other = activity.join(2, ADDRESS);
+        after(SETTLE, &activity).await;
         for level in 0..100 {
-            ana.did(set("desk", level));
-            other.did(set("desk", 100 - level));
-            after(REST / 100, &activity).await;
+            did(&ana, set("desk", level));
+            did(&other, set("desk", 100 - level));
+            after(SETTLE / 100, &activity).await;
         }
-        ana.did(set("shelf", 7));
-        assert_eq!(told(&activity, 0).len(), 1, "that Ana joined");
-        after(REST, &activity).await;
+        did(&ana, set("shelf", 7));
+        assert_eq!(published(&activity, 0).len(), 1, "that Ana joined");
+        after(SETTLE, &activity).await;
         assert_eq!(
-            told(&activity, 1),
+            published(&activity, 1),
             [
                 json!({"who": "Ana", "what": "set", "light": "desk", "level": 99}),
                 json!({"what": "set", "light": "desk", "level": 1}),
                 json!({"who": "Ana", "what": "set", "light": "shelf", "level": 7}),
             ]
         );
-        assert_eq!(activity.tell(Instant::now()), None, "nothing is left to do");
+        assert_eq!(
+            activity.publish(Instant::now()),
+            None,
+            "nothing is left to do"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_page_that_changes_its_name_is_the_same_all_the_time() {
         let activity = Activity::new(true);
-        let mut page = activity.enter(1, ADDRESS);
+        let mut page = activity.join(1, ADDRESS);
         for level in 0..10 {
-            page.rename(level.to_string().into());
-            page.did(set("desk", level));
+            page.rename(Name::new(&level.to_string()).unwrap());
+            did(&page, set("desk", level));
         }
-        after(REST, &activity).await;
+        after(SETTLE, &activity).await;
         assert_eq!(
-            told(&activity, 0),
+            published(&activity, 0),
             [
                 json!({"who": "9", "what": "joined"}),
                 json!({"who": "9", "what": "set", "light": "desk", "level": 9}),
@@ -462,55 +474,55 @@ mod tests {
     async fn a_change_that_never_rests_is_told_once_a_minute() {
         let activity = Activity::new(true);
         for second in 0..=60 {
-            activity.note(Actor::Api(ADDRESS), set("desk", second));
-            after(PACE, &activity).await;
+            activity.record(&Actor::Api(ADDRESS), set("desk", second));
+            after(THROTTLE, &activity).await;
         }
         let entry = json!({"via": "api", "what": "set", "light": "desk", "level": 59});
-        assert_eq!(told(&activity, 0), [entry]);
+        assert_eq!(published(&activity, 0), [entry]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_is_here_is_told_at_once_and_then_once_a_second() {
         let activity = Activity::new(true);
-        let mut guests: Vec<_> = (0..3).map(|page| activity.enter(page, ADDRESS)).collect();
-        guests[0].rename("Bia".into());
+        let mut guests: Vec<_> = (0..3).map(|page| activity.join(page, ADDRESS)).collect();
+        guests[0].rename(Name::new("Bia").unwrap());
         assert_eq!(
-            activity.tell(Instant::now()),
-            Some(Instant::now() + REST),
+            activity.publish(Instant::now()),
+            Some(Instant::now() + SETTLE),
             "when it rests that she joined"
         );
         assert_eq!(here(&activity), ["Bia"]);
-        guests[1].rename("Ana".into());
-        guests[2].rename("Ana".into());
-        after(PACE / 2, &activity).await;
+        guests[1].rename(Name::new("Ana").unwrap());
+        guests[2].rename(Name::new("Ana").unwrap());
+        after(THROTTLE / 2, &activity).await;
         assert_eq!(here(&activity), ["Bia"]);
-        after(PACE / 2, &activity).await;
+        after(THROTTLE / 2, &activity).await;
         assert_eq!(here(&activity), ["Ana", "Bia"]);
 
         guests.remove(1);
         guests.remove(0);
-        after(REST, &activity).await;
+        after(SETTLE, &activity).await;
         assert_eq!(here(&activity), ["Ana"]);
         // Bia was not here for long enough, and the other Ana still is.
         let joined = json!({"who": "Ana", "what": "joined"});
-        assert_eq!(told(&activity, 0), [joined]);
+        assert_eq!(published(&activity, 0), [joined]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_leaves_and_is_back_at_once_was_never_away() {
         let activity = Activity::new(true);
-        let mut ana = activity.enter(1, ADDRESS);
-        ana.rename("Ana".into());
-        after(REST, &activity).await;
+        let mut ana = activity.join(1, ADDRESS);
+        ana.rename(Name::new("Ana").unwrap());
+        after(SETTLE, &activity).await;
         drop(ana);
-        let mut again = activity.enter(2, ADDRESS);
-        again.rename("Ana".into());
-        after(REST, &activity).await;
-        assert_eq!(told(&activity, 1), Vec::<Value>::new());
-        again.rename("Eva".into());
-        after(REST, &activity).await;
+        let mut again = activity.join(2, ADDRESS);
+        again.rename(Name::new("Ana").unwrap());
+        after(SETTLE, &activity).await;
+        assert_eq!(published(&activity, 1), Vec::<Value>::new());
+        again.rename(Name::new("Eva").unwrap());
+        after(SETTLE, &activity).await;
         assert_eq!(
-            told(&activity, 1),
+            published(&activity, 1),
             [
                 json!({"who": "Ana", "what": "left"}),
                 json!({"who": "Eva", "what": "joined"}),
@@ -523,67 +535,76 @@ mod tests {
         let activity = Activity::new(true);
         let mut guests = Vec::new();
         for page in 0..150 {
-            let mut guest = activity.enter(page, ADDRESS);
-            guest.rename(format!("{page:03}").into());
-            guest.did(Action::Said {
-                text: page.to_string(),
-            });
+            let mut guest = activity.join(page, ADDRESS);
+            guest.rename(Name::new(&format!("{page:03}")).unwrap());
+            did(
+                &guest,
+                Action::Said {
+                    text: page.to_string(),
+                },
+            );
             guests.push(guest);
         }
         after(Duration::ZERO, &activity).await;
         for (shown, first) in [(0, "50"), (30, "80"), (99, "149")] {
-            assert_eq!(told(&activity, shown)[0]["text"], first, "{shown}");
+            assert_eq!(published(&activity, shown)[0]["text"], first, "{shown}");
         }
-        assert_eq!(told(&activity, 100), Vec::<Value>::new());
+        assert_eq!(published(&activity, 100), Vec::<Value>::new());
         assert_eq!(here(&activity).last().unwrap(), "099");
-        after(REST, &activity).await;
-        assert_eq!(told(&activity, 0).len(), MOST);
-        assert_eq!(activity.told().count, 200);
+        after(SETTLE, &activity).await;
+        assert_eq!(published(&activity, 0).len(), MAX_ENTRIES);
+        assert_eq!(activity.feed().count, 200);
     }
 
     #[test]
     fn pages_that_come_and_go_by_the_thousand_do_not_fill_the_memory() {
         let activity = Activity::new(true);
         for page in 0..3000 {
-            activity.enter(page, ADDRESS).did(set("desk", 1));
+            did(&activity.join(page, ADDRESS), set("desk", 1));
         }
-        let waiting = activity.waiting();
-        assert_eq!(waiting.fresh.len(), MOST_FRESH);
-        let oldest = waiting.fresh.values().map(|fresh| fresh.number).min();
+        let pending = activity.pending();
+        assert_eq!(pending.entries.len(), MAX_PENDING);
+        let oldest = pending.entries.values().map(|pending| pending.number).min();
         assert_eq!(oldest, Some(2001), "the newest are kept");
     }
 
     #[tokio::test(start_paused = true)]
     async fn ten_things_can_be_said_at_once_and_one_more_every_six_seconds() {
         let activity = Activity::new(true);
-        let mut guest = activity.enter(1, ADDRESS);
-        for _ in 0..WORDS {
-            guest.say("hi".into()).unwrap();
+        let mut guest = activity.join(1, ADDRESS);
+        for _ in 0..MAX_REMARKS {
+            guest.say(Remark::new("hi").unwrap()).unwrap();
         }
-        assert_eq!(guest.say("hi".into()), Err(Error::TooMuch));
-        advance(MINUTE / WORDS).await;
-        guest.say("hi".into()).unwrap();
-        assert_eq!(guest.say("hi".into()), Err(Error::TooMuch));
-        let mut other = activity.enter(2, ADDRESS);
-        other.say("hi".into()).unwrap();
+        assert_eq!(
+            guest.say(Remark::new("hi").unwrap()),
+            Err(RemarkError::TooMany)
+        );
+        advance(MINUTE / MAX_REMARKS).await;
+        guest.say(Remark::new("hi").unwrap()).unwrap();
+        assert_eq!(
+            guest.say(Remark::new("hi").unwrap()),
+            Err(RemarkError::TooMany)
+        );
+        let mut other = activity.join(2, ADDRESS);
+        other.say(Remark::new("hi").unwrap()).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_activity_nothing_is_kept() {
         let activity = Activity::new(false);
-        let mut guest = activity.enter(1, ADDRESS);
-        guest.rename("Ana".into());
-        guest.did(set("desk", 1));
-        assert_eq!(guest.say("hi".into()), Err(Error::Off));
-        assert_eq!(after(REST, &activity).await, None);
-        assert_eq!(activity.told().count, 0);
+        let mut guest = activity.join(1, ADDRESS);
+        guest.rename(Name::new("Ana").unwrap());
+        did(&guest, set("desk", 1));
+        assert_eq!(guest.say(Remark::new("hi").unwrap()), Err(RemarkError::Off));
+        assert_eq!(after(SETTLE, &activity).await, None);
+        assert_eq!(activity.feed().count, 0);
     }
 
     #[test]
     fn the_log_says_who_did_what_from_where() {
         let (light, preset) = (String::from("desk"), String::from("Film"));
-        let effect = Some(Kind::Blink);
-        let page = |name: Option<&str>| Actor::Page {
+        let effect = Some(EffectKind::Blink);
+        let page = |name: Option<&str>| Actor::Client {
             number: 1,
             address: ADDRESS,
             name: name.map(Arc::from),
@@ -599,7 +620,7 @@ mod tests {
             (
                 page(None),
                 Action::Said { text },
-                "a page (192.168.1.7) said: keep it low",
+                "a client (192.168.1.7) said: keep it low",
             ),
             (
                 Actor::Api(ADDRESS),

@@ -1,29 +1,27 @@
-//! What a light plays around its level: [`Effect`].
+//! Effects: what a light plays around its level.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use utoipa::ToSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// Time that a sunrise takes at normal speed, if nobody says how long.
+use super::tenths::{OutOfRange, Tenths};
+
+/// Duration of a sunrise at normal speed, unless a transition says otherwise.
 pub const SUNRISE: Duration = Duration::from_secs(30 * 60);
 
-/// A light that moves by itself, around its level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+/// An effect with its speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effect {
-    /// How it moves.
-    #[serde(rename = "effect")]
-    pub kind: Kind,
-    /// How fast.
-    #[serde(default)]
+    /// What the light does.
+    pub kind: EffectKind,
+    /// Relative to normal.
     pub speed: Speed,
 }
 
-/// How a light moves by itself. The times are those of normal speed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+/// What an effect does with the level. The times are those of normal speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-#[schema(as = Effect)]
-pub enum Kind {
+pub enum EffectKind {
     /// Swells and fades every 4 s.
     Breathe,
     /// On for half of each second.
@@ -36,68 +34,76 @@ pub enum Kind {
     Sunrise,
 }
 
-impl Kind {
-    /// All there are.
-    pub const ALL: [Kind; 5] = [
-        Kind::Breathe,
-        Kind::Blink,
-        Kind::Candle,
-        Kind::Strobe,
-        Kind::Sunrise,
+impl EffectKind {
+    /// Every effect.
+    pub const ALL: [EffectKind; 5] = [
+        EffectKind::Breathe,
+        EffectKind::Blink,
+        EffectKind::Candle,
+        EffectKind::Strobe,
+        EffectKind::Sunrise,
     ];
 
-    /// Its name in messages, settings and files.
+    /// The name in messages, settings and files.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Breathe => "breathe",
-            Kind::Blink => "blink",
-            Kind::Candle => "candle",
-            Kind::Strobe => "strobe",
-            Kind::Sunrise => "sunrise",
+            EffectKind::Breathe => "breathe",
+            EffectKind::Blink => "blink",
+            EffectKind::Candle => "candle",
+            EffectKind::Strobe => "strobe",
+            EffectKind::Sunrise => "sunrise",
         }
     }
 
     /// The effect of this name.
-    pub fn called(name: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    pub fn from_name(name: &str) -> Option<EffectKind> {
+        EffectKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
-/// How many times as fast as normal an effect plays: 0.1 to 10 in steps of 0.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Speed {
-    tenths: u8,
-}
+/// The speed of an effect relative to normal: 0.1 to 10 in steps of 0.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Speed(Tenths<1, 100>);
 
 impl Speed {
-    /// As fast as the effects' own times.
-    pub const NORMAL: Speed = Speed { tenths: 10 };
-    /// Three flashes of a strobe in a second: the most that is safe for people with photosensitive
+    /// A tenth of the normal speed.
+    pub const MIN: Speed = Speed(Tenths::new(1));
+    /// The speed at which the effects have the times that are documented.
+    pub const NORMAL: Speed = Speed(Tenths::new(10));
+    /// Three flashes of a strobe per second: the most that is safe for people with photosensitive
     /// epilepsy (WCAG 2.2, 2.3.1).
-    pub const SAFE: Speed = Speed { tenths: 30 };
-    /// The highest there is.
-    pub const MOST: Speed = Speed { tenths: 100 };
+    pub const SAFE: Speed = Speed(Tenths::new(30));
+    /// The highest speed, for lights with `allow_fast_strobe`.
+    pub const MAX: Speed = Speed(Tenths::new(100));
 
     /// The speed nearest to `times` normal, rounded to 0.1.
     ///
     /// # Errors
-    /// `times` is below 0.1 or above `fastest`; the message says so.
-    pub fn from_times(times: f64, fastest: Speed) -> Result<Speed, String> {
-        if (0.1..=fastest.times()).contains(&times) {
-            // In range, so the rounded tenths are 1 to 100.
-            let tenths = (times * 10.0).round() as u8;
-            Ok(Speed { tenths })
-        } else {
-            Err(format!(
-                "speed must be from 0.1 to {}, not {times}",
-                fastest.times()
-            ))
-        }
+    /// `times` is NaN, below 0.1 or above 10.
+    pub fn from_times(times: f64) -> Result<Speed, OutOfRange> {
+        Tenths::from_f64(times).map(Speed)
     }
 
-    /// How many times as fast as normal.
-    pub fn times(self) -> f64 {
-        f64::from(self.tenths) / 10.0
+    /// The factor of the normal speed.
+    pub const fn times(self) -> f64 {
+        self.0.to_f64()
+    }
+
+    /// The speed itself, if it is at most `fastest`.
+    ///
+    /// # Errors
+    /// It is higher.
+    pub fn at_most(self, fastest: Speed) -> Result<Speed, OutOfRange> {
+        if self <= fastest {
+            Ok(self)
+        } else {
+            Err(OutOfRange {
+                min: Speed::MIN.times(),
+                max: fastest.times(),
+                found: self.0.to_string(),
+            })
+        }
     }
 }
 
@@ -107,20 +113,10 @@ impl Default for Speed {
     }
 }
 
-impl Serialize for Speed {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.tenths.is_multiple_of(10) {
-            serializer.serialize_u8(self.tenths / 10)
-        } else {
-            serializer.serialize_f64(self.times())
-        }
-    }
-}
-
 impl<'de> Deserialize<'de> for Speed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Speed, D::Error> {
         let times = f64::deserialize(deserializer)?;
-        Speed::from_times(times, Speed::MOST).map_err(de::Error::custom)
+        Speed::from_times(times).map_err(|error| de::Error::custom(format!("speed {error}")))
     }
 }
 
@@ -130,35 +126,26 @@ mod tests {
 
     #[test]
     fn every_effect_survives_json() {
-        for kind in Kind::ALL {
+        for kind in EffectKind::ALL {
             for tenths in 1..=100 {
-                let speed = Speed { tenths };
-                let effect = Effect { kind, speed };
-                let json = serde_json::to_string(&effect).unwrap();
-                assert_eq!(serde_json::from_str::<Effect>(&json).unwrap(), effect);
+                let speed = Speed(Tenths::new(tenths));
+                let json = serde_json::to_string(&(kind, speed)).unwrap();
+                let read: (EffectKind, Speed) = serde_json::from_str(&json).unwrap();
+                assert_eq!(read, (kind, speed));
             }
-            assert_eq!(Kind::called(kind.name()), Some(kind));
+            assert_eq!(EffectKind::from_name(kind.name()), Some(kind));
         }
-        let normal: Effect = serde_json::from_str(r#"{"effect":"candle"}"#).unwrap();
-        let json = serde_json::to_string(&normal).unwrap();
-        assert_eq!(json, r#"{"effect":"candle","speed":1}"#);
     }
 
     #[test]
     fn a_speed_out_of_range_names_itself_and_the_range() {
-        for (times, fastest, says) in [
-            (3.1, Speed::SAFE, "speed must be from 0.1 to 3, not 3.1"),
-            (10.1, Speed::MOST, "speed must be from 0.1 to 10, not 10.1"),
-            (0.0, Speed::MOST, "speed must be from 0.1 to 10, not 0"),
-            (
-                f64::NAN,
-                Speed::SAFE,
-                "speed must be from 0.1 to 3, not NaN",
-            ),
-        ] {
-            assert_eq!(Speed::from_times(times, fastest).unwrap_err(), says);
-        }
-        let fast = Speed::from_times(2.96, Speed::SAFE).unwrap();
-        assert_eq!(fast, Speed::SAFE, "rounded");
+        let parsed = |times| Speed::from_times(times).unwrap_err().to_string();
+        assert_eq!(parsed(10.1), "must be from 0.1 to 10, not 10.1");
+        assert_eq!(parsed(0.0), "must be from 0.1 to 10, not 0");
+        assert_eq!(parsed(f64::NAN), "must be from 0.1 to 10, not NaN");
+        let limited = |times| Speed::from_times(times).unwrap().at_most(Speed::SAFE);
+        let error = limited(3.1).unwrap_err();
+        assert_eq!(error.to_string(), "must be from 0.1 to 3, not 3.1");
+        assert_eq!(limited(2.96), Ok(Speed::SAFE), "rounded");
     }
 }

@@ -1,91 +1,89 @@
-//! Lights of other dimmers on the same MQTT broker: [`Fleet`].
+//! The fleet: lights of other dimmers on the same MQTT broker.
 //!
-//! What the broker tells of them is put in, and what pages ask of them is taken out, by
-//! [`crate::mqtt`]. A light is shown as it was asked for at once, and for a while after that whatever
-//! the broker tells is only kept: it is the echo of what was asked before.
+//! `mqtt` puts in what the broker reports of them, and takes out the commands to them. Clients show the
+//! commanded state at once. For a while after a command, reports are only stored: they are the echo of
+//! earlier commands.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::model::effect::Kind;
-use crate::model::level::Level;
-use crate::model::lights::Change;
+use super::effect::EffectKind;
+use super::level::Level;
+use super::lights::Change;
 
-/// How many there may be.
-pub const MOST: usize = 64;
-/// Time after a command in which what the broker tells of its light is only kept.
-const HOLD: Duration = Duration::from_millis(500);
+/// The most lights of other dimmers.
+pub const MAX_REMOTE_LIGHTS: usize = 64;
+/// Time after a command to a light in which reports about it are only stored.
+const ECHO: Duration = Duration::from_millis(500);
 
-/// Every light of the others by its name, `node/light`.
-pub type ByName = BTreeMap<Arc<str>, Remote>;
+/// The lights of all other dimmers by their names, `node/light`.
+pub type RemoteLightsByName = BTreeMap<Arc<str>, RemoteLight>;
 
-/// What pages show of a light of another dimmer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Look {
-    /// Its dimmer and its title, for people.
+/// What clients show of a light of another dimmer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RemoteState {
+    /// The title of its dimmer and its own.
     pub title: String,
-    /// What it is set to.
+    /// The level that it is at, or on its way to.
     pub level: Level,
-    /// What it plays around that.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub effect: Option<Kind>,
-    /// Whether its dimmer can be reached.
+    /// The effect around that level.
+    pub effect: Option<EffectKind>,
+    /// Whether its dimmer is connected to the broker.
     pub online: bool,
 }
 
 /// A light of another dimmer.
 #[derive(Debug, Clone)]
-pub struct Remote {
-    look: Look,
-    /// What the broker told last.
-    told: Option<(Level, Option<Kind>)>,
-    /// The last level above 0, if it ever had one.
+pub struct RemoteLight {
+    state: RemoteState,
+    /// The last report of the broker.
+    reported: Option<(Level, Option<EffectKind>)>,
+    /// The last level above 0, if one is known.
     last_on: Option<Level>,
-    /// What is to be sent.
-    asked: Option<Asked>,
-    /// When what the broker tells counts again.
-    held: Option<Instant>,
-    /// Whether its topics are still to be asked for.
+    /// The command to be sent.
+    command: Option<RemoteCommand>,
+    /// Until then reports are taken for echoes.
+    held_until: Option<Instant>,
+    /// Whether its topics have not been subscribed to yet.
     is_new: bool,
 }
 
-/// What a light is asked for.
+/// A command to a light of another dimmer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Asked {
-    /// `None`: its last level above 0, which only its own dimmer knows.
+pub struct RemoteCommand {
+    /// The level; `None` for the last one above 0, which only its own dimmer knows.
     pub level: Option<Level>,
-    /// In what time; `None` for the light's own.
+    /// Time to get there; `None` for the light's own.
     pub transition: Option<Duration>,
 }
 
-/// Why a light does not do what it is asked for.
+/// Why a light of another dimmer cannot be changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Error {
-    /// Nobody would hear it.
+pub enum FleetError {
+    /// Its dimmer is not connected to the broker.
     #[error("{0:?} cannot be reached: its dimmer is offline")]
     Offline(String),
-    /// Effects are not driven through the broker.
+    /// The commands between dimmers have no effects.
     #[error("effects are for this dimmer's own lights, not for {0:?}")]
     Effect(String),
-    /// None has this name.
+    /// No light has this name.
     #[error("no light is called {0:?}")]
-    NoSuch(String),
+    NoSuchRemoteLight(String),
 }
 
-impl Remote {
-    /// What pages show of it; `None` until its level is known.
-    pub fn look(&self) -> Option<&Look> {
-        self.told.and(Some(&self.look))
+impl RemoteLight {
+    /// What clients show of it; `None` until the first report.
+    pub fn state(&self) -> Option<&RemoteState> {
+        self.reported.and(Some(&self.state))
     }
 
-    /// The level that a change brings it to; `None` for one that only its own dimmer knows.
+    /// The level after a change; `None` if only its own dimmer knows.
     fn after(&self, change: Change) -> Option<Level> {
-        let level = self.look.level;
+        let level = self.state.level;
         match change {
             Change::Level(level) => Some(level),
             Change::Step(step) => Some(level.stepped(step)),
@@ -96,62 +94,61 @@ impl Remote {
         }
     }
 
-    fn show(&mut self, (level, effect): (Level, Option<Kind>)) {
-        self.look.level = level;
-        self.look.effect = effect;
+    fn show(&mut self, (level, effect): (Level, Option<EffectKind>)) {
+        self.state.level = level;
+        self.state.effect = effect;
         if !level.is_off() {
             self.last_on = Some(level);
         }
     }
 }
 
-/// All of them: one watched value, as the lights are.
+/// The lights of all other dimmers: one watched value, like the own lights.
 #[derive(Default)]
-pub struct Fleet(watch::Sender<Arc<ByName>>);
+pub struct Fleet(watch::Sender<Arc<RemoteLightsByName>>);
 
 impl Fleet {
-    /// The newest, and a way to wait for the next.
-    pub fn watch(&self) -> watch::Receiver<Arc<ByName>> {
+    /// Follows the lights.
+    pub fn watch(&self) -> watch::Receiver<Arc<RemoteLightsByName>> {
         self.0.subscribe()
     }
 
-    /// All of them now.
-    pub fn all(&self) -> Arc<ByName> {
+    /// All lights now.
+    pub fn all(&self) -> Arc<RemoteLightsByName> {
         self.0.borrow().clone()
     }
 
-    /// Whether pages are shown a light of this name.
-    pub fn has(&self, name: &str) -> bool {
-        self.0
-            .borrow()
-            .get(name)
-            .is_some_and(|it| it.look().is_some())
+    /// The shared name of a light that clients show.
+    pub fn name(&self, name: &str) -> Option<Arc<str>> {
+        let lights = self.0.borrow();
+        let (name, light) = lights.get_key_value(name)?;
+        light.state().map(|_| name.clone())
     }
 
-    /// Changes a light, and returns it as pages show it from now on.
+    /// Stores the command to be sent, and returns the state that clients show from now on.
     ///
     /// # Errors
-    /// There is none of this name, it cannot be reached, or the change is an effect.
-    pub fn change(
+    /// No light has this name, it is offline, or the change is an effect.
+    pub(super) fn change(
         &self,
         name: &str,
         change: Change,
         transition: Option<Duration>,
-    ) -> Result<Look, Error> {
-        let mut result = Err(Error::NoSuch(name.into()));
+    ) -> Result<RemoteState, FleetError> {
+        let mut result = Err(FleetError::NoSuchRemoteLight(name.into()));
         self.modify(|all| {
             let Some(light) = all.get_mut(name) else {
                 return false;
             };
             result = match change {
-                _ if !light.look.online => Err(Error::Offline(name.into())),
-                Change::Effect(_) => Err(Error::Effect(name.into())),
+                _ if !light.state.online => Err(FleetError::Offline(name.into())),
+                Change::Effect(_) => Err(FleetError::Effect(name.into())),
                 _ => {
                     let level = light.after(change);
-                    light.asked = Some(Asked { level, transition });
-                    light.held = level.map(|_| Instant::now() + HOLD);
+                    light.command = Some(RemoteCommand { level, transition });
+                    light.held_until = level.map(|_| Instant::now() + ECHO);
                     level.inspect(|level| light.show((*level, None)));
-                    Ok(light.look.clone())
+                    Ok(light.state.clone())
                 }
             };
             result.is_ok()
@@ -159,63 +156,63 @@ impl Fleet {
         result
     }
 
-    /// There is a light of this name and title. It is shown once the broker has told of it.
-    pub fn found(&self, name: &str, title: String) {
+    /// Adds a light. Clients show it once the broker has reported its state.
+    pub fn discovered(&self, name: &str, title: String) {
         self.modify(|all| {
             if let Some(known) = all.get_mut(name) {
-                let other = known.look.title != title;
-                known.look.title = title;
+                let other = known.state.title != title;
+                known.state.title = title;
                 return other;
             }
-            if all.len() >= MOST {
+            if all.len() >= MAX_REMOTE_LIGHTS {
                 return false;
             }
-            let look = Look {
+            let state = RemoteState {
                 title,
                 level: Level::OFF,
                 effect: None,
                 online: false,
             };
-            let light = Remote {
-                look,
-                told: None,
+            let light = RemoteLight {
+                state,
+                reported: None,
                 last_on: None,
-                asked: None,
-                held: None,
+                command: None,
+                held_until: None,
                 is_new: true,
             };
             all.insert(name.into(), light).is_none()
         });
     }
 
-    /// There is no light of this name any more.
-    pub fn gone(&self, name: &str) {
+    /// Removes a light.
+    pub fn removed(&self, name: &str) {
         self.modify(|all| all.remove(name).is_some());
     }
 
-    /// The broker tells what a light is set to.
-    pub fn told(&self, name: &str, level: Level, effect: Option<Kind>) {
+    /// Stores what the broker reports of a light.
+    pub fn reported(&self, name: &str, level: Level, effect: Option<EffectKind>) {
         self.modify(|all| {
             let Some(light) = all.get_mut(name) else {
                 return false;
             };
-            light.told = Some((level, effect));
-            if light.held.is_none() {
+            light.reported = Some((level, effect));
+            if light.held_until.is_none() {
                 light.show((level, effect));
             }
-            light.held.is_none()
+            light.held_until.is_none()
         });
     }
 
-    /// The lights whose names begin with this can be reached, or not.
-    pub fn online(&self, start: &str, online: bool) {
+    /// Reports that the dimmer whose lights have this prefix is connected to the broker, or not.
+    pub fn set_online(&self, prefix: &str, online: bool) {
         self.modify(|all| {
             let mut any = false;
             for (name, light) in all.iter_mut() {
-                if name.starts_with(start) && light.look.online != online {
-                    light.look.online = online;
-                    // Late, it would be a surprise.
-                    light.asked = None;
+                if name.starts_with(prefix) && light.state.online != online {
+                    light.state.online = online;
+                    // A command that is carried out late would be a surprise.
+                    light.command = None;
                     any = true;
                 }
             }
@@ -223,42 +220,42 @@ impl Fleet {
         });
     }
 
-    /// Forgets all of them: the broker tells anew which there are.
+    /// Removes all lights: the broker reports them again after each new connection.
     pub fn clear(&self) {
         self.modify(|all| !std::mem::take(all).is_empty());
     }
 
-    /// The lights that were found since this was asked last.
-    pub fn take_new(&self) -> Vec<Arc<str>> {
+    /// The lights discovered since the last call.
+    pub fn take_discovered(&self) -> Vec<Arc<str>> {
         self.take(|light| std::mem::take(&mut light.is_new).then_some(()))
             .into_iter()
             .map(|(name, ())| name)
             .collect()
     }
 
-    /// What is to be sent, of each light the newest alone.
-    pub fn take_asked(&self) -> Vec<(Arc<str>, Asked)> {
+    /// The commands to be sent: for each light, only the newest.
+    pub fn take_commands(&self) -> Vec<(Arc<str>, RemoteCommand)> {
         self.take(|light| {
-            let asked = light.asked.take()?;
-            light.held = light.held.map(|_| Instant::now() + HOLD);
-            Some(asked)
+            let command = light.command.take()?;
+            light.held_until = light.held_until.map(|_| Instant::now() + ECHO);
+            Some(command)
         })
     }
 
-    /// Shows what the broker told of lights whose time to hold is over, and says when the next is.
+    /// Shows the stored reports of lights whose [`ECHO`] time is over, and returns when the next one is.
     pub fn settle(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut next = None;
         self.modify(|all| {
             let mut any = false;
             for light in all.values_mut() {
-                match light.held {
-                    Some(held) if held <= now => {
-                        light.held = None;
-                        light.told.inspect(|told| light.show(*told));
+                match light.held_until {
+                    Some(held_until) if held_until <= now => {
+                        light.held_until = None;
+                        light.reported.inspect(|reported| light.show(*reported));
                         any = true;
                     }
-                    held => next = [next, held].into_iter().flatten().min(),
+                    held_until => next = [next, held_until].into_iter().flatten().min(),
                 }
             }
             any
@@ -266,8 +263,8 @@ impl Fleet {
         next
     }
 
-    /// Takes something out of the lights, which is no news to who watches.
-    fn take<T>(&self, mut take: impl FnMut(&mut Remote) -> Option<T>) -> Vec<(Arc<str>, T)> {
+    /// Takes something out of the lights without waking those who watch them.
+    fn take<T>(&self, mut take: impl FnMut(&mut RemoteLight) -> Option<T>) -> Vec<(Arc<str>, T)> {
         let mut taken = Vec::new();
         self.modify(|all| {
             for (name, light) in all.iter_mut() {
@@ -278,7 +275,7 @@ impl Fleet {
         taken
     }
 
-    fn modify(&self, change: impl FnOnce(&mut ByName) -> bool) {
+    fn modify(&self, change: impl FnOnce(&mut RemoteLightsByName) -> bool) {
         self.0.send_if_modified(|all| change(Arc::make_mut(all)));
     }
 }
@@ -292,39 +289,39 @@ mod tests {
     }
 
     fn shown(fleet: &Fleet) -> Level {
-        fleet.all()["attic/led"].look().unwrap().level
+        fleet.all()["attic/led"].state().unwrap().level
     }
 
     /// With `attic/led`, at 30.
     fn fleet() -> Fleet {
         let fleet = Fleet::default();
-        fleet.found("attic/led", "Attic: led".into());
-        assert!(!fleet.has("attic/led"), "its level is not known");
-        fleet.told("attic/led", level(30.0), None);
-        fleet.online("attic/", true);
-        assert!(fleet.has("attic/led"));
+        fleet.discovered("attic/led", "Attic: led".into());
+        assert_eq!(fleet.name("attic/led"), None, "its level is not known");
+        fleet.reported("attic/led", level(30.0), None);
+        fleet.set_online("attic/", true);
+        assert!(fleet.name("attic/led").is_some());
         fleet
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_echo_of_an_older_level_is_not_shown_and_the_newest_is_in_the_end() {
         let fleet = fleet();
-        for asked in [40.0, 60.0] {
-            let change = Change::Level(level(asked));
+        for command in [40.0, 60.0] {
+            let change = Change::Level(level(command));
             fleet.change("attic/led", change, None).unwrap();
         }
-        let sent: Vec<_> = fleet.take_asked();
+        let sent: Vec<_> = fleet.take_commands();
         assert_eq!(sent.len(), 1, "the newest alone: {sent:?}");
         assert_eq!(sent[0].1.level, Some(level(60.0)));
-        fleet.told("attic/led", level(40.0), None);
+        fleet.reported("attic/led", level(40.0), None);
         assert_eq!(shown(&fleet), level(60.0));
-        fleet.told("attic/led", level(61.0), None);
+        fleet.reported("attic/led", level(61.0), None);
         let over = fleet.settle().unwrap();
         assert_eq!(shown(&fleet), level(60.0));
         tokio::time::sleep_until(over).await;
         assert_eq!(fleet.settle(), None);
         assert_eq!(shown(&fleet), level(61.0));
-        fleet.told("attic/led", level(7.0), None);
+        fleet.reported("attic/led", level(7.0), None);
         assert_eq!(shown(&fleet), level(7.0));
     }
 
@@ -336,17 +333,17 @@ mod tests {
         assert_eq!(toggle().level, level(30.0));
 
         fleet.clear();
-        fleet.found("attic/led", "Attic: led".into());
-        fleet.told("attic/led", Level::OFF, None);
-        fleet.online("attic/", true);
+        fleet.discovered("attic/led", "Attic: led".into());
+        fleet.reported("attic/led", Level::OFF, None);
+        fleet.set_online("attic/", true);
         assert_eq!(toggle_level(&fleet), None);
-        fleet.told("attic/led", level(80.0), None);
+        fleet.reported("attic/led", level(80.0), None);
         assert_eq!(shown(&fleet), level(80.0), "it is shown at once");
     }
 
     fn toggle_level(fleet: &Fleet) -> Option<Level> {
         fleet.change("attic/led", Change::Toggle, None).unwrap();
-        fleet.take_asked()[0].1.level
+        fleet.take_commands()[0].1.level
     }
 
     #[tokio::test(start_paused = true)]
@@ -358,8 +355,8 @@ mod tests {
         assert_eq!(error("attic/led", Change::Effect(None)), effects);
         assert_eq!(error("attic/x", off), "no light is called \"attic/x\"");
         fleet.change("attic/led", off, None).unwrap();
-        fleet.online("attic/", false);
-        assert_eq!(fleet.take_asked(), [], "it would come late");
+        fleet.set_online("attic/", false);
+        assert_eq!(fleet.take_commands(), [], "it would come late");
         let offline = "\"attic/led\" cannot be reached: its dimmer is offline";
         assert_eq!(error("attic/led", off), offline);
     }
@@ -367,11 +364,11 @@ mod tests {
     #[test]
     fn there_are_64_at_most() {
         let fleet = Fleet::default();
-        for number in 0..=MOST {
-            fleet.found(&format!("attic/{number}"), "one more".into());
+        for number in 0..=MAX_REMOTE_LIGHTS {
+            fleet.discovered(&format!("attic/{number}"), "one more".into());
         }
-        assert_eq!(fleet.all().len(), MOST);
-        assert_eq!(fleet.take_new().len(), MOST);
-        assert_eq!(fleet.take_new(), []);
+        assert_eq!(fleet.all().len(), MAX_REMOTE_LIGHTS);
+        assert_eq!(fleet.take_discovered().len(), MAX_REMOTE_LIGHTS);
+        assert_eq!(fleet.take_discovered(), []);
     }
 }

@@ -1,31 +1,229 @@
-//! What the service keeps, for all who change it and all who follow it: [`Hub`].
+//! The state that all inputs change and all outputs follow, and the one way to change it:
+//! [`Hub::execute`].
 
 use std::sync::Arc;
 
-use crate::model::activity::Activity;
-use crate::model::fleet::Fleet;
-use crate::model::lights::Lights;
-use crate::model::presets::Presets;
-use crate::model::timers::Timers;
+use jiff::{SignedDuration, Timestamp};
 
-/// The lights, and what people have made of them.
+use super::activity::{Action, Activity};
+use super::actor::Actor;
+use super::command::{Command, CommandError, Flash, Outcome, Target};
+use super::effect::Effect;
+use super::fleet::Fleet;
+use super::lights::{Change, Light, LightId, Lights};
+use super::presets::{self, Preset, PresetError, Presets, PresetsByName};
+use super::timers::{NewTimer, Timer, TimerAction, Timers};
+
+/// All shared state of the service: watched values, which outputs follow.
+///
+/// Only [`Hub::execute`] changes lights, presets and timers on behalf of somebody. Their own
+/// methods that change them are private to the model, so that no input can bypass the checks and
+/// the record here.
 pub struct Hub {
-    /// The lights.
+    /// The lights of this dimmer.
     pub lights: Arc<Lights>,
-    /// Names for what they are set to.
+    /// Saved settings of the lights.
     pub presets: Presets,
-    /// What is to happen to them at a time.
+    /// Commands at a time.
     pub timers: Timers,
-    /// Who is here, and who did what.
+    /// Who is connected, and who did what.
     pub activity: Arc<Activity>,
     /// Lights of other dimmers.
     pub fleet: Fleet,
 }
 
+impl Hub {
+    /// Resolves the name of a light: of this dimmer, or of another one in the fleet.
+    ///
+    /// # Errors
+    /// [`CommandError::NoSuchLight`].
+    pub fn target(&self, name: &str) -> Result<Target, CommandError> {
+        if let Some(name) = self.fleet.name(name) {
+            return Ok(Target::Remote(name));
+        }
+        self.lights
+            .find(name)
+            .map(Target::Own)
+            .ok_or_else(|| CommandError::NoSuchLight(name.into()))
+    }
+
+    /// Checks a command, carries it out and records it, on behalf of `actor`.
+    ///
+    /// # Errors
+    /// The command cannot be carried out; nothing has changed.
+    pub fn execute(&self, actor: &Actor, command: Command) -> Result<Outcome, CommandError> {
+        match command {
+            Command::Change {
+                target: Target::Own(light),
+                change,
+                transition,
+            } => {
+                if let Change::Effect(Some(effect)) = change {
+                    check_speed(effect, self.lights.light(light))?;
+                }
+                let state = self.lights.change(light, change, transition, actor);
+                let light = self.lights.light(light);
+                self.record(actor, Action::changed(change, light, &state));
+                Ok(Outcome::Light(state))
+            }
+            Command::Change {
+                target: Target::Remote(name),
+                change,
+                transition,
+            } => {
+                let state = self.fleet.change(&name, change, transition)?;
+                let (light, level) = (name.as_ref().into(), state.level);
+                self.record(actor, Action::Set { light, level });
+                Ok(Outcome::Remote(state))
+            }
+            Command::Flash(light) => {
+                let before = self.lights.state(light);
+                let revision = self.lights.flash(light, actor).revision;
+                let name = self.lights.light(light).name.clone();
+                self.record(actor, Action::Flashed { light: name });
+                Ok(Outcome::Flash(Flash {
+                    light,
+                    before,
+                    revision,
+                }))
+            }
+            // The end of what is recorded already.
+            Command::EndFlash(flash) => {
+                self.lights
+                    .restore(flash.light, flash.before, flash.revision);
+                Ok(Outcome::Done)
+            }
+            Command::SavePreset { name, preset } => {
+                let preset = match preset {
+                    None => presets::current(&self.lights),
+                    Some(preset) => self.check_preset(preset)?,
+                };
+                self.presets.save(name.as_str(), preset.clone())?;
+                let name = name.into();
+                self.record(actor, Action::Saved { preset: name });
+                Ok(Outcome::Preset(preset))
+            }
+            Command::RecallPreset { name, transition } => {
+                let preset = self.presets.get(&name)?;
+                for (light, scene) in presets::scenes(&preset, &self.lights) {
+                    self.lights
+                        .change(light, Change::Level(scene.level), transition, actor);
+                    if scene.effect.is_some() {
+                        let change = Change::Effect(scene.effect);
+                        self.lights.change(light, change, transition, actor);
+                    }
+                }
+                self.record(actor, Action::Recalled { preset: name });
+                Ok(Outcome::Done)
+            }
+            Command::ForgetPreset(name) => {
+                self.presets.forget(&name)?;
+                self.record(actor, Action::Forgot { preset: name });
+                Ok(Outcome::Done)
+            }
+            Command::AddTimer(new) => {
+                self.check_timer(&new)?;
+                let timer = self.timers.add(new)?;
+                let name = timer.name.clone();
+                self.record(actor, Action::Timer { timer: name });
+                Ok(Outcome::Timer(timer))
+            }
+            Command::CancelTimer(name) => {
+                self.timers.cancel(&name)?;
+                self.record(actor, Action::Cancelled { timer: name });
+                Ok(Outcome::Done)
+            }
+            Command::RunTimer(timer) => self.run_timer(actor, timer),
+        }
+    }
+
+    /// Removes the timers that are due at `now` from those that wait, and returns those that are
+    /// not too late to run.
+    pub fn take_due_timers(&self, now: Timestamp) -> Vec<Timer> {
+        self.timers.take_due(now)
+    }
+
+    /// Adapts the timers to a clock that was set `ahead`, or back.
+    pub fn clock_was_set(&self, ahead: SignedDuration, now: Timestamp) {
+        self.timers.clock_was_set(ahead, now);
+    }
+
+    /// Adds presets and timers that the store could not read at the start. Those that somebody has
+    /// made since are newer, and stay.
+    pub fn restore(&self, presets: PresetsByName, timers: Vec<Timer>) {
+        self.presets.restore(presets);
+        self.timers.restore(timers);
+    }
+
+    fn record(&self, actor: &Actor, action: Action) {
+        self.activity.record(actor, action);
+    }
+
+    fn run_timer(&self, actor: &Actor, timer: Timer) -> Result<Outcome, CommandError> {
+        let change = match timer.action {
+            TimerAction::Level(level) => Change::Level(level),
+            TimerAction::On(on) => Change::On(on),
+            // `Lights::change` bounds the speed, which the settings may have lowered since.
+            TimerAction::Effect(effect) => Change::Effect(Some(effect)),
+            TimerAction::Recall(name) => {
+                let transition = timer.transition;
+                return self.execute(actor, Command::RecallPreset { name, transition });
+            }
+        };
+        for light in self.lights_of(timer.light.as_deref()) {
+            let state = self.lights.change(light, change, timer.transition, actor);
+            let light = self.lights.light(light);
+            self.record(actor, Action::changed(change, light, &state));
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// The light of this name if it exists, or all lights without a name.
+    fn lights_of(&self, name: Option<&str>) -> Vec<LightId> {
+        match name {
+            None => self.lights.ids().collect(),
+            Some(name) => self.lights.find(name).into_iter().collect(),
+        }
+    }
+
+    fn check_preset(&self, preset: Preset) -> Result<Preset, CommandError> {
+        for name in preset.keys() {
+            if self.lights.find(name).is_none() {
+                return Err(CommandError::NoSuchLight(name.clone()));
+            }
+        }
+        Ok(preset)
+    }
+
+    fn check_timer(&self, timer: &NewTimer) -> Result<(), CommandError> {
+        let lights = self.lights_of(timer.light.as_deref());
+        if let (Some(name), []) = (&timer.light, lights.as_slice()) {
+            return Err(CommandError::NoSuchLight(name.clone()));
+        }
+        match &timer.action {
+            TimerAction::Effect(effect) => lights
+                .into_iter()
+                .try_for_each(|light| check_speed(*effect, self.lights.light(light))),
+            TimerAction::Recall(preset) if !self.presets.all().contains_key(preset) => {
+                Err(PresetError::NoSuchPreset(preset.clone()).into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_speed(effect: Effect, light: &Light) -> Result<(), CommandError> {
+    let checked = effect.speed.at_most(light.fastest);
+    checked.map(|_| ()).map_err(CommandError::TooFast)
+}
+
+#[cfg(test)]
+use {super::lights::LightState, std::time::Duration};
+
 #[cfg(test)]
 impl Hub {
-    /// With these lights, and nothing else yet.
-    pub(crate) fn of(lights: Lights) -> Arc<Hub> {
+    /// A hub with these lights and nothing else.
+    pub(crate) fn with(lights: Lights) -> Arc<Hub> {
         Arc::new(Hub {
             lights: Arc::new(lights),
             presets: Presets::new(Default::default()),
@@ -33,5 +231,90 @@ impl Hub {
             activity: Activity::new(true),
             fleet: Fleet::default(),
         })
+    }
+
+    /// Changes a light on behalf of the REST API.
+    pub(crate) fn change(&self, light: LightId, change: Change) -> LightState {
+        self.change_in(light, change, None)
+    }
+
+    /// The same with a transition.
+    pub(crate) fn change_in(
+        &self,
+        light: LightId,
+        change: Change,
+        transition: Option<Duration>,
+    ) -> LightState {
+        let actor = Actor::Api(std::net::Ipv4Addr::LOCALHOST.into());
+        let command = Command::Change {
+            target: Target::Own(light),
+            change,
+            transition,
+        };
+        match self.execute(&actor, command) {
+            Ok(Outcome::Light(state)) => state,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::effect::{EffectKind, Speed};
+    use crate::model::level::Level;
+
+    const LED: LightId = LightId::FIRST;
+
+    #[test]
+    fn what_was_saved_is_set_again_and_lights_that_are_gone_are_left_out() {
+        let hub = Hub::with(Lights::led());
+        let breathe = Effect {
+            kind: EffectKind::Breathe,
+            speed: Speed::SAFE,
+        };
+        hub.change(LED, Change::Effect(Some(breathe)));
+        let mut preset = presets::current(&hub.lights);
+        preset.insert("gone".into(), preset["led"]);
+        hub.presets.save("Film", preset).unwrap();
+        hub.change(LED, Change::On(false));
+
+        let ana = Actor::Client {
+            number: 1,
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            name: Some("Ana".into()),
+        };
+        let recall = Command::RecallPreset {
+            name: "Film".into(),
+            transition: None,
+        };
+        hub.execute(&ana, recall.clone()).unwrap();
+        let state = hub.lights.state(LED);
+        assert_eq!((state.level, state.effect), (Level::HALF, Some(breathe)));
+        assert_eq!(state.by, Some(ana.clone()));
+
+        let forget = Command::ForgetPreset("Film".into());
+        hub.execute(&ana, forget.clone()).unwrap();
+        let none = CommandError::from(PresetError::NoSuchPreset("Film".into()));
+        assert_eq!(hub.execute(&ana, recall).unwrap_err(), none);
+        assert_eq!(hub.execute(&ana, forget).unwrap_err(), none);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flash_goes_back_unless_somebody_changes_the_light_meanwhile() {
+        let hub = Hub::with(Lights::led());
+        let flash = || match hub.execute(&Actor::Mqtt, Command::Flash(LED)).unwrap() {
+            Outcome::Flash(flash) => Command::EndFlash(flash),
+            other => panic!("{other:?}"),
+        };
+        let end = flash();
+        assert_eq!(hub.lights.state(LED).level, Level::OFF);
+        hub.execute(&Actor::Mqtt, end).unwrap();
+        assert_eq!(hub.lights.state(LED).level, Level::HALF);
+
+        let end = flash();
+        hub.change(LED, Change::Level(Level::FULL));
+        hub.execute(&Actor::Mqtt, end).unwrap();
+        assert_eq!(hub.lights.state(LED).level, Level::FULL);
     }
 }

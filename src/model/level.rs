@@ -1,48 +1,36 @@
-//! What people set and what the pin gets: [`Level`], [`Duty`], and the [`Curve`] between them.
-//!
-//! Plain arithmetic: nothing here knows of lights, pins or pages.
+//! Levels that people set, duty cycles that pins get, and the curves between them.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// How bright people want a light: 0 to 100 percent in steps of 0.1, where 0 is off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Level {
-    tenths: u16,
-}
+use super::tenths::{OutOfRange, Tenths};
 
-/// A number that is no level: outside 0 to 100, or not a number at all.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("must be from 0 to 100, not {0}")]
-pub struct NotALevel(String);
+/// The brightness that people set: 0 to 100 percent in steps of 0.1, where 0 is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Level(Tenths<0, 1000>);
 
 impl Level {
     /// 0 percent: the light is dark.
-    pub const OFF: Level = Level { tenths: 0 };
+    pub const OFF: Level = Level(Tenths::new(0));
     /// 50 percent: a light's level before anybody has set one.
-    pub const HALF: Level = Level { tenths: 500 };
+    pub const HALF: Level = Level(Tenths::new(500));
     /// 100 percent.
-    pub const FULL: Level = Level { tenths: 1000 };
+    pub const FULL: Level = Level(Tenths::new(1000));
 
     /// The level nearest to `percent`, rounded to 0.1.
     ///
     /// # Errors
-    /// `percent` is not a number, below 0 or above 100, before rounding.
-    pub fn from_percent(percent: f64) -> Result<Level, NotALevel> {
-        if (0.0..=100.0).contains(&percent) {
-            // In range, so the rounded tenths are 0 to 1000.
-            let tenths = (percent * 10.0).round() as u16;
-            Ok(Level { tenths })
-        } else {
-            Err(NotALevel(percent.to_string()))
-        }
+    /// `percent` is NaN, below 0 or above 100, before rounding.
+    pub fn from_percent(percent: f64) -> Result<Level, OutOfRange> {
+        Tenths::from_f64(percent).map(Level)
     }
 
     /// The level in percent, 0 to 100.
-    pub fn percent(self) -> f64 {
-        f64::from(self.tenths) / 10.0
+    pub const fn percent(self) -> f64 {
+        self.0.to_f64()
     }
 
     /// Whether the light is dark at this level.
@@ -52,38 +40,27 @@ impl Level {
 
     /// The level `step` away, clamped to 0..100.
     pub fn stepped(self, step: Step) -> Level {
-        let tenths = self.tenths.saturating_add_signed(step.tenths);
-        Level {
-            tenths: tenths.min(Level::FULL.tenths),
-        }
+        Level(self.0.saturating_add(step.0.tenths()))
     }
 }
 
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // f64 prints 42 and 42.5, never 42.0.
-        self.percent().fmt(f)
+        self.0.fmt(f)
     }
 }
 
 impl FromStr for Level {
-    type Err = NotALevel;
+    type Err = OutOfRange;
 
-    fn from_str(text: &str) -> Result<Level, NotALevel> {
-        text.trim()
-            .parse()
-            .map_err(|_| NotALevel(format!("{text:?}")))
-            .and_then(Level::from_percent)
-    }
-}
-
-impl Serialize for Level {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.tenths.is_multiple_of(10) {
-            serializer.serialize_u16(self.tenths / 10)
-        } else {
-            serializer.serialize_f64(self.percent())
-        }
+    fn from_str(text: &str) -> Result<Level, OutOfRange> {
+        let no_number = || OutOfRange {
+            min: Level::OFF.percent(),
+            max: Level::FULL.percent(),
+            found: format!("{text:?}"),
+        };
+        let percent = text.trim().parse().map_err(|_| no_number())?;
+        Level::from_percent(percent)
     }
 }
 
@@ -96,37 +73,29 @@ impl<'de> Deserialize<'de> for Level {
 
 /// A relative change of a level: -100 to 100 percent in steps of 0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
-    tenths: i16,
-}
-
-/// A number that is no step: outside -100 to 100, or not a number at all.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("must be from -100 to 100, not {0}")]
-pub struct NotAStep(f64);
+pub struct Step(Tenths<-1000, 1000>);
 
 impl Step {
     /// One percent up.
-    pub const UP: Step = Step { tenths: 10 };
+    pub const UP: Step = Step(Tenths::new(10));
     /// One percent down.
-    pub const DOWN: Step = Step { tenths: -10 };
+    pub const DOWN: Step = Step(Tenths::new(-10));
+    /// The largest step down.
+    pub const MIN: Step = Step(Tenths::new(-1000));
+    /// The largest step up.
+    pub const MAX: Step = Step(Tenths::new(1000));
 
     /// The step nearest to `percent`, rounded to 0.1.
     ///
     /// # Errors
-    /// `percent` is not a number, below -100 or above 100.
-    pub fn from_percent(percent: f64) -> Result<Step, NotAStep> {
-        if (-100.0..=100.0).contains(&percent) {
-            let tenths = (percent * 10.0).round() as i16;
-            Ok(Step { tenths })
-        } else {
-            Err(NotAStep(percent))
-        }
+    /// `percent` is NaN, below -100 or above 100.
+    pub fn from_percent(percent: f64) -> Result<Step, OutOfRange> {
+        Tenths::from_f64(percent).map(Step)
     }
 
     /// The step in percent, -100 to 100.
-    pub fn percent(self) -> f64 {
-        f64::from(self.tenths) / 10.0
+    pub const fn percent(self) -> f64 {
+        self.0.to_f64()
     }
 }
 
@@ -166,7 +135,7 @@ impl Duty {
     }
 }
 
-/// How a level becomes a share of light.
+/// How a level becomes a duty cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Curve {
@@ -178,7 +147,7 @@ pub enum Curve {
 }
 
 impl Curve {
-    /// The share of time the LED is on, 0 to 1, at `level`.
+    /// The relative luminance at `level`, 0 to 1, which is the share of time that the LED is on.
     pub fn light(self, level: Level) -> f64 {
         match self {
             Curve::Linear => level.percent() / 100.0,
@@ -215,7 +184,7 @@ mod tests {
     use super::*;
 
     fn every_level() -> impl Iterator<Item = Level> {
-        (0..=1000).map(|tenths| Level { tenths })
+        (0..=1000).map(|tenths| Level(Tenths::new(tenths)))
     }
 
     #[test]
@@ -304,11 +273,11 @@ mod tests {
         }
 
         #[test]
-        fn a_step_moves_by_itself_or_to_an_end(tenths in 0u16..=1000, percent in -100.0..100.0f64) {
+        fn a_step_moves_by_itself_or_to_an_end(tenths in 0i16..=1000, percent in -100.0..100.0f64) {
             let step = Step::from_percent(percent).unwrap();
-            let there = Level { tenths }.stepped(step);
-            let exact = i32::from(tenths) + i32::from(step.tenths);
-            prop_assert_eq!(i32::from(there.tenths), exact.clamp(0, 1000));
+            let there = Level(Tenths::new(tenths)).stepped(step);
+            let exact = tenths + step.0.tenths();
+            prop_assert_eq!(there.0.tenths(), exact.clamp(0, 1000));
         }
 
         #[test]

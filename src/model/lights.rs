@@ -1,21 +1,21 @@
-//! The lights' state: one watched value, every change to it, and its revisions.
+//! The lights: what each one is, what it is set to, and every change to that.
 //!
-//! Whatever changes a light calls [`Lights::change`]; whatever follows one watches
-//! [`Lights::watch`]. Nobody calls a follower, so a slow one only ever skips to the newest state.
+//! Their states are one watched value. [`Hub::execute`](super::hub::Hub::execute) changes it; outputs
+//! follow [`Lights::watch`]. Nothing calls an output, so a slow one only ever skips to the newest state.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use utoipa::ToSchema;
 
-use crate::model::effect::{Effect, Kind, SUNRISE, Speed};
-use crate::model::level::{Level, Step};
+use super::actor::Actor;
+use super::effect::{Effect, EffectKind, SUNRISE, Speed};
+use super::level::{Level, Step};
 
 /// What moves a pin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Driver {
     /// A pwmchip of the kernel that drives the light's GPIO.
@@ -37,51 +37,61 @@ impl Driver {
     }
 }
 
-/// Seconds that a light takes to reach its new level, 0 to 3600.
+/// The longest transition.
+pub const MAX_TRANSITION: Duration = Duration::from_secs(3600);
+
+/// A transition of so many seconds.
 ///
 /// # Errors
-/// The message names the field, the value and what is allowed.
+/// It is negative, NaN, or longer than [`MAX_TRANSITION`].
 pub fn transition(seconds: f64) -> Result<Duration, String> {
-    if (0.0..=3600.0).contains(&seconds) {
+    let max = MAX_TRANSITION.as_secs_f64();
+    if (0.0..=max).contains(&seconds) {
         Ok(Duration::from_secs_f64(seconds))
     } else {
-        Err(format!(
-            "transition must be from 0 to 3600 seconds, not {seconds}"
-        ))
+        Err(format!("transition must be from 0 to {max} seconds, not {seconds}"))
     }
 }
 
-/// What a light is, fixed while the service runs.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+/// Identifies a light of this dimmer: its position in the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LightId(usize);
+
+impl LightId {
+    /// The first light. There always is one.
+    pub const FIRST: LightId = LightId(0);
+
+    /// The position of the light in lists that have an entry for each light.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What a light is; fixed while the service runs.
+#[derive(Debug, Clone)]
 pub struct Light {
-    /// The name that programs call it by.
+    /// The name in messages, settings and files.
     pub name: String,
-    /// The name that people call it by.
+    /// The name on the page.
     pub title: String,
-    /// Whether it is for programs alone, and not on the page.
+    /// Whether the page leaves the light out.
     pub hidden: bool,
     /// BCM number of its GPIO, 0 to 27.
-    #[schema(maximum = 27)]
     pub gpio: u8,
     /// What moves its pin.
     pub driver: Driver,
     /// PWM frequency in Hz.
     pub frequency: u32,
-    /// How many steps of light the driver can tell apart.
+    /// The number of duty cycles that the driver distinguishes.
     pub resolution: u32,
-    /// Whether no pin moves at all.
-    pub simulated: bool,
-    /// Time a change takes when it does not say, in seconds.
-    #[schema(value_type = f64, minimum = 0, maximum = 3600)]
-    #[serde(serialize_with = "seconds")]
+    /// Duration of a change that does not name one.
     pub transition: Duration,
-    /// The highest speed that its effects may have.
-    #[schema(value_type = f64, minimum = 0.1, maximum = 10)]
+    /// The highest speed of its effects.
     pub fastest: Speed,
 }
 
 impl Light {
-    /// One that moves no pin, and has the settings' defaults.
+    /// A light without a pin, with the defaults of the settings.
     pub fn simulated(name: &str) -> Light {
         Light {
             name: name.into(),
@@ -91,41 +101,41 @@ impl Light {
             driver: Driver::Simulated,
             frequency: 1000,
             resolution: 65_536,
-            simulated: true,
             transition: Duration::ZERO,
             fastest: Speed::SAFE,
         }
     }
+
+    /// Whether the light has no pin.
+    pub fn is_simulated(&self) -> bool {
+        self.driver == Driver::Simulated
+    }
 }
 
-fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
-}
-
-/// A driver that fails: what it says, and since when.
+/// A failure of a light's driver.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     /// What failed and what to do about it, in one line.
     pub message: Arc<str>,
-    /// When the first write in a row failed.
+    /// The first failed write in a row.
     pub since: SystemTime,
 }
 
-/// What one light is set to now.
+/// What a light is set to.
 #[derive(Debug, Clone)]
 pub struct LightState {
-    /// The level it is at, or on its way to.
+    /// The level that the light is at, or on its way to.
     pub level: Level,
-    /// The last level above 0: what `on` goes back to.
+    /// The last level above 0, which `on` goes back to.
     pub last_on: Level,
-    /// What it plays around that level.
+    /// The effect around that level.
     pub effect: Option<Effect>,
-    /// How long the last change takes, until the light is there or its sunrise is over.
-    pub time: Duration,
-    /// When the last change was made, or a sunrise was over.
+    /// Duration of the last change: of its transition, or of a sunrise.
+    pub duration: Duration,
+    /// When the last change began.
     pub since: Instant,
-    /// The name of the page that made the last change, if it has one.
-    pub by: Option<Arc<str>>,
+    /// Who made the last change; `None` since the start.
+    pub by: Option<Actor>,
     /// Counts the changes of this light.
     pub revision: u64,
     /// Set while the light's driver fails.
@@ -139,7 +149,7 @@ impl LightState {
             level,
             last_on,
             effect: None,
-            time: Duration::ZERO,
+            duration: Duration::ZERO,
             since: Instant::now(),
             by: None,
             revision: 0,
@@ -149,45 +159,41 @@ impl LightState {
 
     /// The same light while it plays an effect.
     pub fn playing(self, effect: Option<Effect>) -> LightState {
-        LightState {
-            effect,
-            time: effect.map_or(Duration::ZERO, |effect| time_of(effect, None)),
-            ..self
-        }
+        LightState { effect, ..self }
     }
 
-    /// When it is there, or its sunrise over; `None` if it was at once.
+    /// The end of the last change; `None` if it was immediate.
     pub fn arrives(&self) -> Option<Instant> {
-        (!self.time.is_zero()).then(|| self.since + self.time)
+        (!self.duration.is_zero()).then(|| self.since + self.duration)
     }
 
-    /// Time until then; `None` if it has passed.
-    pub fn left(&self) -> Option<Duration> {
-        let left = self.arrives()?.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
+    /// Time until the end of the last change; `None` if that has passed.
+    pub fn remaining(&self) -> Option<Duration> {
+        let remaining = self.arrives()?.saturating_duration_since(Instant::now());
+        (!remaining.is_zero()).then_some(remaining)
     }
 }
 
-/// How long an effect takes; `transition` is that of a sunrise at normal speed. All others never end.
-fn time_of(effect: Effect, transition: Option<Duration>) -> Duration {
+/// The duration of an effect; `transition` is that of a sunrise at normal speed. All others never end.
+fn duration_of(effect: Effect, transition: Option<Duration>) -> Duration {
     match effect.kind {
-        Kind::Sunrise => transition.unwrap_or(SUNRISE).div_f64(effect.speed.times()),
+        EffectKind::Sunrise => transition.unwrap_or(SUNRISE).div_f64(effect.speed.times()),
         _ => Duration::ZERO,
     }
 }
 
-/// A change that someone asks of a light.
+/// A change of one light.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
-    /// To this level.
+    /// Sets the level.
     Level(Level),
-    /// Relative to the level it has, clamped to 0..100.
+    /// Adds to the level; the result is clamped to 0..100.
     Step(Step),
     /// `false`: off; `true`: the last level above 0.
     On(bool),
-    /// Off if it is on, on if it is off.
+    /// Off if the light is on, on if it is off.
     Toggle,
-    /// Plays this effect, around the last level above 0 if it is off; or none any more.
+    /// Plays an effect, around the last level above 0 if the light is off; `None` ends it.
     Effect(Option<Effect>),
 }
 
@@ -206,97 +212,127 @@ impl Change {
     }
 }
 
-/// All lights of the service, in the order of the settings. The index of a light is its place here.
+/// All lights of this dimmer, in the order of the settings.
 pub struct Lights {
     lights: Vec<Light>,
     states: watch::Sender<Vec<LightState>>,
 }
 
 impl Lights {
-    /// The lights with what each is set to at the start. There is at least one.
+    /// The lights with their states at the start; at least one. An effect that is faster than its
+    /// light allows is slowed down.
     pub fn new(lights: Vec<(Light, LightState)>) -> Lights {
-        let (lights, states): (_, Vec<_>) = lights.into_iter().unzip();
+        let (lights, mut states): (Vec<_>, Vec<_>) = lights.into_iter().unzip();
+        for (light, state) in lights.iter().zip(&mut states) {
+            state.effect = state.effect.map(|effect| slowed(effect, light));
+            state.duration = state
+                .effect
+                .map_or(Duration::ZERO, |effect| duration_of(effect, None));
+        }
         Lights {
             lights,
             states: watch::Sender::new(states),
         }
     }
 
-    /// What each light is.
+    /// All lights, in the order of their [`LightId`].
     pub fn list(&self) -> &[Light] {
         &self.lights
     }
 
-    /// The index of the light called `name`.
-    pub fn find(&self, name: &str) -> Option<usize> {
-        self.lights.iter().position(|light| light.name == name)
+    /// Identifies each light, in the order of [`Lights::list`].
+    pub fn ids(&self) -> impl Iterator<Item = LightId> + use<> {
+        (0..self.lights.len()).map(LightId)
     }
 
-    /// The newest state of every light, and a way to wait for the next.
+    /// One light.
+    pub fn light(&self, light: LightId) -> &Light {
+        &self.lights[light.0]
+    }
+
+    /// Finds a light by its name.
+    pub fn find(&self, name: &str) -> Option<LightId> {
+        let index = self.lights.iter().position(|light| light.name == name);
+        index.map(LightId)
+    }
+
+    /// Follows the states, in the order of [`Lights::list`].
     pub fn watch(&self) -> watch::Receiver<Vec<LightState>> {
         self.states.subscribe()
     }
 
-    /// The newest state of every light. No change is made while this is held.
+    /// The states now, in the order of [`Lights::list`]. No change is made while this is held.
     pub fn states(&self) -> watch::Ref<'_, Vec<LightState>> {
         self.states.borrow()
     }
 
     /// The state of one light now.
-    pub fn state(&self, light: usize) -> LightState {
-        self.states()[light].clone()
+    pub fn state(&self, light: LightId) -> LightState {
+        self.states()[light.0].clone()
     }
 
-    /// Changes one light, in one step however many ask at once, and returns it as it is after that.
+    /// Changes a light in one step, however many callers do so at once, and returns its new state.
     ///
-    /// It takes `transition`, or the light's own time; a sunrise takes `transition` or half an hour,
-    /// divided by its speed. An effect plays at most as fast as the light allows.
-    pub fn change(
+    /// The change takes `transition`, or the light's own; a sunrise takes `transition` or half an
+    /// hour, divided by its speed. An effect is slowed down to what the light allows.
+    pub(super) fn change(
         &self,
-        light: usize,
+        light: LightId,
         change: Change,
         transition: Option<Duration>,
-        by: Option<Arc<str>>,
+        by: &Actor,
     ) -> LightState {
-        let what = &self.lights[light];
-        let mut changed = None;
-        self.states.send_modify(|states| {
-            let state = &mut states[light];
+        let what = self.light(light);
+        self.modify(light, |state| {
             let level = change.applied_to(state);
             let effect = match change {
-                Change::Effect(effect) => effect.map(|effect| Effect {
-                    speed: effect.speed.min(what.fastest),
-                    ..effect
-                }),
+                Change::Effect(effect) => effect.map(|effect| slowed(effect, what)),
                 _ => None,
             };
-            let moves = level != state.level || state.effect.is_some() || state.left().is_some();
-            state.time = match effect {
-                Some(effect) => time_of(effect, transition),
+            let moves =
+                level != state.level || state.effect.is_some() || state.remaining().is_some();
+            state.duration = match effect {
+                Some(effect) => duration_of(effect, transition),
                 None if moves => transition.unwrap_or(what.transition),
                 None => Duration::ZERO,
             };
-            state.since = Instant::now();
             state.level = level;
             state.effect = effect;
             if !level.is_off() {
                 state.last_on = level;
             }
-            state.by = by;
-            state.revision += 1;
-            changed = Some(state.clone());
-        });
-        changed.expect("it was just changed")
+            state.by = Some(by.clone());
+        })
     }
 
-    /// Says that the sunrise of a light is over, which began with its change of this revision.
-    pub fn risen(&self, light: usize, revision: u64) {
+    /// Switches a light off at once, or on if it is off, until [`Lights::restore`].
+    pub(super) fn flash(&self, light: LightId, by: &Actor) -> LightState {
+        self.change(light, Change::Toggle, Some(Duration::ZERO), by)
+    }
+
+    /// Restores the state `before` a flash, unless the light has been changed since its `revision`.
+    pub(super) fn restore(&self, light: LightId, before: LightState, revision: u64) {
+        if self.state(light).revision != revision {
+            return;
+        }
+        let remaining = before.remaining().unwrap_or_default();
+        self.modify(light, |state| {
+            state.level = before.level;
+            state.last_on = before.last_on;
+            state.effect = before.effect;
+            state.duration = remaining;
+            state.by = before.by;
+        });
+    }
+
+    /// Reports that the sunrise is over which began with the change of this revision.
+    pub fn finish_sunrise(&self, light: LightId, revision: u64) {
         self.states.send_if_modified(|states| {
-            let state = &mut states[light];
+            let state = &mut states[light.0];
             let over = state.revision == revision;
             if over {
                 state.effect = None;
-                state.time = Duration::ZERO;
+                state.duration = Duration::ZERO;
                 state.since = Instant::now();
                 state.revision += 1;
             }
@@ -304,10 +340,10 @@ impl Lights {
         });
     }
 
-    /// Says that a light's driver fails with `message`, or works (`None`).
-    pub fn report(&self, light: usize, message: Option<String>) {
+    /// Reports that a light's driver fails with `message`, or works (`None`).
+    pub fn report_fault(&self, light: LightId, message: Option<String>) {
         self.states.send_if_modified(|states| {
-            let fault = &mut states[light].fault;
+            let fault = &mut states[light.0].fault;
             let same = fault.as_ref().map(|fault| &*fault.message) == message.as_deref();
             if !same {
                 let since = fault.take().map_or_else(SystemTime::now, |old| old.since);
@@ -319,6 +355,25 @@ impl Lights {
             !same
         });
     }
+
+    /// Changes the state of a light, which counts as a change of now, and returns it.
+    fn modify(&self, light: LightId, change: impl FnOnce(&mut LightState)) -> LightState {
+        let mut changed = None;
+        self.states.send_modify(|states| {
+            let state = &mut states[light.0];
+            change(state);
+            state.since = Instant::now();
+            state.revision += 1;
+            changed = Some(state.clone());
+        });
+        changed.expect("send_modify calls its closure")
+    }
+}
+
+/// The effect, at most as fast as the light allows.
+fn slowed(effect: Effect, light: &Light) -> Effect {
+    let speed = effect.speed.min(light.fastest);
+    Effect { speed, ..effect }
 }
 
 #[cfg(test)]
@@ -334,6 +389,8 @@ impl Lights {
 mod tests {
     use super::*;
 
+    const LED: LightId = LightId::FIRST;
+
     fn level(percent: f64) -> Level {
         Level::from_percent(percent).unwrap()
     }
@@ -341,7 +398,7 @@ mod tests {
     #[test]
     fn on_goes_back_to_the_last_level_above_0() {
         let lights = Lights::led();
-        let change = |change| lights.change(0, change, None, None).level;
+        let change = |change| lights.change(LED, change, None, &Actor::Mqtt).level;
         change(Change::Level(level(30.0)));
         assert_eq!(change(Change::On(false)), Level::OFF);
         assert_eq!(change(Change::On(true)), level(30.0));
@@ -355,12 +412,12 @@ mod tests {
     async fn an_effect_plays_on_the_last_level_until_any_other_change() {
         let lights = Lights::led();
         let effect = |kind, speed| {
-            let speed = Speed::from_times(speed, Speed::MOST).unwrap();
+            let speed = Speed::from_times(speed).unwrap();
             Effect { kind, speed }
         };
-        let breathe = Some(effect(Kind::Breathe, 2.0));
-        lights.change(0, Change::On(false), None, None);
-        let state = lights.change(0, Change::Effect(breathe), None, None);
+        let breathe = Some(effect(EffectKind::Breathe, 2.0));
+        lights.change(LED, Change::On(false), None, &Actor::Mqtt);
+        let state = lights.change(LED, Change::Effect(breathe), None, &Actor::Mqtt);
         assert_eq!(state.level, Level::HALF);
         assert_eq!((state.effect, state.arrives()), (breathe, None));
         for change in [
@@ -369,75 +426,85 @@ mod tests {
             Change::Toggle,
             Change::Effect(None),
         ] {
-            lights.change(0, Change::Effect(breathe), None, None);
-            lights.change(0, change, None, None);
-            assert_eq!(lights.state(0).effect, None, "{change:?}");
+            lights.change(LED, Change::Effect(breathe), None, &Actor::Mqtt);
+            lights.change(LED, change, None, &Actor::Mqtt);
+            assert_eq!(lights.state(LED).effect, None, "{change:?}");
         }
 
-        let fast = Some(effect(Kind::Strobe, 10.0));
-        lights.change(0, Change::Effect(fast), None, None);
-        assert_eq!(lights.state(0).effect.unwrap().speed, Speed::SAFE);
+        let fast = Some(effect(EffectKind::Strobe, 10.0));
+        lights.change(LED, Change::Effect(fast), None, &Actor::Mqtt);
+        assert_eq!(lights.state(LED).effect.unwrap().speed, Speed::SAFE);
 
         let minute = Some(Duration::from_secs(60));
-        let sunrise = Some(effect(Kind::Sunrise, 2.0));
-        lights.change(0, Change::Effect(sunrise), minute, None);
-        let state = lights.state(0);
-        assert_eq!(state.left(), Some(Duration::from_secs(30)));
-        lights.risen(0, state.revision - 1);
-        assert_eq!(lights.state(0).effect, sunrise, "another's end");
-        lights.risen(0, state.revision);
-        assert_eq!(lights.state(0).effect, None);
+        let sunrise = Some(effect(EffectKind::Sunrise, 2.0));
+        lights.change(LED, Change::Effect(sunrise), minute, &Actor::Mqtt);
+        let state = lights.state(LED);
+        assert_eq!(state.remaining(), Some(Duration::from_secs(30)));
+        lights.finish_sunrise(LED, state.revision - 1);
+        assert_eq!(lights.state(LED).effect, sunrise, "another's end");
+        lights.finish_sunrise(LED, state.revision);
+        assert_eq!(lights.state(LED).effect, None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_light_tells_when_it_arrives_while_it_is_on_its_way() {
         let lights = Lights::led();
         let second = Duration::from_secs(1);
-        lights.change(0, Change::Level(Level::HALF), Some(9 * second), None);
-        assert_eq!(lights.state(0).left(), None, "it is there");
-        lights.change(0, Change::Level(Level::FULL), Some(9 * second), None);
+        lights.change(
+            LED,
+            Change::Level(Level::HALF),
+            Some(9 * second),
+            &Actor::Mqtt,
+        );
+        assert_eq!(lights.state(LED).remaining(), None, "it is there");
+        lights.change(
+            LED,
+            Change::Level(Level::FULL),
+            Some(9 * second),
+            &Actor::Mqtt,
+        );
         tokio::time::advance(2 * second).await;
-        assert_eq!(lights.state(0).left(), Some(7 * second));
-        lights.change(0, Change::Level(Level::FULL), Some(second), None);
-        assert_eq!(lights.state(0).left(), Some(second));
-        lights.change(0, Change::Level(Level::FULL), None, None);
-        assert_eq!(lights.state(0).left(), None);
+        assert_eq!(lights.state(LED).remaining(), Some(7 * second));
+        lights.change(LED, Change::Level(Level::FULL), Some(second), &Actor::Mqtt);
+        assert_eq!(lights.state(LED).remaining(), Some(second));
+        lights.change(LED, Change::Level(Level::FULL), None, &Actor::Mqtt);
+        assert_eq!(lights.state(LED).remaining(), None);
     }
 
     #[test]
     fn steps_from_many_threads_all_count() {
         let lights = Lights::led();
-        lights.change(0, Change::Level(Level::OFF), None, None);
+        lights.change(LED, Change::Level(Level::OFF), None, &Actor::Mqtt);
         let step = Step::from_percent(0.1).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..10 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        lights.change(0, Change::Step(step), None, None);
+                        lights.change(LED, Change::Step(step), None, &Actor::Mqtt);
                     }
                 });
             }
         });
-        assert_eq!(lights.state(0).level, level(50.0));
-        assert_eq!(lights.state(0).revision, 501);
+        assert_eq!(lights.state(LED).level, level(50.0));
+        assert_eq!(lights.state(LED).revision, 501);
     }
 
     #[test]
     fn a_fault_keeps_its_first_time_and_wakes_nobody_twice() {
         let lights = Lights::led();
         let mut watch = lights.watch();
-        lights.report(0, Some("no such file".into()));
+        lights.report_fault(LED, Some("no such file".into()));
         assert!(watch.has_changed().unwrap());
         let since = watch.borrow_and_update()[0].fault.clone().unwrap().since;
 
-        lights.report(0, Some("no such file".into()));
+        lights.report_fault(LED, Some("no such file".into()));
         assert!(!watch.has_changed().unwrap(), "the same fault is no news");
 
-        lights.report(0, Some("permission denied".into()));
+        lights.report_fault(LED, Some("permission denied".into()));
         let fault = watch.borrow_and_update()[0].fault.clone().unwrap();
         assert_eq!((&*fault.message, fault.since), ("permission denied", since));
 
-        lights.report(0, None);
+        lights.report_fault(LED, None);
         assert_eq!(watch.borrow_and_update()[0].fault, None);
     }
 }

@@ -1,4 +1,4 @@
-//! What is to happen at a time: [`Timers`], and the task that lets it happen.
+//! Timers: commands at a time. The scheduler runs them.
 
 mod schedule;
 
@@ -7,123 +7,110 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Unit};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::model::effect::Effect;
-use crate::model::level::Level;
-pub use schedule::{At, Daily, Day, NoDay, NoTime, Place};
+use super::effect::Effect;
+use super::level::Level;
+use super::text::Name;
+pub use schedule::{Daily, Day, MAX_OFFSET, Place, TimeOfDay};
 
-/// How many there may be.
-pub const MOST: usize = 32;
+/// The most timers.
+pub const MAX_TIMERS: usize = 32;
+/// The longest wait of a timer that is due once.
+pub const MAX_DELAY: Duration = Duration::from_secs(86_400);
 /// A timer that is later than this was missed, and is not made up for.
-const LATE: SignedDuration = SignedDuration::from_secs(60);
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
-/// Something that is to happen at a time.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+/// A command at a time.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Timer {
-    /// What it is called by.
+    /// The name, which nobody else has.
     pub name: String,
-    /// The light that it is for; `None` for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The name of the light to change; `None` for all.
     pub light: Option<String>,
-    /// The time of day; `None` if it is for one moment alone.
-    #[serde(flatten)]
+    /// The time of day; `None` if the timer is for one moment.
     pub daily: Option<Daily>,
     /// What to do.
-    #[serde(flatten)]
-    pub act: Act,
-    /// In what time; `None` for the light's own.
-    #[serde(default, with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub action: TimerAction,
+    /// Time to get there; `None` for the light's own.
     pub transition: Option<Duration>,
-    /// When it is due.
-    #[serde(serialize_with = "local")]
+    /// When the timer is due.
     pub next: Timestamp,
 }
 
 /// What a timer does.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(untagged)]
-pub enum Act {
+#[derive(Debug, Clone, PartialEq)]
+pub enum TimerAction {
     /// Sets a level.
-    Level {
-        /// Which.
-        level: Level,
-    },
+    Level(Level),
     /// Switches on or off.
-    On {
-        /// Whether on.
-        on: bool,
-    },
-    /// Recalls a preset.
-    Recall {
-        /// Its name.
-        recall: String,
-    },
+    On(bool),
+    /// Recalls the preset of this name.
+    Recall(String),
     /// Plays an effect.
     Effect(Effect),
 }
 
-/// A timer as someone asks for it.
+/// A timer to be added.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Wanted {
-    /// What to call it by; without, the lowest free number.
-    pub name: Option<String>,
-    /// The light that it is for; `None` for all.
+pub struct NewTimer {
+    /// The name; `None` for the lowest free number.
+    pub name: Option<Name>,
+    /// The name of the light to change; `None` for all.
     pub light: Option<String>,
-    /// When.
-    pub when: When,
+    /// When the timer is due.
+    pub due: Due,
     /// What to do.
-    pub act: Act,
-    /// In what time; `None` for the light's own.
+    pub action: TimerAction,
+    /// Time to get there; `None` for the light's own.
     pub transition: Option<Duration>,
 }
 
-/// When a timer is to be due.
+/// When a new timer is due.
 #[derive(Debug, Clone, PartialEq)]
-pub enum When {
-    /// After this time.
+pub enum Due {
+    /// After this time, once.
     In(Duration),
-    /// At a time of day.
+    /// TimeOfDay a time of day.
     Daily(Daily),
 }
 
-/// Why there is no such timer.
+/// Why a timer cannot be added or found.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Error {
-    /// There are [`MOST`] others.
-    #[error("there may be {MOST} timers, and there are: cancel one first")]
-    Full,
-    /// None has this name.
+pub enum TimerError {
+    /// There are [`MAX_TIMERS`] others.
+    #[error("the limit of {MAX_TIMERS} timers is reached: cancel one first")]
+    TooManyTimers,
+    /// No timer has this name.
     #[error("no timer is called {0:?}")]
-    NoSuch(String),
-    /// It is by the sun, and nobody knows where.
+    NoSuchTimer(String),
+    /// The time depends on the sun, and the place is unknown.
     #[error("at {0:?} needs latitude and longitude in the settings")]
     NoPlace(String),
-    /// The sun does not do that there.
+    /// The sun does not rise or set there within a year.
     #[error("at {0:?} does not come within a year")]
     Never(String),
 }
 
-/// All timers: one watched value, as the lights are. The first one is due first.
+/// All timers: one watched value, like the lights, in the order in which they are due.
 pub struct Timers {
     all: watch::Sender<Arc<Vec<Timer>>>,
     place: Option<Place>,
 }
 
 impl Timers {
-    /// Those that were kept, in so far as they are still to come.
+    /// The timers that were kept on disk, except those that were missed meanwhile.
     pub fn new(kept: Vec<Timer>, place: Option<Place>) -> Timers {
         let timers = Timers {
             all: watch::Sender::default(),
             place,
         };
-        timers.regain(kept);
+        timers.restore(kept);
         timers
     }
 
-    /// The newest timers, and a way to wait for the next.
+    /// Follows the timers.
     pub fn watch(&self) -> watch::Receiver<Arc<Vec<Timer>>> {
         self.all.subscribe()
     }
@@ -133,10 +120,10 @@ impl Timers {
         self.all.borrow().clone()
     }
 
-    /// Takes back what was kept, but what was set since.
-    pub fn regain(&self, kept: Vec<Timer>) {
+    /// Adds timers that were read late. One that was added since then is newer, and stays.
+    pub(super) fn restore(&self, kept: Vec<Timer>) {
         let now = Timestamp::now();
-        self.change(|all| {
+        self.modify(|all| {
             for timer in kept {
                 if all.iter().any(|other| other.name == timer.name) {
                     continue;
@@ -149,40 +136,40 @@ impl Timers {
         });
     }
 
-    /// Sets a timer, in place of one that has its name.
-    ///
-    /// # Errors
-    /// There are too many, or its time never comes.
-    pub fn add(&self, wanted: Wanted) -> Result<Timer, Error> {
+    /// Adds a timer, in place of one that has its name.
+    pub(super) fn add(&self, new: NewTimer) -> Result<Timer, TimerError> {
         let now = Timestamp::now();
-        let (daily, next) = match wanted.when {
-            When::In(time) => {
+        let (daily, next) = match new.due {
+            Due::In(time) => {
                 let next = now.saturating_add(time).unwrap_or(Timestamp::MAX);
                 (None, next.round(Unit::Second).unwrap_or(next))
             }
-            When::Daily(daily) => {
+            Due::Daily(daily) => {
                 let at = daily.at.to_string();
-                if self.place.is_none() && !matches!(daily.at, At::Clock(_)) {
-                    return Err(Error::NoPlace(at));
+                if self.place.is_none() && !matches!(daily.at, TimeOfDay::Clock(_)) {
+                    return Err(TimerError::NoPlace(at));
                 }
-                let next = self.next(&daily, now).ok_or(Error::Never(at))?;
+                let next = self.next(&daily, now).ok_or(TimerError::Never(at))?;
                 (Some(daily), next)
             }
         };
-        let mut added = Err(Error::Full);
-        self.change(|all| {
-            let name = wanted.name.unwrap_or_else(|| free_name(all));
+        let mut added = Err(TimerError::TooManyTimers);
+        self.modify(|all| {
+            let name = match new.name {
+                Some(name) => name.into(),
+                None => free_name(all),
+            };
             let others = all.iter().filter(|timer| timer.name != name).count();
-            if others >= MOST {
+            if others >= MAX_TIMERS {
                 return;
             }
             all.retain(|timer| timer.name != name);
             let timer = Timer {
                 name,
-                light: wanted.light,
+                light: new.light,
                 daily,
-                act: wanted.act,
-                transition: wanted.transition,
+                action: new.action,
+                transition: new.transition,
                 next,
             };
             all.push(timer.clone());
@@ -191,13 +178,9 @@ impl Timers {
         added
     }
 
-    /// Removes a timer.
-    ///
-    /// # Errors
-    /// [`Error::NoSuch`].
-    pub fn cancel(&self, name: &str) -> Result<(), Error> {
-        let mut found = Err(Error::NoSuch(name.into()));
-        self.change(|all| {
+    pub(super) fn cancel(&self, name: &str) -> Result<(), TimerError> {
+        let mut found = Err(TimerError::NoSuchTimer(name.into()));
+        self.modify(|all| {
             if let Some(index) = all.iter().position(|timer| timer.name == name) {
                 all.remove(index);
                 found = Ok(());
@@ -206,10 +189,11 @@ impl Timers {
         found
     }
 
-    /// Those that are due at `now`, and not too late; from now on, they are due again or gone.
-    pub fn take_due(&self, now: Timestamp) -> Vec<Timer> {
+    /// Returns the timers that are due at `now` and not too late. Those that repeat wait for their
+    /// next time, all others are removed.
+    pub(super) fn take_due(&self, now: Timestamp) -> Vec<Timer> {
         let mut due = Vec::new();
-        self.change(|all| {
+        self.modify(|all| {
             due.extend(all.extract_if(.., |timer| timer.next <= now));
             all.extend(
                 due.iter()
@@ -217,7 +201,7 @@ impl Timers {
             );
         });
         due.retain(|timer| {
-            let in_time = now.duration_since(timer.next) <= LATE;
+            let in_time = now.duration_since(timer.next) <= TOLERANCE;
             if !in_time {
                 info!("timer {:?} was missed", timer.name);
             }
@@ -226,9 +210,9 @@ impl Timers {
         due
     }
 
-    /// Goes by a clock that was set ahead by this much, or back: what is due after some time stays so.
-    pub fn clock_set(&self, ahead: SignedDuration, now: Timestamp) {
-        self.change(|all| {
+    /// Adapts the timers to a clock that was set `ahead`, or back: a wait stays as long as it was.
+    pub(super) fn clock_was_set(&self, ahead: SignedDuration, now: Timestamp) {
+        self.modify(|all| {
             for timer in all {
                 timer.next = match &timer.daily {
                     None => timer.next.saturating_add(ahead).unwrap_or(timer.next),
@@ -241,7 +225,7 @@ impl Timers {
         });
     }
 
-    /// The timer as it is due after `now`, if it still is.
+    /// The timer with its next time after `now`, if there is one.
     fn again(&self, timer: Timer, now: Timestamp) -> Option<Timer> {
         match &timer.daily {
             Some(daily) if daily.days.is_some() => {
@@ -256,17 +240,17 @@ impl Timers {
         daily.next(now, &TimeZone::system(), self.place)
     }
 
-    /// Changes them, and puts them into their order.
-    fn change(&self, change: impl FnOnce(&mut Vec<Timer>)) {
+    /// Changes the timers and sorts them.
+    fn modify(&self, change: impl FnOnce(&mut Vec<Timer>)) {
         self.all.send_if_modified(|all| {
             let mut changed = (**all).clone();
             change(&mut changed);
             changed.sort_by_key(|timer| timer.next);
-            let news = changed != **all;
-            if news {
+            let differs = changed != **all;
+            if differs {
                 *all = Arc::new(changed);
             }
-            news
+            differs
         });
     }
 }
@@ -279,57 +263,32 @@ fn free_name(all: &[Timer]) -> String {
         .expect("numbers do not end")
 }
 
-fn local<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    let offset = TimeZone::system().to_offset(*time);
-    serializer.collect_str(&time.display_with_offset(offset))
-}
-
-/// An optional time as seconds.
-mod seconds {
-    use super::*;
-
-    pub fn serialize<S: Serializer>(
-        time: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        time.map(|time| time.as_secs_f64()).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        let seconds = Option::<f64>::deserialize(deserializer)?;
-        let time = seconds.map(crate::model::lights::transition).transpose();
-        time.map_err(serde::de::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const OFF: Act = Act::On { on: false };
+    const OFF: TimerAction = TimerAction::On(false);
 
     fn timers() -> Timers {
         Timers::new(Vec::new(), None)
     }
 
-    fn wanted(when: When) -> Wanted {
-        Wanted {
+    fn new_timer(due: Due) -> NewTimer {
+        NewTimer {
             name: None,
             light: None,
-            when,
-            act: OFF,
+            due,
+            action: OFF,
             transition: None,
         }
     }
 
-    fn after(seconds: u64) -> Wanted {
-        wanted(When::In(Duration::from_secs(seconds)))
+    fn after(seconds: u64) -> NewTimer {
+        new_timer(Due::In(Duration::from_secs(seconds)))
     }
 
-    fn daily(at: &str, days: Option<&str>) -> Wanted {
-        wanted(When::Daily(Daily {
+    fn daily(at: &str, days: Option<&str>) -> NewTimer {
+        new_timer(Due::Daily(Daily {
             at: at.parse().unwrap(),
             offset: 0,
             days: days.map(|day| vec![day.parse().unwrap()]),
@@ -349,18 +308,18 @@ mod tests {
         let timers = timers();
         timers.add(after(300)).unwrap();
         timers.add(after(100)).unwrap();
-        let sleep = Wanted {
-            name: Some("sleep".into()),
+        let sleep = NewTimer {
+            name: Some(Name::new("sleep").unwrap()),
             ..after(200)
         };
         timers.add(sleep.clone()).unwrap();
         assert_eq!(names(&timers), ["2", "sleep", "1"]);
         timers.cancel("2").unwrap();
-        assert_eq!(timers.cancel("2"), Err(Error::NoSuch("2".into())));
+        assert_eq!(timers.cancel("2"), Err(TimerError::NoSuchTimer("2".into())));
         timers.add(after(400)).unwrap();
         timers
-            .add(Wanted {
-                when: When::In(Duration::from_secs(500)),
+            .add(NewTimer {
+                due: Due::In(Duration::from_secs(500)),
                 ..sleep
             })
             .unwrap();
@@ -370,17 +329,17 @@ mod tests {
     #[test]
     fn there_are_32_at_most() {
         let timers = timers();
-        for seconds in 1..=MOST {
+        for seconds in 1..=MAX_TIMERS {
             timers.add(after(seconds as u64)).unwrap();
         }
-        assert_eq!(timers.add(after(99)), Err(Error::Full));
+        assert_eq!(timers.add(after(99)), Err(TimerError::TooManyTimers));
         timers
-            .add(Wanted {
-                name: Some("7".into()),
+            .add(NewTimer {
+                name: Some(Name::new("7").unwrap()),
                 ..after(99)
             })
             .unwrap();
-        assert_eq!(timers.all().len(), MOST);
+        assert_eq!(timers.all().len(), MAX_TIMERS);
     }
 
     #[test]
@@ -405,7 +364,7 @@ mod tests {
         assert!(
             (again.next.duration_since(weekly.next) - week).abs() <= SignedDuration::from_hours(1)
         );
-        let missed = again.next + LATE + SignedDuration::from_secs(1);
+        let missed = again.next + TOLERANCE + SignedDuration::from_secs(1);
         assert!(timers.take_due(missed).is_empty());
         assert!(
             timers.all()[0].next > missed,
@@ -416,20 +375,14 @@ mod tests {
     #[test]
     fn what_was_kept_is_due_as_before_and_what_was_missed_is_gone() {
         let before = timers();
-        for wanted in [
+        for new in [
             after(100),
             daily("07:00", None),
             daily("07:00", Some("mon")),
         ] {
-            before.add(wanted).unwrap();
+            before.add(new).unwrap();
         }
         let mut kept = before.all().to_vec();
-        let text = serde_json::to_string(&kept).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Vec<Timer>>(&text).unwrap(),
-            kept,
-            "{text}"
-        );
         assert_eq!(*Timers::new(kept.clone(), None).all(), kept);
 
         for timer in &mut kept {
@@ -446,7 +399,7 @@ mod tests {
         let wait = timers.add(after(100)).unwrap();
         let weekly = timers.add(daily("07:00", Some("mon"))).unwrap();
         let month = SignedDuration::from_hours(30 * 24);
-        timers.clock_set(month, Timestamp::now() + month);
+        timers.clock_was_set(month, Timestamp::now() + month);
         let all = timers.all();
         assert_eq!(all[0].next, wait.next + month);
         assert!(all[1].next > weekly.next + SignedDuration::from_hours(20 * 24));

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::config::MqttConfig;
-use crate::protocol::BadInput;
+use crate::protocol::input_error::InputError;
 
 /// Shortest time from one line about bad commands to the next.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -67,7 +67,7 @@ pub struct Complaints {
 
 impl Complaints {
     /// Complains about a command.
-    pub fn add(&mut self, topic: &str, bad: &BadInput) {
+    pub fn add(&mut self, topic: &str, bad: &InputError) {
         if self.last.is_some_and(|last| last.elapsed() < PAUSE) {
             self.left_out += 1;
             return;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::message::NO_EFFECT;
 use super::topics::Topics;
-use crate::model::effect::Kind;
+use crate::model::effect::EffectKind;
 use crate::model::lights::Light;
 
 /// What discovery calls this program.
@@ -14,7 +14,7 @@ const ORIGIN: &str = "dimmer";
 /// take: `supported_color_modes` alone is refused by 2024.3, and `color_mode` is going away.
 pub fn message(light: &Light, node: &str, topics: &Topics) -> String {
     let name = &light.name;
-    let effects = Kind::ALL.map(Kind::name);
+    let effects = EffectKind::ALL.map(EffectKind::name);
     let effects: Vec<_> = [NO_EFFECT].into_iter().chain(effects).collect();
     let version = env!("CARGO_PKG_VERSION");
     json!({

@@ -1,119 +1,147 @@
-//! A light flashes: half a second off, or on if it was off, and back.
+//! Flashes of lights, which Home Assistant asks for: half a second off, or on if the light was off.
 
+use std::future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use tracing::warn;
 
-use crate::model::lights::{Change, LightState, Lights};
+use crate::model::actor::Actor;
+use crate::model::command::{Command, Flash, Outcome};
+use crate::model::hub::Hub;
+use crate::model::lights::LightId;
 
-/// How long a flash takes.
-const FLASH: Duration = Duration::from_millis(500);
+/// Duration of a flash.
+const DURATION: Duration = Duration::from_millis(500);
 
-/// The flashes that are on their way.
+/// The flashes that have begun and not ended.
 pub struct Flashes {
-    lights: Arc<Lights>,
-    /// What each light goes back to, and the revision that its flash made.
-    back: Mutex<Vec<Option<(LightState, u64)>>>,
+    hub: Arc<Hub>,
+    /// In the order of their ends.
+    running: Mutex<Vec<(Instant, Flash)>>,
+    /// Wakes [`Flashes::run`] for the first flash.
+    started: Notify,
 }
 
 impl Flashes {
-    /// None yet.
-    pub fn new(lights: Arc<Lights>) -> Flashes {
-        let back = Mutex::new(vec![None; lights.list().len()]);
-        Flashes { lights, back }
+    /// No flash yet.
+    pub fn new(hub: Arc<Hub>) -> Flashes {
+        Flashes {
+            hub,
+            running: Mutex::default(),
+            started: Notify::new(),
+        }
     }
 
     /// Flashes a light, unless it does so already.
-    pub fn start(self: &Arc<Flashes>, light: usize) {
-        let mut back = self.back();
-        if back[light].is_some() {
+    pub fn start(&self, light: LightId) {
+        let mut running = self.running();
+        if running.iter().any(|(_, flash)| flash.light == light) {
             return;
         }
-        let before = self.lights.state(light);
-        let at_once = Some(Duration::ZERO);
-        let flashing = self.lights.change(light, Change::Toggle, at_once, None);
-        back[light] = Some((before, flashing.revision));
-        let flashes = self.clone();
-        tokio::spawn(async move {
-            sleep(FLASH).await;
-            flashes.end(light);
-        });
+        match self.hub.execute(&Actor::Mqtt, Command::Flash(light)) {
+            Ok(Outcome::Flash(flash)) => running.push((Instant::now() + DURATION, flash)),
+            other => warn!("mqtt: flash: {other:?}"),
+        }
+        self.started.notify_one();
     }
 
-    /// Ends all at once.
+    /// Ends each flash in time.
+    pub async fn run(&self) {
+        loop {
+            let next = self.running().first().map(|(end, _)| *end);
+            let due = async {
+                match next {
+                    Some(end) => sleep_until(end).await,
+                    None => future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => self.end_until(Instant::now()),
+                () = self.started.notified() => {}
+            }
+        }
+    }
+
+    /// Ends all flashes at once.
     pub fn end_all(&self) {
-        for light in 0..self.lights.list().len() {
-            self.end(light);
+        self.end_until(Instant::now() + DURATION);
+    }
+
+    fn end_until(&self, now: Instant) {
+        let ended: Vec<_> = self
+            .running()
+            .extract_if(.., |(end, _)| *end <= now)
+            .collect();
+        for (_, flash) in ended {
+            if let Err(error) = self.hub.execute(&Actor::Mqtt, Command::EndFlash(flash)) {
+                warn!("mqtt: flash: {error}");
+            }
         }
     }
 
-    /// Brings a light back that flashes, unless somebody has changed it since.
-    fn end(&self, light: usize) {
-        let Some((before, revision)) = self.back()[light].take() else {
-            return;
-        };
-        if self.lights.state(light).revision != revision {
-            return;
-        }
-        let left = before.left().unwrap_or_default();
-        let level = Change::Level(before.level);
-        let effect = before.effect.map(|effect| Change::Effect(Some(effect)));
-        for change in [Some(level), effect].into_iter().flatten() {
-            self.lights
-                .change(light, change, Some(left), before.by.clone());
-        }
-    }
-
-    fn back(&self) -> MutexGuard<'_, Vec<Option<(LightState, u64)>>> {
-        self.back.lock().unwrap_or_else(PoisonError::into_inner)
+    fn running(&self) -> MutexGuard<'_, Vec<(Instant, Flash)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
     use super::*;
-    use crate::model::effect::{Effect, Kind, Speed};
+    use crate::model::effect::{Effect, EffectKind, Speed};
     use crate::model::level::Level;
+    use crate::model::lights::{Change, Lights};
+
+    const LED: LightId = LightId::FIRST;
+
+    fn flashes() -> (Arc<Hub>, Arc<Flashes>) {
+        let hub = Hub::with(Lights::led());
+        let flashes = Arc::new(Flashes::new(hub.clone()));
+        let running = flashes.clone();
+        tokio::spawn(async move { running.run().await });
+        (hub, flashes)
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_flash_comes_back_and_one_at_a_time_is_enough() {
-        let lights = Arc::new(Lights::led());
-        let flashes = Arc::new(Flashes::new(lights.clone()));
+        let (hub, flashes) = flashes();
         for _ in 0..3 {
-            flashes.start(0);
-            assert_eq!(lights.state(0).level, Level::OFF);
+            flashes.start(LED);
+            assert_eq!(hub.lights.state(LED).level, Level::OFF);
         }
-        sleep(FLASH * 2).await;
-        assert_eq!(lights.state(0).level, Level::HALF);
-        assert_eq!(lights.state(0).revision, 2);
-        flashes.start(0);
+        sleep(DURATION * 2).await;
+        assert_eq!(hub.lights.state(LED).level, Level::HALF);
+        assert_eq!(hub.lights.state(LED).revision, 2);
+        flashes.start(LED);
         flashes.end_all();
-        assert_eq!(lights.state(0).level, Level::HALF, "a stop ends it early");
+        let level = hub.lights.state(LED).level;
+        assert_eq!(level, Level::HALF, "a stop ends it early");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flash_comes_back_to_the_effect() {
-        let lights = Arc::new(Lights::led());
-        let flashes = Arc::new(Flashes::new(lights.clone()));
+        let (hub, flashes) = flashes();
         let effect = Some(Effect {
-            kind: Kind::Candle,
+            kind: EffectKind::Candle,
             speed: Speed::SAFE,
         });
-        lights.change(0, Change::Effect(effect), None, None);
-        flashes.start(0);
-        assert_eq!(lights.state(0).effect, None);
-        sleep(FLASH * 2).await;
-        assert_eq!(lights.state(0).effect, effect);
+        hub.change(LED, Change::Effect(effect));
+        flashes.start(LED);
+        assert_eq!(hub.lights.state(LED).effect, None);
+        sleep(DURATION * 2).await;
+        assert_eq!(hub.lights.state(LED).effect, effect);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_change_during_a_flash_stays() {
-        let lights = Arc::new(Lights::led());
-        let flashes = Arc::new(Flashes::new(lights.clone()));
-        flashes.start(0);
-        lights.change(0, Change::Level(Level::FULL), None, None);
-        sleep(FLASH * 2).await;
-        assert_eq!(lights.state(0).level, Level::FULL);
+        let (hub, flashes) = flashes();
+        flashes.start(LED);
+        hub.change(LED, Change::Level(Level::FULL));
+        sleep(DURATION * 2).await;
+        assert_eq!(hub.lights.state(LED).level, Level::FULL);
     }
 }

@@ -5,17 +5,19 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::model::effect::{Effect, Kind, Speed};
+use crate::model::effect::{Effect, Speed};
 use crate::model::level::Level;
 use crate::model::lights::{Change, LightState};
-use crate::protocol::{self, BadInput, malformed};
+use crate::protocol::fields::{self, BRIGHTNESS, EFFECT};
+use crate::protocol::input_error::InputError;
+use crate::protocol::light_change;
 
 /// What Home Assistant calls it when a light plays no effect.
 pub const NO_EFFECT: &str = "off";
 
 /// What a command asks of a light.
 #[derive(Debug, PartialEq)]
-pub struct Command {
+pub struct LightCommand {
     /// One after the other.
     pub changes: Vec<Change>,
     /// In what time; `None` for the light's own.
@@ -26,30 +28,34 @@ pub struct Command {
 
 const FIELDS: [&str; 5] = ["state", "brightness", "transition", "flash", "effect"];
 
-impl Command {
+impl LightCommand {
     /// Reads a message to a light.
     ///
     /// # Errors
     /// It is not JSON, or asks for something that a light cannot do.
-    pub fn parse(payload: &[u8]) -> Result<Command, BadInput> {
-        let fields = match serde_json::from_slice(payload) {
-            Ok(Value::Object(fields)) => fields,
-            Ok(other) => return Err(malformed(format!("a command is an object, not {other}"))),
-            Err(error) => return Err(malformed(format!("not JSON: {error}"))),
-        };
+    pub fn parse(payload: &[u8]) -> Result<LightCommand, InputError> {
+        let fields = fields::object("a command", payload)?;
         if let Some(unknown) = fields.keys().find(|key| !FIELDS.contains(&key.as_str())) {
             let fields = FIELDS.join(", ");
             let what = format!("unknown field {unknown:?}; there are {fields}");
-            return Err(malformed(what));
+            return Err(InputError::malformed(what));
         }
-        let transition = protocol::transition(&fields)?;
+        let transition = light_change::transition(&fields)?;
         let flash = flash(&fields)?;
         let (level, effect) = (level(&fields)?, effect(&fields)?);
         let on = match fields.get("state") {
             Some(Value::String(state)) if state == "ON" => true,
             Some(Value::String(state)) if state == "OFF" => false,
-            Some(other) => return Err(malformed(format!("state must be ON or OFF, not {other}"))),
-            None => return Err(malformed("state must be ON or OFF, and is missing")),
+            Some(other) => {
+                return Err(InputError::malformed(format!(
+                    "state must be ON or OFF, not {other}"
+                )));
+            }
+            None => {
+                return Err(InputError::malformed(
+                    "state must be ON or OFF, and is missing",
+                ));
+            }
         };
         let play = effect.map(|effect| Change::Effect(Some(effect)));
         let changes = match (on, level.map(Change::Level), play) {
@@ -59,7 +65,7 @@ impl Command {
             (true, None, None) => vec![Change::On(true)],
             (true, level, play) => level.into_iter().chain(play).collect(),
         };
-        Ok(Command {
+        Ok(LightCommand {
             changes,
             transition,
             flash: on && flash,
@@ -68,45 +74,39 @@ impl Command {
 }
 
 /// The `brightness`, in percent, as `brightness_scale` says.
-fn level(fields: &Map<String, Value>) -> Result<Option<Level>, BadInput> {
-    let Some(wanted) = fields.get("brightness") else {
+fn level(fields: &Map<String, Value>) -> Result<Option<Level>, InputError> {
+    let Some(value) = fields.get(BRIGHTNESS.name) else {
         return Ok(None);
     };
-    let percent = protocol::number("brightness", "0 to 100", wanted)?;
-    Level::from_percent(percent)
+    Level::from_percent(BRIGHTNESS.number(value)?)
         .map(Some)
-        .map_err(|error| BadInput::OutOfRange(format!("brightness {error}")))
+        .map_err(|error| InputError::out_of_range(BRIGHTNESS.name, error))
 }
 
-/// The `effect` to play, at normal speed, as Home Assistant knows none.
-fn effect(fields: &Map<String, Value>) -> Result<Option<Effect>, BadInput> {
-    let Some(wanted) = fields.get("effect") else {
+/// The `effect` to play, at normal speed, as Home Assistant knows no other.
+fn effect(fields: &Map<String, Value>) -> Result<Option<Effect>, InputError> {
+    let Some(value) = fields.get(EFFECT.name) else {
         return Ok(None);
-    };
-    if wanted == NO_EFFECT {
-        return Ok(None);
-    }
-    let Some(kind) = wanted.as_str().and_then(Kind::called) else {
-        let names = Kind::ALL.map(Kind::name).join(", ");
-        return Err(malformed(format!(
-            "effect must be {names} or {NO_EFFECT}, not {wanted}"
-        )));
     };
     let speed = Speed::NORMAL;
-    Ok(Some(Effect { kind, speed }))
+    let kind = EFFECT.effect(value, &NO_EFFECT.into())?;
+    Ok(kind.map(|kind| Effect { kind, speed }))
 }
 
-/// Whether to flash: for how many seconds is Home Assistant's, not ours.
-fn flash(fields: &Map<String, Value>) -> Result<bool, BadInput> {
-    let Some(wanted) = fields.get("flash") else {
-        return Ok(false);
-    };
-    protocol::number("flash", "0 up", wanted).map(|_| true)
+/// Whether to flash. For how long is Home Assistant's wish, and not followed.
+fn flash(fields: &Map<String, Value>) -> Result<bool, InputError> {
+    match fields.get("flash") {
+        None => Ok(false),
+        Some(Value::Number(_)) => Ok(true),
+        Some(other) => Err(InputError::malformed(format!(
+            "flash must be a number from 0 up, not {other}"
+        ))),
+    }
 }
 
-/// What is told of a light.
+/// The state of a light, as published.
 #[derive(Debug, Serialize)]
-struct State {
+struct StateMessage {
     state: &'static str,
     /// In percent. Home Assistant takes no 0.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,7 +118,7 @@ struct State {
 /// The message that tells what a light is set to.
 pub fn state(light: &LightState) -> String {
     let is_on = !light.level.is_off();
-    let state = State {
+    let state = StateMessage {
         state: if is_on { "ON" } else { "OFF" },
         // Home Assistant has 255 steps, and would round what is less than one of them to 0.
         brightness: is_on.then(|| light.level.percent().max(1.0)),
@@ -131,6 +131,7 @@ pub fn state(light: &LightState) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::effect::EffectKind;
 
     fn level(percent: f64) -> Level {
         Level::from_percent(percent).unwrap()
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn each_command_of_home_assistant_is_understood() {
         let breathe = Change::Effect(Some(Effect {
-            kind: Kind::Breathe,
+            kind: EffectKind::Breathe,
             speed: Speed::NORMAL,
         }));
         let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
@@ -189,8 +190,8 @@ mod tests {
                 false,
             ),
         ] {
-            let command = Command::parse(text.as_bytes()).unwrap();
-            let expected = Command {
+            let command = LightCommand::parse(text.as_bytes()).unwrap();
+            let expected = LightCommand {
                 changes,
                 transition,
                 flash,
@@ -231,7 +232,9 @@ mod tests {
                 r#"unknown field "color"; there are state, brightness, "#,
             ),
         ] {
-            let error = Command::parse(text.as_bytes()).unwrap_err().to_string();
+            let error = LightCommand::parse(text.as_bytes())
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with(says), "{text}: {error}");
         }
     }

@@ -12,8 +12,8 @@ use tokio::time::{sleep, sleep_until};
 use super::topics::Topics;
 use super::{HEAR, ONLINE, discovery};
 use crate::config::MqttConfig;
-use crate::model::effect::Kind;
-use crate::model::fleet::Asked;
+use crate::model::effect::EffectKind;
+use crate::model::fleet::RemoteCommand;
 use crate::model::hub::Hub;
 use crate::model::level::Level;
 
@@ -25,7 +25,7 @@ const MAX_TITLE: usize = 40;
 const MAX_NAME: usize = 32;
 
 /// All dimmers of the broker but this.
-pub struct Others {
+pub struct Peers {
     hub: Arc<Hub>,
     /// This dimmer's own name.
     node: String,
@@ -35,16 +35,16 @@ pub struct Others {
 
 /// What a dimmer tells of a light, in as far as it matters here.
 #[derive(Deserialize)]
-struct State {
+struct PeerState {
     state: String,
     brightness: Option<f64>,
     effect: Option<String>,
 }
 
-impl Others {
+impl Peers {
     /// Those who are to be followed, if any.
-    pub fn new(hub: &Arc<Hub>, config: &MqttConfig) -> Option<Others> {
-        config.fleet.then(|| Others {
+    pub fn new(hub: &Arc<Hub>, config: &MqttConfig) -> Option<Peers> {
+        config.fleet.then(|| Peers {
             hub: hub.clone(),
             node: config.node.clone(),
             discovery: format!("{}/light/", config.discovery_prefix),
@@ -63,7 +63,7 @@ impl Others {
 
     /// Nobody can be reached.
     pub fn disconnected(&self) {
-        self.hub.fleet.online("", false);
+        self.hub.fleet.set_online("", false);
     }
 
     /// Takes what a message says of another dimmer.
@@ -76,16 +76,16 @@ impl Others {
             };
             let name = format!("{node}/{light}");
             match title(&message.payload, node) {
-                Some(title) => fleet.found(&name, title),
-                None => fleet.gone(&name),
+                Some(title) => fleet.discovered(&name, title),
+                None => fleet.removed(&name),
             }
         } else if let Some(rest) = message.topic.strip_prefix("dimmer/") {
             if let Some(node) = rest.strip_suffix("/status") {
-                fleet.online(&format!("{node}/"), *message.payload == *ONLINE.as_bytes());
+                fleet.set_online(&format!("{node}/"), *message.payload == *ONLINE.as_bytes());
             } else if let Some(name) = rest.strip_suffix("/state")
                 && let Some((level, effect)) = state(&message.payload)
             {
-                fleet.told(name, level, effect);
+                fleet.reported(name, level, effect);
             }
         }
     }
@@ -105,10 +105,10 @@ impl Others {
         let mut watch = fleet.watch();
         loop {
             watch.mark_unchanged();
-            for name in fleet.take_new() {
+            for name in fleet.take_discovered() {
                 follow(&name, client).await;
             }
-            let asked = fleet.take_asked();
+            let asked = fleet.take_commands();
             for (name, asked) in &asked {
                 let topic = format!("dimmer/{name}/set");
                 // Fails only once nobody sends any more.
@@ -156,17 +156,20 @@ fn title(message: &[u8], node: &str) -> Option<String> {
     Some(format!("{first}{rest}: {}", title.collect::<String>()))
 }
 
-fn state(message: &[u8]) -> Option<(Level, Option<Kind>)> {
-    let state: State = serde_json::from_slice(message).ok()?;
+fn state(message: &[u8]) -> Option<(Level, Option<EffectKind>)> {
+    let state: PeerState = serde_json::from_slice(message).ok()?;
     let level = match state.state.as_str() {
         "ON" => Level::from_percent(state.brightness?).ok()?,
         _ => Level::OFF,
     };
-    Some((level, state.effect.as_deref().and_then(Kind::called)))
+    Some((
+        level,
+        state.effect.as_deref().and_then(EffectKind::from_name),
+    ))
 }
 
 /// The command that asks for it.
-fn command(asked: Asked) -> String {
+fn command(asked: RemoteCommand) -> String {
     let mut command = match asked.level {
         None => json!({"state": "ON"}),
         Some(level) if level.is_off() => json!({"state": "OFF"}),
@@ -199,7 +202,7 @@ mod tests {
     fn a_state_that_cannot_be_is_none() {
         let of = |text: &str| state(text.as_bytes());
         let on = of(r#"{"state":"ON","brightness":42.5,"effect":"candle"}"#).unwrap();
-        assert_eq!((on.0.percent(), on.1), (42.5, Some(Kind::Candle)));
+        assert_eq!((on.0.percent(), on.1), (42.5, Some(EffectKind::Candle)));
         let off = of(r#"{"state":"OFF","effect":"off"}"#);
         assert_eq!(off, Some((Level::OFF, None)));
         for text in [

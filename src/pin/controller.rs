@@ -1,24 +1,24 @@
 //! Moves one pin as its light says: changes, transitions, effects, and writes that fail.
 
 use std::mem;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::dither::Dither;
-use super::driver::Output;
 use super::effect_player::EffectPlayer;
+use super::output::{Opened, Output};
 use super::transition::Transition;
-use super::{Ask, Pin};
 use crate::config::{LightConfig, OnStop};
 use crate::metrics::Writes;
-use crate::model::effect::Kind;
+use crate::model::effect::EffectKind;
 use crate::model::level::Duty;
-use crate::model::lights::{LightState, Lights};
+use crate::model::lights::{LightId, LightState, Lights};
+use crate::platform::supervisor::Heartbeat;
 
 /// The first wait before a failed write is tried again; each further wait is twice as long.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -32,7 +32,7 @@ pub struct PinController {
     config: LightConfig,
     output: Output,
     lights: Arc<Lights>,
-    index: usize,
+    light_id: LightId,
     /// Shortest time between two duties of a transition: the driver takes one a period.
     tick: Duration,
     /// When the next dithered duty is due, or a driver that fails is tried again.
@@ -53,28 +53,36 @@ pub struct PinController {
     /// When the light was changed, until the driver has its first duty for that.
     changed: Option<Instant>,
     writes: Arc<Writes>,
+    /// Whether the last duty cycle was written.
+    finished: bool,
 }
 
 impl PinController {
     /// The motion of an open pin that is dark so far, for the light at `index`.
-    pub fn new(pin: Pin, lights: Arc<Lights>, index: usize) -> PinController {
-        let period = Duration::from_secs(1) / pin.opened.frequency.max(1);
+    pub fn new(
+        config: LightConfig,
+        opened: Opened,
+        lights: Arc<Lights>,
+        light_id: LightId,
+    ) -> PinController {
+        let period = Duration::from_secs(1) / opened.frequency.max(1);
         PinController {
-            config: pin.config,
-            output: pin.opened.output,
+            config,
+            output: opened.output,
             lights,
-            index,
+            light_id,
             tick: period.max(SHORTEST_TICK),
             ready: Instant::now(),
             revision: None,
             fade: Transition::at(0.0),
             play: None,
             rises: false,
-            dither: Dither::new(pin.opened.resolution),
+            dither: Dither::new(opened.resolution),
             written: None,
             retry: None,
             changed: None,
             writes: Arc::default(),
+            finished: false,
         }
     }
 
@@ -84,11 +92,11 @@ impl PinController {
     }
 
     /// Follows the light until told to stop, and leaves the pin as `on_stop` says.
-    pub async fn run(mut self, stop: CancellationToken, mut asked: mpsc::Receiver<Ask>) {
+    pub async fn run(mut self, stop: CancellationToken, mut heartbeat: Heartbeat) {
         let mut watch = self.lights.watch();
         while !stop.is_cancelled() {
             let now = Instant::now();
-            self.aim(now, &watch.borrow_and_update()[self.index]);
+            self.aim(now, &watch.borrow_and_update()[self.light_id.index()]);
             let wake = self.advance(now);
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -98,10 +106,7 @@ impl PinController {
                     }
                 }
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
-                Some(ask) = asked.recv() => {
-                    // Who asked may have given up waiting.
-                    let _ = ask.send(());
-                }
+                () = heartbeat.beat() => {}
             }
         }
         self.finish();
@@ -116,12 +121,12 @@ impl PinController {
         let target = self.config.curve.light(light.level);
         self.rises = light
             .effect
-            .is_some_and(|effect| effect.kind == Kind::Sunrise);
+            .is_some_and(|effect| effect.kind == EffectKind::Sunrise);
         let (from, time) = match first {
-            _ if self.rises => (0.0, light.time),
+            _ if self.rises => (0.0, light.duration),
             // The service does not fade in: it goes back to where it was.
             true => (target, Duration::ZERO),
-            false => (self.light(now), light.time),
+            false => (self.light(now), light.duration),
         };
         self.fade = Transition::at(from).turned(now, target, time);
         self.play = light
@@ -165,7 +170,7 @@ impl PinController {
         if !moves {
             if mem::take(&mut self.rises) {
                 let revision = self.revision.unwrap_or_default();
-                self.lights.risen(self.index, revision);
+                self.lights.finish_sunrise(self.light_id, revision);
             }
             return None;
         }
@@ -203,14 +208,14 @@ impl PinController {
 
     fn recovered(&mut self) {
         if self.retry.take().is_some() {
-            let fault = self.lights.state(self.index).fault;
+            let fault = self.lights.state(self.light_id).fault;
             let lasted = fault.and_then(|fault| fault.since.elapsed().ok());
             let seconds = lasted.unwrap_or_default().as_secs_f64();
             info!(
                 "light {}: the driver works again after {seconds:.1} s",
                 self.config.name
             );
-            self.lights.report(self.index, None);
+            self.lights.report_fault(self.light_id, None);
         }
     }
 
@@ -224,18 +229,18 @@ impl PinController {
         };
         // What the pin shows now is not known.
         self.written = None;
-        self.lights.report(self.index, Some(message));
+        self.lights.report_fault(self.light_id, Some(message));
         self.retry = Some((wait * 2).min(LAST_RETRY));
         self.ready = now + wait;
         self.ready
     }
 
-    /// The last duty: dark, or what the light is set to, without the rest of a transition.
+    /// Writes the last duty cycle: off, or the level without the rest of a transition.
     fn finish(mut self) {
         let last = match self.config.on_stop {
             OnStop::Off => Duty::OFF,
             OnStop::Keep => {
-                let level = self.lights.state(self.index).level;
+                let level = self.lights.state(self.light_id).level;
                 let light = self.config.curve.light(level);
                 self.dither.rest(self.config.trimmed(light))
             }
@@ -244,6 +249,21 @@ impl PinController {
             && let Err(message) = self.write(last)
         {
             warn!("light {}: at the stop: {message}", self.config.name);
+        }
+        self.finished = true;
+    }
+}
+
+/// A thread that panics leaves the pin as a stop does.
+impl Drop for PinController {
+    fn drop(&mut self) {
+        if self.finished || self.config.on_stop == OnStop::Keep {
+            return;
+        }
+        // The driver may be what panicked, and may do so again.
+        let off = panic::catch_unwind(AssertUnwindSafe(|| self.write(Duty::OFF)));
+        if !matches!(off, Ok(Ok(()))) {
+            warn!("light {}: its pin may not be off", self.config.name);
         }
     }
 }
@@ -257,18 +277,21 @@ mod tests {
 
     use super::*;
     use crate::model::effect::{Effect, Speed};
+    use crate::model::hub::Hub;
     use crate::model::level::{Curve, Level, lightness, luminance};
     use crate::model::lights::{Change, Driver};
-    use crate::pin::driver::{Opened, WriteError};
+    use crate::pin::output::WriteError;
+
+    const LED: LightId = LightId::FIRST;
 
     /// An LED that tells the test each duty it gets.
-    struct ActivityFeed(Sender<u16>);
+    struct Recorder(Sender<u16>);
 
-    impl ErrorType for ActivityFeed {
+    impl ErrorType for Recorder {
         type Error = WriteError;
     }
 
-    impl SetDutyCycle for ActivityFeed {
+    impl SetDutyCycle for Recorder {
         fn max_duty_cycle(&self) -> u16 {
             u16::MAX
         }
@@ -281,6 +304,7 @@ mod tests {
 
     /// A motion with its own clock, which stands still but in [`Test::pass`].
     struct Test {
+        hub: Arc<Hub>,
         motion: PinController,
         now: Instant,
         told: Receiver<u16>,
@@ -292,21 +316,20 @@ mod tests {
         /// A dark light on a driver of this frequency in Hz and so many steps.
         fn new(frequency: u32, resolution: u32, config: LightConfig) -> Test {
             let (tells, told) = channel();
-            let pin = Pin {
-                config,
-                opened: Opened {
-                    output: Box::new(ActivityFeed(tells)),
-                    driver: Driver::Simulated,
-                    frequency,
-                    resolution,
-                    about: "told".into(),
-                },
+            let opened = Opened {
+                output: Box::new(Recorder(tells)),
+                driver: Driver::Simulated,
+                frequency,
+                resolution,
+                about: "recorded".into(),
             };
             let state = LightState::new(Level::OFF, Level::FULL);
-            let lights = Arc::new(Lights::new(vec![(pin.light(), state)]));
-            let motion = PinController::new(pin, lights, 0);
+            let light = config.light((Driver::Simulated, frequency, resolution));
+            let hub = Hub::with(Lights::new(vec![(light, state)]));
+            let motion = PinController::new(config, opened, hub.lights.clone(), LED);
             let mut test = Test {
                 now: motion.ready,
+                hub,
                 motion,
                 told,
                 writes: Vec::new(),
@@ -316,24 +339,24 @@ mod tests {
         }
 
         fn change(&self, level: Level, transition: Duration) {
-            let lights = &self.motion.lights;
-            lights.change(0, Change::Level(level), Some(transition), None);
+            let change = Change::Level(level);
+            self.hub.change_in(LED, change, Some(transition));
         }
 
-        fn play(&self, kind: Kind, transition: Option<Duration>) {
+        fn play(&self, kind: EffectKind, transition: Option<Duration>) {
             let effect = Effect {
                 kind,
                 speed: Speed::NORMAL,
             };
-            let lights = &self.motion.lights;
-            lights.change(0, Change::Effect(Some(effect)), transition, None);
+            let change = Change::Effect(Some(effect));
+            self.hub.change_in(LED, change, transition);
         }
 
         /// Lets time pass, as the thread does; says whether a timer runs at its end.
         fn pass(&mut self, time: Duration) -> bool {
             let end = self.now + time;
             loop {
-                self.motion.aim(self.now, &self.motion.lights.state(0));
+                self.motion.aim(self.now, &self.motion.lights.state(LED));
                 let wake = self.motion.advance(self.now);
                 let told = self.told.try_iter();
                 self.writes.extend(told.map(|duty| (self.now, Duty(duty))));
@@ -462,22 +485,22 @@ mod tests {
         test.pass(minute);
         test.writes.clear();
         let start = test.now;
-        test.play(Kind::Sunrise, Some(minute));
+        test.play(EffectKind::Sunrise, Some(minute));
         assert!(test.pass(minute / 2));
-        assert!(test.motion.lights.state(0).effect.is_some());
+        assert!(test.motion.lights.state(LED).effect.is_some());
         assert!((test.shown() - luminance(lightness(0.8) / 2.0)).abs() < 0.001);
         assert!(!test.pass(minute), "no timer runs after it");
         assert_eq!(test.writes[0], (start, Duty::OFF));
         assert!(test.writes.is_sorted_by_key(|(_, duty)| duty.0));
         assert_eq!(test.shown(), Duty::from_fraction(0.8).fraction());
-        assert_eq!(test.motion.lights.state(0).effect, None);
+        assert_eq!(test.motion.lights.state(LED).effect, None);
     }
 
     #[test]
     fn a_change_takes_over_from_an_effect_without_a_jump() {
         let mut test = Test::new(1_000, 65_536, LightConfig::default());
         test.change(Level::FULL, Duration::ZERO);
-        test.play(Kind::Breathe, None);
+        test.play(EffectKind::Breathe, None);
         test.pass(Duration::from_millis(1_500));
         test.change(Level::HALF, Duration::from_secs(1));
         assert!(test.pass(Duration::from_millis(900)), "it fades");
@@ -494,7 +517,7 @@ mod tests {
         let mut test = Test::new(1_000, 1_000, LightConfig::default());
         test.change(Level::HALF, Duration::ZERO);
         test.writes.clear();
-        test.play(Kind::Blink, None);
+        test.play(EffectKind::Blink, None);
         test.pass(Duration::from_millis(9_900));
         let duties: Vec<_> = test.writes.iter().map(|(_, duty)| *duty).collect();
         let half = Duty::from_fraction(0.5);

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use embedded_hal::pwm::SetDutyCycle;
 
 use super::device_tree::DeviceTree;
 use super::kernel_pwm::KernelPwm;
+use super::output::Opened;
 use super::pwmchip::{self, Channel};
 use super::simulated::Simulated;
 use super::software_pwm::SoftwarePwm;
@@ -17,34 +17,6 @@ use crate::model::lights::Driver;
 pub const KERNEL_FREQUENCY: u32 = 1000;
 /// The same for `software-pwm`, which costs CPU with every period.
 pub const SOFTWARE_FREQUENCY: u32 = 200;
-
-/// What a pin's thread writes duties to.
-pub type Output = Box<dyn SetDutyCycle<Error = WriteError> + Send>;
-
-/// A duty that did not reach the pin: what failed and what to do about it, in one line.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct WriteError(pub String);
-
-impl embedded_hal::pwm::Error for WriteError {
-    fn kind(&self) -> embedded_hal::pwm::ErrorKind {
-        embedded_hal::pwm::ErrorKind::Other
-    }
-}
-
-/// An output that is open, with what is true of it.
-pub struct Opened {
-    /// Takes the duties.
-    pub output: Output,
-    /// Which driver it is.
-    pub driver: Driver,
-    /// PWM frequency in Hz.
-    pub frequency: u32,
-    /// How many steps of light it can tell apart.
-    pub resolution: u32,
-    /// The driver for the log, with what it stands on.
-    pub about: String,
-}
 
 /// What the settings and the machine come to.
 #[derive(Debug, PartialEq)]

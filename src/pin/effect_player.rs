@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::effect::{Effect, Kind};
+use crate::model::effect::{Effect, EffectKind};
 use crate::model::level::{lightness, luminance};
 
 /// Seconds of a breath.
@@ -44,7 +44,7 @@ impl EffectPlayer {
         before: Option<EffectPlayer>,
     ) -> Option<EffectPlayer> {
         let same = before.filter(|before| before.effect.kind == effect.kind);
-        (effect.kind != Kind::Sunrise).then(|| EffectPlayer {
+        (effect.kind != EffectKind::Sunrise).then(|| EffectPlayer {
             effect,
             lightness: lightness(light),
             start: now,
@@ -56,13 +56,15 @@ impl EffectPlayer {
     pub fn light(&self, now: Instant) -> f64 {
         let phase = self.phase(now);
         let share = match self.effect.kind {
-            Kind::Breathe => {
+            EffectKind::Breathe => {
                 let full = (phase / BREATH * TAU).cos() / 2.0 + 0.5;
                 EXHALED + (1.0 - EXHALED) * full
             }
-            Kind::Candle => 1.0 - flicker(phase),
-            Kind::Blink | Kind::Strobe => f64::from(u8::from(phase.fract() < self.on())),
-            Kind::Sunrise => 1.0,
+            EffectKind::Candle => 1.0 - flicker(phase),
+            EffectKind::Blink | EffectKind::Strobe => {
+                f64::from(u8::from(phase.fract() < self.on()))
+            }
+            EffectKind::Sunrise => 1.0,
         };
         luminance(self.lightness * share)
     }
@@ -82,8 +84,8 @@ impl EffectPlayer {
     /// The share of each second that it is on, if it is on and off by turns.
     fn on(&self) -> f64 {
         match self.effect.kind {
-            Kind::Blink => BLINK,
-            Kind::Strobe => STROBE,
+            EffectKind::Blink => BLINK,
+            EffectKind::Strobe => STROBE,
             _ => 0.0,
         }
     }
@@ -125,8 +127,8 @@ mod tests {
 
     const MILLI: Duration = Duration::from_millis(1);
 
-    fn play(kind: Kind, times: f64, now: Instant) -> EffectPlayer {
-        let speed = Speed::from_times(times, Speed::MOST).unwrap();
+    fn play(kind: EffectKind, times: f64, now: Instant) -> EffectPlayer {
+        let speed = Speed::from_times(times).unwrap();
         EffectPlayer::new(Effect { kind, speed }, 0.5, now, None).unwrap()
     }
 
@@ -140,7 +142,12 @@ mod tests {
     #[test]
     fn each_effect_begins_at_its_level_and_never_exceeds_it() {
         let start = Instant::now();
-        for kind in [Kind::Breathe, Kind::Blink, Kind::Candle, Kind::Strobe] {
+        for kind in [
+            EffectKind::Breathe,
+            EffectKind::Blink,
+            EffectKind::Candle,
+            EffectKind::Strobe,
+        ] {
             let shown = each_ms(&play(kind, 1.0, start), start, 60_000);
             assert!((shown[0] - 0.5).abs() < 1e-9, "{kind:?}");
             assert!(shown.iter().all(|light| (0.0..=0.5 + 1e-9).contains(light)));
@@ -150,7 +157,7 @@ mod tests {
     #[test]
     fn a_breath_takes_four_seconds_and_has_no_steps() {
         let start = Instant::now();
-        let shown = each_ms(&play(Kind::Breathe, 1.0, start), start, 4_001);
+        let shown = each_ms(&play(EffectKind::Breathe, 1.0, start), start, 4_001);
         let least = shown.iter().copied().fold(1.0, f64::min);
         assert_eq!(least, shown[2_000]);
         assert!((lightness(least) - lightness(0.5) * 0.1).abs() < 1e-6);
@@ -165,7 +172,12 @@ mod tests {
     #[test]
     fn no_effect_flashes_more_than_three_times_a_second_at_the_safe_speed() {
         let start = Instant::now();
-        for kind in [Kind::Breathe, Kind::Blink, Kind::Candle, Kind::Strobe] {
+        for kind in [
+            EffectKind::Breathe,
+            EffectKind::Blink,
+            EffectKind::Candle,
+            EffectKind::Strobe,
+        ] {
             let effect = Effect {
                 kind,
                 speed: Speed::SAFE,
@@ -200,7 +212,7 @@ mod tests {
     #[test]
     fn a_blink_and_a_strobe_wake_only_at_their_edges() {
         let start = Instant::now();
-        for (kind, on, off) in [(Kind::Blink, 250, 250), (Kind::Strobe, 25, 475)] {
+        for (kind, on, off) in [(EffectKind::Blink, 250, 250), (EffectKind::Strobe, 25, 475)] {
             let play = play(kind, 2.0, start);
             let mut now = start;
             for _ in 0..100 {
@@ -221,10 +233,10 @@ mod tests {
     #[test]
     fn another_speed_goes_on_where_the_effect_is() {
         let start = Instant::now();
-        let slow = play(Kind::Breathe, 1.0, start);
+        let slow = play(EffectKind::Breathe, 1.0, start);
         let now = start + 700 * MILLI;
         let effect = Effect {
-            kind: Kind::Breathe,
+            kind: EffectKind::Breathe,
             speed: Speed::SAFE,
         };
         let fast = EffectPlayer::new(effect, 0.5, now, Some(slow)).unwrap();

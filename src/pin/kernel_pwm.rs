@@ -9,8 +9,8 @@ use anyhow::Context;
 use embedded_hal::pwm::{ErrorType, SetDutyCycle};
 use rppal::pwm::{self, Pwm};
 
-use super::driver::WriteError;
-use super::pwmchip::{Channel, Kind};
+use super::output::WriteError;
+use super::pwmchip::{Channel, ChipKind};
 use crate::model::level::Duty;
 
 /// How long a channel's files may take to get their group after the export: udev gives it to them
@@ -33,7 +33,7 @@ impl KernelPwm {
     pub fn open(channel: &Channel, frequency: u32, invert: bool) -> anyhow::Result<KernelPwm> {
         // Kernels up to 2025-11 refuse a pwm-pio pulse within one of its 15 ns steps of an end.
         let margin_ns = match channel.kind {
-            Kind::PwmPio => 2 * u64::from(channel.step_ns),
+            ChipKind::PwmPio => 2 * u64::from(channel.step_ns),
             _ => 0,
         };
         let Channel { chip, channel, .. } = *channel;

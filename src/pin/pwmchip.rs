@@ -14,7 +14,7 @@ const CLASS: &str = "sys/class/pwm";
 
 /// The driver behind a pwmchip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ChipKind {
     /// The RP1's programmable I/O on any GPIO of a Pi 5.
     PwmPio,
     /// A timer of the kernel on any GPIO of any Pi.
@@ -25,26 +25,31 @@ pub enum Kind {
     Rp1,
 }
 
-impl Kind {
-    const ALL: [Kind; 4] = [Kind::PwmPio, Kind::PwmGpio, Kind::Bcm2835, Kind::Rp1];
+impl ChipKind {
+    const ALL: [ChipKind; 4] = [
+        ChipKind::PwmPio,
+        ChipKind::PwmGpio,
+        ChipKind::Bcm2835,
+        ChipKind::Rp1,
+    ];
 
     /// The `compatible` string of its device tree node.
     fn compatible(self) -> &'static str {
         match self {
-            Kind::PwmPio => "raspberrypi,pwm-pio-rp1",
-            Kind::PwmGpio => "pwm-gpio",
-            Kind::Bcm2835 => "brcm,bcm2835-pwm",
-            Kind::Rp1 => "raspberrypi,rp1-pwm",
+            ChipKind::PwmPio => "raspberrypi,pwm-pio-rp1",
+            ChipKind::PwmGpio => "pwm-gpio",
+            ChipKind::Bcm2835 => "brcm,bcm2835-pwm",
+            ChipKind::Rp1 => "raspberrypi,rp1-pwm",
         }
     }
 
     /// Its name for people.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::PwmPio => "pwm-pio",
-            Kind::PwmGpio => "pwm-gpio",
-            Kind::Bcm2835 => "pwm-bcm2835",
-            Kind::Rp1 => "pwm-rp1",
+            ChipKind::PwmPio => "pwm-pio",
+            ChipKind::PwmGpio => "pwm-gpio",
+            ChipKind::Bcm2835 => "pwm-bcm2835",
+            ChipKind::Rp1 => "pwm-rp1",
         }
     }
 
@@ -52,9 +57,9 @@ impl Kind {
     fn step_ns(self, node: &Path) -> u32 {
         match self {
             // Three cycles of the RP1's 200 MHz.
-            Kind::PwmPio => 15,
-            Kind::PwmGpio => 1,
-            Kind::Bcm2835 | Kind::Rp1 => {
+            ChipKind::PwmPio => 15,
+            ChipKind::PwmGpio => 1,
+            ChipKind::Bcm2835 | ChipKind::Rp1 => {
                 // The block counts its clock, 10 MHz where the tree names none.
                 let clock = numbers(&node.join("assigned-clock-rates"));
                 let hz = clock.first().copied().unwrap_or(10_000_000);
@@ -66,10 +71,10 @@ impl Kind {
     /// Which of a block's channels can come out at a GPIO: BCM2711 and RP1 peripherals manuals.
     fn block_channel(self, gpio: u8) -> Option<u8> {
         match (self, gpio) {
-            (Kind::Bcm2835, 12 | 18) | (Kind::Rp1, 12) => Some(0),
-            (Kind::Bcm2835, 13 | 19) | (Kind::Rp1, 13) => Some(1),
-            (Kind::Rp1, 14 | 18) => Some(2),
-            (Kind::Rp1, 15 | 19) => Some(3),
+            (ChipKind::Bcm2835, 12 | 18) | (ChipKind::Rp1, 12) => Some(0),
+            (ChipKind::Bcm2835, 13 | 19) | (ChipKind::Rp1, 13) => Some(1),
+            (ChipKind::Rp1, 14 | 18) => Some(2),
+            (ChipKind::Rp1, 15 | 19) => Some(3),
             _ => None,
         }
     }
@@ -83,7 +88,7 @@ pub struct Chip {
     /// Its device, such as `pwm_gpio@15`.
     pub device: String,
     /// What it is, if it is of a kind that may drive a light.
-    pub kind: Option<Kind>,
+    pub kind: Option<ChipKind>,
     node: PathBuf,
 }
 
@@ -95,7 +100,7 @@ pub struct Channel {
     /// The channel's number within the chip.
     pub channel: u8,
     /// What the chip is.
-    pub kind: Kind,
+    pub kind: ChipKind,
     /// The finest pulse in ns.
     pub step_ns: u32,
 }
@@ -134,7 +139,7 @@ fn chip(path: &Path) -> Option<Chip> {
         .unwrap_or_default();
     let node = path.join("device/of_node");
     let compatible = strings(&node.join("compatible"));
-    let kind = Kind::ALL
+    let kind = ChipKind::ALL
         .into_iter()
         .find(|kind| compatible.iter().any(|name| name == kind.compatible()));
     Some(Chip {
@@ -157,14 +162,14 @@ impl Chip {
     pub fn channel(&self, root: &Path, gpio: u8) -> Option<Channel> {
         let kind = self.kind?;
         let channel = match kind {
-            Kind::PwmPio | Kind::PwmGpio => {
+            ChipKind::PwmPio | ChipKind::PwmGpio => {
                 // An entry is the controller, the GPIO and its flags.
                 let gpios = numbers(&self.node.join("gpios"));
                 let mut entries = gpios.chunks_exact(3);
                 let place = entries.position(|entry| entry[1] == u32::from(gpio))?;
                 u8::try_from(place).ok()?
             }
-            Kind::Bcm2835 | Kind::Rp1 => {
+            ChipKind::Bcm2835 | ChipKind::Rp1 => {
                 let channel = kind.block_channel(gpio)?;
                 // The block may be there without its pins, or be another one: a fan's.
                 let node = fs::canonicalize(&self.node).ok()?;

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use embedded_hal::pwm::{ErrorType, SetDutyCycle};
 
-use super::driver::WriteError;
+use super::output::WriteError;
 
 /// Takes every duty, and adds it to a file where it was given one.
 pub struct Simulated {

@@ -9,7 +9,7 @@ use rppal::gpio::OutputPin;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::driver::WriteError;
+use super::output::WriteError;
 use crate::model::level::Duty;
 use crate::platform::gpio;
 

@@ -12,7 +12,6 @@ use anyhow::{Context, ensure};
 use mdns_sd::{
     DaemonEvent, IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo,
 };
-use tokio::task;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -56,7 +55,6 @@ impl Announcement {
             // An address of IPv6 would lead nowhere.
             daemon.disable_interface(IfKind::IPv6)?;
         }
-        task::spawn(log(daemon.monitor()?));
         let names = names(lights);
         let about = [
             ("version", env!("CARGO_PKG_VERSION")),
@@ -69,6 +67,18 @@ impl Announcement {
         }
         info!("announced on the LAN as {}.local", host::own_label());
         Ok(Some(Announcement { daemon }))
+    }
+
+    /// Logs what happens to the announcement; ends if the thread that answers does.
+    ///
+    /// # Errors
+    /// The thread has ended already.
+    pub fn log(&self) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+        let events = self.daemon.monitor()?;
+        Ok(async move {
+            log(events).await;
+            Ok(())
+        })
     }
 
     /// Says goodbye, so that nobody looks for it.
@@ -110,7 +120,7 @@ fn names(lights: &[Light]) -> String {
     names
 }
 
-/// Tells the log what happens to the announcement.
+/// Logs what happens to the announcement, until the thread that answers has ended.
 async fn log(events: Receiver<DaemonEvent>) {
     while let Ok(event) = events.recv_async().await {
         match event {

@@ -1,315 +1,317 @@
-//! Reads the fields of a message.
+//! The fields of requests, each described once: name, values and meaning.
 
-use std::time::Duration;
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{BadInput, Direction, LightChange, Request, malformed};
-use crate::model::effect::{Effect, Kind, Speed};
+use super::input_error::InputError;
+use crate::model::effect::{EffectKind, Speed};
 use crate::model::level::{Level, Step};
-use crate::model::lights::{self, Change};
+use crate::model::lights::MAX_TRANSITION;
+use crate::model::text::{Name, Remark, Text};
+use crate::model::timers::{MAX_DELAY, MAX_OFFSET};
 
-/// Largest `echo`, in bytes of JSON.
-const MAX_ECHO: usize = 1024;
-/// Longest name, in characters.
-const MAX_NAME: usize = 40;
-/// The most that is said at once, in characters.
-const MAX_SAY: usize = 200;
-/// What the commands up and down add, in percent.
-const COMMAND_STEP: f64 = 5.0;
-/// Largest `seq`: the last whole number that JavaScript counts exactly to.
+/// A field of a request.
+#[derive(Debug)]
+pub struct Field {
+    /// The name in JSON.
+    pub name: &'static str,
+    /// The values it may have.
+    pub kind: FieldKind,
+    /// What it does, for the API's description.
+    pub meaning: &'static str,
+}
+
+/// The values that a field may have.
+#[derive(Debug)]
+pub enum FieldKind {
+    /// A number.
+    Number(Range),
+    /// A number, or a string that holds one, as HTML forms and sliders send it.
+    NumberOrText(Range),
+    /// `true` or `false`.
+    Bool,
+    /// Only `true`.
+    True,
+    /// An integer from 0 to this.
+    Integer(u64),
+    /// Text of at most so many characters, none of them control characters.
+    Text(usize),
+    /// The name of something that exists, such as a light.
+    Reference,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// The name of an effect, or `null`.
+    EffectOrNull,
+    /// A time of day, or `sunrise` or `sunset`.
+    TimeOfDay,
+    /// A list of days, `mon` to `sun`.
+    Days,
+    /// A timer.
+    Timer,
+    /// Any JSON of at most so many bytes.
+    Json(usize),
+}
+
+/// The numbers that a field may have.
+#[derive(Debug, Clone, Copy)]
+pub struct Range {
+    /// The lowest number.
+    pub min: f64,
+    /// The highest number.
+    pub max: f64,
+    /// The unit, in plural, for errors; empty where the field's name says it.
+    pub unit: &'static str,
+}
+
+/// Largest `seq`: the last integer that JavaScript counts exactly to.
 const MAX_SEQ: u64 = (1 << 53) - 1;
+/// Largest `echo`, in bytes of JSON.
+pub const MAX_ECHO: usize = 1024;
 
-/// What a message can ask for, and the fields that may go with it. The first [`CHANGES`] of these
-/// change one light.
-const VERBS: [(&str, &[&str]); 14] = [
-    ("level", &["light", "transition"]),
-    ("step", &["light", "transition"]),
-    ("on", &["light", "transition"]),
-    ("toggle", &["light", "transition"]),
-    ("effect", &["light", "transition", "speed"]),
-    ("save", &[]),
-    ("recall", &["transition"]),
-    ("forget", &[]),
-    ("timer", &[]),
-    ("cancel", &[]),
-    ("command", &["transition"]),
-    ("say", &[]),
-    ("name", &[]),
-    ("echo", &[]),
-];
-const CHANGES: usize = 5;
-/// The fields that go with some verb.
-const COMPANIONS: [&str; 3] = ["light", "transition", "speed"];
-
-/// Whether a field asks for a change of one light.
-pub fn changes_a_light(field: &str) -> bool {
-    VERBS[..CHANGES].iter().any(|(verb, _)| *verb == field)
-}
-
-/// What a message of these fields wants; `seq` is not among them.
-pub fn wish(fields: Map<String, Value>, text: &str) -> Result<Request, BadInput> {
-    let verb = only_verb(&fields, &VERBS, &COMPANIONS)?;
-    let wanted = &fields[verb];
-    match verb {
-        "save" => named(verb, wanted).map(Request::Save),
-        "forget" => named(verb, wanted).map(Request::Forget),
-        "recall" => Ok(Request::Recall {
-            name: named(verb, wanted)?,
-            transition: transition(&fields)?,
-        }),
-        "timer" => match wanted {
-            Value::Object(timer) => super::timer::timer(timer).map(Request::Timer),
-            other => Err(malformed(format!("timer must be an object, not {other}"))),
-        },
-        "cancel" => named(verb, wanted).map(Request::Cancel),
-        "command" => command(wanted, &fields),
-        "say" => text_in(verb, wanted, MAX_SAY).map(Request::Say),
-        "name" => named(verb, wanted).map(|name| Request::Name(name.into())),
-        "echo" => echo(text).map(Request::Echo),
-        verb => change_by(verb, &fields).map(Request::Change),
+/// Shorthand for the tables below.
+const fn field(name: &'static str, kind: FieldKind, meaning: &'static str) -> Field {
+    Field {
+        name,
+        kind,
+        meaning,
     }
 }
 
-/// The change of one light that these fields ask for, which do not say of which.
-pub fn change(fields: Map<String, Value>) -> Result<LightChange, BadInput> {
-    let verb = only_verb(&fields, &VERBS[..CHANGES], &COMPANIONS[1..])?;
-    change_by(verb, &fields)
+const fn range(min: f64, max: f64, unit: &'static str) -> Range {
+    Range { min, max, unit }
 }
 
-/// The time that these fields tell, which may tell nothing else.
-pub fn only_transition(fields: Map<String, Value>) -> Result<Option<Duration>, BadInput> {
-    match fields.keys().find(|field| *field != "transition") {
-        Some(other) => Err(malformed(format!(
-            "unknown field {other:?}; there is transition"
-        ))),
-        None => transition(&fields),
-    }
-}
+/// The level to set.
+pub const LEVEL: Field = field(
+    "level",
+    FieldKind::NumberOrText(range(Level::OFF.percent(), Level::FULL.percent(), "")),
+    "Percent, rounded to 0.1.",
+);
+/// The step to add to the level.
+pub const STEP: Field = field(
+    "step",
+    FieldKind::Number(range(Step::MIN.percent(), Step::MAX.percent(), "")),
+    "Percent, added to the level; the result is clamped to 0..100.",
+);
+/// Whether to switch on.
+pub const ON: Field = field(
+    "on",
+    FieldKind::Bool,
+    "false: off; true: the last level above 0, or 100 if there was none.",
+);
+/// Switches over.
+pub const TOGGLE: Field = field(
+    "toggle",
+    FieldKind::True,
+    "Off if the light is on, on if it is off.",
+);
+/// The effect to play.
+pub const EFFECT: Field = field(
+    "effect",
+    FieldKind::EffectOrNull,
+    "Starts around the level; null ends it.",
+);
+/// The preset to save.
+pub const SAVE: Field = field(
+    "save",
+    FieldKind::Text(Name::MAX),
+    "Saves what all lights are set to, as a preset of this name.",
+);
+/// The preset to recall.
+pub const RECALL: Field = field(
+    "recall",
+    FieldKind::Text(Name::MAX),
+    "Sets all lights of the preset of this name.",
+);
+/// The preset to remove.
+pub const FORGET: Field = field(
+    "forget",
+    FieldKind::Text(Name::MAX),
+    "Removes the preset of this name.",
+);
+/// The timer to add.
+pub const TIMER: Field = field("timer", FieldKind::Timer, "Adds a timer.");
+/// The timer to remove.
+pub const CANCEL: Field = field(
+    "cancel",
+    FieldKind::Text(Name::MAX),
+    "Removes the timer of this name.",
+);
+/// An arrow key.
+pub const COMMAND: Field = field(
+    "command",
+    FieldKind::OneOf(&["up", "down", "left", "right"]),
+    "Dims the selected light, or selects another one.",
+);
+/// A remark to all clients.
+pub const SAY: Field = field(
+    "say",
+    FieldKind::Text(Remark::MAX),
+    "Tells all other clients.",
+);
+/// The client's own name.
+pub const NAME: Field = field(
+    "name",
+    FieldKind::Text(Name::MAX),
+    "The name that the client gives itself.",
+);
+/// JSON to be sent back.
+pub const ECHO: Field = field("echo", FieldKind::Json(MAX_ECHO), "Sent back as it is.");
+/// The light that a change is about.
+pub const LIGHT: Field = field(
+    "light",
+    FieldKind::Reference,
+    "The light to change; without it, the first one.",
+);
+/// The duration of a change.
+pub const TRANSITION: Field = field(
+    "transition",
+    FieldKind::Number(range(0.0, MAX_TRANSITION.as_secs_f64(), "seconds")),
+    "Seconds to get there; without it, the light's own.",
+);
+/// The speed of an effect.
+pub const SPEED: Field = field(
+    "speed",
+    FieldKind::Number(range(Speed::MIN.times(), Speed::MAX.times(), "")),
+    "Speed of the effect relative to normal; more than 3 only for lights with allow_fast_strobe.",
+);
+/// The client's counter of its messages.
+pub const SEQ: Field = field(
+    "seq",
+    FieldKind::Integer(MAX_SEQ),
+    "The client's own counter, returned as seen.",
+);
+/// The delay of a timer.
+pub const IN: Field = field(
+    "in",
+    FieldKind::Number(range(1.0, MAX_DELAY.as_secs_f64(), "")),
+    "Seconds from now: once.",
+);
+/// The time of day of a timer.
+pub const AT: Field = field(
+    "at",
+    FieldKind::TimeOfDay,
+    "A time of day, such as 07:00, or sunrise or sunset.",
+);
+/// The level in Home Assistant's commands.
+pub const BRIGHTNESS: Field = field(
+    "brightness",
+    FieldKind::Number(range(Level::OFF.percent(), Level::FULL.percent(), "")),
+    "Percent, as brightness_scale says.",
+);
+/// The distance of a timer to sunrise or sunset.
+pub const OFFSET: Field = field(
+    "offset",
+    FieldKind::Number(range(-(MAX_OFFSET as f64), MAX_OFFSET as f64, "")),
+    "Minutes after sunrise or sunset.",
+);
+/// The days of a timer that repeats.
+pub const DAYS: Field = field(
+    "days",
+    FieldKind::Days,
+    "Again on each of these days, mon to sun; without it, once.",
+);
 
-/// The one verb among the fields, all of which must be allowed, and go with it.
-fn only_verb<'a>(
-    fields: &Map<String, Value>,
-    verbs: &[(&'a str, &[&str])],
-    companions: &[&str],
-) -> Result<&'a str, BadInput> {
-    let names = || verbs.iter().map(|(verb, _)| *verb);
-    for field in fields.keys() {
-        if !names()
-            .chain(companions.iter().copied())
-            .any(|name| name == field)
-        {
-            let allowed: Vec<_> = names().chain(companions.iter().copied()).collect();
-            let allowed = allowed.join(", ");
-            return Err(malformed(format!(
-                "unknown field {field:?}; there are {allowed}"
-            )));
-        }
-    }
-    let mut found = verbs.iter().filter(|(verb, _)| fields.contains_key(*verb));
-    let (verb, with) = match (found.next(), found.next()) {
-        (Some(one), None) => one,
-        (Some((one, _)), Some((two, _))) => {
-            return Err(malformed(format!("{one} and {two} do not go together")));
-        }
-        (None, _) => {
-            let names: Vec<_> = names().collect();
-            return Err(malformed(format!("one of {} is needed", names.join(", "))));
-        }
-    };
-    match fields
-        .keys()
-        .find(|field| field != verb && !with.contains(&field.as_str()))
-    {
-        Some(other) => Err(malformed(format!("{other} does not go with {verb}"))),
-        None => Ok(verb),
-    }
-}
-
-/// The change that `verb` asks for; the other fields go with it.
-pub fn change_by(verb: &str, fields: &Map<String, Value>) -> Result<LightChange, BadInput> {
-    let (change, exact) = match (verb, &fields[verb]) {
-        ("level", wanted) => {
-            let (level, exact) = level(wanted)?;
-            (Change::Level(level), exact)
-        }
-        ("step", wanted) => {
-            let percent = number("step", "-100 to 100", wanted)?;
-            let step = Step::from_percent(percent)
-                .map_err(|error| BadInput::OutOfRange(format!("step {error}")))?;
-            (Change::Step(step), false)
-        }
-        ("on", Value::Bool(on)) => (Change::On(*on), false),
-        ("on", other) => return Err(malformed(format!("on must be true or false, not {other}"))),
-        ("effect", wanted) => (Change::Effect(effect(wanted, fields)?), false),
-        (_, Value::Bool(true)) => (Change::Toggle, false),
-        (_, other) => return Err(malformed(format!("toggle must be true, not {other}"))),
-    };
-    Ok(LightChange {
-        change,
-        transition: transition(fields)?,
-        exact,
-    })
-}
-
-/// A level, and whether it was given in steps of 0.1.
-fn level(wanted: &Value) -> Result<(Level, bool), BadInput> {
-    // The tutorials' pages send their slider's text.
-    let text = wanted.as_str().and_then(|text| text.trim().parse().ok());
-    let percent = match text {
-        Some(percent) => percent,
-        None => number("level", "0 to 100", wanted)?,
-    };
-    let level = Level::from_percent(percent)
-        .map_err(|error| BadInput::OutOfRange(format!("level {error}")))?;
-    Ok((level, level.percent() == percent))
-}
-
-/// The effect with its speed; `null` is none.
-fn effect(wanted: &Value, fields: &Map<String, Value>) -> Result<Option<Effect>, BadInput> {
-    if wanted.is_null() {
-        return match fields.contains_key("speed") {
-            true => Err(malformed("speed does not go with the effect null")),
-            false => Ok(None),
+impl Field {
+    /// The number in a value.
+    ///
+    /// # Errors
+    /// The value is no number, or out of range.
+    pub fn number(&self, value: &Value) -> Result<f64, InputError> {
+        let (range, text) = match self.kind {
+            FieldKind::Number(range) => (range, None),
+            FieldKind::NumberOrText(range) => (range, value.as_str()),
+            _ => unreachable!("{} is no number", self.name),
         };
-    }
-    let Some(kind) = wanted.as_str().and_then(Kind::called) else {
-        let names = Kind::ALL.map(Kind::name).join(", ");
-        return Err(malformed(format!(
-            "effect must be {names} or null, not {wanted}"
-        )));
-    };
-    if kind != Kind::Sunrise && fields.contains_key("transition") {
-        return Err(malformed("transition goes with no effect but sunrise"));
-    }
-    let speed = match fields.get("speed") {
-        None => Speed::NORMAL,
-        Some(wanted) => {
-            let times = number("speed", "0.1 to 10", wanted)?;
-            Speed::from_times(times, Speed::MOST).map_err(BadInput::OutOfRange)?
+        let Range { min, max, unit } = range;
+        let from_text = text.and_then(|text| text.trim().parse().ok());
+        let number: f64 = from_text.or(value.as_f64()).ok_or_else(|| {
+            let why = format!("must be a number from {min} to {max}, not {value}");
+            InputError::malformed(format!("{} {why}", self.name))
+        })?;
+        if (min..=max).contains(&number) {
+            Ok(number)
+        } else {
+            let space = if unit.is_empty() { "" } else { " " };
+            let why = format!("must be from {min} to {max}{space}{unit}, not {number}");
+            Err(InputError::out_of_range(self.name, why))
         }
-    };
-    Ok(Some(Effect { kind, speed }))
-}
-
-/// What an arrow is for: up and down change the selected light, left and right select another.
-fn command(wanted: &Value, fields: &Map<String, Value>) -> Result<Request, BadInput> {
-    let step = |percent| {
-        let step = Step::from_percent(percent)
-            .map_err(|error| BadInput::OutOfRange(format!("step {error}")))?;
-        Ok(Request::ChangeSelected(LightChange {
-            change: Change::Step(step),
-            transition: transition(fields)?,
-            exact: false,
-        }))
-    };
-    match wanted.as_str() {
-        Some("up") => step(COMMAND_STEP),
-        Some("down") => step(-COMMAND_STEP),
-        Some(other @ ("left" | "right")) if fields.contains_key("transition") => Err(malformed(
-            format!("transition does not go with the command {other}"),
-        )),
-        Some("left") => Ok(Request::Select(Direction::Left)),
-        Some("right") => Ok(Request::Select(Direction::Right)),
-        _ => Err(malformed(format!(
-            "command must be up, down, left or right, not {wanted}"
-        ))),
     }
-}
 
-/// The number in this field, which is to be within `range`.
-pub fn number(field: &str, range: &str, wanted: &Value) -> Result<f64, BadInput> {
-    wanted.as_f64().ok_or_else(|| {
-        malformed(format!(
-            "{field} must be a number from {range}, not {wanted}"
-        ))
-    })
-}
-
-/// The seconds of the field `transition`, if there is one.
-pub fn transition(fields: &Map<String, Value>) -> Result<Option<Duration>, BadInput> {
-    let Some(wanted) = fields.get("transition") else {
-        return Ok(None);
-    };
-    let seconds = number("transition", "0 to 3600", wanted)?;
-    let time = lights::transition(seconds).map_err(BadInput::OutOfRange)?;
-    Ok(Some(time))
-}
-
-/// The page's own counter.
-pub fn seq(wanted: Value) -> Result<u64, BadInput> {
-    wanted
-        .as_u64()
-        .filter(|seq| *seq <= MAX_SEQ)
-        .ok_or_else(|| {
-            malformed(format!(
-                "seq must be a whole number from 0 to {MAX_SEQ}, not {wanted}"
-            ))
+    /// The integer in a value.
+    ///
+    /// # Errors
+    /// The value is no integer, or out of range.
+    pub fn integer(&self, value: &Value) -> Result<u64, InputError> {
+        let FieldKind::Integer(max) = self.kind else {
+            unreachable!("{} is no integer", self.name)
+        };
+        let integer = value.as_u64().filter(|integer| *integer <= max);
+        integer.ok_or_else(|| {
+            let why = format!("must be a whole number from 0 to {max}, not {value}");
+            InputError::malformed(format!("{} {why}", self.name))
         })
-}
+    }
 
-/// The name of a light.
-pub fn light(wanted: &Value) -> Result<String, BadInput> {
-    match wanted {
-        Value::String(name) => Ok(name.clone()),
-        other => Err(malformed(format!("light must be a name, not {other}"))),
+    /// The text in a value.
+    ///
+    /// # Errors
+    /// The value is no text, too long, empty, or has control characters.
+    pub fn text<const MAX: usize>(&self, value: &Value) -> Result<Text<MAX>, InputError> {
+        let Value::String(text) = value else {
+            let why = format!("{} must be text, not {value}", self.name);
+            return Err(InputError::malformed(why));
+        };
+        Text::new(text).map_err(|error| InputError::out_of_range(self.name, error))
+    }
+
+    /// The name of something that exists.
+    ///
+    /// # Errors
+    /// The value is no text.
+    pub fn reference(&self, value: &Value) -> Result<String, InputError> {
+        match value {
+            Value::String(name) => Ok(name.clone()),
+            other => {
+                let why = format!("{} must be a name, not {other}", self.name);
+                Err(InputError::malformed(why))
+            }
+        }
+    }
+
+    /// The effect in a value; `none` is the word for no effect.
+    ///
+    /// # Errors
+    /// There is no such effect.
+    pub fn effect(&self, value: &Value, none: &Value) -> Result<Option<EffectKind>, InputError> {
+        if value == none {
+            return Ok(None);
+        }
+        let kind = value.as_str().and_then(EffectKind::from_name);
+        kind.map(Some).ok_or_else(|| {
+            let names = EffectKind::ALL.map(EffectKind::name).join(", ");
+            let none = none.as_str().unwrap_or("null");
+            let why = format!("{} must be {names} or {none}, not {value}", self.name);
+            InputError::malformed(why)
+        })
     }
 }
 
-/// The name in this field: 1 to 40 characters.
-pub fn named(field: &str, wanted: &Value) -> Result<String, BadInput> {
-    text_in(field, wanted, MAX_NAME)
+/// The names of fields, for an error.
+pub fn names<'a>(fields: impl IntoIterator<Item = &'a &'a Field>) -> String {
+    let names: Vec<_> = fields.into_iter().map(|field| field.name).collect();
+    names.join(", ")
 }
 
-/// The text in this field, of at most so many characters.
-fn text_in(field: &str, wanted: &Value, most: usize) -> Result<String, BadInput> {
-    let Value::String(text) = wanted else {
-        return Err(malformed(format!("{field} must be text, not {wanted}")));
-    };
-    check(field, text, most).map(|()| text.clone())
-}
-
-/// Whether the text in this field can be a name for people: 1 to 40 characters.
+/// The JSON object in a body or a message, which `what` names in an error.
 ///
 /// # Errors
-/// It is too short or long, or has control characters: it ends up in others' terminals and logs.
-pub fn name(field: &str, text: &str) -> Result<(), BadInput> {
-    check(field, text, MAX_NAME)
-}
-
-fn check(field: &str, text: &str, most: usize) -> Result<(), BadInput> {
-    if text.contains(char::is_control) {
-        let json = Value::from(text);
-        return Err(BadInput::OutOfRange(format!(
-            "{field} must not have control characters, as in {json}"
-        )));
-    }
-    let length = text.chars().count();
-    if (1..=most).contains(&length) {
-        Ok(())
-    } else {
-        Err(BadInput::OutOfRange(format!(
-            "{field} must have 1 to {most} characters, not {length}"
-        )))
-    }
-}
-
-/// The JSON of `echo` as it stands in the message: numbers and the order of fields are kept.
-fn echo(text: &str) -> Result<Box<RawValue>, BadInput> {
-    #[derive(Deserialize)]
-    struct Only {
-        echo: Box<RawValue>,
-    }
-    let Only { echo } =
-        serde_json::from_str(text).map_err(|error| malformed(format!("echo: {error}")))?;
-    let length = echo.get().len();
-    if length <= MAX_ECHO {
-        Ok(echo)
-    } else {
-        Err(BadInput::OutOfRange(format!(
-            "echo must have at most {MAX_ECHO} bytes, not {length}"
-        )))
+/// The bytes are not JSON, or no object.
+pub fn object(what: &str, bytes: &[u8]) -> Result<Map<String, Value>, InputError> {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(other) => Err(InputError::malformed(format!(
+            "{what} is an object, not {other}"
+        ))),
+        Err(error) => Err(InputError::malformed(format!("not JSON: {error}"))),
     }
 }

@@ -1,152 +1,190 @@
-//! What the service says to pages.
-
-use std::time::Duration;
+//! What the service sends to clients over `/ws`: [`ServerMessage`].
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::resource::{EffectFields, LightDescription, TimerResource, tenths_of_seconds};
 use crate::model::activity::Entry;
-use crate::model::effect::Effect;
-use crate::model::fleet::Look;
+use crate::model::actor::Actor;
+use crate::model::effect::EffectKind;
+use crate::model::fleet::RemoteState;
 use crate::model::level::Level;
-use crate::model::lights::Light;
-use crate::model::timers::Timer;
+use crate::model::lights::LightState;
 
-/// A time in seconds, rounded to a tenth.
-pub fn seconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 10.0).round() / 10.0
-}
-
-/// What the service says to a page.
+/// A message to a client.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum ServerMessage<'a> {
-    /// First of all.
+    /// The first message of a connection.
     Hello {
-        /// Who and what is there.
+        /// The service, the client's number and the lights.
         hello: Hello<'a>,
     },
-    /// A light has another level than this page shows.
-    Level {
-        /// The light's name.
-        light: &'a str,
-        /// Its level.
-        level: Level,
-        /// What it plays around that.
-        #[serde(flatten)]
-        effect: Option<Effect>,
-        /// Seconds until it is there, if it is not.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        left: Option<f64>,
-        /// The name of the page that set it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        by: Option<&'a str>,
-        /// The last `seq` handled from this page, if it uses them.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        seen: Option<u64>,
-    },
-    /// Lights of other dimmers are other than this page shows.
+    /// The state of a light differs from what this client shows.
+    Light(LightUpdate<'a>),
+    /// Lights of other dimmers differ from what this client shows.
     Fleet {
-        /// Each of them.
-        fleet: Vec<RemoteNews<'a>>,
-        /// As of a level.
+        /// Each light that differs.
+        fleet: Vec<RemoteUpdate<'a>>,
+        /// As in [`LightUpdate`].
         #[serde(skip_serializing_if = "Option::is_none")]
         seen: Option<u64>,
     },
-    /// There are other presets than this page shows.
+    /// The names of the presets differ from what this client shows.
     Presets {
-        /// All their names.
+        /// The names of all presets.
         presets: Vec<&'a str>,
     },
-    /// There are other timers than this page shows.
+    /// The timers differ from what this client shows.
     Timers {
-        /// All of them.
-        timers: &'a [Timer],
+        /// All timers.
+        timers: Vec<TimerResource<'a>>,
     },
-    /// Other pages that have a name are open than this page shows.
+    /// The names of the connected clients differ from what this client shows.
     Here {
-        /// Their names.
+        /// All names.
         here: Vec<&'a str>,
     },
-    /// What was done since this page was last told.
+    /// What was done since the last of these messages.
     Activity {
-        /// The newest last.
+        /// The newest entry last.
         activity: Vec<&'a Entry>,
     },
-    /// The number of open pages changed.
-    Pages {
-        /// How many are open, this one included.
-        pages: usize,
+    /// The number of connected clients changed.
+    Clients {
+        /// The number of clients, including this one.
+        #[serde(rename = "pages")]
+        clients: usize,
     },
     /// A driver began to fail, or works again.
     Fault {
-        /// Which, and what it says.
-        fault: FaultOf<'a>,
+        /// The light and its fault.
+        fault: FaultUpdate<'a>,
     },
-    /// Another light is selected, to the page that asked for it alone.
+    /// The client selected another light.
     Selected {
         /// The light's name.
         selected: &'a str,
     },
-    /// Bad input, to its sender alone.
+    /// The message of this client was refused.
     Error {
         /// The field, the value and what is allowed.
         error: String,
-        /// The `seq` of the bad message.
+        /// The `seq` of the refused message.
         #[serde(skip_serializing_if = "Option::is_none")]
         seq: Option<u64>,
     },
-    /// What the page wanted to hear again.
+    /// The response to `echo`.
     Echo {
-        /// As it was.
+        /// The JSON of the request.
         echo: &'a RawValue,
     },
 }
 
 impl ServerMessage<'_> {
-    /// The text frame.
+    /// The text of a frame.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("plain data always becomes JSON")
     }
 }
 
-/// What is new about another dimmer's light.
+/// The first message of a connection.
+#[derive(Debug, Serialize)]
+pub struct Hello<'a> {
+    /// The version of the service.
+    pub version: &'static str,
+    /// The number of this client.
+    #[serde(rename = "page")]
+    pub client: u64,
+    /// All lights, in the order of the settings.
+    pub lights: Vec<LightDescription<'a>>,
+}
+
+/// The state of a light.
+#[derive(Debug, Serialize)]
+pub struct LightUpdate<'a> {
+    light: &'a str,
+    level: Level,
+    #[serde(flatten)]
+    effect: Option<EffectFields>,
+    /// Seconds until the light has arrived, in tenths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<f64>,
+    /// The name of the client that made the change, or what `via` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
+    /// Tells a timer or a button apart from a client of that name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<&'static str>,
+    /// The last `seq` handled from this client, if it uses them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<u64>,
+}
+
+impl<'a> LightUpdate<'a> {
+    /// The state of the light called `light`.
+    pub fn new(light: &'a str, state: &'a LightState, seen: Option<u64>) -> LightUpdate<'a> {
+        let actor = state.by.as_ref();
+        let via = actor
+            .filter(|actor| matches!(actor, Actor::Timer | Actor::Button))
+            .and_then(Actor::via);
+        LightUpdate {
+            light,
+            level: state.level,
+            effect: state.effect.map(EffectFields::from),
+            left: state.remaining().map(tenths_of_seconds),
+            by: via.or_else(|| actor?.name().map(|name| &**name)),
+            via,
+            seen,
+        }
+    }
+}
+
+/// A light of another dimmer that differs from what a client shows.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum RemoteNews<'a> {
-    /// It is there, and looks so.
+pub enum RemoteUpdate<'a> {
+    /// The light exists.
     Light {
-        /// Its name, `node/light`.
+        /// The name, `node/light`.
         light: &'a str,
-        /// What it looks like.
-        #[serde(flatten)]
-        look: &'a Look,
+        /// The title of its dimmer and its own.
+        title: &'a str,
+        /// The level.
+        level: Level,
+        /// The effect around that level.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        effect: Option<EffectKind>,
+        /// Whether its dimmer is connected to the broker.
+        online: bool,
     },
-    /// It is there no more.
+    /// The light exists no longer.
     Gone {
-        /// Its name.
+        /// The name.
         light: &'a str,
         /// Always true.
         gone: bool,
     },
 }
 
-/// The service's greeting.
-#[derive(Debug, Serialize)]
-pub struct Hello<'a> {
-    /// The service's version.
-    pub version: &'static str,
-    /// This page's number.
-    pub page: u64,
-    /// What each light is.
-    pub lights: &'a [Light],
+impl<'a> RemoteUpdate<'a> {
+    /// The state of the light called `light`.
+    pub fn new(light: &'a str, state: &'a RemoteState) -> RemoteUpdate<'a> {
+        RemoteUpdate::Light {
+            light,
+            title: &state.title,
+            level: state.level,
+            effect: state.effect,
+            online: state.online,
+        }
+    }
 }
 
-/// Which light fails, with what.
+/// The fault of a light.
 #[derive(Debug, Serialize)]
-pub struct FaultOf<'a> {
+pub struct FaultUpdate<'a> {
     /// The light's name.
     pub light: &'a str,
-    /// What its driver says; `None` once it works again.
+    /// What the driver reports; `None` once it works again.
     pub message: Option<&'a str>,
 }

@@ -1,5 +1,4 @@
-//! What systemd and the service tell each other: the socket that systemd keeps open across restarts,
-//! and that the service is ready, stopping, alive, and at which levels.
+//! Socket activation, readiness, status line and watchdog.
 //!
 //! Where systemd does not run the service, nothing here does anything.
 
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::model::lights::{Light, LightState, Lights};
-use crate::pin::Follower;
+use crate::platform::supervisor::Probe;
 
 /// Shortest time between two status lines: a slider that is dragged is no news to systemd.
 const STATUS: Duration = Duration::from_secs(1);
@@ -45,41 +44,41 @@ pub fn listener() -> anyhow::Result<Option<TcpListener>> {
     Ok(Some(TcpListener::from_std(listener)?))
 }
 
-/// Says that the service is ready, then what its lights are at and that it is alive, and at last
-/// that it stops.
-pub async fn follow(lights: Arc<Lights>, pins: Vec<Follower>, stop: CancellationToken) {
+/// Tells systemd that the service is ready, then the levels of its lights and that it is alive, and at
+/// last that it stops. Each loop that is probed has a name for the log.
+pub async fn run(lights: Arc<Lights>, probes: Vec<(String, Probe)>, stop: CancellationToken) {
     if env::var_os("NOTIFY_SOCKET").is_none() {
-        return;
+        return stop.cancelled().await;
     }
-    say(NotifyState::Ready);
+    notify(NotifyState::Ready);
     tokio::select! {
         () = stop.cancelled() => {}
-        () = tell_levels(&lights) => {}
-        () = tell_alive(&pins) => {}
+        () = notify_levels(&lights) => {}
+        () = notify_alive(&probes) => {}
     }
-    say(NotifyState::Stopping);
+    notify(NotifyState::Stopping);
 }
 
-fn say(news: NotifyState) {
-    if let Err(error) = sd_notify::notify(&[news]) {
+fn notify(state: NotifyState) {
+    if let Err(error) = sd_notify::notify(&[state]) {
         debug!("cannot tell systemd: {error}");
     }
 }
 
-/// Tells every change of the levels, and sleeps while there is none.
-async fn tell_levels(lights: &Lights) {
+/// Reports every change of the levels, and sleeps while there is none.
+async fn notify_levels(lights: &Lights) {
     let mut watch = lights.watch();
-    let mut told = String::new();
+    let mut reported = String::new();
     loop {
         let status = status(lights.list(), &watch.borrow_and_update());
-        if status != told {
-            say(NotifyState::Status(&status));
-            told = status;
+        if status != reported {
+            notify(NotifyState::Status(&status));
+            reported = status;
             // Changes during the pause are seen after it.
             sleep(STATUS).await;
         }
         if watch.changed().await.is_err() {
-            // The lights outlive their followers.
+            // Cannot fail: the hub outlives this task.
             future::pending().await
         }
     }
@@ -98,9 +97,8 @@ fn status(lights: &[Light], states: &[LightState]) -> String {
     texts.join(", ")
 }
 
-/// Tells twice within systemd's patience that the service is alive: that this task runs and that
-/// every pin's thread answers.
-async fn tell_alive(pins: &[Follower]) {
+/// Notifies the watchdog twice within its time, but only if every probed loop answers.
+async fn notify_alive(probes: &[(String, Probe)]) {
     let Some(patience) = sd_notify::watchdog_enabled().filter(|time| !time.is_zero()) else {
         return future::pending().await;
     };
@@ -108,13 +106,13 @@ async fn tell_alive(pins: &[Follower]) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for pin in pins {
-            let mut answer = pin!(pin.answers());
-            if timeout(patience / 4, &mut answer).await.is_err() {
-                warn!("light {}: its driver hangs", pin.light);
-                answer.await;
+        for (name, probe) in probes {
+            let mut answered = pin!(probe.answered());
+            if timeout(patience / 4, &mut answered).await.is_err() {
+                warn!("{name} hangs");
+                answered.await;
             }
         }
-        say(NotifyState::Watchdog);
+        notify(NotifyState::Watchdog);
     }
 }

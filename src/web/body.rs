@@ -4,25 +4,12 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::de::DeserializeOwned;
 
 use super::response::error;
-use crate::protocol::{self, BadInput};
+use crate::protocol;
 
-/// The bytes of a request's body, 4 KiB at most.
+/// The body of a request.
 pub struct Body(pub Bytes);
-
-impl Body {
-    /// What it says, if there is anything in it.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, BadInput> {
-        if self.0.is_empty() {
-            return Ok(None);
-        }
-        let read = serde_json::from_slice(&self.0);
-        read.map(Some)
-            .map_err(|error| BadInput::Malformed(error.to_string()))
-    }
-}
 
 impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Response;

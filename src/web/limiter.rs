@@ -33,9 +33,9 @@ pub enum LimitReached {
     PerAddress,
 }
 
-/// One of the crowd, until it is dropped.
+/// One of the limiter, until it is dropped.
 pub struct Permit {
-    crowd: Arc<ConnectionLimiter>,
+    limiter: Arc<ConnectionLimiter>,
     /// Where it came from.
     pub address: IpAddr,
     /// Never used twice while the service runs.
@@ -63,17 +63,17 @@ impl ConnectionLimiter {
     ) -> Result<Permit, LimitReached> {
         let mut entered = Err(LimitReached::Total);
         self.counts.send_if_modified(|counts| {
-            entered = self.count(counts, address);
+            entered = self.add(counts, address);
             entered.is_ok()
         });
         entered.map(|()| Permit {
-            crowd: self.clone(),
+            limiter: self.clone(),
             address,
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
         })
     }
 
-    fn count(&self, counts: &mut Counts, address: IpAddr) -> Result<(), LimitReached> {
+    fn add(&self, counts: &mut Counts, address: IpAddr) -> Result<(), LimitReached> {
         if counts.all >= self.most {
             return Err(LimitReached::Total);
         }
@@ -87,12 +87,12 @@ impl ConnectionLimiter {
     }
 
     /// How many there are.
-    pub fn all(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.counts.borrow().all
     }
 
     /// How many there were so far, those that are there included.
-    pub fn entered(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         self.numbers.load(Ordering::Relaxed) - 1
     }
 
@@ -102,12 +102,12 @@ impl ConnectionLimiter {
     }
 
     /// Resolves once there is room for one more, if its address has any left.
-    pub async fn room(&self) {
+    pub async fn wait_for_capacity(&self) {
         self.wait_for(|counts| counts.all < self.most).await;
     }
 
     /// Resolves once all have left.
-    pub async fn all_gone(&self) {
+    pub async fn wait_until_empty(&self) {
         self.wait_for(|counts| counts.all == 0).await;
     }
 
@@ -119,7 +119,7 @@ impl ConnectionLimiter {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.crowd.counts.send_modify(|counts| {
+        self.limiter.counts.send_modify(|counts| {
             counts.all -= 1;
             if let Some(of_one) = counts.by_address.get_mut(&self.address) {
                 *of_one -= 1;
@@ -140,29 +140,29 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_after_it_was_left() {
-        let crowd = ConnectionLimiter::new(2, 2);
-        let one = crowd.try_acquire(ANA).unwrap();
-        let two = crowd.try_acquire(ANA).unwrap();
+        let limiter = ConnectionLimiter::new(2, 2);
+        let one = limiter.try_acquire(ANA).unwrap();
+        let two = limiter.try_acquire(ANA).unwrap();
         assert_ne!(one.number, two.number);
-        assert_eq!(crowd.try_acquire(EVA).err(), Some(LimitReached::Total));
+        assert_eq!(limiter.try_acquire(EVA).err(), Some(LimitReached::Total));
         drop(one);
-        assert_eq!(crowd.all(), 1);
-        assert!(crowd.try_acquire(ANA).is_ok());
+        assert_eq!(limiter.count(), 1);
+        assert!(limiter.try_acquire(ANA).is_ok());
     }
 
     #[test]
     fn one_address_cannot_take_the_places_of_others() {
-        let crowd = ConnectionLimiter::new(3, 2);
+        let limiter = ConnectionLimiter::new(3, 2);
         let places = [
-            crowd.try_acquire(ANA).unwrap(),
-            crowd.try_acquire(ANA).unwrap(),
+            limiter.try_acquire(ANA).unwrap(),
+            limiter.try_acquire(ANA).unwrap(),
         ];
-        assert_eq!(crowd.try_acquire(ANA).err(), Some(LimitReached::PerAddress));
-        assert!(crowd.try_acquire(EVA).is_ok());
+        assert_eq!(limiter.try_acquire(ANA).err(), Some(LimitReached::PerAddress));
+        assert!(limiter.try_acquire(EVA).is_ok());
         drop(places);
-        assert!(crowd.try_acquire(ANA).is_ok());
+        assert!(limiter.try_acquire(ANA).is_ok());
         assert!(
-            crowd.watch().borrow().by_address.is_empty(),
+            limiter.watch().borrow().by_address.is_empty(),
             "who left is forgotten"
         );
     }

@@ -19,11 +19,11 @@ use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit};
 use tokio::io::{self, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::platform::supervisor::Supervisor;
 use crate::platform::tls::Tls;
 use crate::web::limiter::{ConnectionLimiter, Permit};
 use crate::web::live::shared_stream::SharedStream;
@@ -65,7 +65,7 @@ impl Peer {
 
 /// The connections that so many pages need, with as much room for others as the limit of open files
 /// leaves. One address never gets all of it.
-pub fn crowd(max_pages: usize, max_pages_per_address: usize) -> Arc<ConnectionLimiter> {
+pub fn limiter(max_pages: usize, max_pages_per_address: usize) -> Arc<ConnectionLimiter> {
     let files = getrlimit(Resource::Nofile).current;
     let files = files.map_or(usize::MAX, |files| {
         usize::try_from(files).unwrap_or(usize::MAX)
@@ -98,38 +98,41 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     secured: Option<Secured>,
-    crowd: Arc<ConnectionLimiter>,
+    limiter: Arc<ConnectionLimiter>,
+    supervisor: &Supervisor,
     stop: CancellationToken,
 ) {
     tokio::select! {
-        () = accept(&listener, &router, &secured, &crowd, &stop) => {}
+        () = accept(&listener, &router, &secured, &limiter, supervisor, &stop) => {}
         () = stop.cancelled() => {}
     }
     drop(listener);
-    crowd.all_gone().await;
+    limiter.wait_until_empty().await;
 }
 
 async fn accept(
     listener: &TcpListener,
     router: &Router,
     secured: &Option<Secured>,
-    crowd: &Arc<ConnectionLimiter>,
+    limiter: &Arc<ConnectionLimiter>,
+    supervisor: &Supervisor,
     stop: &CancellationToken,
 ) {
     let mut failed = false;
     loop {
         // Whoever comes while it is full waits in the kernel's queue for one to leave.
-        crowd.room().await;
+        limiter.wait_for_capacity().await;
         match listener.accept().await {
             Ok((stream, from)) => {
                 failed = false;
                 // One of IPv4 looks otherwise on a socket of both.
-                match crowd.try_acquire(from.ip().to_canonical()) {
+                match limiter.try_acquire(from.ip().to_canonical()) {
                     Ok(place) => {
                         let peer = Peer(Arc::new(place));
                         let (router, stop) = (router.clone(), stop.clone());
                         let (secured, stream) = (secured.clone(), prepared(stream));
-                        task::spawn(async move {
+                        let name = format!("connection of {}", peer.address());
+                        supervisor.spawn_short(name, async move {
                             match secured {
                                 None => talk(SharedStream::new(stream), peer, router, stop).await,
                                 Some(secured) => secured.talk(stream, peer, router, stop).await,
@@ -268,10 +271,13 @@ mod tests {
     }
 
     /// A place, and what ends when it is free again.
-    fn watched_place() -> (Permit, task::JoinHandle<()>) {
-        let crowd = ConnectionLimiter::new(1, 1);
-        let place = crowd.try_acquire(Ipv4Addr::LOCALHOST.into()).unwrap();
-        (place, task::spawn(async move { crowd.all_gone().await }))
+    fn watched_place() -> (Permit, tokio::task::JoinHandle<()>) {
+        let limiter = ConnectionLimiter::new(1, 1);
+        let place = limiter.try_acquire(Ipv4Addr::LOCALHOST.into()).unwrap();
+        (
+            place,
+            tokio::spawn(async move { limiter.wait_until_empty().await }),
+        )
     }
 
     fn connect_as(place: Permit, stop: &CancellationToken, on_the_way: usize) -> DuplexStream {
@@ -281,7 +287,7 @@ mod tests {
             .route("/slow", get(async || sleep(GRACE / 2).await))
             .layer(middleware::from_fn(in_time));
         let (ours, theirs) = duplex(on_the_way);
-        task::spawn(talk(
+        tokio::spawn(talk(
             SharedStream::new(theirs),
             Peer(Arc::new(place)),
             router,

@@ -17,27 +17,32 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::{Value, json};
+use serde_json::Value;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::{ParserConfig, SocketIo};
 use tokio::task;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-use crate::model::activity::{Action, Actor};
+use crate::model::actor::Actor;
+use crate::model::command::{Command, CommandError, Target};
+use crate::model::hub::Hub;
 use crate::model::level::Level;
-use crate::model::lights::{Change, Lights};
-use crate::protocol::{self, BadInput};
+use crate::model::lights::{Change, LightId, Lights};
+use crate::protocol;
+use crate::protocol::fields::LEVEL;
+use crate::protocol::input_error::InputError;
+use crate::protocol::resource::LedResource;
 use crate::web::auth::login::Left;
 use crate::web::body::Body;
 use crate::web::limiter::Permit;
 use crate::web::listener::Peer;
 use crate::web::live::shared_stream::SharedStream;
-use crate::web::live::socket;
+use crate::web::response::too_many_clients;
 use crate::web::state::AppState;
 
 /// The light that the tutorials have.
-const LIGHT: usize = 0;
+const LIGHT: LightId = LightId::FIRST;
 /// Answers on the way to a client. Levels are not among them: of these there is the newest alone.
 const ANSWERS: usize = 16;
 /// Bytes read at once, as for a page.
@@ -105,7 +110,7 @@ async fn admit(
     if is_new {
         match web.clients.try_acquire(peer.address()) {
             Ok(place) => extensions.insert(Arc::new(place)),
-            Err(full) => return socket::no_place(full, &peer),
+            Err(reached) => return too_many_clients(reached, peer.address()),
         };
         let left = extensions.get::<Left>().and_then(|Left(left)| *left);
         extensions.insert(End(left.map(|left| Instant::now() + left)));
@@ -166,13 +171,14 @@ fn welcome(socket: SocketRef, web: AppState) -> Ready<()> {
         ready(())
     });
     let hub = web.hub.clone();
-    let who = who(&socket);
+    let Some(actor) = actor(&socket) else {
+        return ready(());
+    };
     socket.on("led", move |TryData::<Value>(data), ack: AckSender| {
         match data.map_err(|error| error.to_string()).and_then(wanted) {
             Ok(level) => {
-                let done = set(&hub.lights, level);
-                if let Some(who) = who {
-                    hub.activity.note(who, done);
+                if let Err(error) = set(&hub, &actor, level) {
+                    debug!("a Socket.IO client: {error}");
                 }
             }
             Err(why) => debug!("a Socket.IO client asked for no level: {why}"),
@@ -210,12 +216,12 @@ async fn tell(socket: SocketRef, lights: Arc<Lights>) {
 
 async fn follow(socket: &SocketRef, lights: &Lights) {
     let mut states = lights.watch();
-    let mut told = states.borrow_and_update()[LIGHT].revision;
+    let mut told = states.borrow_and_update()[LIGHT.index()].revision;
     // This one waits in line, lest it overtake the answer to the client's joining. The next ones
     // do not: of these there is never more than the newest.
     let _ = socket.emit("led", &shown(lights));
     while states.changed().await.is_ok() {
-        let revision = states.borrow_and_update()[LIGHT].revision;
+        let revision = states.borrow_and_update()[LIGHT.index()].revision;
         if revision != told {
             told = revision;
             let _ = socket.volatile().emit("led", &shown(lights));
@@ -229,9 +235,9 @@ fn ends(socket: &SocketRef) -> Option<Instant> {
     end.and_then(|End(end)| *end)
 }
 
-/// The level as the tutorials have it: in whole percent.
-fn shown(lights: &Lights) -> Value {
-    json!({"level": lights.state(LIGHT).level.percent().round() as u8})
+/// The level as the tutorials have it.
+fn shown(lights: &Lights) -> LedResource {
+    lights.state(LIGHT).level.into()
 }
 
 /// The level that an event asks for, brought into its range as the tutorials' server does.
@@ -247,46 +253,45 @@ fn wanted(data: Value) -> Result<Level, String> {
         .ok_or_else(|| format!("level must be a number, or a string holding one, in {data}"))
 }
 
-/// Sets the light, and says what was done.
-fn set(lights: &Lights, level: Level) -> Action {
-    let change = Change::Level(level);
-    let state = lights.change(LIGHT, change, None, None);
-    Action::of(change, &lights.list()[LIGHT], &state)
+fn set(hub: &Hub, actor: &Actor, level: Level) -> Result<(), CommandError> {
+    let command = Command::Change {
+        target: Target::Own(LIGHT),
+        change: Change::Level(level),
+        transition: None,
+    };
+    hub.execute(actor, command).map(|_| ())
 }
 
-/// A client as the pages hear of it: one without a name.
-fn who(socket: &SocketRef) -> Option<Actor> {
-    let place = socket.req_parts().extensions.get::<Arc<Permit>>()?;
-    Some(Actor::Page {
-        number: place.number,
-        address: place.address,
+/// The client as the one who causes a change; it has no name.
+fn actor(socket: &SocketRef) -> Option<Actor> {
+    let permit = socket.req_parts().extensions.get::<Arc<Permit>>()?;
+    Some(Actor::Client {
+        number: permit.number,
+        address: permit.address,
         name: None,
     })
 }
 
-async fn level(State(web): State<AppState>) -> Response {
-    Json(shown(&web.hub.lights)).into_response()
+async fn level(State(app): State<AppState>) -> Response {
+    Json(shown(&app.hub.lights)).into_response()
 }
 
 async fn set_level(
-    State(web): State<AppState>,
+    State(app): State<AppState>,
     Extension(peer): Extension<Peer>,
     body: Body,
-) -> Result<Response, BadInput> {
-    let lights = &web.hub.lights;
-    let done = set(lights, form_level(&body.0)?);
-    web.note(&peer, done);
-    Ok(Json(shown(lights)).into_response())
+) -> Result<Response, InputError> {
+    let actor = Actor::Api(peer.address());
+    set(&app.hub, &actor, form_level(&body.0)?)?;
+    Ok(Json(shown(&app.hub.lights)).into_response())
 }
 
 /// The level of a form, `level=42`.
-fn form_level(body: &[u8]) -> Result<Level, BadInput> {
-    let field = form_urlencoded::parse(body).find(|(name, _)| name == "level");
-    let (_, level) =
-        field.ok_or_else(|| BadInput::Malformed("level is needed, as in level=42".into()))?;
-    let change = json!({"level": level});
-    match protocol::parse_change(change.to_string().as_bytes())?.change {
-        Change::Level(level) => Ok(level),
-        _ => unreachable!("it has no other field"),
-    }
+fn form_level(body: &[u8]) -> Result<Level, InputError> {
+    let mut fields = form_urlencoded::parse(body);
+    let (_, level) = fields
+        .find(|(name, _)| name == LEVEL.name)
+        .ok_or_else(|| InputError::malformed("level is needed, as in level=42"))?;
+    let percent = LEVEL.number(&Value::from(level.as_ref()))?;
+    Level::from_percent(percent).map_err(|error| InputError::out_of_range(LEVEL.name, error))
 }

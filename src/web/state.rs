@@ -8,22 +8,30 @@ use super::limiter::ConnectionLimiter;
 use super::listener::Peer;
 use super::live::fanout::Fanout;
 use crate::metrics::Metrics;
-use crate::model::activity::{Action, Actor};
+use crate::model::actor::Actor;
+use crate::model::command::{Command, CommandError, Outcome};
 use crate::model::hub::Hub;
+use crate::platform::supervisor::Supervisor;
 
 /// The router's state.
 #[derive(Clone)]
 pub struct AppState {
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
+    /// Counts the connected clients.
     pub clients: Arc<ConnectionLimiter>,
     pub fanout: Arc<Fanout>,
+    /// Watches the tasks of clients.
+    pub supervisor: Supervisor,
     pub stop: CancellationToken,
 }
 
 impl AppState {
-    /// Takes note of what a request to the API did.
-    pub fn note(&self, peer: &Peer, action: Action) {
-        self.hub.activity.note(Actor::Api(peer.address()), action);
+    /// Carries out a command of a request to the REST API.
+    ///
+    /// # Errors
+    /// As [`Hub::execute`].
+    pub fn execute(&self, peer: &Peer, command: Command) -> Result<Outcome, CommandError> {
+        self.hub.execute(&Actor::Api(peer.address()), command)
     }
 }

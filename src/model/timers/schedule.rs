@@ -16,6 +16,8 @@ const EPOCH: f64 = 2_440_587.5;
 const DELTA_T: f64 = 69.0;
 /// Days on which a time is looked for: at the poles the sun rises once a year.
 const YEAR: i64 = 367;
+/// The largest distance to sunrise or sunset, in minutes.
+pub const MAX_OFFSET: i16 = 180;
 /// The days' names in messages and files.
 const DAYS: [(&str, Weekday); 7] = [
     ("mon", Weekday::Monday),
@@ -38,7 +40,7 @@ pub struct Place {
 
 /// A time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
+pub enum TimeOfDay {
     /// By the clock.
     Clock(Time),
     /// When the sun rises.
@@ -52,20 +54,14 @@ pub enum At {
 pub struct Day(Weekday);
 
 /// A time that comes every day, or on some.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Daily {
     /// When.
-    pub at: At,
+    pub at: TimeOfDay,
     /// Minutes after sunrise or sunset, -180 to 180.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub offset: i16,
     /// On which days, again and again; without, the next time only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<Vec<Day>>,
-}
-
-fn is_zero(offset: &i16) -> bool {
-    *offset == 0
 }
 
 impl Daily {
@@ -91,11 +87,11 @@ impl Daily {
         let rises = match self.at {
             // A time that the clock leaves out in spring comes as much later; of two in autumn, the
             // first counts.
-            At::Clock(time) => {
+            TimeOfDay::Clock(time) => {
                 return Some(zone.to_zoned(date.to_datetime(time)).ok()?.timestamp());
             }
-            At::Sunrise => true,
-            At::Sunset => false,
+            TimeOfDay::Sunrise => true,
+            TimeOfDay::Sunset => false,
         };
         let start = date.to_zoned(zone.clone()).ok()?;
         let event = sun(&start, rises, place?)?;
@@ -127,45 +123,46 @@ fn sun(start: &Zoned, rises: bool, place: Place) -> Option<Timestamp> {
 /// A text that is no time of day.
 #[derive(Debug, thiserror::Error)]
 #[error("must be like \"07:00\", \"sunrise\" or \"sunset\"")]
-pub struct NoTime;
+pub struct NotATimeOfDay;
 
-impl FromStr for At {
-    type Err = NoTime;
+impl FromStr for TimeOfDay {
+    type Err = NotATimeOfDay;
 
-    fn from_str(text: &str) -> Result<At, NoTime> {
+    fn from_str(text: &str) -> Result<TimeOfDay, NotATimeOfDay> {
         match text {
-            "sunrise" => Ok(At::Sunrise),
-            "sunset" => Ok(At::Sunset),
+            "sunrise" => Ok(TimeOfDay::Sunrise),
+            "sunset" => Ok(TimeOfDay::Sunset),
             // jiff takes more, such as 0700 and whole dates.
-            _ if text.len() >= 5 && text.as_bytes()[2] == b':' => {
-                text.parse().map(At::Clock).map_err(|_| NoTime)
-            }
-            _ => Err(NoTime),
+            _ if text.len() >= 5 && text.as_bytes()[2] == b':' => text
+                .parse()
+                .map(TimeOfDay::Clock)
+                .map_err(|_| NotATimeOfDay),
+            _ => Err(NotATimeOfDay),
         }
     }
 }
 
-impl fmt::Display for At {
+impl fmt::Display for TimeOfDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            At::Clock(time) if time.second() == 0 => {
+            TimeOfDay::Clock(time) if time.second() == 0 => {
                 f.write_str(&time.strftime("%H:%M").to_string())
             }
-            At::Clock(time) => f.write_str(&time.strftime("%H:%M:%S").to_string()),
-            At::Sunrise => f.write_str("sunrise"),
-            At::Sunset => f.write_str("sunset"),
+            TimeOfDay::Clock(time) => f.write_str(&time.strftime("%H:%M:%S").to_string()),
+            TimeOfDay::Sunrise => f.write_str("sunrise"),
+            TimeOfDay::Sunset => f.write_str("sunset"),
         }
     }
 }
 
-impl Serialize for At {
+impl Serialize for TimeOfDay {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for At {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<At, D::Error> {
+impl<'de> Deserialize<'de> for TimeOfDay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TimeOfDay, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(de::Error::custom)
     }
@@ -174,14 +171,14 @@ impl<'de> Deserialize<'de> for At {
 /// A text that is no day of the week.
 #[derive(Debug, thiserror::Error)]
 #[error("must be of \"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\" and \"sun\"")]
-pub struct NoDay;
+pub struct NotADay;
 
 impl FromStr for Day {
-    type Err = NoDay;
+    type Err = NotADay;
 
-    fn from_str(text: &str) -> Result<Day, NoDay> {
+    fn from_str(text: &str) -> Result<Day, NotADay> {
         let day = DAYS.iter().find(|(name, _)| *name == text);
-        day.map(|(_, day)| Day(*day)).ok_or(NoDay)
+        day.map(|(_, day)| Day(*day)).ok_or(NotADay)
     }
 }
 
@@ -352,9 +349,12 @@ mod tests {
             "",
             "07:6",
         ] {
-            assert!(text.parse::<At>().is_err(), "{text}");
+            assert!(text.parse::<TimeOfDay>().is_err(), "{text}");
         }
-        assert_eq!("07:00:30".parse::<At>().unwrap().to_string(), "07:00:30");
-        assert_eq!("07:00".parse::<At>().unwrap().to_string(), "07:00");
+        assert_eq!(
+            "07:00:30".parse::<TimeOfDay>().unwrap().to_string(),
+            "07:00:30"
+        );
+        assert_eq!("07:00".parse::<TimeOfDay>().unwrap().to_string(), "07:00");
     }
 }

@@ -1,32 +1,33 @@
-//! The light that a page has selected, for pages that have no more than arrows.
+//! The light that a client has selected, for clients that have only arrow keys.
 
-use crate::model::lights::Light;
-use crate::protocol::Direction;
+use crate::model::lights::{LightId, Lights};
+use crate::protocol::request::Direction;
 
-/// The index of a light.
-pub struct Selection(usize);
+/// The selected light.
+pub struct Selection(LightId);
 
 impl Selection {
     /// The first visible light, or the first of all.
-    pub fn new(lights: &[Light]) -> Selection {
-        let visible = lights.iter().position(|light| !light.hidden);
-        Selection(visible.unwrap_or_default())
+    pub fn new(lights: &Lights) -> Selection {
+        let visible = lights.ids().find(|light| !lights.light(*light).hidden);
+        Selection(visible.unwrap_or(LightId::FIRST))
     }
 
-    /// The light's index.
-    pub fn light(&self) -> usize {
+    /// The selected light.
+    pub fn light(&self) -> LightId {
         self.0
     }
 
-    /// Goes on to the visible light beside this one, round and round.
-    pub fn go(&mut self, direction: Direction, lights: &[Light]) {
-        let count = lights.len();
-        let away = |steps| match direction {
-            Direction::Left => (self.0 + count - steps) % count,
-            Direction::Right => (self.0 + steps) % count,
-        };
-        let mut others = (1..count).map(away);
-        if let Some(next) = others.find(|light| !lights[*light].hidden) {
+    /// Selects the next visible light in this direction, round and round.
+    pub fn move_by(&mut self, direction: Direction, lights: &Lights) {
+        let mut ids: Vec<_> = lights.ids().collect();
+        if direction == Direction::Left {
+            ids.reverse();
+        }
+        let selected = ids.iter().position(|light| *light == self.0);
+        ids.rotate_left(selected.unwrap_or_default());
+        let mut others = ids.into_iter().skip(1);
+        if let Some(next) = others.find(|light| !lights.light(*light).hidden) {
             self.0 = next;
         }
     }
@@ -35,16 +36,18 @@ impl Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::lights::Lights;
+    use crate::model::level::Level;
+    use crate::model::lights::{Light, LightState};
 
     /// Lights of which those marked are hidden.
-    fn lights(hidden: &[bool]) -> Vec<Light> {
-        let led = Lights::led().list()[0].clone();
+    fn lights(hidden: &[bool]) -> Lights {
         let light = |hidden: &bool| Light {
             hidden: *hidden,
-            ..led.clone()
+            ..Light::simulated("led")
         };
-        hidden.iter().map(light).collect()
+        let state = || LightState::new(Level::HALF, Level::HALF);
+        let all = hidden.iter().map(|hidden| (light(hidden), state()));
+        Lights::new(all.collect())
     }
 
     #[test]
@@ -52,8 +55,8 @@ mod tests {
         let lights = lights(&[true, false, false, true, false]);
         let mut selection = Selection::new(&lights);
         let mut go = |direction| {
-            selection.go(direction, &lights);
-            selection.light()
+            selection.move_by(direction, &lights);
+            selection.light().index()
         };
         assert_eq!([(); 4].map(|()| go(Direction::Right)), [2, 4, 1, 2]);
         assert_eq!([(); 4].map(|()| go(Direction::Left)), [1, 4, 2, 1]);
@@ -64,9 +67,9 @@ mod tests {
         for hidden in [&[false][..], &[true], &[true, true], &[false, true]] {
             let lights = lights(hidden);
             let mut selection = Selection::new(&lights);
-            selection.go(Direction::Left, &lights);
-            selection.go(Direction::Right, &lights);
-            assert_eq!(selection.light(), 0, "{hidden:?}");
+            selection.move_by(Direction::Left, &lights);
+            selection.move_by(Direction::Right, &lights);
+            assert_eq!(selection.light(), LightId::FIRST, "{hidden:?}");
         }
     }
 }

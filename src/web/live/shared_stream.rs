@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes taken at once, and so kept at most while the other end does not read.
-const PIECE: usize = 16 * 1024;
+pub const MAX_WRITE: usize = 16 * 1024;
 
 /// A connection; its clones are the same one.
 #[derive(Clone)]
@@ -117,7 +117,7 @@ impl AsyncWrite for SharedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let bytes = &bytes[..bytes.len().min(PIECE)];
+        let bytes = &bytes[..bytes.len().min(MAX_WRITE)];
         let mut state = self.state();
         ready!(state.poll_rest(context))?;
         state.take(context, bytes);
@@ -211,7 +211,7 @@ mod tests {
     async fn a_piece_is_bounded() {
         let (ours, _theirs) = duplex(5);
         let mut line = SharedStream::new(ours);
-        assert_eq!(line.write(&[0; 1 << 20]).await.unwrap(), PIECE);
+        assert_eq!(line.write(&[0; 1 << 20]).await.unwrap(), MAX_WRITE);
     }
 
     #[tokio::test]

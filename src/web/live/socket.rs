@@ -1,63 +1,60 @@
-//! `/ws`: a task for each open page, which hears what the page says.
-//!
-//! What pages are told is up to [`super::fanout`]. It sends a light's level when that is another than
-//! the page shows, and the page shows what it last set, or was last told. This one rule keeps a page
-//! from hearing its own changes, and tells it of everything else: others' changes, steps, rounding,
-//! rejection, being overruled. As only the newest state is ever compared, a slow page costs no memory
-//! and delays nobody.
+//! `/ws`: a task for each client, which reads what the client sends. The [fan-out](super::fanout) writes.
 
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::StreamExt;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite;
 use tracing::debug;
 
-use super::fanout::{Member, STALL, Shown};
-use super::fleet_view;
+use super::client_view::ClientView;
+use super::fanout::{STALL, Subscription};
 use super::selection::Selection;
-use crate::model::activity::{Action, Participant};
+use super::shared_stream::SharedStream;
+use crate::model::activity::Participant;
+use crate::model::command::{Command, Outcome, Target};
 use crate::model::hub::Hub;
-use crate::model::lights::{LightState, Lights};
-use crate::model::presets;
-use crate::protocol::{self, BadInput, Hello, LightChange, Message, Request, ServerMessage};
+use crate::model::lights::LightId;
+use crate::protocol;
+use crate::protocol::input_error::InputError;
+use crate::protocol::light_change::LightChange;
+use crate::protocol::request::{ClientMessage, Request};
+use crate::protocol::server_message::{Hello, ServerMessage};
 use crate::web::auth::login::Left;
-use crate::web::limiter::{LimitReached, Permit};
+use crate::web::limiter::Permit;
 use crate::web::listener::Peer;
-use crate::web::live::shared_stream::SharedStream;
-use crate::web::response::error;
+use crate::web::response::too_many_clients;
 use crate::web::state::AppState;
 
-/// Silence after which a page is asked whether it is still there.
-const SILENCE: Duration = Duration::from_secs(20);
-/// Time it has to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Time it has to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(1);
-/// Bytes read at once: a dozen changes. tungstenite's own 128 KiB would be most of what a page costs.
+/// Silence after which a client is sent a ping.
+const PING_AFTER: Duration = Duration::from_secs(20);
+/// Time that a client has to answer the ping.
+const PONG_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time that a client has to answer the close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Bytes read at once: a dozen changes. tungstenite's own 128 KiB would be most of a client's memory.
 const READ_BUFFER: usize = 1024;
-/// Frames that a page may send in a second, whenever in it: 16 lights at 60 a second each.
+/// Frames that a client may send within a second: 16 lights at 60 a second each.
 const FRAMES: u32 = 1000;
-/// Time that a page waits which has sent them: others are then told of its changes no more often
-/// than of a thumb's.
-const REST: Duration = Duration::from_millis(16);
+/// Pause of a client that has sent them: the others are then told of its changes no more often than
+/// of a thumb's.
+const PAUSE: Duration = Duration::from_millis(16);
 
-/// Turns a request into an open page, or into 503 if all places that it could have are taken.
+/// Upgrades a request to a client's connection, or refuses it with 503 beyond the limits.
 pub async fn open(
-    State(web): State<AppState>,
+    State(app): State<AppState>,
     Extension(peer): Extension<Peer>,
-    Extension(line): Extension<SharedStream>,
+    Extension(stream): Extension<SharedStream>,
     left: Option<Extension<Left>>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let place = match web.clients.try_acquire(peer.address()) {
-        Ok(place) => place,
-        Err(full) => return no_place(full, &peer),
+    let permit = match app.clients.try_acquire(peer.address()) {
+        Ok(permit) => permit,
+        Err(reached) => return too_many_clients(reached, peer.address()),
     };
     upgrade
         .read_buffer_size(READ_BUFFER)
@@ -65,37 +62,25 @@ pub async fn open(
         .max_frame_size(protocol::MAX_MESSAGE)
         .on_upgrade(move |socket| async move {
             let left = left.and_then(|Extension(Left(left))| left);
-            Page::new(web, place, socket, line).run(left).await;
-            // A page is a connection, too, and counts as one until its end.
+            Client::new(app, permit, socket, stream).run(left).await;
+            // A client is a connection, too, and counts as one until its end.
             drop(peer);
         })
 }
 
-/// The answer that there is no place for one more page.
-pub fn no_place(full: LimitReached, peer: &Peer) -> Response {
-    let message = match full {
-        LimitReached::Total => "too many open pages; see max_pages".into(),
-        LimitReached::PerAddress => format!(
-            "too many open pages from {}; see max_pages_per_address",
-            peer.address()
-        ),
-    };
-    error(StatusCode::SERVICE_UNAVAILABLE, message)
-}
-
-/// One open page.
-struct Page {
-    web: AppState,
-    place: Permit,
+/// A connected client.
+struct Client {
+    app: AppState,
+    permit: Permit,
     socket: WebSocket,
-    member: Member,
-    guest: Participant,
+    subscription: Subscription,
+    participant: Participant,
     selection: Selection,
 }
 
-/// How many frames are still read from a page now: [`FRAMES`] after a second of silence.
+/// The frames that are still read from a client now: [`FRAMES`] after a second of silence.
 ///
-/// A page that sends more is not read for [`REST`]. So it waits, as its messages do: none is lost,
+/// A client that sends more is not read for [`PAUSE`]. So it waits, as its messages do: none is lost,
 /// the last one counts, and the others have the time of the service.
 struct Allowance {
     /// When all frames will be allowed again.
@@ -107,243 +92,212 @@ impl Allowance {
         Allowance { full: now }
     }
 
-    /// Counts a frame, and says until when no more is read if that was the last.
+    /// Counts a frame. If it was the last one, returns when the next may be read.
     fn spend(&mut self, now: Instant) -> Option<Instant> {
         let second = Duration::from_secs(1);
         self.full = self.full.max(now) + second / FRAMES;
-        (self.full >= now + second).then(|| self.full - second + REST)
+        (self.full >= now + second).then(|| self.full - second + PAUSE)
     }
 }
 
-/// Why a page is open no longer.
+/// Why a connection ends.
 enum End {
-    /// It left, or cannot be reached.
+    /// The client is gone, or cannot be reached.
     Gone,
-    /// The service closes it, for this reason.
+    /// The service closes the connection with this code and reason.
     Closed(u16, &'static str),
 }
 
-impl Page {
-    fn new(web: AppState, place: Permit, socket: WebSocket, line: SharedStream) -> Page {
-        let member = web.fanout.join(place.number, line);
-        let guest = web.hub.activity.enter(place.number, place.address);
-        let selection = Selection::new(web.hub.lights.list());
-        Page {
-            web,
-            place,
+impl Client {
+    fn new(app: AppState, permit: Permit, socket: WebSocket, stream: SharedStream) -> Client {
+        let subscription = app.fanout.subscribe(permit.number, stream);
+        let participant = app.hub.activity.join(permit.number, permit.address);
+        let selection = Selection::new(&app.hub.lights);
+        Client {
+            app,
+            permit,
             socket,
-            member,
-            guest,
+            subscription,
+            participant,
             selection,
         }
     }
 
-    /// Until it ends, or its browser's session does.
+    /// Serves the client until it is gone, or its browser's session ends after `left`.
     async fn run(mut self, left: Option<Duration>) {
-        let number = self.place.number;
-        debug!("page {number} is open");
-        let end = self.talk(left).await;
-        // Nothing may follow a goodbye, so it is told no more news.
-        drop((self.member, self.guest));
+        let number = self.permit.number;
+        debug!("client {number} connected");
+        let end = self.serve(left).await;
+        // No update may follow the close frame.
+        drop((self.subscription, self.participant));
         match end {
-            End::Gone => debug!("page {number} left"),
+            End::Gone => debug!("client {number} is gone"),
             End::Closed(code, reason) => {
-                debug!("page {number} is closed: {code} {reason}");
-                let _ = timeout(GOODBYE, close(self.socket, code, reason)).await;
+                debug!("client {number} is closed: {code} {reason}");
+                let _ = timeout(CLOSE_TIMEOUT, close(self.socket, code, reason)).await;
             }
         }
     }
 
-    async fn talk(&mut self, left: Option<Duration>) -> End {
+    async fn serve(&mut self, left: Option<Duration>) -> End {
         let mut session = pin!(sleep(left.unwrap_or_default()));
-        let mut stop = pin!(self.web.stop.clone().cancelled_owned());
-        let mut quiet = pin!(sleep(SILENCE));
-        let mut asked = false;
+        let mut stop = pin!(self.app.stop.clone().cancelled_owned());
+        let mut silence = pin!(sleep(PING_AFTER));
+        let mut pinged = false;
         let mut allowance = Allowance::new(Instant::now());
-        let mut rests = None;
+        let mut paused = None;
         let mut first = Some(self.hello());
-        let mut answer = None;
+        let mut response = None;
         loop {
-            // The answer last: a page that has it has all that was set before.
-            if self.member.tell(first.take(), answer.take()).await.is_err() {
+            // The response last: a client that has it has all that was set before.
+            let sent = self.subscription.send(first.take(), response.take()).await;
+            if sent.is_err() {
                 return End::Gone;
             }
             tokio::select! {
-                frame = self.socket.next(), if rests.is_none() => match self.hear(frame) {
-                    Ok(heard) => {
-                        rests = allowance.spend(Instant::now());
-                        answer = heard;
-                        asked = false;
-                        wait(&mut quiet, SILENCE);
+                frame = self.socket.next(), if paused.is_none() => match self.handle_frame(frame) {
+                    Ok(handled) => {
+                        paused = allowance.spend(Instant::now());
+                        response = handled;
+                        pinged = false;
+                        reset(&mut silence, PING_AFTER);
                     }
                     Err(end) => return end,
                 },
-                () = self.member.behind() => {}
-                () = until(rests), if rests.is_some() => rests = None,
+                () = self.subscription.lagging() => {}
+                () = until(paused), if paused.is_some() => paused = None,
                 () = &mut stop => {
                     return End::Closed(close_code::AWAY, "the service stops");
                 }
                 () = &mut session, if left.is_some() => {
                     return End::Closed(close_code::POLICY, "log in again");
                 }
-                () = &mut quiet => {
-                    if asked || self.ask().await.is_err() {
+                () = &mut silence => {
+                    if pinged || self.ping().await.is_err() {
                         return End::Gone;
                     }
-                    asked = true;
-                    wait(&mut quiet, PATIENCE);
+                    pinged = true;
+                    reset(&mut silence, PONG_TIMEOUT);
                 }
             }
         }
     }
 
     fn hello(&self) -> String {
+        let lights = self.app.hub.lights.list().iter();
         let hello = Hello {
             version: env!("CARGO_PKG_VERSION"),
-            page: self.place.number,
-            lights: self.web.hub.lights.list(),
+            client: self.permit.number,
+            lights: lights.map(Into::into).collect(),
         };
         ServerMessage::Hello { hello }.to_json()
     }
 
-    /// Asks whether the page is still there.
-    async fn ask(&mut self) -> Result<(), axum::Error> {
+    async fn ping(&mut self) -> Result<(), axum::Error> {
         let ping = self.socket.send(Frame::Ping(Default::default()));
         timeout(STALL, ping).await.map_err(axum::Error::new)?
     }
 
-    /// Takes in a frame, and returns the answer that is for this page alone.
-    fn hear(&mut self, frame: Option<Result<Frame, axum::Error>>) -> Result<Option<String>, End> {
+    /// Handles a frame, and returns the response that is for this client alone.
+    fn handle_frame(
+        &mut self,
+        frame: Option<Result<Frame, axum::Error>>,
+    ) -> Result<Option<String>, End> {
         match frame {
             Some(Ok(Frame::Text(text))) => {
-                self.web.metrics.messages.add();
-                Ok(self.understand(&text))
+                self.app.metrics.messages.add();
+                Ok(self.handle_text(&text))
             }
             Some(Ok(Frame::Binary(_))) => {
-                self.web.metrics.messages.add();
-                self.web.metrics.refused.add();
+                self.app.metrics.messages.add();
+                self.app.metrics.refused.add();
                 let error = "send JSON in a text frame, not a binary one".into();
                 Ok(Some(ServerMessage::Error { error, seq: None }.to_json()))
             }
             Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => Ok(None),
-            // tungstenite answers the goodbye by itself when it is read from once more.
+            // tungstenite answers the close frame by itself at the next read.
             Some(Ok(Frame::Close(_))) => Err(End::Closed(close_code::NORMAL, "the page closed")),
-            Some(Err(error)) => Err(breach(error)),
+            Some(Err(error)) => Err(violation(error)),
             None => Err(End::Gone),
         }
     }
 
-    fn understand(&mut self, text: &str) -> Option<String> {
-        let Message {
-            seq,
-            light,
-            asks_for_change,
-            wish,
-        } = Message::parse(text);
-        let hub = &*self.web.hub;
-        let mut shown = self.member.shown();
-        shown.seen = seq.or(shown.seen);
-        let (guest, selection) = (&mut self.guest, &mut self.selection);
-        let done = match light {
-            Some(name) if hub.fleet.has(&name) => {
-                shown.fleet.set(&name, None);
-                let done =
-                    |wish| fleet_view::fulfil(wish, &name, &hub.fleet, guest, &mut shown.fleet);
-                wish.and_then(done).map(|()| None)
-            }
-            light => {
-                let light = match light {
-                    None => Ok(0),
-                    Some(name) => hub.lights.find(&name).ok_or(BadInput::NoSuchLight(name)),
-                };
-                if asks_for_change && let Ok(light) = light {
-                    // Until it is made, it is not known what the page shows.
-                    shown.set(light, None);
-                }
-                light.and_then(|light| fulfil(wish?, light, hub, guest, selection, &mut shown))
-            }
-        };
-        done.unwrap_or_else(|bad| {
-            self.web.metrics.refused.add();
-            let error = bad.to_string();
+    fn handle_text(&mut self, text: &str) -> Option<String> {
+        let message = ClientMessage::parse(text);
+        let seq = message.seq;
+        // Locked until the change is marked as shown: see the invariants of `web::live`.
+        let mut view = self.subscription.view();
+        view.seen = seq.or(view.seen);
+        let hub = &self.app.hub;
+        let (participant, selection) = (&mut self.participant, &mut self.selection);
+        handle(message, hub, participant, selection, &mut view).unwrap_or_else(|refused| {
+            self.app.metrics.refused.add();
+            let error = refused.to_string();
             Some(ServerMessage::Error { error, seq }.to_json())
         })
     }
 }
 
-/// Does what this page wishes, and returns what is to be answered to it alone.
-fn fulfil(
-    wish: Request,
-    light: usize,
+/// Does what a client asks for, and returns the response that is for it alone.
+fn handle(
+    message: ClientMessage,
     hub: &Hub,
-    guest: &mut Participant,
+    participant: &mut Participant,
     selection: &mut Selection,
-    shown: &mut Shown,
-) -> Result<Option<String>, BadInput> {
-    let Hub {
-        lights,
-        presets,
-        timers,
-        ..
-    } = hub;
-    match wish {
+    view: &mut ClientView,
+) -> Result<Option<String>, InputError> {
+    let target = match &message.light {
+        None => Target::Own(LightId::FIRST),
+        Some(name) => hub.target(name)?,
+    };
+    if message.is_change {
+        // Unless the change is made exactly as asked for, it is unknown what the client shows.
+        view.forget(&target);
+    }
+    match message.request? {
         Request::Change(wanted) => {
-            wanted.check(&lights.list()[light])?;
-            let state = change(light, &wanted, lights, guest);
-            if wanted.exact {
-                shown.set(light, Some(&state));
+            let is_exact = wanted.is_exact;
+            let outcome = change(wanted, target.clone(), hub, participant)?;
+            if is_exact {
+                view.show(target, outcome);
             }
         }
+        // The client does not know the level that results.
         Request::ChangeSelected(wanted) => {
-            let light = selection.light();
-            shown.set(light, None);
-            change(light, &wanted, lights, guest);
+            let target = Target::Own(selection.light());
+            view.forget(&target);
+            change(wanted, target, hub, participant)?;
         }
         Request::Select(direction) => {
-            selection.go(direction, lights.list());
-            let selected = &lights.list()[selection.light()].name;
+            selection.move_by(direction, &hub.lights);
+            let selected = &hub.lights.light(selection.light()).name;
             return Ok(Some(ServerMessage::Selected { selected }.to_json()));
         }
-        Request::Save(preset) => {
-            presets.save(&preset, presets::of(lights))?;
-            guest.did(Action::Saved { preset });
+        Request::Command(command) => {
+            hub.execute(&participant.actor(), command)?;
         }
-        // What comes of it is news to this page, too.
-        Request::Recall {
-            name: preset,
-            transition,
-        } => {
-            presets.recall(&preset, lights, transition, guest.name())?;
-            guest.did(Action::Recalled { preset });
-        }
-        Request::Forget(preset) => {
-            presets.forget(&preset)?;
-            guest.did(Action::Forgot { preset });
-        }
-        Request::Timer(wanted) => {
-            protocol::check_timer(&wanted, hub)?;
-            let timer = timers.add(wanted)?.name;
-            guest.did(Action::Timer { timer });
-        }
-        Request::Cancel(timer) => {
-            timers.cancel(&timer)?;
-            guest.did(Action::Cancelled { timer });
-        }
-        Request::Say(text) => guest.say(text)?,
-        Request::Name(name) => guest.rename(name),
+        Request::Say(remark) => participant.say(remark)?,
+        Request::Name(name) => participant.rename(name),
         Request::Echo(echo) => return Ok(Some(ServerMessage::Echo { echo: &echo }.to_json())),
     }
     Ok(None)
 }
 
-/// Changes a light, and takes note of that.
-fn change(light: usize, wanted: &LightChange, lights: &Lights, guest: &Participant) -> LightState {
-    let state = lights.change(light, wanted.change, wanted.transition, guest.name());
-    guest.did(Action::of(wanted.change, &lights.list()[light], &state));
-    state
+fn change(
+    wanted: LightChange,
+    target: Target,
+    hub: &Hub,
+    participant: &Participant,
+) -> Result<Outcome, InputError> {
+    let command = Command::Change {
+        target,
+        change: wanted.change,
+        transition: wanted.transition,
+    };
+    Ok(hub.execute(&participant.actor(), command)?)
 }
 
-/// Says goodbye, and waits for the page's.
+/// Sends the close frame, and waits for the client's.
 async fn close(mut socket: WebSocket, code: u16, reason: &'static str) {
     let reason = reason.into();
     let frame = Frame::Close(Some(CloseFrame { code, reason }));
@@ -351,18 +305,18 @@ async fn close(mut socket: WebSocket, code: u16, reason: &'static str) {
     while let Some(Ok(_)) = socket.next().await {}
 }
 
-async fn until(rests: Option<Instant>) {
-    if let Some(rests) = rests {
-        sleep_until(rests).await;
+async fn until(paused: Option<Instant>) {
+    if let Some(paused) = paused {
+        sleep_until(paused).await;
     }
 }
 
-fn wait(quiet: &mut Pin<&mut Sleep>, time: Duration) {
-    quiet.as_mut().reset(Instant::now() + time);
+fn reset(timer: &mut Pin<&mut Sleep>, time: Duration) {
+    timer.as_mut().reset(Instant::now() + time);
 }
 
-/// What a broken frame deserves: RFC 6455, 7.4.1.
-fn breach(error: axum::Error) -> End {
+/// The end that a violation of the protocol calls for: RFC 6455, 7.4.1.
+fn violation(error: axum::Error) -> End {
     use tungstenite::Error;
     match error.into_inner().downcast_ref::<Error>() {
         Some(Error::Capacity(_)) => End::Closed(close_code::SIZE, "a message has at most 4 KiB"),
@@ -383,8 +337,11 @@ mod tests {
     use super::*;
     use crate::config::WebConfig;
     use crate::metrics::Metrics;
+    use crate::model::lights::Lights;
+    use crate::platform::supervisor::{Supervisor, heartbeat};
+    use crate::web::Server;
 
-    /// How many frames are read in this time, of a page that sends as fast as it can.
+    /// How many frames are read in this time, of a client that sends as fast as it can.
     fn flood(allowance: &mut Allowance, start: Instant, time: Duration) -> u32 {
         let mut frames = 0;
         let mut now = start;
@@ -418,23 +375,23 @@ mod tests {
         }
     }
 
-    async fn open_page(address: SocketAddr) -> WebSocketStream<TcpStream> {
+    async fn connect(address: SocketAddr) -> WebSocketStream<TcpStream> {
         let stream = TcpStream::connect(address).await.unwrap();
-        let (page, _) = client_async(format!("ws://{address}/ws"), stream)
+        let (client, _) = client_async(format!("ws://{address}/ws"), stream)
             .await
             .unwrap();
-        page
+        client
     }
 
-    /// Reads until there are so many open pages.
-    async fn read_until(page: &mut WebSocketStream<TcpStream>, pages: usize) {
-        let news = ServerMessage::Pages { pages }.to_json();
-        while page.next().await.unwrap().unwrap() != tungstenite::Message::text(news.as_str()) {}
+    /// Reads until there are so many clients.
+    async fn read_until(client: &mut WebSocketStream<TcpStream>, clients: usize) {
+        let news = ServerMessage::Clients { clients }.to_json();
+        while client.next().await.unwrap().unwrap() != tungstenite::Message::text(news.as_str()) {}
     }
 
     #[tokio::test]
-    async fn a_page_that_answers_stays_and_one_that_does_not_is_closed_after_30_seconds() {
-        let hub = Hub::of(Lights::led());
+    async fn a_client_that_answers_stays_and_one_that_does_not_is_closed_after_30_seconds() {
+        let hub = Hub::with(Lights::led());
         let config = WebConfig {
             allowed_hosts: Vec::new(),
             max_pages: 2,
@@ -447,13 +404,15 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let metrics = Metrics::new(Vec::new());
-        tokio::spawn(crate::web::serve(
-            listener, hub, metrics, config, None, None, stop,
-        ));
+        let (supervisor, _failures) = Supervisor::new();
+        let server = Server::new(hub, metrics, config, None, supervisor, stop);
+        let fanout = server.fanout();
+        tokio::spawn(async move { fanout.run(heartbeat().1).await });
+        tokio::spawn(server.serve(listener));
 
         // To read is to answer; the other is as one whose Wi-Fi is gone.
-        let mut there = open_page(address).await;
-        let _gone = open_page(address).await;
+        let mut there = connect(address).await;
+        let _gone = connect(address).await;
         read_until(&mut there, 2).await;
         // From here on time passes as soon as there is nothing else to do.
         tokio::time::pause();
@@ -461,7 +420,7 @@ mod tests {
         read_until(&mut there, 1).await;
         let after = start.elapsed().as_millis();
         assert!((29_900..30_100).contains(&after), "{after} ms");
-        let longer = timeout(10 * SILENCE, there.next()).await;
+        let longer = timeout(10 * PING_AFTER, there.next()).await;
         assert!(
             matches!(longer, Ok(Some(Ok(tungstenite::Message::Ping(_))))),
             "{longer:?}"

@@ -1,0 +1,77 @@
+//! Who causes a change: [`Actor`].
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Who causes a change. A client cannot pass for a timer or a button by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// A connected client: the web page, or a program.
+    Client {
+        /// Identifies the connection; never used twice while the service runs.
+        number: u64,
+        /// The remote address.
+        address: IpAddr,
+        /// The name that the client gave itself.
+        name: Option<Arc<str>>,
+    },
+    /// A request to the REST API from this address.
+    Api(IpAddr),
+    /// A command from the MQTT broker.
+    Mqtt,
+    /// A timer that was due.
+    Timer,
+    /// A button on the wall.
+    Button,
+}
+
+impl Actor {
+    /// The name that a client gave itself.
+    pub fn name(&self) -> Option<&Arc<str>> {
+        match self {
+            Actor::Client { name, .. } => name.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The input that a change came by, unless that is a client.
+    pub fn via(&self) -> Option<&'static str> {
+        match self {
+            Actor::Client { .. } => None,
+            Actor::Api(_) => Some("api"),
+            Actor::Mqtt => Some("mqtt"),
+            Actor::Timer => Some("timer"),
+            Actor::Button => Some("button"),
+        }
+    }
+
+    /// The same actor without its name, which a client may change at any time.
+    pub fn without_name(&self) -> Actor {
+        match *self {
+            Actor::Client {
+                number, address, ..
+            } => Actor::Client {
+                number,
+                address,
+                name: None,
+            },
+            ref other => other.clone(),
+        }
+    }
+}
+
+/// The form in the log.
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Actor::Client { address, name, .. } => {
+                write!(f, "{} ({address})", name.as_deref().unwrap_or("a client"))
+            }
+            Actor::Api(address) => write!(f, "the API ({address})"),
+            Actor::Mqtt => f.write_str("MQTT"),
+            Actor::Timer => f.write_str("a timer"),
+            Actor::Button => f.write_str("a button"),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Commands: everything that an input can ask for, in the terms of the model.
+//!
+//! An input (the WebSocket, REST, MQTT, Socket.IO, a timer, a button) translates its protocol into a
+//! [`Command`] and an [`Actor`](super::actor::Actor), and the [`Outcome`] back.
+//! [`Hub::execute`](super::hub::Hub::execute) does the rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fleet::{FleetError, RemoteState};
+use super::lights::{Change, LightId, LightState};
+use super::presets::{Preset, PresetError};
+use super::tenths::OutOfRange;
+use super::text::Name;
+use super::timers::{NewTimer, Timer, TimerError};
+
+/// Something to do, and to record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Change one light.
+    Change {
+        /// The light to change.
+        target: Target,
+        /// The change.
+        change: Change,
+        /// Time to get there; `None` for the light's own.
+        transition: Option<Duration>,
+    },
+    /// Switch a light off, or on if it is off, until [`Command::EndFlash`].
+    Flash(LightId),
+    /// Restore a light that flashes, unless it has been changed since.
+    EndFlash(Flash),
+    /// Save a preset, in place of one that has this name.
+    SavePreset {
+        /// The preset's name.
+        name: Name,
+        /// What to save; `None` for what all lights are set to now.
+        preset: Option<Preset>,
+    },
+    /// Set the lights as a preset says.
+    RecallPreset {
+        /// The preset's name.
+        name: String,
+        /// Time to get there; `None` for each light's own.
+        transition: Option<Duration>,
+    },
+    /// Remove the preset of this name.
+    ForgetPreset(String),
+    /// Add a timer, in place of one that has its name.
+    AddTimer(NewTimer),
+    /// Remove the timer of this name.
+    CancelTimer(String),
+    /// Do what a timer that is due says.
+    RunTimer(Timer),
+}
+
+/// The light that a command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A light of this dimmer.
+    Own(LightId),
+    /// A light of another dimmer, by its name, `node/light`.
+    Remote(Arc<str>),
+}
+
+/// The result of a command.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The changed light of this dimmer.
+    Light(LightState),
+    /// The changed light of another dimmer, as clients show it from now on.
+    Remote(RemoteState),
+    /// The flash that began.
+    Flash(Flash),
+    /// The preset that was saved.
+    Preset(Preset),
+    /// The timer that was added.
+    Timer(Timer),
+    /// Nothing to report.
+    Done,
+}
+
+/// A flash that goes on until [`Command::EndFlash`].
+#[derive(Debug, Clone)]
+pub struct Flash {
+    /// The light that flashes.
+    pub light: LightId,
+    /// The state to restore.
+    pub(super) before: LightState,
+    /// The revision that the flash made: a later one is somebody's change, which stays.
+    pub(super) revision: u64,
+}
+
+impl PartialEq for Flash {
+    fn eq(&self, other: &Flash) -> bool {
+        (self.light, self.revision) == (other.light, other.revision)
+    }
+}
+
+/// Why a command is not carried out. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CommandError {
+    /// No light has this name.
+    #[error("no light is called {0:?}")]
+    NoSuchLight(String),
+    /// The effect is faster than the light allows.
+    #[error("speed {0}: more is for lights with allow_fast_strobe")]
+    TooFast(OutOfRange),
+    /// The preset cannot be saved or used.
+    #[error(transparent)]
+    Preset(#[from] PresetError),
+    /// The timer cannot be added or found.
+    #[error(transparent)]
+    Timer(#[from] TimerError),
+    /// The other dimmer's light cannot do it.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+}

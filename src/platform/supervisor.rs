@@ -1,0 +1,263 @@
+//! Supervision: no task and no thread of the service runs unwatched.
+//!
+//! A panic, an error, or an end before the service stops is a failure that names the task. The service
+//! then ends, so that systemd restarts it with a clean state.
+
+use std::any::Any;
+use std::fmt::Display;
+use std::future;
+use std::panic::AssertUnwindSafe;
+
+use anyhow::anyhow;
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{self, JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// Watches tasks and threads. Clones report to the same [`Failures`].
+#[derive(Clone)]
+pub struct Supervisor {
+    failures: mpsc::UnboundedSender<anyhow::Error>,
+    #[cfg(test)]
+    pub(crate) sabotage: std::sync::Arc<sabotage::Sabotage>,
+}
+
+/// The failures of the watched tasks.
+pub struct Failures(mpsc::UnboundedReceiver<anyhow::Error>);
+
+impl Failures {
+    /// Resolves with the next failure.
+    pub async fn next(&mut self) -> anyhow::Error {
+        match self.0.recv().await {
+            Some(failure) => failure,
+            None => future::pending().await,
+        }
+    }
+}
+
+impl Supervisor {
+    /// A supervisor that watches nothing yet.
+    pub fn new() -> (Supervisor, Failures) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let supervisor = Supervisor {
+            failures: sender,
+            #[cfg(test)]
+            sabotage: Default::default(),
+        };
+        (supervisor, Failures(receiver))
+    }
+
+    /// Spawns a task that runs until `stop`: to end earlier is a failure.
+    pub fn spawn(
+        &self,
+        name: impl Display,
+        stop: &CancellationToken,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) -> JoinHandle<()> {
+        task::spawn(self.watch(name, stop, task))
+    }
+
+    /// Spawns a task that runs until `stop`, where it is dropped: to end earlier is a failure.
+    pub fn spawn_until(
+        &self,
+        name: impl Display,
+        stop: &CancellationToken,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let stopped = stop.clone().cancelled_owned();
+        self.spawn(name, stop, async move {
+            tokio::select! {
+                () = stopped => Ok(()),
+                ended = task => ended,
+            }
+        })
+    }
+
+    /// Spawns a task that may end at any time, such as a connection's.
+    pub fn spawn_short(
+        &self,
+        name: impl Display,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        self.spawn(name, &stopped, task.map(Ok))
+    }
+
+    /// The same task, watched: for a thread to block on.
+    pub fn watch(
+        &self,
+        name: impl Display,
+        stop: &CancellationToken,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (name, stop, failures) = (name.to_string(), stop.clone(), self.failures.clone());
+        #[cfg(test)]
+        self.sabotage.add(&name);
+        #[cfg(test)]
+        let task = self.sabotage.clone().sabotaged(name.clone(), task);
+        async move {
+            let failure = match AssertUnwindSafe(task).catch_unwind().await {
+                Ok(Ok(())) if stop.is_cancelled() => return,
+                Ok(Ok(())) => anyhow!("{name}: ended early"),
+                Ok(Err(error)) => error.context(name),
+                Err(panic) => anyhow!("{name}: panicked: {}", message(&*panic)),
+            };
+            // Nobody listens any more once the service has stopped.
+            let _ = failures.send(failure);
+        }
+    }
+}
+
+/// What a panic says.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let string = || panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(string).unwrap_or("no message")
+}
+
+/// Asks a loop whether it still runs.
+#[derive(Clone)]
+pub struct Probe(mpsc::Sender<oneshot::Sender<()>>);
+
+/// The loop's side of a [`Probe`].
+pub struct Heartbeat(mpsc::Receiver<oneshot::Sender<()>>);
+
+/// A probe and the heartbeat that answers it.
+pub fn heartbeat() -> (Probe, Heartbeat) {
+    // One is enough: whoever asks waits for the answer.
+    let (sender, receiver) = mpsc::channel(1);
+    (Probe(sender), Heartbeat(receiver))
+}
+
+impl Probe {
+    /// Resolves once the loop answers: not while it hangs, nor after its end.
+    pub async fn answered(&self) {
+        let (sender, answer) = oneshot::channel();
+        if self.0.send(sender).await.is_err() || answer.await.is_err() {
+            future::pending().await
+        }
+    }
+}
+
+impl Heartbeat {
+    /// Waits for a probe and answers it: a branch of the loop's `select!`.
+    pub async fn beat(&mut self) {
+        match self.0.recv().await {
+            // Whoever asked may have given up waiting.
+            Some(probe) => drop(probe.send(())),
+            None => future::pending().await,
+        }
+    }
+}
+
+/// Makes tasks panic in tests.
+#[cfg(test)]
+pub(crate) mod sabotage {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::Notify;
+
+    /// The names of the watched tasks, and the one that is to panic.
+    #[derive(Default)]
+    pub struct Sabotage {
+        names: Mutex<Vec<String>>,
+        victim: Mutex<Option<String>>,
+        changed: Notify,
+    }
+
+    impl Sabotage {
+        /// The names of all tasks watched so far.
+        pub fn names(&self) -> Vec<String> {
+            self.names.lock().unwrap().clone()
+        }
+
+        /// Makes the task of this name panic.
+        pub fn make_panic(&self, name: &str) {
+            *self.victim.lock().unwrap() = Some(name.into());
+            self.changed.notify_waiters();
+        }
+
+        pub(super) fn add(&self, name: &str) {
+            self.names.lock().unwrap().push(name.into());
+        }
+
+        pub(super) async fn sabotaged<T>(
+            self: Arc<Sabotage>,
+            name: String,
+            task: impl Future<Output = T>,
+        ) -> T {
+            let panic = async {
+                loop {
+                    let changed = self.changed.notified();
+                    if self.victim.lock().unwrap().as_ref() == Some(&name) {
+                        panic!("as the test wants");
+                    }
+                    changed.await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = panic => unreachable!(),
+                ended = task => ended,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use anyhow::bail;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_an_error_and_an_early_end_are_failures_that_name_the_task() {
+        let (supervisor, mut failures) = Supervisor::new();
+        let stop = CancellationToken::new();
+        supervisor.spawn("one", &stop, async { panic!("no {}", "luck") });
+        let failure = failures.next().await;
+        assert_eq!(failure.to_string(), "one: panicked: no luck");
+        supervisor.spawn("two", &stop, async { bail!("out of memory") });
+        let failure = failures.next().await;
+        assert_eq!(format!("{failure:#}"), "two: out of memory");
+        supervisor.spawn_until("three", &stop, async { Ok(()) });
+        assert_eq!(failures.next().await.to_string(), "three: ended early");
+        supervisor.spawn_short("four", async { panic!("late") });
+        assert_eq!(failures.next().await.to_string(), "four: panicked: late");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn to_end_at_the_stop_is_no_failure() {
+        let (supervisor, mut failures) = Supervisor::new();
+        let stop = CancellationToken::new();
+        let one = supervisor.spawn_until("one", &stop, future::pending());
+        let two = supervisor.spawn_short("two", async {});
+        stop.cancel();
+        one.await.unwrap();
+        two.await.unwrap();
+        let failed = timeout(Duration::from_secs(1), failures.next()).await;
+        assert!(failed.is_err(), "{failed:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_hangs_or_has_ended_does_not_answer() {
+        let (probe, mut heartbeat) = heartbeat();
+        let second = Duration::from_secs(1);
+        assert!(timeout(second, probe.answered()).await.is_err(), "hangs");
+        let beating = tokio::spawn(async move {
+            heartbeat.beat().await;
+            heartbeat.beat().await;
+        });
+        timeout(second, probe.answered()).await.unwrap();
+        beating.abort();
+        let _ = beating.await;
+        assert!(
+            timeout(second, probe.answered()).await.is_err(),
+            "has ended"
+        );
+    }
+}

@@ -1,0 +1,557 @@
+//! What a client asks for: reads a message of `/ws` or the body of a REST request.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::fields::{
+    self, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, LEVEL, LIGHT, MAX_ECHO, NAME, ON, RECALL,
+    SAVE, SAY, SEQ, SPEED, STEP, TIMER, TOGGLE, TRANSITION,
+};
+use super::input_error::InputError;
+use super::light_change::{LightChange, change, step, transition};
+use super::resource::PresetRequest;
+use super::timer_request;
+use crate::model::command::Command;
+use crate::model::lights::Change;
+use crate::model::presets::Preset;
+use crate::model::text::{Name, Remark};
+use crate::model::timers::NewTimer;
+
+/// What the commands up and down add, in percent.
+const COMMAND_STEP: f64 = 5.0;
+
+/// A message of a client, as far as it can be read.
+#[derive(Debug)]
+pub struct ClientMessage {
+    /// The client's counter of its messages.
+    pub seq: Option<u64>,
+    /// The light that the message names.
+    pub light: Option<String>,
+    /// Whether the message is about a change of one light, if only an invalid one.
+    pub is_change: bool,
+    /// What the client asks for.
+    pub request: Result<Request, InputError>,
+}
+
+/// What a client asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// Change the light that the message names.
+    Change(LightChange),
+    /// Change the light that the client has selected.
+    ChangeSelected(LightChange),
+    /// Select another light.
+    Select(Direction),
+    /// Carry out a command that is not about one light.
+    Command(Command),
+    /// Publish a remark to all clients.
+    Say(Remark),
+    /// Give the client this name.
+    Name(Name),
+    /// Send this JSON back.
+    Echo(Box<RawValue>),
+}
+
+/// A direction in the list of visible lights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To the light before.
+    Left,
+    /// To the next light.
+    Right,
+}
+
+/// A field that says what a message asks for, and the fields that may go with it.
+pub struct Verb {
+    /// The field.
+    pub field: &'static Field,
+    /// The fields that may go with it, besides `seq`.
+    pub with: &'static [&'static Field],
+}
+
+/// Everything that a message can ask for: exactly one of these. The first [`LIGHT_VERBS`] change one
+/// light.
+pub const VERBS: [Verb; 14] = [
+    verb(&LEVEL, &[&LIGHT, &TRANSITION]),
+    verb(&STEP, &[&LIGHT, &TRANSITION]),
+    verb(&ON, &[&LIGHT, &TRANSITION]),
+    verb(&TOGGLE, &[&LIGHT, &TRANSITION]),
+    verb(&EFFECT, &[&LIGHT, &TRANSITION, &SPEED]),
+    verb(&SAVE, &[]),
+    verb(&RECALL, &[&TRANSITION]),
+    verb(&FORGET, &[]),
+    verb(&TIMER, &[]),
+    verb(&CANCEL, &[]),
+    verb(&COMMAND, &[&TRANSITION]),
+    verb(&SAY, &[]),
+    verb(&NAME, &[]),
+    verb(&ECHO, &[]),
+];
+/// The number of verbs that change one light.
+pub const LIGHT_VERBS: usize = 5;
+/// The fields that go with some verb.
+pub const COMPANIONS: [&Field; 3] = [&LIGHT, &TRANSITION, &SPEED];
+
+const fn verb(field: &'static Field, with: &'static [&'static Field]) -> Verb {
+    Verb { field, with }
+}
+
+impl ClientMessage {
+    /// Reads a text frame.
+    pub fn parse(text: &str) -> ClientMessage {
+        let mut fields = match serde_json::from_str(text) {
+            Ok(Value::Object(fields)) => fields,
+            // A bare number is short for {"level": n}.
+            Ok(level @ Value::Number(_)) => Map::from_iter([(LEVEL.name.into(), level)]),
+            Ok(other) => {
+                let why = format!("a message is an object or a number, not {other}");
+                return ClientMessage::unreadable(why);
+            }
+            Err(error) => return ClientMessage::unreadable(format!("not JSON: {error}")),
+        };
+        let light_verbs = VERBS[..LIGHT_VERBS].iter();
+        let is_change = light_verbs
+            .map(|verb| verb.field.name)
+            .any(|name| fields.contains_key(name));
+        let seq = fields.remove(SEQ.name).map(|seq| SEQ.integer(&seq));
+        let light = fields.get(LIGHT.name).map(|name| LIGHT.reference(name));
+        let (seq, light) = (seq.transpose(), light.transpose());
+        let request = match (&seq, &light) {
+            (Err(error), _) | (_, Err(error)) => Err(error.clone()),
+            (Ok(_), Ok(_)) => request(&fields, text),
+        };
+        ClientMessage {
+            seq: seq.unwrap_or_default(),
+            light: light.unwrap_or_default(),
+            is_change,
+            request,
+        }
+    }
+
+    fn unreadable(why: String) -> ClientMessage {
+        ClientMessage {
+            seq: None,
+            light: None,
+            is_change: false,
+            request: Err(InputError::malformed(why)),
+        }
+    }
+}
+
+/// Reads the body of a request to change a light.
+///
+/// # Errors
+/// The body is not JSON, or asks for something that a light cannot do.
+pub fn parse_change(body: &[u8]) -> Result<LightChange, InputError> {
+    let fields = fields::object("the body", body)?;
+    let verb = only_verb(&fields, &VERBS[..LIGHT_VERBS], &COMPANIONS[1..])?;
+    change(verb, &fields)
+}
+
+/// Reads the body of a request to recall a preset: the transition, if there is one.
+///
+/// # Errors
+/// As [`parse_change`].
+pub fn parse_recall(body: &[u8]) -> Result<Option<Duration>, InputError> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let fields = fields::object("the body", body)?;
+    let mut others = fields.keys().filter(|field| *field != TRANSITION.name);
+    match others.next() {
+        Some(other) => Err(InputError::malformed(format!(
+            "unknown field {other:?}; there is transition"
+        ))),
+        None => transition(&fields),
+    }
+}
+
+/// Reads the body of a request to add a timer.
+///
+/// # Errors
+/// As [`parse_change`].
+pub fn parse_timer(body: &[u8]) -> Result<NewTimer, InputError> {
+    timer_request::parse(&fields::object("the body", body)?)
+}
+
+/// Reads the body of a request to save a preset; `None` for what the lights are set to.
+///
+/// # Errors
+/// The body is not JSON, or no preset.
+pub fn parse_preset(body: &[u8]) -> Result<Option<Preset>, InputError> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let preset: PresetRequest =
+        serde_json::from_slice(body).map_err(|error| InputError::malformed(error.to_string()))?;
+    Ok(Some(preset.into()))
+}
+
+/// Reads the name in the path of a request.
+///
+/// # Errors
+/// It is empty, too long, or has control characters.
+pub fn parse_name(name: &str) -> Result<Name, InputError> {
+    Name::new(name).map_err(|error| InputError::out_of_range(NAME.name, error))
+}
+
+/// What a message with these fields, without `seq`, asks for.
+fn request(fields: &Map<String, Value>, text: &str) -> Result<Request, InputError> {
+    let verb = only_verb(fields, &VERBS, &COMPANIONS)?;
+    let value = &fields[verb.name];
+    let command = match verb.name {
+        "save" => Command::SavePreset {
+            name: SAVE.text(value)?,
+            preset: None,
+        },
+        "recall" => Command::RecallPreset {
+            name: RECALL.text::<{ Name::MAX }>(value)?.into(),
+            transition: transition(fields)?,
+        },
+        "forget" => Command::ForgetPreset(FORGET.text::<{ Name::MAX }>(value)?.into()),
+        "cancel" => Command::CancelTimer(CANCEL.text::<{ Name::MAX }>(value)?.into()),
+        "timer" => match value {
+            Value::Object(timer) => Command::AddTimer(timer_request::parse(timer)?),
+            other => {
+                let why = format!("timer must be an object, not {other}");
+                return Err(InputError::malformed(why));
+            }
+        },
+        "command" => return arrow(value, fields),
+        "say" => return SAY.text(value).map(Request::Say),
+        "name" => return NAME.text(value).map(Request::Name),
+        "echo" => return echo(text).map(Request::Echo),
+        _ => return change(verb, fields).map(Request::Change),
+    };
+    Ok(Request::Command(command))
+}
+
+/// The one verb among the fields, all of which must exist and go with it.
+fn only_verb(
+    fields: &Map<String, Value>,
+    verbs: &[Verb],
+    companions: &[&'static Field],
+) -> Result<&'static Field, InputError> {
+    let known: Vec<_> = verbs.iter().map(|verb| verb.field).collect();
+    for name in fields.keys() {
+        let mut all = known.iter().chain(companions);
+        if !all.any(|field| field.name == name) {
+            let all = fields::names(known.iter().chain(companions));
+            let why = format!("unknown field {name:?}; there are {all}");
+            return Err(InputError::malformed(why));
+        }
+    }
+    let mut found = verbs
+        .iter()
+        .filter(|verb| fields.contains_key(verb.field.name));
+    let verb = match (found.next(), found.next()) {
+        (Some(verb), None) => verb,
+        (Some(one), Some(two)) => {
+            let (one, two) = (one.field.name, two.field.name);
+            let why = format!("{one} and {two} do not go together");
+            return Err(InputError::malformed(why));
+        }
+        (None, _) => {
+            let why = format!("one of {} is needed", fields::names(&known));
+            return Err(InputError::malformed(why));
+        }
+    };
+    let goes_along = |name: &&String| {
+        let mut all = verb.with.iter().chain([&verb.field]);
+        all.any(|field| field.name == *name)
+    };
+    match fields.keys().find(|name| !goes_along(name)) {
+        Some(other) => Err(InputError::malformed(format!(
+            "{other} does not go with {}",
+            verb.field.name
+        ))),
+        None => Ok(verb.field),
+    }
+}
+
+/// An arrow key: up and down change the selected light, left and right select another one.
+fn arrow(value: &Value, fields: &Map<String, Value>) -> Result<Request, InputError> {
+    let dim = |percent| {
+        Ok(Request::ChangeSelected(LightChange {
+            change: Change::Step(step(percent)?),
+            transition: transition(fields)?,
+            is_exact: false,
+        }))
+    };
+    match value.as_str() {
+        Some("up") => dim(COMMAND_STEP),
+        Some("down") => dim(-COMMAND_STEP),
+        Some(other @ ("left" | "right")) if fields.contains_key(TRANSITION.name) => {
+            let why = format!("transition does not go with the command {other}");
+            Err(InputError::malformed(why))
+        }
+        Some("left") => Ok(Request::Select(Direction::Left)),
+        Some("right") => Ok(Request::Select(Direction::Right)),
+        _ => Err(InputError::malformed(format!(
+            "command must be up, down, left or right, not {value}"
+        ))),
+    }
+}
+
+/// The JSON of `echo` exactly as it stands in the message.
+fn echo(text: &str) -> Result<Box<RawValue>, InputError> {
+    #[derive(Deserialize)]
+    struct Only {
+        echo: Box<RawValue>,
+    }
+    let Only { echo } = serde_json::from_str(text)
+        .map_err(|error| InputError::malformed(format!("echo: {error}")))?;
+    let length = echo.get().len();
+    if length <= MAX_ECHO {
+        Ok(echo)
+    } else {
+        let why = format!("must have at most {MAX_ECHO} bytes, not {length}");
+        Err(InputError::out_of_range(ECHO.name, why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::level::Level;
+
+    fn change(text: &str) -> LightChange {
+        match ClientMessage::parse(text).request {
+            Ok(Request::Change(change)) => change,
+            other => panic!("{text} became {other:?}"),
+        }
+    }
+
+    fn error(text: &str) -> String {
+        ClientMessage::parse(text).request.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_way_to_say_42_is_the_same() {
+        let level = Change::Level(Level::from_percent(42.0).unwrap());
+        for text in [
+            "42",
+            "42.0",
+            " 42\n",
+            "4.2e1",
+            r#"{"level":42}"#,
+            r#"{"level":"42"}"#,
+            r#"{"level":" 42 "}"#,
+        ] {
+            assert_eq!(change(text).change, level, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_level_in_steps_of_a_tenth_is_known_to_its_sender() {
+        for (text, exact) in [
+            ("42.5", true),
+            (r#"{"level":0.3}"#, true),
+            ("42.55", false),
+            (r#"{"step":1}"#, false),
+            (r#"{"on":true}"#, false),
+            (r#"{"toggle":true}"#, false),
+        ] {
+            assert_eq!(change(text).is_exact, exact, "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_input_names_the_field_the_value_and_what_is_allowed() {
+        for (text, says) in [
+            ("150", "level must be from 0 to 100, not 150"),
+            (r#"{"level":-0.1}"#, "level must be from 0 to 100, not -0.1"),
+            (r#"{"level":"NaN"}"#, "level must be from 0 to 100, not NaN"),
+            (
+                r#"{"level":"loud"}"#,
+                r#"level must be a number from 0 to 100, not "loud""#,
+            ),
+            (
+                r#"{"level":null}"#,
+                "level must be a number from 0 to 100, not null",
+            ),
+            (
+                r#"{"level":[1]}"#,
+                "level must be a number from 0 to 100, not [1]",
+            ),
+            (r#"{"step":101}"#, "step must be from -100 to 100, not 101"),
+            (
+                r#"{"step":"1"}"#,
+                r#"step must be a number from -100 to 100, not "1""#,
+            ),
+            (r#"{"on":1}"#, "on must be true or false, not 1"),
+            (r#"{"toggle":false}"#, "toggle must be true, not false"),
+            (
+                r#"{"effect":"disco"}"#,
+                r#"effect must be breathe, blink, candle, strobe, sunrise or null, not "disco""#,
+            ),
+            (
+                r#"{"effect":"blink","speed":11}"#,
+                "speed must be from 0.1 to 10, not 11",
+            ),
+            (
+                r#"{"effect":"blink","speed":"2"}"#,
+                r#"speed must be a number from 0.1 to 10, not "2""#,
+            ),
+            (
+                r#"{"effect":"blink","transition":1}"#,
+                "transition goes with no effect but sunrise",
+            ),
+            (
+                r#"{"effect":null,"speed":1}"#,
+                "speed does not go with the effect null",
+            ),
+            (r#"{"level":1,"speed":1}"#, "speed does not go with level"),
+            (
+                r#"{"save":"Film","light":"led"}"#,
+                "light does not go with save",
+            ),
+            (
+                r#"{"recall":""}"#,
+                "recall must have 1 to 40 characters, not 0",
+            ),
+            (
+                r#"{"command":"jump"}"#,
+                r#"command must be up, down, left or right, not "jump""#,
+            ),
+            (
+                r#"{"command":"up","light":"led"}"#,
+                "light does not go with command",
+            ),
+            (
+                r#"{"command":"left","transition":1}"#,
+                "transition does not go with the command left",
+            ),
+            (r#"{"say":""}"#, "say must have 1 to 200 characters, not 0"),
+            (r#"{"forget":7}"#, "forget must be text, not 7"),
+            (
+                r#"{"level":1,"transition":3601}"#,
+                "transition must be from 0 to 3600 seconds, not 3601",
+            ),
+            (
+                r#"{"level":1,"transition":"1"}"#,
+                r#"transition must be a number from 0 to 3600, not "1""#,
+            ),
+            (
+                r#"{"level":1,"seq":-1}"#,
+                "seq must be a whole number from 0 to 9007199254740991, not -1",
+            ),
+            (
+                r#"{"level":1,"seq":1.5}"#,
+                "seq must be a whole number from 0 to 9007199254740991, not 1.5",
+            ),
+            (r#"{"level":1,"light":7}"#, "light must be a name, not 7"),
+            (
+                r#"{"level":1,"step":1}"#,
+                "level and step do not go together",
+            ),
+            (
+                r#"{"level":1,"echo":1}"#,
+                "level and echo do not go together",
+            ),
+            (
+                r#"{"name":"Ana","light":"led"}"#,
+                "light does not go with name",
+            ),
+            (
+                r#"{"echo":1,"transition":1}"#,
+                "transition does not go with echo",
+            ),
+            (r#"{"name":""}"#, "name must have 1 to 40 characters, not 0"),
+            (r#"{"name":5}"#, "name must be text, not 5"),
+            (
+                r#"{"name":"a\nb"}"#,
+                r#"name must not have control characters, as in "a\nb""#,
+            ),
+            (
+                r#"{"transition":1}"#,
+                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo is needed",
+            ),
+            (
+                "{}",
+                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo is needed",
+            ),
+            ("[1]", "a message is an object or a number, not [1]"),
+            ("true", "a message is an object or a number, not true"),
+        ] {
+            assert_eq!(error(text), says, "{text}");
+        }
+        for (text, starts) in [
+            (r#"{"brightness":1}"#, r#"unknown field "brightness""#),
+            (r#"{"level":1,"colour":2}"#, r#"unknown field "colour""#),
+            (r#"{"name":"Ana","colour":2}"#, r#"unknown field "colour""#),
+            ("NaN", "not JSON: "),
+            ("", "not JSON: "),
+            (r#"{"level":1"#, "not JSON: "),
+            (r#"{"level":1e999}"#, "not JSON: "),
+        ] {
+            assert!(error(text).starts_with(starts), "{text}: {}", error(text));
+        }
+        let long = format!(r#"{{"name":"{}"}}"#, "ã".repeat(41));
+        assert_eq!(error(&long), "name must have 1 to 40 characters, not 41");
+        let large = format!(r#"{{"echo":"{}"}}"#, "x".repeat(1023));
+        assert_eq!(error(&large), "echo must have at most 1024 bytes, not 1025");
+    }
+
+    #[test]
+    fn an_effect_has_a_speed_and_a_sunrise_a_time() {
+        let effect = |text| match change(text).change {
+            Change::Effect(effect) => effect,
+            other => panic!("{text} became {other:?}"),
+        };
+        let blink = effect(r#"{"effect":"blink","speed":2.04}"#).unwrap();
+        assert_eq!((blink.kind.name(), blink.speed.times()), ("blink", 2.0));
+        assert_eq!(effect(r#"{"effect":null,"transition":1}"#), None);
+        let sunrise = change(r#"{"effect":"sunrise","transition":60}"#);
+        assert_eq!(sunrise.transition, Some(Duration::from_secs(60)));
+        assert!(!sunrise.is_exact);
+    }
+
+    #[test]
+    fn a_bad_message_still_tells_its_seq_and_light() {
+        let message = ClientMessage::parse(r#"{"level":150,"seq":17,"light":"led"}"#);
+        assert_eq!(message.seq, Some(17));
+        assert_eq!(message.light.as_deref(), Some("led"));
+    }
+
+    #[test]
+    fn an_echo_comes_back_to_the_letter() {
+        let text = r#"{"echo":{"b":1.0,"a":[1e2, "é"]}}"#;
+        let Ok(Request::Echo(echo)) = ClientMessage::parse(text).request else {
+            panic!("no echo");
+        };
+        use crate::protocol::server_message::ServerMessage;
+        assert_eq!(ServerMessage::Echo { echo: &echo }.to_json(), text);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_understood_or_refused_without_a_panic(text in ".*") {
+            let _ = ClientMessage::parse(&text);
+            let _ = parse_change(text.as_bytes());
+        }
+
+        #[test]
+        fn any_fields_are_understood_or_refused_without_a_panic(
+            field in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|seq|x",
+            other in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|seq|x",
+            value in "\"blink\"|\"up\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
+        ) {
+            let _ = ClientMessage::parse(&format!(r#"{{"{field}":{value},"{other}":{value}}}"#));
+        }
+
+        #[test]
+        fn every_level_in_range_is_taken(tenths in 0u32..=1000) {
+            let text = format!("{}.{}", tenths / 10, tenths % 10);
+            let wanted = Change::Level(text.parse().unwrap());
+            let change = change(&text);
+            prop_assert_eq!(change.change, wanted);
+            prop_assert!(change.is_exact);
+        }
+    }
+}

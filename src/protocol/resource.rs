@@ -1,0 +1,260 @@
+//! What the service tells of its lights, presets and timers: the parts of its messages and the bodies of
+//! its REST responses.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::model::effect::{Effect, EffectKind, Speed};
+use crate::model::level::Level;
+use crate::model::lights::{Driver, Light, LightId, Lights};
+use crate::model::presets::{Preset, Scene};
+use crate::model::timers::{Day, TimeOfDay, Timer, TimerAction};
+
+/// What a light is.
+#[derive(Debug, Serialize)]
+pub struct LightDescription<'a> {
+    name: &'a str,
+    title: &'a str,
+    hidden: bool,
+    gpio: u8,
+    driver: Driver,
+    frequency: u32,
+    resolution: u32,
+    simulated: bool,
+    #[serde(serialize_with = "seconds")]
+    transition: Duration,
+    fastest: Speed,
+}
+
+impl<'a> From<&'a Light> for LightDescription<'a> {
+    fn from(light: &'a Light) -> LightDescription<'a> {
+        LightDescription {
+            name: &light.name,
+            title: &light.title,
+            hidden: light.hidden,
+            gpio: light.gpio,
+            driver: light.driver,
+            frequency: light.frequency,
+            resolution: light.resolution,
+            simulated: light.is_simulated(),
+            transition: light.transition,
+            fastest: light.fastest,
+        }
+    }
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+/// An effect with its speed.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct EffectFields {
+    effect: EffectKind,
+    speed: Speed,
+}
+
+impl From<Effect> for EffectFields {
+    fn from(Effect { kind, speed }: Effect) -> EffectFields {
+        EffectFields {
+            effect: kind,
+            speed,
+        }
+    }
+}
+
+/// The body that describes a light with its state.
+#[derive(Debug, Serialize)]
+pub struct LightResource<'a> {
+    #[serde(flatten)]
+    light: LightDescription<'a>,
+    level: Level,
+    #[serde(flatten)]
+    effect: Option<EffectFields>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<f64>,
+    fault: Option<String>,
+}
+
+impl LightResource<'_> {
+    /// A light as it is now.
+    pub fn of(lights: &Lights, light: LightId) -> LightResource<'_> {
+        let state = lights.state(light);
+        LightResource {
+            light: lights.light(light).into(),
+            level: state.level,
+            effect: state.effect.map(EffectFields::from),
+            left: state.remaining().map(tenths_of_seconds),
+            fault: state.fault.map(|fault| fault.message.to_string()),
+        }
+    }
+
+    /// Whether the light's driver fails.
+    pub fn is_faulty(&self) -> bool {
+        self.fault.is_some()
+    }
+}
+
+/// A time in seconds, rounded to a tenth.
+pub fn tenths_of_seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10.0).round() / 10.0
+}
+
+/// The body that says whether all drivers work.
+#[derive(Debug, Serialize)]
+pub struct HealthResource<'a> {
+    /// Whether all drivers work.
+    pub healthy: bool,
+    /// The lights whose drivers fail.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<LightResource<'a>>,
+}
+
+/// The body of every response to a request that cannot be carried out.
+#[derive(Debug, Serialize)]
+pub struct ErrorResource {
+    /// What is wrong and what is allowed, in one line.
+    pub error: String,
+}
+
+/// The level of the first light, in whole percent, for the clients of the tutorials.
+#[derive(Debug, Serialize)]
+pub struct LedResource {
+    level: u8,
+}
+
+impl From<Level> for LedResource {
+    fn from(level: Level) -> LedResource {
+        // At most 100.
+        let level = level.percent().round() as u8;
+        LedResource { level }
+    }
+}
+
+/// The body that describes a preset.
+#[derive(Debug, Serialize)]
+pub struct PresetResource<'a> {
+    name: &'a str,
+    lights: BTreeMap<&'a str, SceneResource>,
+}
+
+#[derive(Debug, Serialize)]
+struct SceneResource {
+    level: Level,
+    #[serde(flatten)]
+    effect: Option<EffectFields>,
+}
+
+impl PresetResource<'_> {
+    /// A preset with its name.
+    pub fn of<'a>(name: &'a str, preset: &'a Preset) -> PresetResource<'a> {
+        let scene = |scene: &Scene| SceneResource {
+            level: scene.level,
+            effect: scene.effect.map(EffectFields::from),
+        };
+        let lights = preset.iter();
+        PresetResource {
+            name,
+            lights: lights
+                .map(|(light, it)| (light.as_str(), scene(it)))
+                .collect(),
+        }
+    }
+}
+
+/// The body of a request to save a preset.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PresetRequest {
+    lights: BTreeMap<String, SceneRequest>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SceneRequest {
+    level: Level,
+    effect: Option<EffectKind>,
+    #[serde(default)]
+    speed: Speed,
+}
+
+impl From<PresetRequest> for Preset {
+    fn from(request: PresetRequest) -> Preset {
+        let scene = |scene: SceneRequest| Scene {
+            level: scene.level,
+            effect: scene.effect.map(|kind| Effect {
+                kind,
+                speed: scene.speed,
+            }),
+        };
+        let lights = request.lights.into_iter();
+        lights.map(|(light, it)| (light, scene(it))).collect()
+    }
+}
+
+/// A timer.
+#[derive(Debug, Serialize)]
+pub struct TimerResource<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    light: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<TimeOfDay>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<i16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    days: Option<&'a [Day]>,
+    #[serde(flatten)]
+    action: TimerActionResource<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transition: Option<f64>,
+    #[serde(serialize_with = "local")]
+    next: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum TimerActionResource<'a> {
+    Level { level: Level },
+    On { on: bool },
+    Recall { recall: &'a str },
+    Effect(EffectFields),
+}
+
+impl<'a> From<&'a Timer> for TimerResource<'a> {
+    fn from(timer: &'a Timer) -> TimerResource<'a> {
+        let daily = timer.daily.as_ref();
+        TimerResource {
+            name: &timer.name,
+            light: timer.light.as_deref(),
+            at: daily.map(|daily| daily.at),
+            offset: daily
+                .map(|daily| daily.offset)
+                .filter(|offset| *offset != 0),
+            days: daily.and_then(|daily| daily.days.as_deref()),
+            action: match &timer.action {
+                TimerAction::Level(level) => TimerActionResource::Level { level: *level },
+                TimerAction::On(on) => TimerActionResource::On { on: *on },
+                TimerAction::Recall(preset) => TimerActionResource::Recall { recall: preset },
+                TimerAction::Effect(effect) => TimerActionResource::Effect((*effect).into()),
+            },
+            transition: timer.transition.map(|time| time.as_secs_f64()),
+            next: timer.next,
+        }
+    }
+}
+
+/// All timers, in the order in which they are due.
+pub fn timers(timers: &[Timer]) -> Vec<TimerResource<'_>> {
+    timers.iter().map(TimerResource::from).collect()
+}
+
+/// With the offset of the local zone.
+fn local<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    let offset = TimeZone::system().to_offset(*time);
+    serializer.collect_str(&time.display_with_offset(offset))
+}

@@ -1,0 +1,74 @@
+//! `/api/lights` and `/api/health`.
+
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+
+use crate::model::command::{Command, CommandError, Target};
+use crate::model::lights::{LightId, Lights};
+use crate::protocol::input_error::InputError;
+use crate::protocol::request::parse_change;
+use crate::protocol::resource::{HealthResource, LightResource};
+use crate::web::body::Body;
+use crate::web::listener::Peer;
+use crate::web::state::AppState;
+
+pub fn router() -> Router<AppState> {
+    Router::new()
+        .route("/api/lights", get(list))
+        .route("/api/lights/{name}", get(show).put(change))
+        .route("/api/health", get(health))
+}
+
+async fn list(State(app): State<AppState>) -> Response {
+    Json(all(&app.hub.lights)).into_response()
+}
+
+async fn show(
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+) -> Result<Response, InputError> {
+    let lights = &app.hub.lights;
+    let light = find(lights, name)?;
+    Ok(Json(LightResource::of(lights, light)).into_response())
+}
+
+async fn change(
+    State(app): State<AppState>,
+    Extension(peer): Extension<Peer>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, InputError> {
+    let lights = &app.hub.lights;
+    let light = find(lights, name)?;
+    let wanted = parse_change(&body.0)?;
+    let command = Command::Change {
+        target: Target::Own(light),
+        change: wanted.change,
+        transition: wanted.transition,
+    };
+    app.execute(&peer, command)?;
+    Ok(Json(LightResource::of(lights, light)).into_response())
+}
+
+async fn health(State(app): State<AppState>) -> Response {
+    let mut faults = all(&app.hub.lights);
+    faults.retain(LightResource::is_faulty);
+    let healthy = faults.is_empty();
+    let status = match healthy {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(HealthResource { healthy, faults })).into_response()
+}
+
+fn all(lights: &Lights) -> Vec<LightResource<'_>> {
+    let ids = lights.ids();
+    ids.map(|light| LightResource::of(lights, light)).collect()
+}
+
+fn find(lights: &Lights, name: String) -> Result<LightId, CommandError> {
+    lights.find(&name).ok_or(CommandError::NoSuchLight(name))
+}

@@ -1,0 +1,224 @@
+//! What a client shows, and the frames that bring it up to date: [`ClientView`].
+//!
+//! A client shows what it last set or was last sent. An update is due where the newest state differs from
+//! that. This one rule keeps a client from hearing its own changes, and tells it everything else: the
+//! changes of others, steps, rounding, refusals, being overruled. As only the newest state is ever
+//! compared, a slow client costs no memory.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use super::fleet_view::FleetView;
+use crate::model::activity::ActivityFeed;
+use crate::model::command::{Outcome, Target};
+use crate::model::effect::Effect;
+use crate::model::hub::Hub;
+use crate::model::level::Level;
+use crate::model::lights::LightState;
+use crate::model::presets::PresetsByName;
+use crate::model::timers::Timer;
+use crate::protocol::resource;
+use crate::protocol::server_message::{FaultUpdate, LightUpdate, ServerMessage};
+use crate::web::limiter::ConnectionLimiter;
+
+/// What clients are told of.
+pub struct Sources {
+    pub hub: Arc<Hub>,
+    /// The connected clients.
+    pub clients: Arc<ConnectionLimiter>,
+}
+
+/// What a client shows.
+pub struct ClientView {
+    /// The last `seq` of the client, once it has sent one.
+    pub seen: Option<u64>,
+    /// The lights of other dimmers.
+    pub fleet: FleetView,
+    /// Whether the client has not taken everything yet. Until it has, only its own task writes to it.
+    pub lagging: bool,
+    lights: Vec<LightView>,
+    presets: Arc<PresetsByName>,
+    timers: Arc<Vec<Timer>>,
+    here: Arc<[Arc<str>]>,
+    /// The number of entries of the activity.
+    entries: u64,
+    clients: usize,
+}
+
+#[derive(Clone, Default)]
+struct LightView {
+    /// `None`: unknown, so an update is due.
+    state: Option<ShownState>,
+    fault: Option<Arc<str>>,
+}
+
+/// The part of a light's state that a client shows.
+#[derive(Clone, Copy, PartialEq)]
+struct ShownState {
+    level: Level,
+    effect: Option<Effect>,
+    arrives: Option<Instant>,
+}
+
+impl From<&LightState> for ShownState {
+    fn from(state: &LightState) -> ShownState {
+        ShownState {
+            level: state.level,
+            effect: state.effect,
+            arrives: state.arrives(),
+        }
+    }
+}
+
+impl ClientView {
+    /// The view of a client that has been sent nothing yet.
+    pub fn new(lights: usize) -> ClientView {
+        ClientView {
+            seen: None,
+            fleet: FleetView::default(),
+            lagging: true,
+            lights: vec![LightView::default(); lights],
+            presets: Arc::default(),
+            timers: Arc::default(),
+            here: Arc::default(),
+            entries: 0,
+            clients: 0,
+        }
+    }
+
+    /// Marks what the client shows of a light as unknown, so that an update is due.
+    pub fn forget(&mut self, target: &Target) {
+        match target {
+            Target::Own(light) => self.lights[light.index()].state = None,
+            Target::Remote(name) => self.fleet.set(name, None),
+        }
+    }
+
+    /// Marks the outcome of the client's own change as shown.
+    pub fn show(&mut self, target: Target, outcome: Outcome) {
+        match (target, outcome) {
+            (Target::Own(light), Outcome::Light(state)) => {
+                self.lights[light.index()].state = Some(ShownState::from(&state));
+            }
+            (Target::Remote(name), Outcome::Remote(state)) => self.fleet.set(&name, Some(state)),
+            _ => {}
+        }
+    }
+
+    /// Appends the frames about everything that the client does not show yet, and marks it as shown.
+    pub fn updates(&mut self, sources: &Sources, cache: &mut FrameCache, out: &mut Vec<u8>) {
+        let hub = &sources.hub;
+        self.light_updates(hub, cache, out);
+        let fleet = self.fleet.updates(&hub.fleet, self.seen);
+        fleet.inspect(|update| frame(update, out));
+        let presets = hub.presets.all();
+        if !Arc::ptr_eq(&self.presets, &presets) && !self.presets.keys().eq(presets.keys()) {
+            let presets = presets.keys().map(String::as_str).collect();
+            frame(&ServerMessage::Presets { presets }.to_json(), out);
+        }
+        self.presets = presets;
+        let timers = hub.timers.all();
+        if !Arc::ptr_eq(&self.timers, &timers) && self.timers != timers {
+            let timers = resource::timers(&timers);
+            frame(&ServerMessage::Timers { timers }.to_json(), out);
+        }
+        self.timers = timers;
+        let feed = hub.activity.feed();
+        if !Arc::ptr_eq(&self.here, &feed.here) {
+            if self.here != feed.here {
+                let here = feed.here.iter().map(|name| &**name).collect();
+                frame(&ServerMessage::Here { here }.to_json(), out);
+            }
+            self.here = feed.here.clone();
+        }
+        if self.entries != feed.count {
+            out.extend(cache.activity(self.entries, &feed));
+            self.entries = feed.count;
+        }
+        drop(feed);
+        let clients = sources.clients.count();
+        if self.clients != clients {
+            self.clients = clients;
+            frame(&ServerMessage::Clients { clients }.to_json(), out);
+        }
+    }
+
+    fn light_updates(&mut self, hub: &Hub, cache: &mut FrameCache, out: &mut Vec<u8>) {
+        let lights = hub.lights.list();
+        let states = hub.lights.states();
+        for (index, (light, state)) in lights.iter().zip(&*states).enumerate() {
+            let view = &mut self.lights[index];
+            let shown = ShownState::from(state);
+            if view.state != Some(shown) {
+                view.state = Some(shown);
+                match self.seen {
+                    None => out.extend(cache.light(index, &light.name, state)),
+                    seen => frame(&light_update(&light.name, state, seen), out),
+                }
+            }
+            let message = state.fault.as_ref().map(|fault| &fault.message);
+            if view.fault.as_ref() != message {
+                view.fault = message.cloned();
+                let light = light.name.as_str();
+                let message = message.map(|message| &**message);
+                let fault = FaultUpdate { light, message };
+                frame(&ServerMessage::Fault { fault }.to_json(), out);
+            }
+        }
+    }
+}
+
+/// Frames that are the same for many clients, made once.
+#[derive(Default)]
+pub struct FrameCache {
+    /// About each light at a revision, for clients without `seq`.
+    lights: Vec<(u64, Vec<u8>)>,
+    /// About the activity, from one count of its entries to another.
+    activity: (u64, u64, Vec<u8>),
+}
+
+impl FrameCache {
+    fn light(&mut self, index: usize, name: &str, state: &LightState) -> &[u8] {
+        if self.lights.len() <= index {
+            self.lights.resize_with(index + 1, Default::default);
+        }
+        let (revision, cached) = &mut self.lights[index];
+        if cached.is_empty() || *revision != state.revision {
+            *revision = state.revision;
+            cached.clear();
+            frame(&light_update(name, state, None), cached);
+        }
+        cached
+    }
+
+    fn activity(&mut self, seen: u64, feed: &ActivityFeed) -> &[u8] {
+        let (from, to, cached) = &mut self.activity;
+        if cached.is_empty() || (*from, *to) != (seen, feed.count) {
+            (*from, *to) = (seen, feed.count);
+            cached.clear();
+            let activity = feed.since(seen).collect();
+            frame(&ServerMessage::Activity { activity }.to_json(), cached);
+        }
+        cached
+    }
+}
+
+fn light_update(light: &str, state: &LightState, seen: Option<u64>) -> String {
+    ServerMessage::Light(LightUpdate::new(light, state, seen)).to_json()
+}
+
+/// Appends a text frame.
+pub fn frame(text: &str, out: &mut Vec<u8>) {
+    let header = FrameHeader {
+        opcode: OpCode::Data(Data::Text),
+        ..FrameHeader::default()
+    };
+    let length = text.len() as u64;
+    header
+        .format(length, out)
+        .expect("writing to memory cannot fail");
+    out.extend(text.as_bytes());
+}
