@@ -19,12 +19,9 @@ use broker::{Broker, Hub, options};
 use common::until;
 use dimmer::config::{Broker as Address, MqttConfig};
 use dimmer::model::activity::Activity;
-use dimmer::model::fleet::Fleet;
-use dimmer::model::hub::Hub;
+use dimmer::model::hub::Hub as Dimmer;
 use dimmer::model::level::Level;
 use dimmer::model::lights::{Light, LightState, Lights};
-use dimmer::model::presets::Presets;
-use dimmer::model::timers::Timers;
 use dimmer::mqtt;
 use rumqttc::{AsyncClient, MqttOptions, QoS};
 use serde_json::json;
@@ -102,7 +99,7 @@ fn has(arrivals: &Arrivals, step: u16) -> Option<Instant> {
 fn dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
     let light = Light::simulated("led");
     let state = LightState::new(Level::OFF, Level::FULL);
-    let lights = Arc::new(Lights::new(vec![(light, state)]));
+    let lights = Lights::new(vec![(light, state)]);
     let config = MqttConfig {
         broker: Address {
             host: "127.0.0.1".into(),
@@ -116,14 +113,9 @@ fn dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
         fleet: false,
     };
     let groups = vec![vec!["all".into()]];
-    let hub = Hub {
-        lights: lights.clone(),
-        presets: Presets::new(Default::default()),
-        timers: Timers::new(Vec::new(), None),
-        activity: Activity::new(false),
-        fleet: Fleet::default(),
-    };
-    tokio::spawn(mqtt::follow(Arc::new(hub), groups, Some(config), stop));
+    let hub = Arc::new(Dimmer::new(lights, Activity::new(false)));
+    let lights = hub.lights.clone();
+    tokio::spawn(mqtt::run(hub, groups, config, stop));
     let arrivals = Arrivals::default();
     let notes = arrivals.clone();
     tokio::spawn(async move {

@@ -10,14 +10,19 @@ mod common;
 
 use std::fs;
 use std::hint::black_box;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::{Dimmer, Home, Page, dimmer, linear, until};
+use dimmer::model::activity::Activity;
+use dimmer::model::actor::Actor;
+use dimmer::model::command::{Command, Outcome};
+use dimmer::model::hub::Hub;
 use dimmer::model::level::Level;
 use dimmer::model::lights::{Light, LightState, Lights};
-use dimmer::protocol::{Message, Request, ServerMessage};
+use dimmer::protocol::request::{ClientMessage, Request};
+use dimmer::protocol::server_message::{LightUpdate, ServerMessage};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -75,25 +80,26 @@ async fn main() {
 fn in_memory() -> Duration {
     let light = Light::simulated("led");
     let state = LightState::new(Level::HALF, Level::HALF);
-    let lights = Lights::new(vec![(light, state)]);
+    let hub = Hub::new(Lights::new(vec![(light, state)]), Activity::new(true));
+    let actor = Actor::Api(Ipv4Addr::LOCALHOST.into());
     let text = r#"{"level":42.1,"light":"led","seq":17}"#;
     let start = Instant::now();
     for _ in 0..IN_MEMORY {
-        let message = Message::parse(black_box(text));
-        let light = lights.find(&message.light.unwrap()).unwrap();
-        let Ok(Request::Change(wanted)) = message.wish else {
+        let message = ClientMessage::parse(black_box(text));
+        let name = message.light.unwrap();
+        let Ok(Request::Change(wanted)) = message.request else {
             unreachable!("{text} is a change");
         };
-        let state = lights.change(light, wanted.change, wanted.transition, None);
-        let answer = ServerMessage::Level {
-            light: &lights.list()[light].name,
-            level: state.level,
-            effect: state.effect,
-            left: None,
-            by: None,
-            seen: message.seq,
+        let command = Command::Change {
+            target: hub.target(&name).unwrap(),
+            change: wanted.change,
+            transition: wanted.transition,
         };
-        black_box(answer.to_json());
+        let Ok(Outcome::Light(state)) = hub.execute(&actor, command) else {
+            unreachable!("{text} can be done");
+        };
+        let update = LightUpdate::new(&name, &state, message.seq);
+        black_box(ServerMessage::Light(update).to_json());
     }
     start.elapsed() / IN_MEMORY
 }

@@ -7,6 +7,7 @@
 //! dragged: docs/wire.md has what that takes.)
 
 use std::env;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -17,9 +18,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 use dimmer::config::LightConfig;
+use dimmer::model::activity::Activity;
+use dimmer::model::actor::Actor;
+use dimmer::model::command::{Command, Target};
+use dimmer::model::hub::Hub;
 use dimmer::model::level::{Level, Step};
-use dimmer::model::lights::{Change, LightState, Lights};
+use dimmer::model::lights::{Change, LightId, LightState, Lights};
 use dimmer::pin::Pin;
+use dimmer::platform::supervisor::Supervisor;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,18 +42,30 @@ struct Form {
 async fn main() -> anyhow::Result<()> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:5003".into());
     let listener = TcpListener::bind(&address).await.context(address)?;
-    let pin = Pin::open(LightConfig::default(), None)?;
+    let settings = LightConfig::default();
+    let pin = Pin::open(settings.clone(), None)?;
     let state = LightState::new(Level::HALF, Level::HALF);
-    let lights = Arc::new(Lights::new(vec![(pin.light(), state)]));
+    let light = settings.light(pin.driver());
+    let hub = Arc::new(Hub::new(
+        Lights::new(vec![(light, state)]),
+        Activity::new(false),
+    ));
     let stop = CancellationToken::new();
-    let pin = pin.follow(lights.clone(), 0, stop.clone())?;
+    let (supervisor, mut failures) = Supervisor::new();
+    let pin = pin.start(
+        hub.lights.clone(),
+        LightId::FIRST,
+        &supervisor,
+        stop.clone(),
+    )?;
     println!("listening on http://{}", listener.local_addr()?);
     let router = Router::new()
         .route("/", get(Html(include_str!("htmx.html"))))
         .route("/ws", any(open))
-        .with_state(lights);
+        .with_state(hub);
     tokio::select! {
         served = axum::serve(listener, router) => served?,
+        failure = failures.next() => return Err(failure),
         _ = tokio::signal::ctrl_c() => {}
     }
     stop.cancel();
@@ -55,20 +73,20 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Browsers let any site open a WebSocket to here, but say which it is. (src/web/guard.rs does more.)
-async fn open(headers: HeaderMap, lights: State<Arc<Lights>>, ws: WebSocketUpgrade) -> Response {
+/// Browsers let any site open a WebSocket to here, but say which it is. (src/web/origin.rs does more.)
+async fn open(headers: HeaderMap, hub: State<Arc<Hub>>, ws: WebSocketUpgrade) -> Response {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let own = |origin: &str| origin.strip_prefix("http://") == text(header::HOST);
     if !text(header::ORIGIN).is_none_or(own) {
         return StatusCode::FORBIDDEN.into_response();
     }
     let ws = ws.max_message_size(4096);
-    ws.on_upgrade(async move |socket| follow(socket, &lights).await)
+    ws.on_upgrade(async move |socket| follow(socket, &hub).await)
 }
 
 /// Sends the light whenever it has changed, also to who changed it: the page shows what it is sent.
-async fn follow(mut socket: WebSocket, lights: &Lights) {
-    let mut news = lights.watch();
+async fn follow(mut socket: WebSocket, hub: &Hub) {
+    let mut news = hub.lights.watch();
     // The first is the level that there is.
     news.mark_changed();
     loop {
@@ -76,7 +94,7 @@ async fn follow(mut socket: WebSocket, lights: &Lights) {
             _ = news.changed() => light(&news.borrow_and_update()[0]),
             message = socket.recv() => match message {
                 Some(Ok(Message::Text(form))) => {
-                    let done = change(&form, lights).map_err(|error| format!("{error:#}"));
+                    let done = change(&form, hub).map_err(|error| format!("{error:#}"));
                     fragment("error", &escape(&done.err().unwrap_or_default()))
                 }
                 Some(Ok(_)) => continue,
@@ -89,7 +107,7 @@ async fn follow(mut socket: WebSocket, lights: &Lights) {
     }
 }
 
-fn change(form: &str, lights: &Lights) -> anyhow::Result<()> {
+fn change(form: &str, hub: &Hub) -> anyhow::Result<()> {
     let form: Form = serde_json::from_str(form)?;
     let change = match (form.level, form.step) {
         (Some(level), None) => Change::Level(level.parse().context("level")?),
@@ -97,12 +115,23 @@ fn change(form: &str, lights: &Lights) -> anyhow::Result<()> {
         _ => bail!("a form has either level or step"),
     };
     let by = Some(form.name).filter(|name| !name.is_empty());
-    lights.change(0, change, None, by.map(Arc::from));
+    let actor = Actor::Client {
+        number: 0,
+        address: Ipv4Addr::UNSPECIFIED.into(),
+        name: by.map(Arc::from),
+    };
+    let command = Command::Change {
+        target: Target::Own(LightId::FIRST),
+        change,
+        transition: None,
+    };
+    hub.execute(&actor, command)?;
     Ok(())
 }
 
 fn light(light: &LightState) -> String {
-    let by = light.by.as_deref().map(|by| format!(" by {}", escape(by)));
+    let by = light.by.as_ref().and_then(Actor::name);
+    let by = by.map(|by| format!(" by {}", escape(by)));
     let (level, by) = (light.level, by.unwrap_or_default());
     let html = format!(r#"<meter max="100" value="{level}"></meter> {level} %{by}"#);
     fragment("light", &html)

@@ -6,7 +6,8 @@
 use std::str;
 
 use dimmer::config;
-use dimmer::protocol::{self, Message, Request};
+use dimmer::model::command::Command;
+use dimmer::protocol::request::{self, ClientMessage, Request};
 use dimmer::store;
 
 /// The longest error that an answer may be, in bytes, for input of 4 KiB.
@@ -17,38 +18,35 @@ pub fn wire(bytes: &[u8]) {
     if bytes.len() > 4096 {
         return;
     }
-    if let Err(error) = protocol::parse_change(bytes) {
+    if let Err(error) = request::parse_change(bytes) {
         is_for_people(&error.to_string());
     }
-    if let Err(error) = protocol::parse_recall(bytes) {
+    if let Err(error) = request::parse_recall(bytes) {
         is_for_people(&error.to_string());
     }
-    if let Err(error) = protocol::parse_timer(bytes) {
+    if let Err(error) = request::parse_timer(bytes) {
         is_for_people(&error.to_string());
     }
     let Ok(text) = str::from_utf8(bytes) else {
         return;
     };
-    match Message::parse(text).wish {
+    match ClientMessage::parse(text).request {
         Ok(Request::Echo(echo)) => assert!(echo.get().len() <= 1024),
-        Ok(Request::Name(name)) => assert!((1..=40).contains(&name.chars().count())),
-        Ok(
-            Request::Save(name)
-            | Request::Recall { name, .. }
-            | Request::Forget(name)
-            | Request::Cancel(name),
-        ) => {
-            assert!((1..=40).contains(&name.chars().count()));
-        }
-        Ok(Request::Say(text)) => assert!((1..=200).contains(&text.chars().count())),
-        Ok(
-            Request::Change(_)
-            | Request::ChangeSelected(_)
-            | Request::Select(_)
-            | Request::Timer(_),
-        ) => {}
+        Ok(Request::Name(name)) => is_short(name.as_str(), 40),
+        Ok(Request::Say(remark)) => is_short(remark.as_str(), 200),
+        Ok(Request::Command(
+            Command::RecallPreset { name, .. }
+            | Command::ForgetPreset(name)
+            | Command::CancelTimer(name),
+        )) => is_short(&name, 40),
+        Ok(Request::Command(Command::SavePreset { name, .. })) => is_short(name.as_str(), 40),
+        Ok(_) => {}
         Err(error) => is_for_people(&error.to_string()),
     }
+}
+
+fn is_short(text: &str, max: usize) {
+    assert!((1..=max).contains(&text.chars().count()));
 }
 
 /// `dimmer.toml`: it is 1 to 16 lights on different GPIOs, or told to be wrong.

@@ -92,7 +92,7 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
     let mut asked = pin!(asked_to_end(in_terminal)?);
     let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
     raise_open_files();
-    let service = tokio::select! {
+    let mut service = tokio::select! {
         service = Service::start(config) => service?,
         why = &mut asked => {
             info!("{why}: stopping before the start");
@@ -104,18 +104,16 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
         service.is_encrypted(),
         service.lights().list(),
     );
-    let mut end = Ok(());
-    let reload = async {
-        while hang_up.recv().await.is_some() {
-            service.reload();
+    let end = loop {
+        tokio::select! {
+            why = &mut asked => {
+                info!("{why}: stopping");
+                break Ok(());
+            }
+            error = service.failed() => break Err(error),
+            Some(()) = hang_up.recv(), if !in_terminal => service.reload(),
         }
     };
-    tokio::select! {
-        why = asked => info!("{why}: stopping"),
-        error = service.failed() => end = Err(error),
-        // It never ends.
-        () = reload, if !in_terminal => {}
-    }
     service.stop().await;
     end
 }

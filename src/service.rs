@@ -19,7 +19,6 @@ use crate::button::Button;
 use crate::config::{Config, LightConfig, OnStart};
 use crate::metrics::Metrics;
 use crate::model::activity::Activity;
-use crate::model::fleet::Fleet;
 use crate::model::hub::Hub;
 use crate::model::level::Level;
 use crate::model::lights::{LightId, LightState, Lights};
@@ -90,15 +89,14 @@ impl Service {
             let kept = store.light(&light.name);
             (light.light(pin.driver()), first_state(light, kept))
         });
-        let lights = Arc::new(Lights::new(lights.collect()));
+        let lights = Lights::new(lights.collect());
         let buttons = open_buttons(&config.lights, &lights)?;
         let hub = Arc::new(Hub {
-            lights: lights.clone(),
             presets: Presets::new(store.presets()),
             timers: Timers::new(store.timers(), config.place),
-            activity: Activity::new(config.activity),
-            fleet: Fleet::default(),
+            ..Hub::new(lights, Activity::new(config.activity))
         });
+        let lights = hub.lights.clone();
 
         let (supervisor, failures) = Supervisor::new();
         let (stop_inputs, stop_outputs) = (CancellationToken::new(), CancellationToken::new());

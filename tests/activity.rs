@@ -81,7 +81,11 @@ async fn a_drag_is_one_entry_in_one_frame_for_everybody_and_in_the_log() {
     let entries = &later.greeting.iter().find(told).unwrap()["activity"];
     assert_eq!(entries[0]["level"], 40, "{entries}");
     assert_eq!(dimmer.log().matches(" set desk to ").count(), 1);
-    assert!(dimmer.log().contains("a client (127.0.0.1) set desk to 40\n"));
+    assert!(
+        dimmer
+            .log()
+            .contains("a client (127.0.0.1) set desk to 40\n")
+    );
 }
 
 #[tokio::test]

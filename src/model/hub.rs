@@ -33,6 +33,17 @@ pub struct Hub {
 }
 
 impl Hub {
+    /// A hub of these lights, without presets and timers.
+    pub fn new(lights: Lights, activity: Arc<Activity>) -> Hub {
+        Hub {
+            lights: Arc::new(lights),
+            presets: Presets::new(PresetsByName::new()),
+            timers: Timers::new(Vec::new(), None),
+            activity,
+            fleet: Fleet::default(),
+        }
+    }
+
     /// Resolves the name of a light: of this dimmer, or of another one in the fleet.
     ///
     /// # Errors
@@ -224,13 +235,7 @@ use {super::lights::LightState, std::time::Duration};
 impl Hub {
     /// A hub with these lights and nothing else.
     pub(crate) fn with(lights: Lights) -> Arc<Hub> {
-        Arc::new(Hub {
-            lights: Arc::new(lights),
-            presets: Presets::new(Default::default()),
-            timers: Timers::new(Vec::new(), None),
-            activity: Activity::new(true),
-            fleet: Fleet::default(),
-        })
+        Arc::new(Hub::new(lights, Activity::new(true)))
     }
 
     /// Changes a light on behalf of the REST API.

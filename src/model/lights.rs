@@ -49,7 +49,9 @@ pub fn transition(seconds: f64) -> Result<Duration, String> {
     if (0.0..=max).contains(&seconds) {
         Ok(Duration::from_secs_f64(seconds))
     } else {
-        Err(format!("transition must be from 0 to {max} seconds, not {seconds}"))
+        Err(format!(
+            "transition must be from 0 to {max} seconds, not {seconds}"
+        ))
     }
 }
 

@@ -157,7 +157,10 @@ mod tests {
             limiter.try_acquire(ANA).unwrap(),
             limiter.try_acquire(ANA).unwrap(),
         ];
-        assert_eq!(limiter.try_acquire(ANA).err(), Some(LimitReached::PerAddress));
+        assert_eq!(
+            limiter.try_acquire(ANA).err(),
+            Some(LimitReached::PerAddress)
+        );
         assert!(limiter.try_acquire(EVA).is_ok());
         drop(places);
         assert!(limiter.try_acquire(ANA).is_ok());
