@@ -1,8 +1,8 @@
 // Puts the page together: the lights on the screen, the status line, the sheet.
 
 import { Connection } from "./connection.js";
-import { Light } from "./light.js";
-import { Master } from "./master.js";
+import { Light } from "./lights/light.js";
+import { Master } from "./lights/master.js";
 import { language, words } from "./words.js";
 
 const root = document.documentElement;
@@ -65,7 +65,7 @@ function makeLight(name) {
 }
 
 async function countDown() {
-  const countdown = await import("./countdown.js").catch(() => null);
+  const countdown = await import("./lights/countdown.js").catch(() => null);
   countdown?.countDown([...lights.values()]);
 }
 
@@ -187,7 +187,7 @@ opener.addEventListener("pointermove", ({ buttons, clientY }) => {
 
 async function open() {
   try {
-    loading ??= import("./sheet.js").then(({ Sheet }) => Sheet.load(house));
+    loading ??= import("./sheet/sheet.js").then(({ Sheet }) => Sheet.load(house));
     sheet = await loading;
     sheet.open();
   } catch {

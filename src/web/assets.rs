@@ -1,12 +1,11 @@
 //! The page's files: in the binary, or read from `web/` in debug builds.
 
 use axum::Router;
-use axum::extract::Path;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -31,10 +30,9 @@ pub fn router(with_login: bool) -> Router {
             "/",
             get(move |headers| async move { index(with_login, headers) }),
         )
-        .route(
-            "/{name}",
-            get(|Path(name): Path<String>, headers| async move { file(&name, headers) }),
-        )
+        .route("/{name}", get(named))
+        .route("/lights/{name}", get(named))
+        .route("/sheet/{name}", get(named))
         .layer(CompressionLayer::new())
 }
 
@@ -48,6 +46,11 @@ fn index(with_login: bool, headers: HeaderMap) -> Response {
         }
         _ => self::file("index.html", headers),
     }
+}
+
+/// The path is taken as it stands: `%2F` and `..` lead nowhere.
+async fn named(uri: Uri, headers: HeaderMap) -> Response {
+    file(uri.path().trim_start_matches('/'), headers)
 }
 
 fn file(name: &str, headers: HeaderMap) -> Response {

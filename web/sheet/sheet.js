@@ -2,9 +2,9 @@
 // says only while it is open.
 
 import { Effects, Presets } from "./effects.js";
-import { translate } from "./sheet-parts.js";
+import { translate } from "./parts.js";
 import { Timers } from "./timers.js";
-import { words } from "./words.js";
+import { words } from "../words.js";
 
 const PULL = 24; // pixels past the head of the sheet
 
@@ -16,7 +16,7 @@ export class Sheet {
 
   // Resolves to the sheet when its looks are there too.
   static async load(house) {
-    await style("sheet.css");
+    await style("sheet/sheet.css");
     const dialog = document.querySelector("#sheet").content.firstElementChild;
     document.body.append(dialog);
     return new Sheet(dialog, house);

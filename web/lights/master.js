@@ -2,7 +2,7 @@
 // the gesture began, so that they come back from 0 as they were.
 
 import { Light } from "./light.js";
-import { words } from "./words.js";
+import { words } from "../words.js";
 
 const EVERY = 33, EACH = 2; // ms, for all and for each light: at most some 500 changes a second, half of what the service reads at once
 

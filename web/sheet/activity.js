@@ -1,7 +1,7 @@
 // Who is here, what happened, and what people say to each other: the part of the sheet that is loaded when
 // somebody asks for it.
 
-import { language, words as pageWords } from "./words.js";
+import { language, words as pageWords } from "../words.js";
 
 const WORDS = {
   en: {

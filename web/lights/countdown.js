@@ -1,7 +1,7 @@
 // Counts down the time that transitions still take. One timer, only while there is something to count and
 // somebody to see it.
 
-import { words } from "./words.js";
+import { words } from "../words.js";
 
 let timer;
 let counted = [];

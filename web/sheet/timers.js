@@ -1,7 +1,7 @@
 // The timers: to sleep, to wake up, and the list of those there are.
 
-import { button, fill, words } from "./sheet-parts.js";
-import { language, words as pageWords, written } from "./words.js";
+import { button, fill, words } from "./parts.js";
+import { language, words as pageWords, written } from "../words.js";
 
 const SLEEPS = [5, 15, 30, 60]; // minutes
 const FADE = 60; // seconds

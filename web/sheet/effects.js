@@ -1,7 +1,7 @@
 // What the sheet has for lights at once: effects and presets.
 
-import { button, fill, words } from "./sheet-parts.js";
-import { words as pageWords, written } from "./words.js";
+import { button, fill, words } from "./parts.js";
+import { words as pageWords, written } from "../words.js";
 
 // The effects of the chosen lights: a button for each, the speed, and what a sunrise takes.
 export class Effects {

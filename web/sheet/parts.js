@@ -1,6 +1,6 @@
 // What the parts of the sheet have in common: its words, and how they make their elements.
 
-import { language } from "./words.js";
+import { language } from "../words.js";
 
 const WORDS = {
   en: {

@@ -1,7 +1,7 @@
 // A light on the screen: its lamp, number, slider and buttons, and what it is doing. The master is one too.
 
 import { Slider, holdable } from "./slider.js";
-import { words, written } from "./words.js";
+import { words, written } from "../words.js";
 
 const LONG = 2; // seconds of a transition, from which on the time left is shown
 
