@@ -1,120 +1,168 @@
 // A light on the screen: its lamp, number, slider and buttons, and what it is doing. The master is one too.
 
-import { Slider, holdable } from "./slider.js";
+import { Slider, repeatWhileHeld } from "./slider.js";
 import { words, written } from "../words.js";
 
-const LONG = 2; // seconds of a transition, from which on the time left is shown
+const LONG = 2; // seconds of a transition, above which the time left is shown
+
+/** @typedef {import("../connection.js").Change} Change */
+/**
+ * What a light calls: `start` when a drag begins, `busy` to ask whether a change is not handled yet, `changed` after
+ * something new is shown. `interval` is that of the slider.
+ * @typedef {{ send(change: Change): void, start(): void, busy(): boolean, changed(): void,
+ *   readonly interval?: number }} LightEvents
+ */
 
 export class Light {
+  name = "";
+  title = "";
   simulated = false;
   online = true;
+  // Of another dimmer's light: the service has named it since the last hello.
+  told = false;
+  /** @type {string | null} */
   fault = null;
+  /** @type {string | null} */
   effect = null;
   speed = 1;
-  arrives = 0; // ms of performance.now() at which a long transition ends
-  transition = 0; // seconds, of its own
+  // When a long transition ends, in ms of performance.now(); 0 without one.
+  arrives = 0;
+  // Seconds that a change takes unless it says otherwise.
+  transition = 0;
+  // The highest speed that an effect of this light may have.
   fastest = 3;
-  #part;
   #lamp;
   #input;
+  #name;
+  #digits;
+  #unit;
+  #doing;
   #controls;
-  #focused;
+  /** @type {HTMLElement | null} */
+  #focused = null;
   #left = "";
   #changed;
 
-  // `on` has send(change), start(), called when a drag begins, busy(), whether a change is on its way,
-  // changed(), called after something new is shown, and perhaps `every` of a Slider.
+  /** @param {LightEvents} on */
   constructor(on) {
-    this.section = document.querySelector("#light").content.cloneNode(true).firstElementChild;
-    this.#part = (selector) => this.section.querySelector(selector);
+    this.send = on.send;
     this.#changed = on.changed;
-    const [input, lamp, more, less] = ["input", ".lamp", ".more", ".less"].map(this.#part);
-    this.#input = input;
-    this.#lamp = lamp;
-    this.#controls = { light: lamp, level: input, more, less };
+    const section = document.importNode(document.querySelector("#light").content.querySelector(".light"), true);
+    this.section = section;
+    this.#lamp = section.querySelector(".lamp");
+    this.#input = section.querySelector("input");
+    this.#name = section.querySelector(".name");
+    this.#digits = section.querySelector(".digits");
+    this.#unit = section.querySelector(".unit");
+    this.#doing = section.querySelector(".doing");
+    const more = section.querySelector(".more"), less = section.querySelector(".less");
+    this.#controls = { light: this.#lamp, level: this.#input, more, less };
 
-    this.slider = new Slider(this.section, {
-      show: (level) => this.#show(level),
+    this.slider = new Slider(section, {
+      show: (level) => this.#showLevel(level),
       send: (level) => {
         on.send({ level });
-        // The service does not tell us what came of our own level, as it is this.
-        this.#does(null, 1, this.transition);
+        // The service does not send this page its own level back: what a level does is known without.
+        this.#setActivity(null, 1, this.transition);
       },
       start: on.start,
-      get every() {
-        return on.every;
+      get interval() {
+        return on.interval;
       },
     });
-    holdable(more, () => on.send({ step: 1 }), on.busy);
-    holdable(less, () => on.send({ step: -1 }), on.busy);
-    lamp.addEventListener("click", () => on.send({ toggle: true }));
-    this.section.addEventListener("contextmenu", (event) => event.preventDefault());
+    repeatWhileHeld(more, () => on.send({ step: 1 }), on.busy);
+    repeatWhileHeld(less, () => on.send({ step: -1 }), on.busy);
+    this.#lamp.addEventListener("click", () => on.send({ toggle: true }));
+    section.addEventListener("contextmenu", (event) => event.preventDefault());
   }
 
-  // What the service says about it.
-  follow({ level, effect = null, speed = 1, left = 0 }) {
-    this.slider.follow(level);
-    this.#does(effect, speed, left);
+  /**
+   * Takes the state that the service sends.
+   * @param {{ level: number, effect?: string | null, speed?: number, left?: number }} state
+   */
+  update({ level, effect = null, speed = 1, left = 0 }) {
+    this.slider.receive(level);
+    this.#setActivity(effect, speed, left);
   }
 
+  /**
+   * @param {string} title
+   * @param {boolean} several whether the page has other lights, so that each shows its title
+   */
   label(title, several) {
     this.title = title;
-    this.#part(".name").hidden = !several;
-    this.#part(".name").textContent = title;
-    for (const [word, control] of Object.entries(this.#controls))
-      control.setAttribute("aria-label", several ? `${title}: ${words[word]}` : words[word]);
+    this.#name.hidden = !several;
+    this.#name.textContent = title;
+    for (const [key, control] of Object.entries(this.#controls)) {
+      const word = words[/** @type {"light"} */ (key)];
+      control.setAttribute("aria-label", several ? `${title}: ${word}` : word);
+    }
   }
 
-  // How long the transition still takes, in words.
+  /**
+   * The time that the transition still takes, in words.
+   * @param {string} left
+   */
   set left(left) {
     if (left === this.#left) return;
     this.#left = left;
-    this.#say();
+    this.#showActivity();
   }
 
+  /** @param {boolean} live */
   set live(live) {
     live &&= this.online;
     this.slider.live = live;
     const controls = Object.values(this.#controls);
-    // A disabled control loses the focus: it gets it back.
-    if (!live && this.section.contains(document.activeElement)) this.#focused = document.activeElement;
+    // A disabled control loses the focus, and gets it back below.
+    if (!live) this.#focused = controls.find((control) => control === document.activeElement) ?? this.#focused;
     for (const control of controls) control.disabled = !live;
-    this.#input.setAttribute("aria-disabled", !live);
+    this.#input.setAttribute("aria-disabled", `${!live}`);
     if (!live) return;
     if (document.activeElement === document.body) this.#focused?.focus({ preventScroll: true });
     this.#focused = null;
   }
 
-  #show(level) {
-    this.section.style.setProperty("--level", level);
-    this.#part(".digits").textContent = level ? written(level) : words.off;
-    this.#part(".unit").textContent = level ? " %" : "";
-    this.#lamp.setAttribute("aria-pressed", level > 0);
-    this.#input.value = level;
-    this.#speak();
+  /** @param {number} level */
+  #showLevel(level) {
+    this.section.style.setProperty("--level", `${level}`);
+    this.#digits.textContent = level ? written(level) : words.off;
+    this.#unit.textContent = level ? " %" : "";
+    this.#lamp.setAttribute("aria-pressed", `${level > 0}`);
+    this.#input.value = `${level}`;
+    this.#updateValueText();
     this.#changed();
   }
 
-  #does(effect, speed, left) {
+  /**
+   * @param {string | null} effect
+   * @param {number} speed
+   * @param {number} left in seconds
+   */
+  #setActivity(effect, speed, left) {
     const arrives = left > LONG ? performance.now() + left * 1000 : 0;
     if (effect === this.effect && speed === this.speed && !arrives && !this.arrives) return;
     Object.assign(this, { effect, speed, arrives });
     if (!arrives) this.#left = "";
-    this.#say();
+    this.#showActivity();
     this.#changed();
   }
 
-  #say() {
-    const effect = words.effects[this.effect];
-    const speed = this.speed !== 1 && `${written(this.speed)}×`;
-    this.#part(".doing").textContent = [effect, effect && speed, this.#left].filter(Boolean).join(" · ");
-    this.#speak();
+  get #effectWord() {
+    return this.effect && words.effects[this.effect];
   }
 
-  #speak() {
+  #showActivity() {
+    const effect = this.#effectWord;
+    const speed = this.speed !== 1 && `${written(this.speed)}×`;
+    this.#doing.textContent = [effect, effect && speed, this.#left].filter(Boolean).join(" · ");
+    this.#updateValueText();
+  }
+
+  #updateValueText() {
     const { level } = this.slider;
-    const said = level ? words.percent(written(level)) : words.off.toLowerCase();
-    const effect = words.effects[this.effect]?.toLowerCase();
-    this.#input.setAttribute("aria-valuetext", effect ? `${said}, ${effect}` : said);
+    const spoken = level ? words.percent(written(level)) : words.off.toLowerCase();
+    const effect = this.#effectWord?.toLowerCase();
+    this.#input.setAttribute("aria-valuetext", effect ? `${spoken}, ${effect}` : spoken);
   }
 }

@@ -1,37 +1,49 @@
-// What the sheet has for lights at once: effects and presets.
+// The effects and the presets in the sheet.
 
 import { button, fill, words } from "./parts.js";
 import { words as pageWords, written } from "../words.js";
 
-// The effects of the chosen lights: a button for each, the speed, and what a sunrise takes.
+/** @typedef {import("../lights/light.js").Light} Light */
+
+// The effects of the chosen lights: a button for each, the speed, and how long a sunrise takes.
 export class Effects {
   #section;
   #chosen;
-  #chips = new Map(); // effect, or null → its button
+  /**
+   * Effect, or null for none → its button.
+   * @type {Map<string | null, HTMLButtonElement>}
+   */
+  #chips = new Map();
   #speed;
   #sunrise;
-  #speeding = false; // somebody has the slider in hand
+  #minutes;
+  // Somebody is dragging the speed.
+  #dragging = false;
 
-  // `chosen` returns the lights that are meant.
+  /**
+   * @param {HTMLElement} section
+   * @param {() => Light[]} chosen returns the lights that are chosen
+   */
   constructor(section, chosen) {
     this.#section = section;
     this.#chosen = chosen;
-    this.#speed = section.querySelector("[type=range]");
+    this.#speed = section.querySelector("#speed");
     this.#sunrise = section.querySelector("form");
-    for (const [effect, word] of [[null, words.none], ...Object.entries(pageWords.effects)]) this.#chip(effect, word);
+    this.#minutes = this.#sunrise.querySelector("input");
+    this.#addChip(null, words.none);
+    for (const [effect, word] of Object.entries(pageWords.effects)) this.#addChip(effect, word);
 
     this.#sunrise.addEventListener("submit", (event) => {
       event.preventDefault();
-      const minutes = this.#sunrise.querySelector("input").valueAsNumber;
-      this.#each({ effect: "sunrise", transition: minutes * 60 });
+      this.#change({ effect: "sunrise", transition: this.#minutes.valueAsNumber * 60 });
       this.#unfold(false);
     });
     this.#speed.addEventListener("input", () => {
-      this.#speeding = true;
-      this.#say();
+      this.#dragging = true;
+      this.#showSpeed();
     });
     this.#speed.addEventListener("change", () => {
-      this.#speeding = false;
+      this.#dragging = false;
       const speed = this.#speed.valueAsNumber;
       for (const light of this.#chosen())
         if (light.effect && light.effect !== "sunrise") light.send({ effect: light.effect, speed });
@@ -41,36 +53,43 @@ export class Effects {
   draw() {
     const lights = this.#chosen();
     for (const [effect, chip] of this.#chips)
-      chip.setAttribute("aria-pressed", lights.every((light) => light.effect === effect));
-    this.#speed.max = Math.min(...lights.map(({ fastest }) => fastest));
+      chip.setAttribute("aria-pressed", `${lights.every((light) => light.effect === effect)}`);
+    this.#speed.max = `${Math.min(...lights.map(({ fastest }) => fastest))}`;
     const playing = lights.find(({ effect }) => effect && effect !== "sunrise");
-    if (playing && !this.#speeding) this.#speed.value = playing.speed;
-    this.#say();
+    if (playing && !this.#dragging) this.#speed.value = `${playing.speed}`;
+    this.#showSpeed();
   }
 
-  #chip(effect, word) {
-    const chip = button("chip", effect === "sunrise" ? `${word}…` : word);
+  /**
+   * @param {string | null} effect
+   * @param {string} word
+   */
+  #addChip(effect, word) {
+    const isSunrise = effect === "sunrise";
+    const chip = button("chip", isSunrise ? `${word}…` : word);
     this.#chips.set(effect, chip);
     this.#section.querySelector(".chips").append(chip);
-    if (effect === "sunrise") chip.setAttribute("aria-expanded", false);
+    if (isSunrise) chip.setAttribute("aria-expanded", "false");
     chip.addEventListener("click", () => {
-      if (effect === "sunrise") this.#unfold(this.#sunrise.hidden);
-      else this.#each(effect ? { effect, speed: this.#speed.valueAsNumber } : { effect });
+      if (isSunrise) this.#unfold(!!this.#sunrise.hidden);
+      else this.#change(effect ? { effect, speed: this.#speed.valueAsNumber } : { effect });
     });
   }
 
+  /** @param {boolean} open */
   #unfold(open) {
     this.#sunrise.hidden = !open;
     const chip = this.#chips.get("sunrise");
-    chip.setAttribute("aria-expanded", open);
-    (open ? this.#sunrise.querySelector("input") : chip).focus();
+    chip?.setAttribute("aria-expanded", `${open}`);
+    (open ? this.#minutes : chip)?.focus();
   }
 
-  #each(change) {
+  /** @param {import("../connection.js").Change} change */
+  #change(change) {
     for (const light of this.#chosen()) light.send(change);
   }
 
-  #say() {
+  #showSpeed() {
     const speed = `${written(this.#speed.valueAsNumber)}×`;
     this.#section.querySelector("output").textContent = speed;
     this.#speed.setAttribute("aria-valuetext", speed);
@@ -79,38 +98,42 @@ export class Effects {
 
 // Each preset to recall and to forget, and a name to save the lights under.
 export class Presets {
-  #house;
+  #hub;
   #list;
-  #form;
+  #name;
 
-  constructor(section, house) {
-    this.#house = house;
+  /**
+   * @param {HTMLElement} section
+   * @param {import("../main.js").Hub} hub
+   */
+  constructor(section, hub) {
+    this.#hub = hub;
     this.#list = section.querySelector("ul");
-    this.#form = section.querySelector("form");
-    this.#form.addEventListener("submit", (event) => {
+    const form = section.querySelector("form"), name = form.querySelector("input");
+    this.#name = name;
+    form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const name = this.#form.querySelector("input");
-      house.tell({ save: name.value.trim() });
+      hub.send({ save: name.value.trim() });
       name.value = "";
     });
   }
 
   draw() {
-    const input = this.#form.querySelector("input");
-    fill(this.#list, this.#house.presets, (name) => name, (name) => this.#item(name), input);
-    this.#list.hidden = !this.#house.presets.length;
+    fill(this.#list, this.#hub.presets, (name) => name, (name) => this.#item(name), this.#name);
+    this.#list.hidden = !this.#hub.presets.length;
   }
 
+  /** @param {string} name */
   #item(name) {
     const item = document.createElement("li");
     const recall = button("chip", name);
     const forget = button("forget", "×", words.forget(name));
-    recall.addEventListener("click", () => this.#house.tell({ recall: name }));
+    recall.addEventListener("click", () => this.#hub.send({ recall: name }));
+    // A preset is easily lost, so it takes a second press to forget one.
     forget.addEventListener("click", () => {
-      if (forget.textContent === words.sure) this.#house.tell({ forget: name });
+      if (forget.textContent === words.sure) this.#hub.send({ forget: name });
       else forget.textContent = words.sure;
     });
-    // A preset is soon forgotten, so it is asked for twice.
     const keep = () => (forget.textContent = "×");
     forget.addEventListener("blur", keep);
     recall.addEventListener("click", keep);

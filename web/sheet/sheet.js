@@ -1,51 +1,64 @@
-// The sheet over the bottom of the page. It is loaded when it is first opened, and draws what the service
-// says only while it is open.
+// The sheet over the bottom of the page. It is loaded when it is first opened, and drawn only while it is open.
 
 import { Effects, Presets } from "./effects.js";
 import { translate } from "./parts.js";
 import { Timers } from "./timers.js";
 import { words } from "../words.js";
 
+/** @typedef {import("../main.js").Hub} Hub */
+
 const PULL = 24; // pixels past the head of the sheet
 
 export class Sheet {
   #dialog;
-  #house;
-  #which;
+  #hub;
+  #select;
+  /** @type {{ draw(): void }[]} */
   #parts;
 
-  // Resolves to the sheet when its looks are there too.
-  static async load(house) {
-    await style("sheet/sheet.css");
-    const dialog = document.querySelector("#sheet").content.firstElementChild;
+  /**
+   * Resolves once the style sheet is loaded as well.
+   * @param {Hub} hub
+   */
+  static async load(hub) {
+    await loadStyle("sheet/sheet.css");
+    const dialog = document.querySelector("#sheet").content.querySelector("dialog");
     document.body.append(dialog);
-    return new Sheet(dialog, house);
+    return new Sheet(dialog, hub);
   }
 
-  constructor(dialog, house) {
+  /**
+   * @param {HTMLDialogElement} dialog
+   * @param {Hub} hub
+   */
+  constructor(dialog, hub) {
     this.#dialog = dialog;
-    this.#house = house;
-    this.#which = dialog.querySelector("select");
+    this.#hub = hub;
+    this.#select = dialog.querySelector("select");
     translate(dialog);
-    const part = (name) => dialog.querySelector(`.${name}`);
     this.#parts = [
-      new Effects(part("effects"), () => this.#lights()),
-      new Presets(part("presets"), house),
-      new Timers(part("timers"), house, () => this.#light()),
+      new Effects(dialog.querySelector(".effects"), () => this.#chosenLights()),
+      new Presets(dialog.querySelector(".presets"), hub),
+      new Timers(dialog.querySelector(".timers"), hub, () => this.#chosenName()),
     ];
-    const who = part("activity");
-    who.firstElementChild.addEventListener("click", ({ target }) => this.#add(target, who));
-    this.#which.addEventListener("change", () => this.draw());
-    part("close").addEventListener("click", () => dialog.close());
-    dialog.querySelector("header").addEventListener("pointermove", (event) => this.#pull(event));
-    // The sheet itself has no padding: a click on the dialog is one beside it.
+    const activity = dialog.querySelector(".activity"), who = activity.querySelector("button");
+    who.addEventListener("click", () => this.#addActivity(who, activity));
+    this.#select.addEventListener("change", () => this.draw());
+    dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+    const head = dialog.querySelector("header");
+    head.addEventListener("pointermove", (event) => this.#pull(event, head));
+    // The dialog has no padding, so a click whose target is the dialog itself is one on the backdrop.
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   }
 
-  async #add(opener, section) {
+  /**
+   * @param {HTMLButtonElement} opener
+   * @param {HTMLElement} section
+   */
+  async #addActivity(opener, section) {
     const module = await import("./activity.js").catch(() => null);
     if (!module || !opener.isConnected) return;
-    this.#parts.push(new module.Activity(section, this.#house));
+    this.#parts.push(new module.Activity(section, this.#hub));
     this.draw();
     opener.remove();
     section.querySelector("input").focus();
@@ -56,51 +69,58 @@ export class Sheet {
   }
 
   open() {
-    this.complain("");
+    this.showError("");
     this.draw();
     if (!this.isOpen) this.#dialog.showModal();
   }
 
   draw() {
-    this.#dialog.querySelector("fieldset").disabled = !this.#house.live;
-    this.#offer();
-    if (this.#house.lights.size) for (const part of this.#parts) part.draw();
+    this.#dialog.querySelector("fieldset").disabled = !this.#hub.live;
+    this.#drawOptions();
+    if (this.#hub.lights.size) for (const part of this.#parts) part.draw();
   }
 
-  complain(message) {
+  /** @param {string} message */
+  showError(message) {
     this.#dialog.querySelector(".said").textContent = message;
   }
 
-  // Pulled down by its head, it goes.
-  #pull({ buttons, clientY, currentTarget }) {
-    if (buttons && clientY > currentTarget.getBoundingClientRect().bottom + PULL) this.#dialog.close();
+  /**
+   * Closes the sheet when a finger pulls it down by its head.
+   * @param {PointerEvent} event
+   * @param {HTMLElement} head
+   */
+  #pull({ buttons, clientY }, head) {
+    if (buttons && clientY > head.getBoundingClientRect().bottom + PULL) this.#dialog.close();
   }
 
   // All lights, and each.
-  #offer() {
-    const options = [["", words.all], ...[...this.#house.lights].map(([name, { title }]) => [name, title])];
+  #drawOptions() {
+    const { lights } = this.#hub;
+    const options = [["", words.all], ...[...lights].map(([name, { title }]) => [name, title])];
     const key = JSON.stringify(options);
-    this.#dialog.querySelector(".which").hidden = this.#house.lights.size < 2;
-    if (this.#which.dataset.key === key) return;
-    const before = this.#which.value;
-    this.#which.dataset.key = key;
-    this.#which.replaceChildren(...options.map(([name, title]) => new Option(title, name)));
-    this.#which.value = this.#house.lights.has(before) ? before : "";
+    this.#dialog.querySelector(".which").hidden = lights.size < 2;
+    if (this.#select.dataset.key === key) return;
+    const before = this.#select.value;
+    this.#select.dataset.key = key;
+    this.#select.replaceChildren(...options.map(([name, title]) => new Option(title, name)));
+    this.#select.value = lights.has(before) ? before : "";
   }
 
-  // The name of the chosen light; none if all are.
-  #light() {
-    const names = [...this.#house.lights.keys()];
-    return names.length === 1 ? names[0] : this.#which.value || undefined;
+  // The name of the chosen light, or undefined for all.
+  #chosenName() {
+    const names = [...this.#hub.lights.keys()];
+    return names.length === 1 ? names[0] : this.#select.value || undefined;
   }
 
-  #lights() {
-    const name = this.#light();
-    return name ? [this.#house.lights.get(name)] : [...this.#house.lights.values()];
+  #chosenLights() {
+    const name = this.#chosenName();
+    return [...this.#hub.lights.values()].filter((light) => !name || light.name === name);
   }
 }
 
-function style(href) {
+/** @param {string} href */
+function loadStyle(href) {
   const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
   return new Promise((resolve, reject) => {
     link.onload = resolve;
