@@ -138,14 +138,17 @@ test("after a loss the numbers begin at 1 again, and nothing is pending", () => 
   greet();
   connection.change("led", { level: 1 });
   connection.change("led", { level: 2 });
+  connection.change("led", { level: 2.5 });
+  browser.socket.receive(level("desk", 2, 2));
   browser.socket.lose();
   untilNextSocket();
+  calls = [];
   greet();
-  assert.deepEqual(levels(), [20, 20]);
+  assert.deepEqual(levels(), [20]);
   connection.change("led", { level: 3 });
   assert.deepEqual(browser.socket.sent, [{ level: 3, light: "led", seq: 1 }]);
   browser.socket.receive(level("led", 50));
-  assert.deepEqual(levels(), [20, 20]);
+  assert.deepEqual(levels(), [20]);
 });
 
 test("a change without a connection is dropped", () => {
@@ -202,6 +205,12 @@ test("a socket without a hello is given up after 5 s", () => {
   browser.advance(1);
   assert.equal(first.closed, true);
   assert.equal(untilNextSocket(), 100);
+});
+
+test("also while the page is hidden", () => {
+  browser.setHidden(true);
+  browser.advance(5000);
+  assert.equal(browser.sockets[0].closed, true);
 });
 
 test("a socket that was given up is heard no more", () => {
@@ -300,6 +309,11 @@ test("a change just after a wake-up is sent on the new socket", () => {
   assert.deepEqual(browser.socket.sent, [{ level: 1, light: "led", seq: 1 }, { level: 2, light: "desk", seq: 2 }]);
   browser.advance(1000);
   assert.deepEqual(states(), ["live", "live"]);
+  // Once, not again after the next wake-up.
+  browser.setHidden(true);
+  browser.setHidden(false);
+  greet();
+  assert.deepEqual(browser.socket.sent, []);
 });
 
 test("a change just after a wake-up is dropped once the page says that it reconnects", () => {

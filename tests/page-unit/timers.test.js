@@ -21,10 +21,10 @@ test("the day is told from today, and the time is that of the service", () => {
 });
 
 test("the service's midnight counts, wherever the page is", () => {
-  at("2026-11-26T22:00:00Z");
-  // There it is 08:30 of the 27th, with a half hour in the offset.
+  at("2026-11-26T13:45:00Z");
+  // There it is 00:15 of the 27th: the half hour of the offset counts.
   assert.equal(dueText({ next: "2026-11-27T09:00:00+10:30" }), "today 09:00");
-  // And here 11:00 of the 26th.
+  // There it is 02:45 of the 26th.
   assert.equal(dueText({ next: "2026-11-27T09:00:00-11:00" }), "tomorrow 09:00");
 });
 
