@@ -20,7 +20,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; manifest-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What the page has more where there is a login: those without one need not load it.
+/// Added to the page where there is a login; without one it need not be loaded.
 const SESSION: &str = "  <script type=\"module\" src=\"session.js\"></script>\n</head>";
 
 const SCRIPT: &str = "text/javascript";
@@ -69,8 +69,9 @@ fn file(name: &str, headers: HeaderMap) -> Response {
     }
 }
 
-/// The script without the lines that hold only a comment: a third of the modules' compressed bytes, most of it types
-/// for the type check. Empty lines take their place, so that browsers report the line numbers of the files.
+/// The script without the lines that hold only a comment: a third of the modules' compressed bytes,
+/// most of it types for the type check. Empty lines take their place, so that browsers report the
+/// line numbers of the files.
 fn without_comments(script: &str) -> String {
     let mut code = String::with_capacity(script.len());
     let mut in_block = false;
@@ -98,13 +99,13 @@ fn answer(
 ) -> Response {
     // Weak, as the same file is sent compressed and not.
     let tag = format!("W/\"{version}\"");
-    // The browser asks every time, and is told in a few bytes that nothing is new.
+    // The browser asks every time, and the answer that nothing is new takes a few bytes.
     let common: [(HeaderName, &str); 3] = [
         (CACHE_CONTROL, "no-cache"),
         (ETAG, &tag),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    // Browsers heed it in documents alone; on every script it would be 3 KB of each load.
+    // Browsers apply it to documents alone; on every script it would be 3 KB of each load.
     let policy = is_document(content_type).then_some([(CONTENT_SECURITY_POLICY, POLICY)]);
     let known = headers.get(IF_NONE_MATCH);
     if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
@@ -122,10 +123,10 @@ fn version(file: &EmbeddedFile) -> String {
     hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// By the file's ending; files of other kinds are not served.
+/// By the file's extension; files of other kinds are not served.
 fn content_type(name: &str) -> Option<&'static str> {
-    let (_, ending) = name.rsplit_once('.')?;
-    Some(match ending {
+    let (_, extension) = name.rsplit_once('.')?;
+    Some(match extension {
         "html" => "text/html; charset=utf-8",
         // In UTF-8, as modules always are, and styles of a page that is.
         "css" => "text/css",

@@ -1,5 +1,6 @@
-// The elements that the page's modules look for, and that `web/index.html` has. The type check takes only these
-// selectors for certain to match; with any other, misspelled ones too, the result may be null.
+// The elements that the page's modules look for, and that are in the markup: `web/index.html`, or what a module writes.
+// The type check takes only these selectors for certain to match; with any other, misspelled ones too, the result may
+// be null.
 
 interface ParentNode {
   querySelector(selectors: "main" | "fieldset" | ".now" | ".note" | "#status"): HTMLElement;
