@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the page without a browser: its types with TypeScript, and its connection and slider with node's own test
-# runner. First installs node and npm with Debian's package manager, and TypeScript in its pinned version in the cache
-# (DIMMER_CACHE, else ~/.cache/dimmer).
+# runner. Ends with a line that counts the tests as cargo does. First installs node and npm with Debian's package
+# manager, and TypeScript in its pinned version in the cache (DIMMER_CACHE, else ~/.cache/dimmer).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -22,4 +22,12 @@ name=typescript-$(cat package.json package-lock.json | cksum | cut -d ' ' -f 1)
 cached "$name" make_typescript
 
 "$cache/$name/node_modules/.bin/tsc"
-node --test tests/page-unit/*.test.js
+# A line of node's summary is "ℹ pass 104".
+node --test --test-reporter=spec tests/page-unit/*.test.js | awk '
+  { print }
+  $2 ~ /^(pass|fail|cancelled|skipped|todo)$/ && NF == 3 { count[$2] = $3 }
+  END {
+    failed = count["fail"] + count["cancelled"]
+    skipped = count["skipped"] + count["todo"]
+    printf "test result: %s. %d passed; %d failed; %d ignored\n", failed ? "FAILED" : "ok", count["pass"], failed, skipped
+  }'
