@@ -1,6 +1,8 @@
 // A stand-in for the parts of a browser that the modules use: a clock that the tests move, frames, sockets, events.
 // It knows nothing of dimmer. The modules find it in the global variables, where a browser has its own.
 
+import { setMaxListeners } from "node:events";
+
 const FRAME = 16; // ms
 
 export class FakeBrowser {
@@ -19,6 +21,8 @@ export class FakeBrowser {
     const browser = this;
     const window = new EventTarget();
     this.document = Object.assign(new EventTarget(), { hidden: false, baseURI: "http://pi.local:5000/" });
+    // Each slider listens to the document.
+    setMaxListeners(0, this.document);
     const globals = {
       document: this.document,
       addEventListener: window.addEventListener.bind(window),
@@ -120,6 +124,9 @@ export class FakeElement extends EventTarget {
   classList = { add: (name) => this.classes.add(name), remove: (name) => this.classes.delete(name) };
   focused = false;
   captured = null;
+  dataset = {};
+  attributes = {};
+  style = { setProperty: () => {} };
 
   constructor(properties = {}, children = {}) {
     super();
@@ -129,6 +136,16 @@ export class FakeElement extends EventTarget {
 
   focus() {
     this.focused = true;
+  }
+
+  setAttribute(name, value) {
+    this.attributes[name] = value;
+  }
+
+  append() {}
+
+  cloneNode() {
+    return this;
   }
 
   setPointerCapture(id) {
