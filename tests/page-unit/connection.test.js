@@ -207,7 +207,7 @@ test("a socket without a hello is given up after 5 s", () => {
   assert.equal(untilNextSocket(), 100);
 });
 
-test("also while the page is hidden", () => {
+test("a socket without a hello is given up while the page is hidden, too", () => {
   browser.setHidden(true);
   browser.advance(5000);
   assert.equal(browser.sockets[0].closed, true);
