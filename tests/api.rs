@@ -135,9 +135,21 @@ async fn health_is_200_while_every_driver_works() {
 #[tokio::test]
 async fn every_file_of_the_page_is_compressed_guarded_and_known_by_its_tag() {
     let dimmer = Dimmer::start();
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/web")).unwrap();
-    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    for path in names.map(|name| format!("/{name}")).chain(["/".into()]) {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
+    let mut paths = vec!["/".to_owned()];
+    let mut folders = vec![std::path::PathBuf::from(root)];
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let file = file.unwrap().path();
+            if file.is_dir() {
+                folders.push(file);
+            } else {
+                paths.push(file.to_str().unwrap().replace(root, ""));
+            }
+        }
+    }
+    assert!(paths.contains(&"/lights/slider.js".to_owned()), "{paths:?}");
+    for path in paths {
         let request = Client::new()
             .get(dimmer.url(&path))
             .header("accept-encoding", "gzip");

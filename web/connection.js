@@ -1,27 +1,73 @@
-// The socket to the service. Keeps one open, numbers every change it sends, and drops each level that
-// the service sent before it had seen our last change of that light.
+// The WebSocket to the service. Keeps one open, numbers every change that it sends (`seq`), and drops each
+// level that the service sent before it had handled this page's last change of that light (`seen`).
+// docs/wire.md has the messages and the rule.
 
-const RETRY_FIRST = 250, RETRY_MOST = 5000, RETRY_LEAST = 100; // ms
-const HELLO_WITHIN = 5000, ANSWER_WITHIN = 4000;
-const QUIET = 15000, QUIET_IN_USE = 3000; // silence after which the socket has to prove itself
-const GRACE = 500; // after a wake-up the page stays live this long without a socket
+/**
+ * One of `level`, `step`, `on`, `toggle` and `effect`, with what belongs to it.
+ * @typedef {{ level?: number, step?: number, on?: boolean, toggle?: true, effect?: string | null, speed?: number,
+ *   transition?: number }} Change
+ */
+/** @typedef {{ name: string, title?: string, hidden: boolean, simulated: boolean, transition?: number,
+ *   fastest?: number }} LightInfo */
+/** @typedef {{ version: string, lights: LightInfo[] }} Hello */
+/**
+ * `title` and `online` are there for the lights of other dimmers alone, `gone` for one of these that is removed.
+ * @typedef {{ light: string, level: number, effect?: string, speed?: number, left?: number, seen?: number,
+ *   title?: string, online?: boolean, gone?: true }} LightMessage
+ */
+/** @typedef {{ name: string, light?: string, at?: string, offset?: number, days?: string[], level?: number,
+ *   on?: boolean, effect?: string, recall?: string, next?: string }} TimerInfo */
+/** @typedef {{ at: number, who?: string, via?: string, what: string, light?: string, level?: number,
+ *   effect?: string | null, preset?: string, timer?: string, text?: string }} ActivityEntry */
+/** @typedef {"connecting" | "live" | "reconnecting"} State */
+/**
+ * Called with each message of its kind; a kind without a handler is ignored.
+ * @typedef {{ state(state: State): void, hello(hello: Hello): void, light(message: LightMessage): void,
+ *   presets?(names: string[]): void, timers?(timers: TimerInfo[]): void, here?(names: string[]): void,
+ *   activity?(entries: ActivityEntry[]): void, pages?(count: number): void,
+ *   fault?(fault: { light: string, message: string | null }): void, error?(message: string): void }} Handlers
+ */
+
+const RETRY_FIRST = 250, RETRY_MAX = 5000, RETRY_MIN = 100; // ms
+const HELLO_TIMEOUT = 5000, PROBE_TIMEOUT = 4000; // ms
+// ms of silence after which the socket is probed; the second while somebody uses the page.
+const PROBE_AFTER = 15000, PROBE_AFTER_IN_USE = 3000;
+const GRACE = 500; // ms after a wake-up in which the page stays live without a socket
+const SAME_WAKE = 250; // ms in which several wake-up events count as one
 
 export class Connection {
+  /** @type {State} */
   state = "connecting";
+  /** @type {Handlers & Record<string, ((news: any) => void) | undefined>} */
   #on;
+  /** @type {WebSocket | null} */
   #socket = null;
-  #hello = null; // of this socket, while it waits for the first level
-  #ready = false; // this socket has had its hello
-  #opened = 0;
-  #heard = 0;
+  /**
+   * The hello of this socket, until the first level arrives.
+   * @type {Hello | null}
+   */
+  #hello = null;
+  // The hello of this socket has been handled.
+  #ready = false;
+  #openedAt = 0;
+  #receivedAt = 0;
   #failures = 0;
   #seq = 0;
   #seen = 0;
-  #sent = new Map(); // light → seq of our last change of it
-  #waiting = []; // changes made in the grace period
+  /**
+   * Light → `seq` of this page's last change of that light.
+   * @type {Map<string, number>}
+   */
+  #lastSeq = new Map();
+  /**
+   * Changes made in the grace period.
+   * @type {[light: string, change: Change][]}
+   */
+  #queued = [];
+  /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
   #timers = {};
 
-  // `on` has a function for each: state, hello, light, and for each other kind of message that it takes.
+  /** @param {Handlers} on */
   constructor(on) {
     this.#on = on;
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#sleep() : this.#wake()));
@@ -30,46 +76,57 @@ export class Connection {
     this.#open();
   }
 
-  send(light, change) {
+  /**
+   * Sends a change of a light under the next `seq`.
+   * @param {string} light
+   * @param {Change} change
+   */
+  change(light, change) {
     if (!this.#ready) {
-      if (this.#timers.grace) this.#waiting.push([light, change]);
+      if (this.#timers.grace) this.#queued.push([light, change]);
       return;
     }
-    this.inUse();
-    this.#sent.set(light, ++this.#seq);
-    this.#socket.send(JSON.stringify({ ...change, light, seq: this.#seq }));
+    this.#lastSeq.set(light, ++this.#seq);
+    this.send({ ...change, light, seq: this.#seq });
   }
 
-  // What is about no light alone.
-  tell(message) {
+  /**
+   * Sends a message as it is. Without a connection it is dropped.
+   * @param {object} message
+   */
+  send(message) {
     if (!this.#ready) return;
-    this.inUse();
-    this.#socket.send(JSON.stringify(message));
+    this.probeInUse();
+    this.#socket?.send(JSON.stringify(message));
   }
 
-  // Whether a change of this light is still on its way.
-  unseen(light) {
-    return this.#seen < (this.#sent.get(light) ?? 0);
+  /**
+   * Whether the service has not handled this page's last change of the light yet.
+   * @param {string} light
+   */
+  isPending(light) {
+    return this.#seen < (this.#lastSeq.get(light) ?? 0);
   }
 
   // Somebody touches the page: find out soon if the socket is dead.
-  inUse() {
-    if (this.#ready && !document.hidden && performance.now() - this.#heard > QUIET_IN_USE) this.#probe();
+  probeInUse() {
+    const silence = performance.now() - this.#receivedAt;
+    if (this.#ready && !document.hidden && silence > PROBE_AFTER_IN_USE) this.#probe();
   }
 
   #open() {
-    this.#drop();
-    this.#opened = performance.now();
+    this.#close();
+    this.#openedAt = performance.now();
     const address = new URL("ws", document.baseURI);
     address.protocol = address.protocol.replace("http", "ws");
     this.#socket = new WebSocket(address);
-    this.#socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
-    this.#socket.onclose = () => this.#lost();
-    this.#timer("deadline", HELLO_WITHIN, () => this.#lost());
+    this.#socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+    this.#socket.onclose = () => this.#retry();
+    this.#timer("deadline", HELLO_TIMEOUT, () => this.#retry());
   }
 
-  // Detached first: a dead socket's close event may come minutes later.
-  #drop() {
+  // The handlers are removed first: a dead socket's close event may come minutes later.
+  #close() {
     if (this.#socket) {
       this.#socket.onmessage = this.#socket.onclose = null;
       this.#socket.close();
@@ -78,29 +135,30 @@ export class Connection {
     this.#hello = null;
     this.#ready = false;
     this.#seq = this.#seen = 0;
-    this.#sent.clear();
+    this.#lastSeq.clear();
     for (const name of ["retry", "deadline", "quiet"]) this.#timer(name);
   }
 
-  #lost() {
-    this.#drop();
-    if (!this.#timers.grace) this.#down();
-    const most = Math.min(RETRY_FIRST * 2 ** this.#failures++, RETRY_MOST);
-    this.#timer("retry", Math.max(RETRY_LEAST, Math.random() * most), () => this.#open());
+  // Exponential backoff with full jitter, so that the pages do not all return at once after a restart.
+  #retry() {
+    this.#close();
+    if (!this.#timers.grace) this.#goOffline();
+    const limit = Math.min(RETRY_FIRST * 2 ** this.#failures++, RETRY_MAX);
+    this.#timer("retry", Math.max(RETRY_MIN, Math.random() * limit), () => this.#open());
   }
 
-  #down() {
+  #goOffline() {
     this.#timer("grace");
-    this.#waiting = [];
-    if (this.state === "live") this.#become("reconnecting");
+    this.#queued = [];
+    if (this.state === "live") this.#setState("reconnecting");
   }
 
-  // iOS keeps sockets over a sleep that say OPEN and are dead, so none is trusted after one.
+  // After sleep, iOS keeps sockets that say OPEN and are dead, so no socket is trusted after one.
   #wake() {
     // pageshow, online and visibilitychange come together.
-    if (this.#socket && !this.#ready && performance.now() - this.#opened < 250) return;
+    if (this.#socket && !this.#ready && performance.now() - this.#openedAt < SAME_WAKE) return;
     this.#failures = 0;
-    if (this.state === "live" && !this.#timers.grace) this.#timer("grace", GRACE, () => this.#down());
+    if (this.state === "live" && !this.#timers.grace) this.#timer("grace", GRACE, () => this.#goOffline());
     this.#open();
   }
 
@@ -111,51 +169,59 @@ export class Connection {
 
   #probe() {
     if (this.#timers.deadline) return;
-    this.#socket.send('{"echo":"alive"}');
-    this.#timer("deadline", ANSWER_WITHIN, () => {
-      this.#down();
+    this.#socket?.send('{"echo":"alive"}');
+    this.#timer("deadline", PROBE_TIMEOUT, () => {
+      this.#goOffline();
       this.#open();
     });
   }
 
-  #hear(message) {
-    this.#heard = performance.now();
+  /** @param {any} message */
+  #receive(message) {
+    this.#receivedAt = performance.now();
     this.#timer("deadline");
-    if (!document.hidden) this.#timer("quiet", QUIET, () => this.#probe());
+    if (!document.hidden) this.#timer("quiet", PROBE_AFTER, () => this.#probe());
 
-    // The first level comes with the hello, but a frame could be painted between the two.
+    // The first level comes right after the hello, but a frame could be painted between the two.
     if (message.hello) {
       this.#hello = message.hello;
       return;
     }
-    if (this.#hello) this.#greet();
-    if ("level" in message) this.#follow(message);
-    else if (message.fleet) message.fleet.forEach((light) => this.#follow({ ...light, seen: message.seen }));
+    if (this.#hello) this.#goLive(this.#hello);
+    if ("level" in message) this.#receiveLight(message);
+    else if (message.fleet) for (const light of message.fleet) this.#receiveLight({ ...light, seen: message.seen });
     else for (const kind in message) this.#on[kind]?.(message[kind]);
   }
 
-  #greet() {
-    const hello = this.#hello;
+  /** @param {Hello} hello */
+  #goLive(hello) {
     this.#hello = null;
     this.#ready = true;
     this.#failures = 0;
     this.#timer("grace");
     this.#on.hello(hello);
-    this.#become("live");
-    for (const [light, change] of this.#waiting.splice(0)) this.send(light, change);
+    this.#setState("live");
+    for (const [light, change] of this.#queued.splice(0)) this.change(light, change);
   }
 
-  #follow(message) {
+  /** @param {LightMessage} message */
+  #receiveLight(message) {
     this.#seen = Math.max(this.#seen, message.seen ?? 0);
-    if (message.gone || !this.unseen(message.light)) this.#on.light(message);
+    if (message.gone || !this.isPending(message.light)) this.#on.light(message);
   }
 
-  #become(state) {
+  /** @param {State} state */
+  #setState(state) {
     this.state = state;
     this.#on.state(state);
   }
 
-  // One timer of each name; without a task it is only stopped.
+  /**
+   * Starts the timer of this name in place of the one that runs; without a task only stops that.
+   * @param {string} name
+   * @param {number} [after] in ms
+   * @param {() => void} [task]
+   */
   #timer(name, after, task) {
     clearTimeout(this.#timers[name]);
     this.#timers[name] = task && setTimeout(() => {

@@ -1,32 +1,54 @@
 // Puts the page together: the lights on the screen, the status line, the sheet.
 
 import { Connection } from "./connection.js";
-import { Light } from "./light.js";
-import { Master } from "./master.js";
+import { Light } from "./lights/light.js";
+import { Master } from "./lights/master.js";
 import { language, words } from "./words.js";
+
+/** @typedef {import("./connection.js").Hello} Hello */
+/** @typedef {import("./connection.js").LightMessage} LightMessage */
 
 const root = document.documentElement;
 root.lang = language;
 
-const lights = new Map(); // name → Light, of those in the last hello that are not hidden
-// The same of other dimmers, which the sheet is not for.
-const others = new Map();
-let shown = []; // all of these, as they are on the screen
-let master;
+/**
+ * Name → light, of those in the last hello that are not hidden.
+ * @type {Map<string, Light>}
+ */
+const lights = new Map();
+/**
+ * The same of other dimmers, which the sheet does not show.
+ * @type {Map<string, Light>}
+ */
+const remoteLights = new Map();
+/**
+ * All of these, in their order on the screen.
+ * @type {Light[]}
+ */
+let shown = [];
+/** @type {Master | null} */
+let master = null;
 let pages = 0;
 let error = "";
-let forgetError;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let errorTimer;
 
-// What the sheet shows and does.
-const house = {
+/**
+ * What the sheet shows and does. `name` is what this page calls itself.
+ * @typedef {{ lights: Map<string, Light>, presets: string[], timers: import("./connection.js").TimerInfo[],
+ *   here: string[], activity: import("./connection.js").ActivityEntry[], live: boolean,
+ *   send(message: object): void, name: string }} Hub
+ */
+/** @type {Hub} */
+const hub = {
   lights,
   presets: [],
   timers: [],
   here: [],
   activity: [],
   live: false,
-  tell: (message) => connection.tell(message),
-  // What this page calls itself. Where nothing can be stored, it has no name.
+  send: (message) => connection.send(message),
+  // Where nothing can be stored, the page has no name.
   get name() {
     try {
       return localStorage.name ?? "";
@@ -38,42 +60,44 @@ const house = {
     try {
       localStorage.name = name;
     } catch {}
-    if (name) connection.tell({ name });
+    if (name) connection.send({ name });
   },
 };
 const ACTIVITY = 100; // entries, as many as the service keeps
+/** @type {import("./sheet/sheet.js").Sheet | undefined} */
 let sheet;
-let loading; // becomes the sheet
-let drawn = 0;
+/** @type {Promise<import("./sheet/sheet.js").Sheet> | null} */
+let loading = null;
+let drawFrame = 0;
 
+/** @param {string} name */
 function makeLight(name) {
-  const send = (change) => connection.send(name, change);
   const light = new Light({
-    send,
-    start: () => connection.inUse(),
-    busy: () => connection.unseen(name),
+    send: (change) => connection.change(name, change),
+    start: () => connection.probeInUse(),
+    busy: () => connection.isPending(name),
     changed() {
-      master?.follow();
+      master?.update();
       if (light.arrives) countDown();
-      redraw();
+      redrawSheet();
     },
   });
   light.name = name;
-  light.send = send;
   light.section.dataset.light = name;
   return light;
 }
 
 async function countDown() {
-  const countdown = await import("./countdown.js").catch(() => null);
+  const countdown = await import("./lights/countdown.js").catch(() => null);
   countdown?.countDown([...lights.values()]);
 }
 
+/** @param {Hello} hello */
 function showLights(hello) {
   const known = new Map(lights);
   lights.clear();
-  house.presets = house.timers = house.here = house.activity = [];
-  for (const light of others.values()) light.told = false;
+  hub.presets = hub.timers = hub.here = hub.activity = [];
+  for (const light of remoteLights.values()) light.told = false;
   const visible = hello.lights.filter(({ hidden }) => !hidden);
   for (const { name, title = name, simulated, transition = 0, fastest = 3 } of visible) {
     const light = known.get(name) ?? makeLight(name);
@@ -83,41 +107,48 @@ function showLights(hello) {
   arrange();
 }
 
-// Puts the lights in their places. Those that are there stay, also under a thumb.
+// Puts the lights in their places. A light that is there already is not moved, as it may be under a thumb.
 function arrange() {
-  shown = [...lights.values(), ...others.values()];
+  shown = [...lights.values(), ...remoteLights.values()];
   const several = shown.length > 1;
   for (const light of shown) light.label(light.title, several);
   document.title = shown.length === 1 ? `${shown[0].title} · dimmer` : "dimmer";
   master = several ? master ?? new Master(() => shown.filter(({ online }) => online), connection) : null;
   if (master) {
-    master.light.live = house.live;
-    master.follow();
+    master.light.live = hub.live;
+    master.update();
   }
   const main = document.querySelector("main");
   main.classList.toggle("several", several);
   const sections = (master ? [master.light] : []).concat(shown).map(({ section }) => section);
-  for (const section of [...main.children]) if (!sections.includes(section)) section.remove();
+  for (const section of [...main.children]) if (!sections.some((each) => each === section)) section.remove();
   sections.forEach((section, n) => section === main.children[n] || main.insertBefore(section, main.children[n]));
 }
 
-// What the service says about a light; of another dimmer's also what it is.
-function follow({ light: name, title, online, gone, ...state }) {
-  let light = lights.get(name) ?? others.get(name);
-  if (gone) forget(name);
+/**
+ * Takes what the service says about a light; for one of another dimmer also what it is.
+ * @param {LightMessage} message
+ */
+function updateLight({ light: name, title, online = false, gone, ...state }) {
+  let light = lights.get(name) ?? remoteLights.get(name);
+  if (gone) removeRemote(name);
   else if (title) {
     const isNew = !light;
-    if (isNew) others.set(name, (light = makeLight(name)));
+    light ??= makeLight(name);
     Object.assign(light, { title, online, told: true });
-    light.live = house.live;
-    if (isNew) arrange();
+    light.live = hub.live;
+    if (isNew) {
+      remoteLights.set(name, light);
+      arrange();
+    }
     light.label(title, shown.length > 1);
   }
-  light?.follow(state);
+  light?.update(state);
 }
 
-function forget(name) {
-  others.delete(name);
+/** @param {string} name */
+function removeRemote(name) {
+  remoteLights.delete(name);
   arrange();
 }
 
@@ -125,107 +156,114 @@ function showStatus() {
   const live = connection.state === "live";
   const several = shown.length > 1;
   const all = live ? [...lights.values()] : [];
-  const faults = all.filter(({ fault }) => fault).map(({ title, fault }) => words.fault(several ? title : words.theLed, fault));
+  const faults = [];
+  for (const { title, fault } of all) if (fault) faults.push(words.fault(several ? title : words.theLed, fault));
   for (const light of lights.values()) light.section.classList.toggle("fault", live && light.fault !== null);
 
   const simulated = all.filter((light) => light.simulated).map(({ title }) => title);
   const some = simulated.length < shown.length ? ` (${simulated.join(", ")})` : "";
-  const state = !live ? words[connection.state] : pages ? words.pages(pages) : words.live;
+  const state = connection.state !== "live" ? words[connection.state] : pages ? words.pages(pages) : words.live;
   const note = live && !shown.length ? words.noLights : simulated.length ? words.simulated + some : "";
 
-  const status = document.querySelector("#status");
-  status.classList.toggle("fault", faults.length > 0 || error !== "");
-  say(status.querySelector(".now"), error || faults.join(" · ") || state);
-  say(status.querySelector(".note"), note);
+  document.querySelector("#status").classList.toggle("fault", faults.length > 0 || error !== "");
+  write(document.querySelector(".now"), error || faults.join(" · ") || state);
+  write(document.querySelector(".note"), note);
 }
 
-// A screen reader speaks whatever is written, also if it is the same again.
-function say(element, text) {
+/**
+ * Screen readers speak whatever is written, even if the text is the same again.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function complain(message) {
+/** @param {string} message */
+function showError(message) {
   error = message;
-  clearTimeout(forgetError);
-  if (message) forgetError = setTimeout(complain, 5000, "");
+  clearTimeout(errorTimer);
+  if (message) errorTimer = setTimeout(showError, 5000, "");
   showStatus();
-  sheet?.complain(message);
+  sheet?.showError(message);
 }
 
-function keep(news) {
-  Object.assign(house, news);
-  redraw();
+/** @param {Partial<Hub>} news */
+function updateHub(news) {
+  Object.assign(hub, news);
+  redrawSheet();
 }
 
 // Once a frame at most, and only while the sheet is open.
-function redraw() {
-  if (sheet?.isOpen) drawn ||= requestAnimationFrame(() => {
-    drawn = 0;
-    sheet.draw();
+function redrawSheet() {
+  if (sheet?.isOpen) drawFrame ||= requestAnimationFrame(() => {
+    drawFrame = 0;
+    sheet?.draw();
   });
 }
 
-// Of several lights, the keys to the left and right pick the one beside, round and round.
-const rows = document.querySelector("main");
-rows.addEventListener("keydown", (event) => {
-  const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  const inputs = [...rows.querySelectorAll("input:enabled")];
-  const place = inputs.indexOf(event.target);
-  if (!way || place < 0 || inputs.length < 2 || event.ctrlKey || event.altKey || event.metaKey) return;
+// With several lights, the keys to the left and right move the focus to the light beside, and wrap around.
+const row = document.querySelector("main");
+row.addEventListener("keydown", (event) => {
+  const direction = event.key === "ArrowLeft" ? -1 : event.key === "ArrowRight" ? 1 : 0;
+  const inputs = [...row.querySelectorAll("input:enabled")];
+  const place = inputs.findIndex((input) => input === event.target);
+  if (!direction || place < 0 || inputs.length < 2 || event.ctrlKey || event.altKey || event.metaKey) return;
   event.preventDefault();
   event.stopPropagation();
-  inputs.at((place + way) % inputs.length).focus();
+  inputs.at((place + direction) % inputs.length)?.focus();
 }, true);
 
 const opener = document.querySelector("#opener");
 opener.append(words.sheet);
-opener.addEventListener("click", open);
-// Pulled up by a finger, which a touch leaves on the button.
+opener.addEventListener("click", openSheet);
+// Pulled up: a touch keeps sending its events to the button after the finger has left it.
 opener.addEventListener("pointermove", ({ buttons, clientY }) => {
-  if (buttons && clientY < opener.getBoundingClientRect().top) open();
+  if (buttons && clientY < opener.getBoundingClientRect().top) openSheet();
 });
 
-async function open() {
+async function openSheet() {
   try {
-    loading ??= import("./sheet.js").then(({ Sheet }) => Sheet.load(house));
+    loading ??= import("./sheet/sheet.js").then(({ Sheet }) => Sheet.load(hub));
     sheet = await loading;
     sheet.open();
   } catch {
     loading = null;
-    complain(words.notLoaded);
+    showError(words.notLoaded);
   }
 }
 
 const connection = new Connection({
   state(state) {
     root.dataset.connection = state;
-    house.live = state === "live";
-    opener.disabled = !house.live && !sheet;
-    for (const light of shown) light.live = house.live;
-    if (master) master.light.live = house.live;
+    hub.live = state === "live";
+    opener.disabled = !hub.live && !sheet;
+    for (const light of shown) light.live = hub.live;
+    if (master) master.light.live = hub.live;
     showStatus();
-    redraw();
+    redrawSheet();
   },
   hello(hello) {
     showLights(hello);
-    if (house.name) connection.tell({ name: house.name });
+    if (hub.name) connection.send({ name: hub.name });
   },
-  light: follow,
-  presets: (presets) => keep({ presets }),
-  timers: (timers) => keep({ timers }),
-  here: (here) => keep({ here }),
-  activity: (news) => keep({ activity: [...house.activity, ...news].slice(-ACTIVITY) }),
+  light: updateLight,
+  presets: (presets) => updateHub({ presets }),
+  timers: (timers) => updateHub({ timers }),
+  here: (here) => updateHub({ here }),
+  activity: (entries) => updateHub({ activity: [...hub.activity, ...entries].slice(-ACTIVITY) }),
   pages(count) {
     pages = count;
-    // It comes after all that is still there.
-    for (const [name, { told }] of others) if (!told) forget(name);
+    // After a hello the count comes last: what has not been named by then is gone.
+    for (const [name, { told }] of remoteLights) if (!told) removeRemote(name);
     showStatus();
   },
-  fault({ light, message }) {
-    if (lights.has(light)) lights.get(light).fault = message;
+  fault({ light: name, message }) {
+    const light = lights.get(name);
+    if (light) light.fault = message;
     showStatus();
   },
-  error: complain,
+  error: showError,
 });
-// That the page connects is news only if it takes long.
+// That the page is connecting is news only if it takes long.
 setTimeout(showStatus, 250);

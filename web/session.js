@@ -1,5 +1,5 @@
-// Only where there is a password: once it is asked for again, goes where it is asked for. The socket
-// itself cannot tell why it was refused.
+// Loaded only where there is a password: when the service asks for the password again, goes to the login. The
+// socket cannot tell why it was refused.
 
 setInterval(async () => {
   if (document.documentElement.dataset.connection === "live") return;

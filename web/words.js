@@ -1,5 +1,14 @@
 // The words of the page in its languages, and the one that this browser prefers.
 
+/**
+ * @typedef {{ connecting: string, reconnecting: string, pages(n: number): string, live: string, theLed: string,
+ *   fault(what: string, message: string): string, simulated: string, noLights: string, light: string, level: string,
+ *   more: string, less: string, off: string, all: string, percent(number: string): string,
+ *   left(time: string): string, sheet: string, notLoaded: string, effects: Record<string, string>,
+ *   decimal: string }} Words
+ */
+
+/** @type {Record<Language, Words>} */
 const WORDS = {
   en: {
     connecting: "Connecting…",
@@ -47,10 +56,16 @@ const WORDS = {
   },
 };
 
-const spoken = navigator.languages.find((language) => /^(en|pt)\b/i.test(language)) ?? "en";
+const preferred = navigator.languages.find((language) => /^(en|pt)\b/i.test(language)) ?? "en";
 
-export const language = /^pt/i.test(spoken) ? "pt-BR" : "en";
+/** @typedef {"en" | "pt-BR"} Language */
+/** @type {Language} */
+export const language = /^pt/i.test(preferred) ? "pt-BR" : "en";
 export const words = WORDS[language];
 
-// Not by Intl: its first use took some 50 ms in a new browser on a CPU slowed down 4 times.
+/**
+ * The number as people write it. Not by Intl: its first use took some 50 ms in a new browser on a CPU slowed down
+ * 4 times.
+ * @param {number} number
+ */
 export const written = (number) => String(number).replace(".", words.decimal);

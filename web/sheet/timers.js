@@ -1,7 +1,9 @@
-// The timers: to sleep, to wake up, and the list of those there are.
+// The timers in the sheet: to sleep, to wake up, and the list of all timers.
 
-import { button, fill, words } from "./sheet-parts.js";
-import { language, words as pageWords, written } from "./words.js";
+import { button, fill, words } from "./parts.js";
+import { language, words as pageWords, written } from "../words.js";
+
+/** @typedef {import("../connection.js").TimerInfo} Timer */
 
 const SLEEPS = [5, 15, 30, 60]; // minutes
 const FADE = 60; // seconds
@@ -9,18 +11,27 @@ const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const DAY = 86400000; // ms
 const A_MONDAY = Date.UTC(2024, 0, 1);
 
+/** @param {Intl.DateTimeFormatOptions} options */
 const format = (options) => new Intl.DateTimeFormat(language, { timeZone: "UTC", ...options });
+/**
+ * @param {string} day
+ * @param {"short" | "long"} weekday
+ */
 const dayName = (day, weekday) => format({ weekday }).format(A_MONDAY + DAYS.indexOf(day) * DAY).replace(".", "");
 
 export class Timers {
-  #house;
+  #hub;
   #chosen;
   #section;
   #list;
 
-  // `chosen` returns the name of the light that is meant, or undefined for all.
-  constructor(section, house, chosen) {
-    this.#house = house;
+  /**
+   * @param {HTMLElement} section
+   * @param {import("../main.js").Hub} hub
+   * @param {() => string | undefined} chosen returns the name of the chosen light, or undefined for all
+   */
+  constructor(section, hub, chosen) {
+    this.#hub = hub;
     this.#chosen = chosen;
     this.#section = section;
     this.#list = section.querySelector("ul");
@@ -34,39 +45,45 @@ export class Timers {
   }
 
   draw() {
-    // With the day in the key, as what is tomorrow now is today then.
-    const key = (timer) => JSON.stringify([timer, when(timer), this.#title(timer)]);
-    fill(this.#list, this.#house.timers, key, (timer) => this.#item(timer), this.#section.querySelector(".waker"));
-    this.#list.hidden = !this.#house.timers.length;
+    // The text of the day is part of the key: what is tomorrow now is today later.
+    /** @param {Timer} timer */
+    const key = (timer) => JSON.stringify([timer, dueText(timer), this.#title(timer)]);
+    fill(this.#list, this.#hub.timers, key, (timer) => this.#item(timer), this.#section.querySelector(".waker"));
+    this.#list.hidden = !this.#hub.timers.length;
   }
 
-  // Under a name, so that another time takes the place of this one.
+  /**
+   * Under a fixed name, so that another time replaces this one.
+   * @param {number} minutes
+   */
   #sleep(minutes) {
     const light = this.#chosen();
     const name = light ? `sleep ${light}` : "sleep";
-    this.#house.tell({ timer: { name, light, in: minutes * 60 - FADE, on: false, transition: FADE } });
+    this.#hub.send({ timer: { name, light, in: minutes * 60 - FADE, on: false, transition: FADE } });
   }
 
   #makeWake() {
     const waker = this.#section.querySelector(".waker");
     const form = this.#section.querySelector(".wake");
     for (const day of DAYS) form.querySelector(".days").append(this.#day(day));
+    /** @param {boolean} open */
     const unfold = (open) => {
       form.hidden = !open;
-      waker.setAttribute("aria-expanded", open);
+      waker.setAttribute("aria-expanded", `${open}`);
     };
-    waker.addEventListener("click", () => unfold(form.hidden));
+    waker.addEventListener("click", () => unfold(!!form.hidden));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const { at, minutes } = form.elements;
-      const days = [...form.querySelectorAll(":checked")].map(({ value }) => value);
+      const at = form.querySelector("[name=at]"), minutes = form.querySelector("[name=minutes]");
+      const days = [...form.querySelectorAll("input:checked")].map(({ value }) => value);
       const timer = { light: this.#chosen(), at: at.value, effect: "sunrise", transition: minutes.valueAsNumber * 60 };
-      this.#house.tell({ timer: days.length ? { ...timer, days } : timer });
+      this.#hub.send({ timer: days.length ? { ...timer, days } : timer });
       unfold(false);
       waker.focus();
     });
   }
 
+  /** @param {string} day */
   #day(day) {
     const label = document.createElement("label");
     const box = document.createElement("input");
@@ -79,39 +96,47 @@ export class Timers {
     return label;
   }
 
+  /** @param {Timer} timer */
   #item(timer) {
     const item = document.createElement("li");
     const text = document.createElement("span");
-    const what = [does(timer), this.#title(timer)].filter(Boolean).join(" · ");
+    const what = [action(timer), this.#title(timer)].filter(Boolean).join(" · ");
     const details = document.createElement("small");
-    details.textContent = [when(timer), again(timer)].filter(Boolean).join(" · ");
+    details.textContent = [dueText(timer), repetition(timer)].filter(Boolean).join(" · ");
     text.append(what, details);
     const remove = button("remove", "×", words.remove(`${what}, ${details.textContent}`));
-    remove.addEventListener("click", () => this.#house.tell({ cancel: timer.name }));
+    remove.addEventListener("click", () => this.#hub.send({ cancel: timer.name }));
     item.append(text, remove);
     return item;
   }
 
-  // Which light, where that is not plain.
+  /**
+   * The title of the light, where there is a choice.
+   * @param {Timer} timer
+   */
   #title({ light, recall }) {
-    const { lights } = this.#house;
+    const { lights } = this.#hub;
     if (recall || (lights.size < 2 && (!light || lights.has(light)))) return "";
     return light ? (lights.get(light)?.title ?? light) : pageWords.all;
   }
 }
 
-function does({ level, on, effect, recall }) {
+/** @param {Timer} timer */
+function action({ level, on, effect, recall }) {
   if (recall) return recall;
   if (effect) return pageWords.effects[effect] ?? effect;
   if (level) return `${written(level)} %`;
   return on ? words.on : words.off;
 }
 
-// In the time of the service, wherever this page is.
-function when({ next }) {
+/**
+ * When the timer is due, in the local time of the service, whatever the time zone of this page is.
+ * @param {Pick<Timer, "next">} timer
+ */
+export function dueText({ next }) {
   if (!next) return words.never;
-  const [, sign, hours, minutes] = next.match(/([+-])(\d\d):?(\d\d)$/) ?? [0, "+", 0, 0];
-  const offset = Number(sign + 1) * (hours * 60 + minutes * 1) * 60000;
+  const [, sign, hours, minutes] = next.match(/([+-])(\d\d):?(\d\d)$/) ?? ["", "+", "0", "0"];
+  const offset = Number(`${sign}1`) * (Number(hours) * 60 + Number(minutes)) * 60000;
   const due = Date.parse(next) + offset;
   const days = Math.floor(due / DAY) - Math.floor((Date.now() + offset) / DAY);
   const day = days < 2
@@ -120,8 +145,9 @@ function when({ next }) {
   return `${day} ${next.slice(11, 16)}`;
 }
 
-function again({ at, days = [], offset }) {
-  const sun = words.at[at];
+/** @param {Timer} timer */
+function repetition({ at, days = [], offset }) {
+  const sun = at && words.at[at];
   const shift = offset ? ` ${offset > 0 ? "+" : "−"}${Math.abs(offset)} min` : "";
   return [sun && sun + shift, days.map((day) => dayName(day, "short")).join(" ")].filter(Boolean).join(" · ");
 }

@@ -1,7 +1,17 @@
 // What the parts of the sheet have in common: its words, and how they make their elements.
 
-import { language } from "./words.js";
+import { language } from "../words.js";
 
+/**
+ * @typedef {{ sheet: string, close: string, for: string, effectsTitle: string, none: string, takes: string,
+ *   minutes: string, start: string, speed: string, presetsTitle: string, presetName: string, save: string,
+ *   forget(name: string): string, sure: string, timersTitle: string, sleep: string,
+ *   sleepIn(minutes: number): string, sleepHint: string, wake: string, wakeAt: string, days: string, add: string,
+ *   remove(what: string): string, off: string, on: string, at: Record<string, string>, never: string,
+ *   who: string }} Words
+ */
+
+/** @type {Record<import("../words.js").Language, Words>} */
 const WORDS = {
   en: {
     sheet: "Effects, presets, timers",
@@ -66,17 +76,30 @@ const WORDS = {
 };
 
 export const words = WORDS[language];
+/** @type {Record<string, any>} */
+const wordsByName = words;
 
-// Writes the words into the elements that ask for one.
+/**
+ * Writes the words into the elements that ask for one.
+ * @param {HTMLElement} root
+ */
 export function translate(root) {
-  const each = (name, write) => {
-    for (const element of root.querySelectorAll(`[data-${name}]`)) write(element, words[element.dataset[name]]);
-  };
-  each("word", (element, word) => (element.textContent = word));
-  each("label", (element, word) => element.setAttribute("aria-label", word));
-  each("placeholder", (element, word) => (element.placeholder = word));
+  /** @type {[string, (element: HTMLElement, word: string) => void][]} */
+  const targets = [
+    ["word", (element, word) => (element.textContent = word)],
+    ["label", (element, word) => element.setAttribute("aria-label", word)],
+    ["placeholder", (element, word) => element.setAttribute("placeholder", word)],
+  ];
+  for (const [name, write] of targets)
+    for (const element of root.querySelectorAll(`[data-${name}]`))
+      write(element, wordsByName[element.dataset[name] ?? ""]);
 }
 
+/**
+ * @param {string} className
+ * @param {string} text
+ * @param {string} [label] for screen readers, where the text does not say it
+ */
 export function button(className, text, label = "") {
   const button = document.createElement("button");
   button.type = "button";
@@ -86,20 +109,29 @@ export function button(className, text, label = "") {
   return button;
 }
 
-// Gives the list an element for each item, and keeps those that it has. Where the focus was in one that
-// went, it goes to the one in its place, or else to `otherwise`.
-export function fill(list, items, key, make, otherwise) {
-  const known = new Map([...list.children].map((child) => [child.dataset.key, child]));
+/**
+ * Gives the list an element for each item, and keeps the elements of items that it has already. Where the focus was
+ * in an element that is removed, it moves to the one in its place, or else to `fallback`.
+ * @template T
+ * @param {HTMLElement} list
+ * @param {T[]} items
+ * @param {(item: T) => string} key
+ * @param {(item: T) => HTMLElement} make
+ * @param {HTMLElement} fallback
+ */
+export function fill(list, items, key, make, fallback) {
+  const present = [...list.querySelectorAll("li")];
+  const known = new Map(present.map((child) => [child.dataset.key, child]));
   const children = items.map((item) => {
     const child = known.get(key(item)) ?? make(item);
     child.dataset.key = key(item);
     return child;
   });
-  if (children.length === list.children.length && children.every((child, n) => child === list.children[n])) return;
+  if (children.length === present.length && children.every((child, n) => child === present[n])) return;
   const focused = document.activeElement;
-  const place = [...list.children].findIndex((child) => child.contains(focused));
+  const place = present.findIndex((child) => child.contains(focused));
   list.replaceChildren(...children);
-  if (place < 0) return;
+  if (place < 0 || !(focused instanceof HTMLElement)) return;
   const near = children[Math.min(place, children.length - 1)]?.querySelector("button");
-  (list.contains(focused) ? focused : near ?? otherwise).focus();
+  (list.contains(focused) ? focused : near ?? fallback).focus();
 }

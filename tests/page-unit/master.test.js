@@ -1,0 +1,205 @@
+// The slider for all lights: how it scales them, and what ends a gesture.
+
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+
+import { FakeBrowser, FakeElement } from "./browser.js";
+
+let browser = new FakeBrowser();
+const { Light } = await import("../../web/lights/light.js");
+const { Master, scaled } = await import("../../web/lights/master.js");
+
+const HEIGHT = 400; // pixels: 4 to the percent
+const PARTS = ["input", ".lamp", ".name", ".digits", ".unit", ".doing", ".more", ".less", ".track", ".lamp svg"];
+
+let lights;
+let master;
+let sent;
+
+/** What index.html has as the template of a light. */
+function section() {
+  const parts = Object.fromEntries(PARTS.map((selector) => [selector, new FakeElement({ offsetHeight: HEIGHT })]));
+  const element = new FakeElement({}, parts);
+  element.contains = (other) => other === element || Object.values(parts).includes(other);
+  return element;
+}
+
+/** Lights at these levels, which the service has sent, and the master over them. */
+function make(...levels) {
+  browser = new FakeBrowser();
+  browser.advance(10_000);
+  globalThis.Node = FakeElement;
+  browser.document.querySelector = () => ({ content: { querySelector: section } });
+  browser.document.importNode = (make) => make;
+  sent = [];
+  lights = levels.map((level, n) => {
+    const changed = () => master?.update();
+    const send = (change) => sent.push([n, change]);
+    const light = new Light({ send, changed, start() {}, busy: () => false });
+    light.live = true;
+    light.update({ level });
+    return light;
+  });
+  master = new Master(() => lights, { probeInUse() {}, isPending: () => false });
+  master.light.live = true;
+  master.update();
+}
+
+const shown = () => lights.map(({ slider }) => slider.level);
+const track = () => master.light.section.querySelector(".track");
+const press = (clientY = 200) => track().fire("pointerdown", { pointerId: 1, button: 0, clientY });
+const move = (clientY) => {
+  track().fire("pointermove", { pointerId: 1, clientY });
+  browser.advance(100);
+};
+const release = (clientY) => track().fire("pointerup", { pointerId: 1, clientY });
+const key = (key) => {
+  master.light.section.querySelector("input").fire("keydown", { key });
+  browser.advance(100);
+};
+
+beforeEach(() => make(80, 40, 0));
+
+test("the master shows the highest level", () => {
+  assert.equal(master.light.slider.level, 80);
+  lights[1].update({ level: 90 });
+  assert.equal(master.light.slider.level, 90);
+});
+
+test("a drag to the bottom and back leaves the lights as they were", () => {
+  press(100);
+  move(800);
+  assert.deepEqual(shown(), [0, 0, 0]);
+  move(640);
+  assert.deepEqual(shown(), [40, 20, 0]);
+  move(480);
+  assert.deepEqual(shown(), [80, 40, 0]);
+  release(480);
+});
+
+test("each light is sent its own level", () => {
+  press(100);
+  move(260);
+  release(260);
+  assert.deepEqual(sent, [[0, { level: 40 }], [1, { level: 20 }]]);
+});
+
+test("the next drag scales what the last one left", () => {
+  press(100);
+  move(260);
+  release(260);
+  press(100);
+  move(180);
+  release(180);
+  assert.deepEqual(shown(), [20, 10, 0]);
+});
+
+test("a drag from 0, after another has ended there, moves all lights alike", () => {
+  press(100);
+  move(800);
+  release(800);
+  press(800);
+  move(760);
+  release(760);
+  assert.deepEqual(shown(), [10, 10, 10]);
+});
+
+test("the master does not jump while the lights are set one by one", () => {
+  make(40, 80);
+  const levels = [];
+  for (const { section } of lights) section.style.setProperty = () => levels.push(master.light.slider.level);
+  master.light.section.style.setProperty = (_, level) => levels.push(Number(level));
+  key("PageDown");
+  assert.deepEqual(shown(), [35, 70]);
+  assert.deepEqual(new Set(levels), new Set([70]));
+});
+
+test("the buttons of the master scale, too", () => {
+  const button = master.light.section.querySelector(".more");
+  button.fire("pointerdown", { pointerId: 1, button: 0 });
+  button.fire("pointerup", { pointerId: 1 });
+  browser.advance(100);
+  assert.deepEqual(shown(), [81, 40.5, 0]);
+});
+
+test("keys are one gesture, so that the lights come back from 0 as well", () => {
+  key("Home");
+  assert.deepEqual(shown(), [0, 0, 0]);
+  for (let n = 0; n < 8; n++) key("PageUp");
+  assert.deepEqual(shown(), [80, 40, 0]);
+});
+
+test("somebody else's change ends a gesture of keys, and the next key scales what is there", () => {
+  key("PageDown");
+  assert.deepEqual(shown(), [70, 35, 0]);
+  lights[2].update({ level: 70 });
+  key("PageDown");
+  assert.deepEqual(shown(), [60, 30, 60]);
+});
+
+test("somebody else's change does not end a drag", () => {
+  press(100);
+  move(260);
+  lights[2].update({ level: 30 });
+  move(100);
+  release(100);
+  assert.deepEqual(shown(), [80, 40, 0]);
+});
+
+test("a gesture of keys ends when the focus leaves the master, not when it moves within", () => {
+  const { section } = master.light;
+  key("Home");
+  section.fire("focusout", { relatedTarget: section.querySelector(".more") });
+  key("PageUp");
+  assert.deepEqual(shown(), [10, 5, 0]);
+  key("Home");
+  section.fire("focusout", { relatedTarget: null });
+  key("PageUp");
+  assert.deepEqual(shown(), [10, 10, 10]);
+});
+
+test("the lamp turns all lights off, or on if all are off", () => {
+  const lamp = () => master.light.section.querySelector(".lamp").fire("click");
+  lamp();
+  assert.deepEqual(sent, [0, 1, 2].map((n) => [n, { on: false }]));
+  make(0, 0);
+  lamp();
+  assert.deepEqual(sent, [0, 1].map((n) => [n, { on: true }]));
+});
+
+test("with more lights the levels are sent less often: 2 ms for each light, and at least 33", () => {
+  const sends = (count) => {
+    make(...Array(count).fill(50));
+    press(200);
+    // A new level every 8 ms.
+    for (let n = 0; n < 400; n++) {
+      track().fire("pointermove", { pointerId: 1, clientY: 200 - (n % 80) * 2 });
+      browser.advance(4);
+    }
+    return sent.filter(([n]) => n === 0).length;
+  };
+  const few = sends(2), many = sends(60);
+  assert.ok(few > 20 && few <= 1600 / 33 + 1, `${few}`);
+  assert.ok(many >= 10 && many <= 1600 / 120 + 1, `${many}`);
+});
+
+test("the highest light gets the level, and the others keep their proportion to it", () => {
+  assert.deepEqual(scaled([80, 40, 0], 40), [40, 20, 0]);
+  assert.deepEqual(scaled([20, 50], 100), [40, 100]);
+});
+
+test("lights that are all off get the same level", () => {
+  assert.deepEqual(scaled([0, 0], 30), [30, 30]);
+});
+
+test("levels are rounded to tenths", () => {
+  assert.deepEqual(scaled([90, 30.5], 50), [50, 16.9]);
+});
+
+test("at 0 all lights are off", () => {
+  assert.deepEqual(scaled([80, 40], 0), [0, 0]);
+});
+
+test("without lights there is nothing to scale", () => {
+  assert.deepEqual(scaled([], 50), []);
+});
