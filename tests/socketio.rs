@@ -10,6 +10,7 @@ mod clients;
 mod common;
 
 use std::io::{BufRead, BufReader, Write};
+use std::net;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::LazyLock;
@@ -21,6 +22,7 @@ use common::{Dimmer, Home, LIMIT, linear, long, until};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
+use tokio::task;
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -302,6 +304,42 @@ async fn a_stop_waits_for_no_client() {
     for tutorial in &all {
         assert_eq!(tutorial.hear(), "disconnect", "{}", tutorial.name);
     }
+}
+
+#[tokio::test]
+async fn a_client_that_joins_during_a_stop_is_not_refused() {
+    let dimmer = Dimmer::start();
+    // The stop waits half a second for the rest of this request.
+    let mut half_sent = net::TcpStream::connect(dimmer.address).unwrap();
+    half_sent.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let (mut joined, _) = connect_async(websocket(&dimmer)).await.unwrap();
+    joined.send(Message::text("40")).await.unwrap();
+    let level = Message::text(r#"42["led",{"level":50}]"#);
+    while joined.next().await.unwrap().unwrap() != level {}
+    let (mut joins, _) = connect_async(websocket(&dimmer)).await.unwrap();
+    let open = joins.next().await.unwrap().unwrap();
+    assert!(open.to_text().unwrap().starts_with('0'), "{open}");
+    let stop = task::spawn_blocking(move || dimmer.stop());
+
+    // The stop has begun once it has closed the other client.
+    let closed = async { while let Some(Ok(_)) = joined.next().await {} };
+    timeout(LIMIT, closed).await.unwrap();
+    joins.send(Message::text("40")).await.unwrap();
+    let mut packets = Vec::new();
+    let closed = async {
+        while let Some(Ok(Message::Text(packet))) = joins.next().await {
+            packets.push(packet.to_string());
+        }
+    };
+    timeout(LIMIT, closed).await.unwrap();
+    // socket.io-client comes back after a close, and not after a refusal ("44").
+    assert!(
+        !packets.iter().any(|packet| packet.starts_with("44")),
+        "{packets:?}"
+    );
+    assert_eq!(packets.last().map(String::as_str), Some("1"), "{packets:?}");
+    let (status, _) = stop.await.unwrap();
+    assert!(status.success());
 }
 
 /// A client that was made for these tests, and polls only when told to. Engine.IO 4.
