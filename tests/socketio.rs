@@ -97,7 +97,7 @@ impl Tutorial {
         }
     }
 
-    /// The same, once it was told that it is connected, and then the level.
+    /// The same, once it was told that it is connected and the level, and is ready.
     fn connect(library: Library, dimmer: &Dimmer, transport: &str) -> Tutorial {
         let tutorial = Tutorial::start(library, dimmer, transport, &[]);
         tutorial.welcomed(50);
@@ -105,10 +105,11 @@ impl Tutorial {
     }
 
     fn welcomed(&self, level: u8) {
-        // Python handles each event in a thread of its own, so either may be told first.
-        let mut heard = [self.hear(), self.hear()];
+        // Python handles each event in a thread of its own, so any of them may be told first.
+        let mut heard = [self.hear(), self.hear(), self.hear()];
         heard.sort();
-        assert_eq!(heard, ["connect", &format!("led {level}")], "{}", self.name);
+        let expected = ["connect", &format!("led {level}"), "ready"];
+        assert_eq!(heard, expected, "{}", self.name);
     }
 
     fn say(&mut self, line: &str) {

@@ -2,7 +2,7 @@
 //
 // The library is found by NODE_PATH. TRANSPORT is polling, websocket, or any: the library's own way,
 // to poll and then change. It prints what it hears, a line each, and sends each line of its input:
-// an event and its data.
+// an event and its data. It prints "ready" once the library has connected.
 
 const readline = require("readline");
 
@@ -16,6 +16,7 @@ const socket = io(url, options);
 
 const say = (...words) => console.log(...words);
 socket.on("connect", () => say("connect"));
+socket.once("connect", () => say("ready"));
 socket.on("led", (data) => say("led", data.level));
 socket.on("message", (data) => say("message", data));
 socket.on("disconnect", () => say("disconnect"));
