@@ -9,8 +9,8 @@
 mod clients;
 mod common;
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::LazyLock;
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use common::{Dimmer, Home, LIMIT, linear, long, until};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, Response};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use tokio::task;
 use tokio::time::timeout;
@@ -322,10 +323,12 @@ async fn a_stop_waits_for_no_client() {
 
 #[tokio::test]
 async fn a_client_that_joins_during_a_stop_is_not_refused() {
-    let dimmer = Dimmer::start();
-    // The stop waits half a second for the rest of this request.
-    let mut half_sent = net::TcpStream::connect(dimmer.address).unwrap();
-    half_sent.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let home = Home::new();
+    // The stop waits up to 10 seconds for the disk: here for somebody who reads this pipe.
+    let disk = home.levels_file().with_extension("json.new");
+    fs::create_dir(disk.parent().unwrap()).unwrap();
+    mknodat(CWD, &disk, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let dimmer = home.start();
     let (mut joined, _) = connect_async(websocket(&dimmer)).await.unwrap();
     joined.send(Message::text("40")).await.unwrap();
     let level = Message::text(r#"42["led",{"level":50}]"#);
@@ -333,6 +336,11 @@ async fn a_client_that_joins_during_a_stop_is_not_refused() {
     let (mut joins, _) = connect_async(websocket(&dimmer)).await.unwrap();
     let open = joins.next().await.unwrap().unwrap();
     assert!(open.to_text().unwrap().starts_with('0'), "{open}");
+    dimmer.page().await.change("led", json!({"level": 7})).await;
+    until("there is a level to keep", async || {
+        dimmer.level("led").await == 7.0
+    })
+    .await;
     let stop = task::spawn_blocking(move || dimmer.stop());
 
     // The stop has begun once it has closed the other client.
@@ -352,6 +360,7 @@ async fn a_client_that_joins_during_a_stop_is_not_refused() {
         "{packets:?}"
     );
     assert_eq!(packets.last().map(String::as_str), Some("1"), "{packets:?}");
+    let _reader = fs::File::options().read(true).write(true).open(&disk);
     let (status, _) = stop.await.unwrap();
     assert!(status.success());
 }
