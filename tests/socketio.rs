@@ -9,6 +9,7 @@
 mod clients;
 mod common;
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -20,7 +21,9 @@ use std::time::{Duration, Instant};
 use common::{Dimmer, Home, LIMIT, linear, long, until};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, Response};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
+use tokio::task;
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -40,6 +43,9 @@ const LIBRARIES: [Library; 4] = [
     Library::Node(2),
     Library::Node(4),
 ];
+/// Time for a client to start. A dozen interpreters that start at once take longer than [`LIMIT`] on a
+/// busy machine, and the service has no part in that.
+const START: Duration = Duration::from_secs(120);
 const TRANSPORTS: [&str; 3] = ["any", "polling", "websocket"];
 
 /// The folder with the libraries.
@@ -95,18 +101,24 @@ impl Tutorial {
         }
     }
 
-    /// The same, once it was told that it is connected, and then the level.
+    /// The same, once it was told that it is connected and the level, and is ready.
     fn connect(library: Library, dimmer: &Dimmer, transport: &str) -> Tutorial {
         let tutorial = Tutorial::start(library, dimmer, transport, &[]);
         tutorial.welcomed(50);
         tutorial
     }
 
+    fn started(&self) {
+        assert_eq!(self.hear_within(START), "started", "{}", self.name);
+    }
+
     fn welcomed(&self, level: u8) {
-        // Python handles each event in a thread of its own, so either may be told first.
-        let mut heard = [self.hear(), self.hear()];
+        self.started();
+        // Python handles each event in a thread of its own, so any of them may be told first.
+        let mut heard = [self.hear(), self.hear(), self.hear()];
         heard.sort();
-        assert_eq!(heard, ["connect", &format!("led {level}")], "{}", self.name);
+        let expected = ["connect", &format!("led {level}"), "ready"];
+        assert_eq!(heard, expected, "{}", self.name);
     }
 
     fn say(&mut self, line: &str) {
@@ -115,7 +127,11 @@ impl Tutorial {
 
     /// The next that it hears.
     fn hear(&self) -> String {
-        let heard = self.heard.recv_timeout(LIMIT);
+        self.hear_within(LIMIT)
+    }
+
+    fn hear_within(&self, time: Duration) -> String {
+        let heard = self.heard.recv_timeout(time);
         heard.unwrap_or_else(|error| panic!("{} hears nothing: {error}", self.name))
     }
 
@@ -236,6 +252,7 @@ fn each(library: Library, dimmer: &Dimmer, header: &[&str]) -> impl Iterator<Ite
 }
 
 fn assert_refused(tutorial: Tutorial) {
+    tutorial.started();
     let heard = tutorial.hear();
     assert!(heard.starts_with("refused"), "{}: {heard}", tutorial.name);
 }
@@ -302,6 +319,50 @@ async fn a_stop_waits_for_no_client() {
     for tutorial in &all {
         assert_eq!(tutorial.hear(), "disconnect", "{}", tutorial.name);
     }
+}
+
+#[tokio::test]
+async fn a_client_that_joins_during_a_stop_is_not_refused() {
+    let home = Home::new();
+    // The stop waits up to 10 seconds for the disk: here for somebody who reads this pipe.
+    let disk = home.levels_file().with_extension("json.new");
+    fs::create_dir(disk.parent().unwrap()).unwrap();
+    mknodat(CWD, &disk, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let dimmer = home.start();
+    let (mut joined, _) = connect_async(websocket(&dimmer)).await.unwrap();
+    joined.send(Message::text("40")).await.unwrap();
+    let level = Message::text(r#"42["led",{"level":50}]"#);
+    while joined.next().await.unwrap().unwrap() != level {}
+    let (mut joins, _) = connect_async(websocket(&dimmer)).await.unwrap();
+    let open = joins.next().await.unwrap().unwrap();
+    assert!(open.to_text().unwrap().starts_with('0'), "{open}");
+    dimmer.page().await.change("led", json!({"level": 7})).await;
+    until("there is a level to keep", async || {
+        dimmer.level("led").await == 7.0
+    })
+    .await;
+    let stop = task::spawn_blocking(move || dimmer.stop());
+
+    // The stop has begun once it has closed the other client.
+    let closed = async { while let Some(Ok(_)) = joined.next().await {} };
+    timeout(LIMIT, closed).await.unwrap();
+    joins.send(Message::text("40")).await.unwrap();
+    let mut packets = Vec::new();
+    let closed = async {
+        while let Some(Ok(Message::Text(packet))) = joins.next().await {
+            packets.push(packet.to_string());
+        }
+    };
+    timeout(LIMIT, closed).await.unwrap();
+    // socket.io-client comes back after a close, and not after a refusal ("44").
+    assert!(
+        !packets.iter().any(|packet| packet.starts_with("44")),
+        "{packets:?}"
+    );
+    assert_eq!(packets.last().map(String::as_str), Some("1"), "{packets:?}");
+    let _reader = fs::File::options().read(true).write(true).open(&disk);
+    let (status, _) = stop.await.unwrap();
+    assert!(status.success());
 }
 
 /// A client that was made for these tests, and polls only when told to. Engine.IO 4.

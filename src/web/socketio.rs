@@ -69,6 +69,11 @@ pub fn router(web: AppState) -> Router {
         .build_svc();
     let joined = web.clone();
     io.ns("/", move |socket: SocketRef| welcome(socket, joined));
+    // `close` removes this namespace. A client that joins after that would be told that there is none,
+    // and socket.io-client does not connect again after a refusal. After a close it does. The library
+    // asks for a dynamic namespace only where there is no other.
+    io.dyn_ns("/", async |_: SocketRef, io: SocketIo| io.close().await)
+        .expect("the path is valid, and no other has it");
     let stop = web.stop.clone();
     task::spawn(async move {
         stop.cancelled().await;

@@ -2,7 +2,7 @@
 //
 // The library is found by NODE_PATH. TRANSPORT is polling, websocket, or any: the library's own way,
 // to poll and then change. It prints what it hears, a line each, and sends each line of its input:
-// an event and its data.
+// an event and its data. It prints "started" before it connects, and "ready" once it has connected.
 
 const readline = require("readline");
 
@@ -12,10 +12,12 @@ const io = require(library);
 const options = {};
 if (transport !== "any") options.transports = [transport];
 if (header) options.extraHeaders = { [header]: value };
-const socket = io(url, options);
 
 const say = (...words) => console.log(...words);
+say("started");
+const socket = io(url, options);
 socket.on("connect", () => say("connect"));
+socket.once("connect", () => say("ready"));
 socket.on("led", (data) => say("led", data.level));
 socket.on("message", (data) => say("message", data));
 socket.on("disconnect", () => say("disconnect"));

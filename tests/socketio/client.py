@@ -2,6 +2,10 @@
 
 TRANSPORT is polling, websocket, or any: the library's own way, to poll and then change.
 It prints what it hears, a line each, and sends each line of its input: an event and its data.
+
+It prints "started" before it connects, and "ready" once the library has connected. Until then
+python-socketio does not report a disconnect: it calls the handler of "connect" first, and forgets a
+connection that ends before connect() is done.
 """
 
 import sys
@@ -38,6 +42,7 @@ def disconnect(*reason):
     say("disconnect")
 
 
+say("started")
 try:
     sio.connect(
         url,
@@ -48,6 +53,7 @@ try:
 except Exception as error:
     say("refused", error)
     sys.exit(1)
+say("ready")
 
 for line in sys.stdin:
     event, data = line.rstrip("\n").split(" ", 1)
