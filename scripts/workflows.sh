@@ -38,7 +38,7 @@ done < <(grep -ohE 'scripts/[a-z/-]+\.sh' "${workflows[@]}" | sort -u)
 
 forms=(.github/ISSUE_TEMPLATE/*.yml)
 # The command itself names the folder that it was installed in, before that was renamed.
-"$cache/check-jsonschema-$check_jsonschema/bin/python" -m check_jsonschema --quiet \
-  --builtin-schema vendor.github-issue-forms "${forms[@]}"
+"$cache/check-jsonschema-$check_jsonschema/bin/python" -m check_jsonschema \
+  --builtin-schema vendor.github-issue-forms "${forms[@]}" >&2
 
 say "${#workflows[@]} workflows and ${#forms[@]} issue forms checked"
