@@ -36,7 +36,7 @@ armv7)
 armv6)
   # Debian's armhf gcc and libraries are for ARMv7, so Zig links, with its own C library.
   triple=arm-unknown-linux-musleabihf linker=zig
-  packages=(python3-venv) qemu=(qemu-arm-static -cpu arm1176)
+  packages=() qemu=(qemu-arm-static -cpu arm1176)
   ;;
 *) fail "--target must be aarch64, armv7 or armv6, not ${target:-nothing}" ;;
 esac
@@ -62,7 +62,7 @@ build=(build --locked --release --target "$triple")
 cargo_build() {
   install "${packages[@]}"
   if [ "$linker" = zig ]; then
-    cached zig make_zig
+    cached zig make_venv ziglang cargo-zigbuild
     # Otherwise the C library of Rust's target would be linked beside Zig's.
     RUSTFLAGS="-C link-self-contained=no" PATH=$cache/zig/bin:$PATH \
       cargo zig"${build[0]}" "${build[@]:1}" "$@" >&2
@@ -70,13 +70,6 @@ cargo_build() {
     local variable=${triple^^}
     env "CARGO_TARGET_${variable//-/_}_LINKER=$linker" cargo "${build[@]}" "$@" >&2
   fi
-}
-
-# make_zig FOLDER: installs Zig and cargo-zigbuild from PyPI.
-make_zig() {
-  say "fetching Zig"
-  python3 -m venv "$1"
-  "$1/bin/pip" install --quiet ziglang cargo-zigbuild >&2
 }
 
 case $way in

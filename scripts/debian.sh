@@ -1,6 +1,6 @@
-# What the other scripts share; they source this file. Messages; a cache folder; programs from crates.io; Debian
-# packages, installed in the system or unpacked in the cache. The package lists are private, so that those of arm64 do
-# not end up in the system's; the mirrors are the system's own.
+# What the other scripts share; they source this file. Messages; a cache folder; programs from crates.io and
+# PyPI; Debian packages, installed in the system or unpacked in the cache. The package lists are private, so that those of
+# arm64 do not end up in the system's; the mirrors are the system's own.
 # shellcheck shell=bash
 
 # Without this an error within $(…) would not end the script.
@@ -65,6 +65,15 @@ cargo_install() {
 cargo_build_into() {
   say "building $2"
   cargo install --quiet --locked --root "$1" "$2" "${@:3}" >&2
+}
+
+# make_venv FOLDER PACKAGE…: a Python environment with these packages from PyPI; for `cached`. That renames the folder
+# afterwards, so start the programs of Python with `bin/python -m`.
+make_venv() {
+  python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
+  say "fetching ${*:2}"
+  python3 -m venv "$1"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${@:2}" >&2
 }
 
 # newest META: the package with a version in its name that the meta package META depends on.

