@@ -362,7 +362,12 @@ fn only_the_supervisor_spawns_tasks_and_threads() {
         let file = root.join(module.replace("::", "/")).with_extension("rs");
         let text = fs::read_to_string(file).unwrap();
         let code = text.split("\n#[cfg(test)]").next().unwrap();
-        for call in ["task::spawn(", "tokio::spawn(", "thread::spawn(", "thread::Builder"] {
+        for call in [
+            "task::spawn(",
+            "tokio::spawn(",
+            "thread::spawn(",
+            "thread::Builder",
+        ] {
             assert!(!code.contains(call), "{module} calls {call}");
         }
     }
