@@ -5,8 +5,8 @@
 #
 #   --system  deploys to an emulated Pi with Debian on its SD card instead, over SSH
 #
-# Everything comes as Debian packages and stays in the cache (DIMMER_CACHE, else ~/.cache/dimmer);
-# remove that folder to get newer ones.
+# QEMU, the kernel and the rest come as Debian packages and stay in the cache (DIMMER_CACHE, else ~/.cache/dimmer);
+# remove that folder to get newer versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -35,7 +35,7 @@ if [ ! -d "$qemu" ]; then
 fi
 cached qemu fetch_program qemu-system-arm
 
-# made NAME: the folder that make-NAME.sh fills, again whenever what it is made of here has changed.
+# made NAME: prints the folder that make-NAME.sh fills. Fills it again when the script or the files it uses changed.
 made() {
   local name
   name=$1-$(cat scripts/emulate/make-"$1".sh scripts/emulate/*.{dts,service} | cksum | cut -d ' ' -f 1)
@@ -67,7 +67,7 @@ cp "$pi/vmlinuz" "$pi"/*.dtb "$lab/"
 cat >"$lab/qemu" <<EOF
 #!/bin/sh
 export LD_LIBRARY_PATH="$(libraries "$qemu")"
-# Before all else on this machine, if it may: when QEMU waits for a core, the pin's pulses get longer.
+# With priority over all other programs, if permitted: while QEMU waits for a core, the pulses of the pin get longer.
 chrt --fifo 1 true 2>/dev/null && first='chrt --fifo 1'
 exec \$first setpriv --pdeathsig KILL "$qemu/usr/bin/qemu-system-aarch64" -L "$qemu/usr/share/qemu" "\$@"
 EOF

@@ -45,7 +45,7 @@ pub struct PinThread {
     /// Asks the thread whether it still runs: not while the driver hangs in a write.
     pub probe: Probe,
     /// Counts what the driver was given.
-    pub writes: Arc<Writes>,
+    pub(crate) writes: Arc<Writes>,
 }
 
 impl Pin {
