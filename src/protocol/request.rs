@@ -11,10 +11,11 @@ use super::fields::{
     SAVE, SAY, SEQ, SPEED, STEP, TIMER, TOGGLE, TRANSITION,
 };
 use super::input_error::InputError;
-use super::light_change::{LightChange, change, step, transition};
+use super::light_change::{LightChange, change, transition};
 use super::resource::PresetRequest;
 use super::timer_request;
 use crate::model::command::Command;
+use crate::model::level::Step;
 use crate::model::lights::Change;
 use crate::model::presets::Preset;
 use crate::model::text::{Name, Remark};
@@ -215,10 +216,7 @@ fn request(fields: &Map<String, Value>, text: &str) -> Result<Request, InputErro
         "cancel" => Command::CancelTimer(CANCEL.text::<{ Name::MAX }>(value)?.into()),
         "timer" => match value {
             Value::Object(timer) => Command::AddTimer(timer_request::parse(timer)?),
-            other => {
-                let why = format!("timer must be an object, not {other}");
-                return Err(InputError::malformed(why));
-            }
+            other => return Err(TIMER.malformed("an object", other)),
         },
         "command" => return arrow(value, fields),
         "say" => return SAY.text(value).map(Request::Say),
@@ -232,18 +230,11 @@ fn request(fields: &Map<String, Value>, text: &str) -> Result<Request, InputErro
 /// The one verb among the fields, all of which must exist and go with it.
 fn only_verb(
     fields: &Map<String, Value>,
-    verbs: &[Verb],
+    verbs: &'static [Verb],
     companions: &[&'static Field],
 ) -> Result<&'static Field, InputError> {
-    let known: Vec<_> = verbs.iter().map(|verb| verb.field).collect();
-    for name in fields.keys() {
-        let mut all = known.iter().chain(companions);
-        if !all.any(|field| field.name == name) {
-            let all = fields::names(known.iter().chain(companions));
-            let why = format!("unknown field {name:?}; there are {all}");
-            return Err(InputError::malformed(why));
-        }
-    }
+    let names: Vec<_> = verbs.iter().map(|verb| verb.field).collect();
+    fields::check_known(fields, "", names.iter().chain(companions))?;
     let mut found = verbs
         .iter()
         .filter(|verb| fields.contains_key(verb.field.name));
@@ -255,18 +246,18 @@ fn only_verb(
             return Err(InputError::malformed(why));
         }
         (None, _) => {
-            let why = format!("one of {} is needed", fields::names(&known));
+            let why = format!("one of {} is needed", fields::names(&names));
             return Err(InputError::malformed(why));
         }
     };
-    let goes_along = |name: &&String| {
-        let mut all = verb.with.iter().chain([&verb.field]);
-        all.any(|field| field.name == *name)
-    };
-    match fields.keys().find(|name| !goes_along(name)) {
-        Some(other) => Err(InputError::malformed(format!(
-            "{other} does not go with {}",
-            verb.field.name
+    let unfit = companions.iter().find(|companion| {
+        let accepted = verb.with.iter().any(|with| with.name == companion.name);
+        !accepted && fields.contains_key(companion.name)
+    });
+    match unfit {
+        Some(unfit) => Err(InputError::malformed(format!(
+            "{} does not go with {}",
+            unfit.name, verb.field.name
         ))),
         None => Ok(verb.field),
     }
@@ -275,8 +266,9 @@ fn only_verb(
 /// An arrow key: up and down change the selected light, left and right select another one.
 fn arrow(value: &Value, fields: &Map<String, Value>) -> Result<Request, InputError> {
     let dim = |percent| {
+        let step = Step::from_percent(percent);
         Ok(Request::ChangeSelected(LightChange {
-            change: Change::Step(step(percent)?),
+            change: Change::Step(step.expect("5 percent are a step")),
             transition: transition(fields)?,
             is_exact: false,
         }))
@@ -290,9 +282,7 @@ fn arrow(value: &Value, fields: &Map<String, Value>) -> Result<Request, InputErr
         }
         Some("left") => Ok(Request::Select(Direction::Left)),
         Some("right") => Ok(Request::Select(Direction::Right)),
-        _ => Err(InputError::malformed(format!(
-            "command must be up, down, left or right, not {value}"
-        ))),
+        _ => Err(COMMAND.malformed("up, down, left or right", value)),
     }
 }
 
