@@ -3,11 +3,15 @@
 //! [`fields`] describes every field of a request once: the parser, the errors, the OpenAPI document and
 //! the tables of docs/wire.md agree with it.
 
+#[cfg(test)]
+mod documentation;
 pub(crate) mod fields;
 pub(crate) mod input_error;
 pub(crate) mod light_change;
 pub mod request;
 pub(crate) mod resource;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod server_message;
 pub(crate) mod timer_request;
 
