@@ -187,6 +187,7 @@ fn every_field_of_a_message_is_documented_with_its_type_and_range() {
     assert!(meaning(&TRANSITION).contains(says));
     let says = format!("{} for `sunrise`", SUNRISE.as_secs());
     assert!(meaning(&TRANSITION).contains(&says));
+    assert!(TRANSITION.meaning.contains(&says.replace('`', "")));
     assert_eq!(verbs_with(&SPEED), ["effect"]);
     let says = format!("of an effect, {}", ranges_of(&SPEED)[0]);
     assert!(meaning(&SPEED).starts_with(&says));
@@ -195,6 +196,8 @@ fn every_field_of_a_message_is_documented_with_its_type_and_range() {
         Speed::MAX.times()
     );
     assert!(meaning(&SPEED).contains(&says));
+    let says = format!("More than {} only for", Speed::SAFE.times());
+    assert!(SPEED.meaning.contains(&says));
 }
 
 #[test]
