@@ -111,7 +111,10 @@ fn add_timer() -> Value {
     Operation::new("addTimer", "Adds a timer")
         .body("NewTimer", true)
         .returns(200, "The timer as it is saved", reference("Timer"))
-        .fails(404, "The body names a light or a preset that does not exist")
+        .fails(
+            404,
+            "The body names a light or a preset that does not exist",
+        )
         .fails(422, "A value is out of range, or there are too many timers")
         .end()
 }
