@@ -1,29 +1,22 @@
 //! How the service is found on the LAN, by itself and beside Avahi.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-#[path = "common/lan.rs"]
-mod lan;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use common::{Dimmer, Home, LIMIT, dimmer};
-use lan::{KITCHEN, Lan, Machine, with_lan};
+use crate::common::{LIMIT, Setup, TestServer, dimmer, need};
+use crate::lan::{KITCHEN, Lan, Machine, with_lan};
 
 /// Starts the service on the Pi.
-fn serve(lan: &Lan, settings: &str, listen: &str) -> Dimmer {
-    let home = Home::with(settings);
-    let mut command = home.command();
+fn serve(lan: &Lan, settings: &str, listen: &str) -> TestServer {
+    let setup = Setup::with(settings);
+    let mut command = setup.command();
     command.args(["--listen", listen]);
     let there = lan.kitchen.on(&command);
-    home.start_by(there)
+    setup.start_by(there)
 }
 
 /// What `dimmer list` prints and says on the phone, and its exit code.
@@ -45,6 +38,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
+#[ignore = "needs network namespaces; scripts/test.sh installs what is missing and runs this"]
 fn a_service_on_the_lan_is_listed_until_it_stops() {
     with_lan(|lan| {
         let settings = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 20\n";
@@ -59,6 +53,7 @@ fn a_service_on_the_lan_is_listed_until_it_stops() {
 }
 
 #[test]
+#[ignore = "needs network namespaces; scripts/test.sh installs what is missing and runs this"]
 fn nothing_is_announced_where_the_settings_or_the_address_forbid_it() {
     with_lan(|lan| {
         for (settings, listen) in [("mdns = false\n", "0.0.0.0:5000"), ("", "127.0.0.1:5000")] {
@@ -196,6 +191,17 @@ impl Drop for Watch {
     }
 }
 
+fn need_avahi() {
+    for (program, package) in [
+        ("avahi-daemon", "avahi-daemon"),
+        ("avahi-browse", "avahi-utils"),
+        ("avahi-resolve", "avahi-utils"),
+        ("dbus-daemon", "dbus"),
+    ] {
+        need(program, package);
+    }
+}
+
 /// What is true beside Avahi, whoever of the two comes first.
 fn live_beside_avahi(lan: &Lan, avahi_first: bool) {
     let theirs = Avahi::start(&lan.phone);
@@ -240,30 +246,16 @@ fn live_beside_avahi(lan: &Lan, avahi_first: bool) {
     );
 }
 
-/// Whether Avahi and its tools are there; scripts/test.sh installs them.
-fn has_avahi() -> bool {
-    let programs = [
-        "/usr/sbin/avahi-daemon",
-        "/usr/bin/avahi-browse",
-        "/usr/bin/dbus-daemon",
-    ];
-    let missing = programs.iter().find(|program| !Path::new(program).exists());
-    if let Some(program) = missing {
-        eprintln!("!!! NOT TESTED: there is no {program}");
-    }
-    missing.is_none()
-}
-
 #[test]
+#[ignore = "needs Avahi and network namespaces; scripts/test.sh installs what is missing and runs this"]
 fn avahi_that_was_there_before_keeps_its_name_and_shows_the_service() {
-    if has_avahi() {
-        with_lan(|lan| live_beside_avahi(&lan, true));
-    }
+    need_avahi();
+    with_lan(|lan| live_beside_avahi(&lan, true));
 }
 
 #[test]
+#[ignore = "needs Avahi and network namespaces; scripts/test.sh installs what is missing and runs this"]
 fn avahi_that_comes_later_keeps_its_name_and_shows_the_service() {
-    if has_avahi() {
-        with_lan(|lan| live_beside_avahi(&lan, false));
-    }
+    need_avahi();
+    with_lan(|lan| live_beside_avahi(&lan, false));
 }

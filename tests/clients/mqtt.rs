@@ -1,17 +1,11 @@
 //! Home Assistant by MQTT: against a real broker, with a client that says what Home Assistant says.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "common/broker.rs"]
-mod broker;
-mod common;
-
 use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use broker::{Broker, Hub, options};
-use common::{Dimmer, Home, LIMIT, linear, until};
+use crate::broker::{Broker, MqttClient, options};
+use crate::common::{LIMIT, Setup, TestServer, linear, take_turn, until};
 use serde_json::{Value, json};
 
 const STATUS: &str = "dimmer/attic/status";
@@ -21,17 +15,17 @@ const CONFIG: &str = "homeassistant/light/attic/led/config";
 const BIRTH: &str = "homeassistant/status";
 
 /// A broker, a dimmer that is known to it, and one who hears.
-async fn start() -> (Broker, Dimmer, Hub) {
+async fn start() -> (Broker, TestServer, MqttClient) {
     start_with("").await
 }
 
-async fn start_with(more: &str) -> (Broker, Dimmer, Hub) {
+async fn start_with(more: &str) -> (Broker, TestServer, MqttClient) {
     let broker = Broker::start();
-    let dimmer = Home::with(&broker.settings(more)).start();
-    let hub = Hub::open(&broker).await;
-    hub.hears(STATUS, json!("online")).await;
-    hub.hears(STATE, at(50.0)).await;
-    (broker, dimmer, hub)
+    let dimmer = Setup::with(&broker.settings(more)).start();
+    let mqtt = MqttClient::open(&broker).await;
+    mqtt.hears(STATUS, json!("online")).await;
+    mqtt.hears(STATE, at(50.0)).await;
+    (broker, dimmer, mqtt)
 }
 
 /// The state of a light that plays no effect.
@@ -42,7 +36,7 @@ fn at(level: f64) -> Value {
     }
 }
 
-async fn pin_is_at(dimmer: &Dimmer, light: &str, level: f64) {
+async fn pin_is_at(dimmer: &TestServer, light: &str, level: f64) {
     until(&format!("{light} is at {level}"), async || {
         dimmer.duty(light) == Some(linear(level))
     })
@@ -50,9 +44,10 @@ async fn pin_is_at(dimmer: &Dimmer, light: &str, level: f64) {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_light_appears_with_all_that_home_assistant_has_to_know() {
-    let (_broker, _dimmer, hub) = start().await;
-    let config = hub.newest(CONFIG);
+    let (_broker, _dimmer, mqtt) = start().await;
+    let config = mqtt.newest(CONFIG);
     let version = env!("CARGO_PKG_VERSION");
     let expected = json!({
         "schema": "json",
@@ -79,9 +74,10 @@ async fn a_light_appears_with_all_that_home_assistant_has_to_know() {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn who_comes_later_finds_everything_retained() {
     let (broker, _dimmer, _hub) = start().await;
-    let late = Hub::open_with(options("late", &broker)).await;
+    let late = MqttClient::open_with(options("late", &broker)).await;
     for topic in [CONFIG, STATE, STATUS] {
         until(topic, async || {
             late.heard(topic).iter().any(|heard| heard.retained)
@@ -91,8 +87,9 @@ async fn who_comes_later_finds_everything_retained() {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn each_command_of_home_assistant_does_what_it_says() {
-    let (_broker, dimmer, hub) = start().await;
+    let (_broker, dimmer, mqtt) = start().await;
     for (command, level) in [
         (json!({"state": "ON", "brightness": 80}), 80.0),
         (json!({"state": "OFF"}), 0.0),
@@ -105,68 +102,72 @@ async fn each_command_of_home_assistant_does_what_it_says() {
         (json!({"state": "ON", "transition": 0.2}), 20.0),
         (json!({"state": "ON", "brightness": 0}), 0.0),
     ] {
-        hub.say(SET, &command).await;
-        hub.hears(STATE, at(level)).await;
+        mqtt.say(SET, &command).await;
+        mqtt.hears(STATE, at(level)).await;
         pin_is_at(&dimmer, "led", level).await;
     }
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn each_effect_starts_is_told_and_ends() {
-    let (_broker, dimmer, hub) = start().await;
+    let (_broker, dimmer, mqtt) = start().await;
     let playing = |brightness: f64, effect: &str| json!({"state": "ON", "brightness": brightness, "effect": effect});
     for effect in ["breathe", "blink", "candle", "strobe", "sunrise"] {
-        hub.say(SET, json!({"state": "ON", "effect": effect})).await;
-        hub.hears(STATE, playing(50.0, effect)).await;
+        mqtt.say(SET, json!({"state": "ON", "effect": effect}))
+            .await;
+        mqtt.hears(STATE, playing(50.0, effect)).await;
     }
-    hub.say(SET, json!({"state": "ON", "effect": "off"})).await;
-    hub.hears(STATE, at(50.0)).await;
+    mqtt.say(SET, json!({"state": "ON", "effect": "off"})).await;
+    mqtt.hears(STATE, at(50.0)).await;
     pin_is_at(&dimmer, "led", 50.0).await;
-    hub.say(
+    mqtt.say(
         SET,
         json!({"state": "ON", "brightness": 70, "effect": "breathe"}),
     )
     .await;
-    hub.hears(STATE, playing(70.0, "breathe")).await;
-    hub.say(SET, json!({"state": "OFF"})).await;
-    hub.hears(STATE, at(0.0)).await;
+    mqtt.hears(STATE, playing(70.0, "breathe")).await;
+    mqtt.say(SET, json!({"state": "OFF"})).await;
+    mqtt.hears(STATE, at(0.0)).await;
     // A light that is off starts from its last level.
-    hub.say(SET, json!({"state": "ON", "effect": "candle"}))
+    mqtt.say(SET, json!({"state": "ON", "effect": "candle"}))
         .await;
-    hub.hears(STATE, playing(70.0, "candle")).await;
-    hub.say(
+    mqtt.hears(STATE, playing(70.0, "candle")).await;
+    mqtt.say(
         SET,
         json!({"state": "ON", "brightness": 30, "effect": "off"}),
     )
     .await;
-    hub.hears(STATE, at(30.0)).await;
+    mqtt.hears(STATE, at(30.0)).await;
     pin_is_at(&dimmer, "led", 30.0).await;
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_sunrise_takes_its_time_and_tells_its_end() {
-    let (_broker, dimmer, hub) = start().await;
+    let (_broker, dimmer, mqtt) = start().await;
     let start = Instant::now();
-    hub.say(
+    mqtt.say(
         SET,
         json!({"state": "ON", "effect": "sunrise", "transition": 0.5}),
     )
     .await;
     let rising = json!({"state": "ON", "brightness": 50.0, "effect": "sunrise"});
-    hub.hears(STATE, rising).await;
-    hub.hears(STATE, at(50.0)).await;
+    mqtt.hears(STATE, rising).await;
+    mqtt.hears(STATE, at(50.0)).await;
     assert!(start.elapsed() >= Duration::from_millis(450));
     pin_is_at(&dimmer, "led", 50.0).await;
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_transition_fades_the_pin() {
-    let (_broker, dimmer, hub) = start().await;
-    hub.say(SET, json!({"state": "OFF"})).await;
+    let (_broker, dimmer, mqtt) = start().await;
+    mqtt.say(SET, json!({"state": "OFF"})).await;
     pin_is_at(&dimmer, "led", 0.0).await;
     let before = dimmer.duties("led").len();
     let start = Instant::now();
-    hub.say(
+    mqtt.say(
         SET,
         json!({"state": "ON", "brightness": 100, "transition": 1.0}),
     )
@@ -179,63 +180,72 @@ async fn a_transition_fades_the_pin() {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_flash_goes_dark_and_comes_back() {
-    let (_broker, dimmer, hub) = start().await;
+    let (_broker, dimmer, mqtt) = start().await;
     let before = dimmer.duties("led").len();
-    hub.say(SET, json!({"state": "ON", "flash": 2})).await;
+    mqtt.say(SET, json!({"state": "ON", "flash": 2})).await;
     until("it is back", async || {
         dimmer.duties("led")[before..] == [0, linear(50.0)]
     })
     .await;
-    hub.hears(STATE, at(50.0)).await;
+    mqtt.hears(STATE, at(50.0)).await;
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_flash_that_a_stop_cuts_short_is_not_what_the_light_comes_back_with() {
-    let (broker, dimmer, hub) = start().await;
-    hub.say(SET, json!({"state": "ON", "flash": 2})).await;
-    hub.hears(STATE, at(0.0)).await;
-    let (_, home) = dimmer.stop();
-    let dimmer = home.start();
+    let (broker, dimmer, mqtt) = start().await;
+    mqtt.say(SET, json!({"state": "ON", "flash": 2})).await;
+    mqtt.hears(STATE, at(0.0)).await;
+    let (_, setup) = dimmer.stop();
+    let dimmer = setup.start();
     assert_eq!(dimmer.level("led").await, 50.0);
     drop(broker);
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn what_a_page_sets_is_told() {
-    let (_broker, dimmer, hub) = start().await;
-    let mut page = dimmer.page().await;
-    page.change("led", json!({"level": 12.5})).await;
-    hub.hears(STATE, at(12.5)).await;
-    page.change("led", json!({"level": 0})).await;
-    hub.hears(STATE, at(0.0)).await;
+    let (_broker, dimmer, mqtt) = start().await;
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 12.5})).await;
+    mqtt.hears(STATE, at(12.5)).await;
+    client.change("led", json!({"level": 0})).await;
+    mqtt.hears(STATE, at(0.0)).await;
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn what_home_assistant_sets_is_shown_on_a_page() {
-    let (_broker, dimmer, hub) = start().await;
-    let mut page = dimmer.page().await;
-    hub.say(SET, json!({"state": "ON", "brightness": 31})).await;
-    while page.levels["led"] != 31.0 {
-        page.next().await;
+    let (_broker, dimmer, mqtt) = start().await;
+    let mut client = dimmer.client().await;
+    mqtt.say(SET, json!({"state": "ON", "brightness": 31}))
+        .await;
+    while client.levels["led"] != 31.0 {
+        client.next().await;
     }
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn dragging_is_told_ten_times_a_second_and_its_end_always() {
-    let (_broker, dimmer, hub) = start().await;
-    let mut page = dimmer.page().await;
+    let _turn = take_turn();
+    let (_broker, dimmer, mqtt) = start().await;
+    let mut client = dimmer.client().await;
     for _ in 0..3 {
-        hub.forget();
+        mqtt.forget();
         let start = Instant::now();
         for change in 0..90 {
-            page.change("led", json!({"level": change % 89 + 1})).await;
+            client
+                .change("led", json!({"level": change % 89 + 1}))
+                .await;
             tokio::time::sleep(Duration::from_millis(11)).await;
         }
         let dragged = start.elapsed();
-        page.change("led", json!({"level": 77.7})).await;
-        hub.hears(STATE, at(77.7)).await;
-        let told = hub.heard(STATE).len();
+        client.change("led", json!({"level": 77.7})).await;
+        mqtt.hears(STATE, at(77.7)).await;
+        let told = mqtt.heard(STATE).len();
         println!("dragged for {dragged:?}, told {told} times");
         let most = dragged.as_secs_f64() * 10.0 + 2.0;
         assert!(told as f64 <= most, "{told} in {dragged:?}");
@@ -244,71 +254,76 @@ async fn dragging_is_told_ten_times_a_second_and_its_end_always() {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_stop_and_a_kill_make_the_light_unavailable() {
-    let (_broker, dimmer, hub) = start().await;
+    let _turn = take_turn();
+    let (_broker, dimmer, mqtt) = start().await;
     let start = Instant::now();
-    let (status, home) = dimmer.stop();
+    let (status, setup) = dimmer.stop();
     assert_eq!(status.code(), Some(0));
     assert!(start.elapsed() < Duration::from_secs(2));
-    hub.hears(STATUS, json!("offline")).await;
-    let dimmer = home.start();
-    hub.hears(STATUS, json!("online")).await;
+    mqtt.hears(STATUS, json!("offline")).await;
+    let dimmer = setup.start();
+    mqtt.hears(STATUS, json!("online")).await;
     dimmer.kill();
-    hub.hears(STATUS, json!("offline")).await;
+    mqtt.hears(STATUS, json!("offline")).await;
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn discovery_comes_again_when_home_assistant_starts() {
-    let (_broker, _dimmer, hub) = start().await;
+    let (_broker, _dimmer, mqtt) = start().await;
     for _ in 0..2 {
-        hub.forget();
-        hub.say(BIRTH, "online").await;
+        mqtt.forget();
+        mqtt.say(BIRTH, "online").await;
         until("all is told anew", async || {
             [CONFIG, STATUS, STATE]
                 .iter()
-                .all(|topic| !hub.heard(topic).is_empty())
+                .all(|topic| !mqtt.heard(topic).is_empty())
         })
         .await;
     }
-    hub.forget();
-    hub.say(BIRTH, "offline").await;
-    hub.say(SET, json!({"state": "OFF"})).await;
-    hub.hears(STATE, at(0.0)).await;
-    assert!(hub.heard(CONFIG).is_empty(), "only when it starts");
+    mqtt.forget();
+    mqtt.say(BIRTH, "offline").await;
+    mqtt.say(SET, json!({"state": "OFF"})).await;
+    mqtt.hears(STATE, at(0.0)).await;
+    assert!(mqtt.heard(CONFIG).is_empty(), "only when it starts");
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_broker_that_restarts_is_told_everything_anew() {
     let two = "[[light]]\n[[light]]\nname = \"b\"\ngpio = 18\n";
-    let (mut broker, dimmer, hub) = start_with(two).await;
+    let (mut broker, dimmer, mqtt) = start_with(two).await;
     broker.stop();
     until("it is noticed", async || {
         dimmer.log().contains("trying again")
     })
     .await;
-    hub.forget();
-    let mut page = dimmer.page().await;
-    page.change("led", json!({"level": 66})).await;
+    mqtt.forget();
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 66})).await;
     broker.start_again();
-    hub.hears(STATE, at(66.0)).await;
-    hub.hears(STATUS, json!("online")).await;
-    hub.hears("dimmer/attic/b/state", at(50.0)).await;
-    assert!(!hub.heard(CONFIG).is_empty(), "it had forgotten");
+    mqtt.hears(STATE, at(66.0)).await;
+    mqtt.hears(STATUS, json!("online")).await;
+    mqtt.hears("dimmer/attic/b/state", at(50.0)).await;
+    assert!(!mqtt.heard(CONFIG).is_empty(), "it had forgotten");
     // And it hears as before.
-    hub.say(SET, json!({"state": "OFF"})).await;
+    mqtt.say(SET, json!({"state": "OFF"})).await;
     pin_is_at(&dimmer, "led", 0.0).await;
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_command_that_the_broker_keeps_is_not_done_again_at_each_connection() {
     let mut broker = Broker::start();
-    let hub = Hub::open(&broker).await;
-    hub.publish(SET, json!({"state": "OFF"}), true).await;
-    hub.hears(SET, json!({"state": "OFF"})).await;
-    let dimmer = Home::with(&broker.settings("")).start();
-    hub.hears(STATE, at(50.0)).await;
+    let mqtt = MqttClient::open(&broker).await;
+    mqtt.publish(SET, json!({"state": "OFF"}), true).await;
+    mqtt.hears(SET, json!({"state": "OFF"})).await;
+    let dimmer = Setup::with(&broker.settings("")).start();
+    mqtt.hears(STATE, at(50.0)).await;
     // What comes after it on the same connection is done, so it came and was left.
-    hub.publish(SET, json!({"state": "ON", "brightness": 60}), true)
+    mqtt.publish(SET, json!({"state": "ON", "brightness": 60}), true)
         .await;
     pin_is_at(&dimmer, "led", 60.0).await;
     assert!(!dimmer.duties("led").contains(&0));
@@ -316,17 +331,19 @@ async fn a_command_that_the_broker_keeps_is_not_done_again_at_each_connection() 
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_bad_command_changes_nothing_and_a_flood_of_them_is_a_line() {
-    let (_broker, dimmer, hub) = start().await;
-    hub.say(SET, json!({"state": "ON", "brightness": 101}))
+    let (_broker, dimmer, mqtt) = start().await;
+    mqtt.say(SET, json!({"state": "ON", "brightness": 101}))
         .await;
     for _ in 0..500 {
-        hub.say(SET, "ON").await;
-        hub.say("dimmer/attic/sofa/set", json!({"state": "ON"}))
+        mqtt.say(SET, "ON").await;
+        mqtt.say("dimmer/attic/sofa/set", json!({"state": "ON"}))
             .await;
     }
-    hub.say(SET, json!({"state": "ON", "brightness": 60})).await;
-    hub.hears(STATE, at(60.0)).await;
+    mqtt.say(SET, json!({"state": "ON", "brightness": 60}))
+        .await;
+    mqtt.hears(STATE, at(60.0)).await;
     pin_is_at(&dimmer, "led", 60.0).await;
     let duties = dimmer.duties("led");
     assert_eq!(duties, [linear(50.0), linear(60.0)]);
@@ -340,6 +357,7 @@ async fn a_bad_command_changes_nothing_and_a_flood_of_them_is_a_line() {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_group_moves_its_lights_on_all_dimmers() {
     let broker = Broker::start();
     let settings = |node: &str| {
@@ -348,21 +366,21 @@ async fn a_group_moves_its_lights_on_all_dimmers() {
         broker.settings(lights).replace("attic", node)
     };
     let dimmers = [
-        Home::with(&settings("one")).start(),
-        Home::with(&settings("two")).start(),
+        Setup::with(&settings("one")).start(),
+        Setup::with(&settings("two")).start(),
     ];
-    let hub = Hub::open(&broker).await;
+    let mqtt = MqttClient::open(&broker).await;
     for node in ["one", "two"] {
-        hub.hears(&format!("dimmer/{node}/status"), json!("online"))
+        mqtt.hears(&format!("dimmer/{node}/status"), json!("online"))
             .await;
     }
-    hub.say("dimmer/group/upstairs/set", json!({"state": "OFF"}))
+    mqtt.say("dimmer/group/upstairs/set", json!({"state": "OFF"}))
         .await;
     for dimmer in &dimmers {
         pin_is_at(dimmer, "led", 0.0).await;
         assert_eq!(dimmer.level("b").await, 50.0);
     }
-    hub.say(
+    mqtt.say(
         "dimmer/group/all/set",
         json!({"state": "ON", "brightness": 9}),
     )
@@ -374,37 +392,39 @@ async fn a_group_moves_its_lights_on_all_dimmers() {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_light_that_is_no_more_is_taken_from_the_broker() {
     let broker = Broker::start();
-    let hub = Hub::open(&broker).await;
+    let mqtt = MqttClient::open(&broker).await;
     let light = |name: &str| broker.settings(&format!("[[light]]\nname = \"{name}\"\n"));
     let (old, new) = (light("old"), light("new"));
     let config = "homeassistant/light/attic/old/config";
     let others = "homeassistant/light/attic/other/config";
-    hub.publish(others, json!({"origin": {"name": "other"}}), true)
+    mqtt.publish(others, json!({"origin": {"name": "other"}}), true)
         .await;
-    let dimmer = Home::with(&old).start();
-    hub.hears(STATUS, json!("online")).await;
+    let dimmer = Setup::with(&old).start();
+    mqtt.hears(STATUS, json!("online")).await;
     dimmer.stop();
-    hub.hears(STATUS, json!("offline")).await;
-    assert!(hub.newest(config).is_object());
-    let _dimmer = Home::with(&new).start();
-    hub.hears(config, json!("")).await;
-    hub.hears("dimmer/attic/old/state", json!("")).await;
-    assert!(hub.newest(others).is_object(), "what others keep stays");
+    mqtt.hears(STATUS, json!("offline")).await;
+    assert!(mqtt.newest(config).is_object());
+    let _dimmer = Setup::with(&new).start();
+    mqtt.hears(config, json!("")).await;
+    mqtt.hears("dimmer/attic/old/state", json!("")).await;
+    assert!(mqtt.newest(others).is_object(), "what others keep stays");
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_do() {
     let broker = Broker::with_login("ana", "correct horse");
     let secret = tempfile::NamedTempFile::new().unwrap();
     let more = format!("username = \"ana\"\npassword_file = {:?}\n", secret.path());
     let mut ana = options("hub", &broker);
     ana.set_credentials("ana", "correct horse");
-    let hub = Hub::open_with(ana).await;
+    let mqtt = MqttClient::open_with(ana).await;
 
     fs::write(secret.path(), "wrong\n").unwrap();
-    let dimmer = Home::with(&broker.settings(&more)).start();
+    let dimmer = Setup::with(&broker.settings(&more)).start();
     until("it says so", async || {
         dimmer.log().contains(
             "the broker refuses the login; check username and password_file in [mqtt]; trying again",
@@ -414,7 +434,7 @@ async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_
     assert!(!dimmer.log().contains("wrong\n"));
     dimmer.stop();
 
-    let dimmer = Home::with(&broker.settings("")).start();
+    let dimmer = Setup::with(&broker.settings("")).start();
     until("it says so", async || {
         dimmer
             .log()
@@ -424,16 +444,17 @@ async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_
     dimmer.stop();
 
     fs::write(secret.path(), "correct horse\n").unwrap();
-    let _dimmer = Home::with(&broker.settings(&more)).start();
-    hub.hears(STATUS, json!("online")).await;
+    let _dimmer = Setup::with(&broker.settings(&more)).start();
+    mqtt.hears(STATUS, json!("online")).await;
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn the_password_may_be_a_credential_of_systemd() {
     let broker = Broker::with_login("ana", "correct horse");
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("mqtt-password"), "correct horse").unwrap();
-    let dimmer = Home::with(&broker.settings("username = \"ana\"\n")).start_with(|command| {
+    let dimmer = Setup::with(&broker.settings("username = \"ana\"\n")).start_with(|command| {
         command.env("CREDENTIALS_DIRECTORY", folder.path());
     });
     until("it is let in", async || {
@@ -443,24 +464,25 @@ async fn the_password_may_be_a_credential_of_systemd() {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn tls_is_spoken_with_the_broker_that_the_ca_vouches_for_alone() {
     let (broker, cert) = Broker::with_tls();
     let settings = |more: &str| broker.settings(more).replace("mqtt://", "mqtts://");
-    let dimmer = Home::with(&settings(&format!("ca = {cert:?}\n"))).start();
+    let dimmer = Setup::with(&settings(&format!("ca = {cert:?}\n"))).start();
     until("it connects", async || {
         dimmer.log().contains("connected to mqtts://127.0.0.1:")
     })
     .await;
     let (_other, other) = Broker::with_tls();
-    let dimmer = Home::with(&settings(&format!("ca = {other:?}\n"))).start();
+    let dimmer = Setup::with(&settings(&format!("ca = {other:?}\n"))).start();
     until("it refuses", async || {
         dimmer
             .log()
             .contains("ca in [mqtt] names the file that vouches for the broker")
     })
     .await;
-    let home = Home::with(&settings("ca = \"/nowhere\"\n"));
-    let output = home.command().output().unwrap();
+    let setup = Setup::with(&settings("ca = \"/nowhere\"\n"));
+    let output = setup.command().output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("dimmer: [mqtt]: ca /nowhere: "), "{error}");
@@ -468,10 +490,11 @@ async fn tls_is_spoken_with_the_broker_that_the_ca_vouches_for_alone() {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn two_dimmers_of_the_same_node_are_told_so() {
     let broker = Broker::start();
-    let one = Home::with(&broker.settings("")).start();
-    let two = Home::with(&broker.settings("")).start();
+    let one = Setup::with(&broker.settings("")).start();
+    let two = Setup::with(&broker.settings("")).start();
     until("one is told", async || {
         let says = "as it does where another dimmer has the node \"attic\", too; trying again";
         [&one, &two]
@@ -483,8 +506,8 @@ async fn two_dimmers_of_the_same_node_are_told_so() {
 
 #[test]
 fn a_check_tells_the_broker_and_the_node() {
-    let home = Home::with("[mqtt]\nbroker = \"mqtt://pi.lan\"\nnode = \"attic\"\n");
-    let output = home.command().arg("--check").output().unwrap();
+    let setup = Setup::with("[mqtt]\nbroker = \"mqtt://pi.lan\"\nnode = \"attic\"\n");
+    let output = setup.command().arg("--check").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
         text.ends_with("mqtt mqtt://pi.lan:1883 as attic\n"),
@@ -494,17 +517,18 @@ fn a_check_tells_the_broker_and_the_node() {
 
 /// Starts with these settings, moves the light by a page, and stops; all in a short time.
 async fn goes_on(settings: &str, says: &str) {
+    let _turn = take_turn();
     let start = Instant::now();
-    let dimmer = Home::with(settings).start();
+    let dimmer = Setup::with(settings).start();
     let started = start.elapsed();
-    let mut page = dimmer.page().await;
+    let mut client = dimmer.client().await;
     let mut slowest = Duration::ZERO;
     let mut level = 0;
     // Long enough to say what is wrong.
     while level < 20 || !dimmer.log().contains(says) {
         level = level % 99 + 1;
         let change = Instant::now();
-        page.change("led", json!({ "level": level })).await;
+        client.change("led", json!({ "level": level })).await;
         pin_is_at(&dimmer, "led", level.into()).await;
         slowest = slowest.max(change.elapsed());
         assert!(start.elapsed() < LIMIT, "{}", dimmer.log());
@@ -519,6 +543,7 @@ async fn goes_on(settings: &str, says: &str) {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_broker_that_is_away_delays_nothing() {
     let mut broker = Broker::start();
     broker.stop();
@@ -534,28 +559,31 @@ async fn a_broker_that_says_nothing_delays_nothing() {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_broker_that_is_frozen_delays_no_stop() {
-    let (broker, dimmer, hub) = start().await;
+    let _turn = take_turn();
+    let (broker, dimmer, mqtt) = start().await;
     broker.freeze();
-    let mut page = dimmer.page().await;
+    let mut client = dimmer.client().await;
     for level in 1..=20 {
-        page.change("led", json!({ "level": level })).await;
+        client.change("led", json!({ "level": level })).await;
         pin_is_at(&dimmer, "led", level.into()).await;
     }
     let start = Instant::now();
     dimmer.stop();
     assert!(start.elapsed() < Duration::from_secs(2));
-    drop(hub);
+    drop(mqtt);
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn what_comes_over_mqtt_is_told_to_the_pages() {
-    let (_broker, dimmer, hub) = start().await;
-    let mut page = dimmer.page().await;
-    hub.say(SET, &json!({"state": "ON", "brightness": 80}))
+    let (_broker, dimmer, mqtt) = start().await;
+    let mut client = dimmer.client().await;
+    mqtt.say(SET, &json!({"state": "ON", "brightness": 80}))
         .await;
     let entry = loop {
-        let told = page.hear("activity").await[0].clone();
+        let told = client.hear("activity").await[0].clone();
         if !told.is_null() {
             break told;
         }

@@ -1,13 +1,7 @@
 //! The clients of the tutorials, unmodified, against the service: Socket.IO of both generations, and
 //! the form at `/led`.
 //!
-//! scripts/clients.sh gets the libraries.
-
-#![allow(clippy::unwrap_used)]
-
-#[path = "common/clients.rs"]
-mod clients;
-mod common;
+//! scripts/clients.sh fetches the libraries.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Dimmer, Home, LIMIT, linear, long, until};
+use crate::common::{LIMIT, Setup, TestServer, fetched, linear, long, take_turn, until};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
@@ -43,7 +37,7 @@ const LIBRARIES: [Library; 4] = [
 const TRANSPORTS: [&str; 3] = ["any", "polling", "websocket"];
 
 /// The folder with the libraries.
-static LIBRARIES_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| clients::folder(&[]));
+static LIBRARIES_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| fetched("scripts/clients.sh", &[]));
 
 /// One of them, which runs until it is dropped.
 struct Tutorial {
@@ -55,8 +49,8 @@ struct Tutorial {
 
 impl Tutorial {
     /// `header` is a name and a value.
-    fn start(library: Library, dimmer: &Dimmer, transport: &str, header: &[&str]) -> Tutorial {
-        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/socketio");
+    fn start(library: Library, dimmer: &TestServer, transport: &str, header: &[&str]) -> Tutorial {
+        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/socketio");
         let mut command = match library {
             Library::Python(version) => {
                 let mut command =
@@ -96,7 +90,7 @@ impl Tutorial {
     }
 
     /// The same, once it was told that it is connected, and then the level.
-    fn connect(library: Library, dimmer: &Dimmer, transport: &str) -> Tutorial {
+    fn connect(library: Library, dimmer: &TestServer, transport: &str) -> Tutorial {
         let tutorial = Tutorial::start(library, dimmer, transport, &[]);
         tutorial.welcomed(50);
         tutorial
@@ -133,7 +127,7 @@ impl Drop for Tutorial {
 }
 
 /// Each library by each transport, all connected.
-fn all(dimmer: &Dimmer) -> Vec<Tutorial> {
+fn all(dimmer: &TestServer) -> Vec<Tutorial> {
     let starting: Vec<_> = LIBRARIES
         .into_iter()
         .flat_map(|library| TRANSPORTS.map(|transport| (library, transport)))
@@ -146,8 +140,10 @@ fn all(dimmer: &Dimmer) -> Vec<Tutorial> {
 }
 
 #[tokio::test]
+#[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
 async fn a_client_is_told_the_level_and_all_hear_what_one_sets_itself_too() {
-    let dimmer = Dimmer::start();
+    let _turn = take_turn();
+    let dimmer = TestServer::start();
     let mut all = all(&dimmer);
     for sender in 0..all.len() {
         let level = 30 + sender;
@@ -165,11 +161,13 @@ async fn a_client_is_told_the_level_and_all_hear_what_one_sets_itself_too() {
 }
 
 #[tokio::test]
+#[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
 async fn a_client_and_a_page_hear_each_other() {
-    let dimmer = Dimmer::start();
+    let _turn = take_turn();
+    let dimmer = TestServer::start();
     let mut all = all(&dimmer);
-    let mut page = dimmer.page().await;
-    page.change("led", json!({"level": 12.6})).await;
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 12.6})).await;
     for tutorial in &all {
         assert_eq!(
             tutorial.hear(),
@@ -181,16 +179,17 @@ async fn a_client_and_a_page_hear_each_other() {
     for (number, tutorial) in all.iter_mut().enumerate() {
         let level = 70.0 + number as f64;
         tutorial.say(&format!("led {level}"));
-        while page.levels["led"] != level {
-            page.next().await;
+        while client.levels["led"] != level {
+            client.next().await;
         }
     }
 }
 
 #[tokio::test]
+#[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
 async fn a_level_is_clamped_and_what_is_no_level_changes_nothing() {
     for library in LIBRARIES {
-        let dimmer = Dimmer::start();
+        let dimmer = TestServer::start();
         let mut tutorial = Tutorial::connect(library, &dimmer, "any");
         for (said, heard) in [
             ("150", "100"),
@@ -210,8 +209,10 @@ async fn a_level_is_clamped_and_what_is_no_level_changes_nothing() {
 }
 
 #[tokio::test]
+#[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
 async fn a_message_is_answered_to_its_sender() {
-    let dimmer = Dimmer::start();
+    let _turn = take_turn();
+    let dimmer = TestServer::start();
     let mut all = all(&dimmer);
     for tutorial in &mut all {
         tutorial.say("message Cliente Ana connectado…");
@@ -229,7 +230,7 @@ async fn a_message_is_answered_to_its_sender() {
 }
 
 /// A library by each transport, with this header.
-fn each(library: Library, dimmer: &Dimmer, header: &[&str]) -> impl Iterator<Item = Tutorial> {
+fn each(library: Library, dimmer: &TestServer, header: &[&str]) -> impl Iterator<Item = Tutorial> {
     TRANSPORTS
         .map(|transport| Tutorial::start(library, dimmer, transport, header))
         .into_iter()
@@ -241,8 +242,9 @@ fn assert_refused(tutorial: Tutorial) {
 }
 
 #[tokio::test]
+#[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
 async fn a_client_needs_the_password() {
-    let dimmer = Home::new().with_password("correct horse").start();
+    let dimmer = Setup::new().with_password("correct horse").start();
     let right = ["Authorization", "Bearer correct horse"];
     for library in LIBRARIES {
         each(library, &dimmer, &[]).for_each(assert_refused);
@@ -256,8 +258,9 @@ async fn a_client_needs_the_password() {
 }
 
 #[tokio::test]
+#[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
 async fn a_client_that_a_site_brings_along_must_be_of_an_allowed_host() {
-    let dimmer = Home::with("allowed_hosts = [\"tutorial.example\"]\n").start();
+    let dimmer = Setup::with("allowed_hosts = [\"tutorial.example\"]\n").start();
     for library in LIBRARIES {
         let evil = ["Origin", "http://evil.example"];
         each(library, &dimmer, &evil).for_each(assert_refused);
@@ -269,8 +272,10 @@ async fn a_client_that_a_site_brings_along_must_be_of_an_allowed_host() {
 }
 
 #[tokio::test]
+#[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
 async fn a_client_that_polls_stays_connected_longer_than_a_connection_may() {
-    let dimmer = Dimmer::start();
+    let _turn = take_turn();
+    let dimmer = TestServer::start();
     let all = all(&dimmer);
     // A connection lives for 70 s at most; keep-alives are due every 25 s, and patience is 20 s.
     let time = Duration::from_secs(if long() { 150 } else { 12 });
@@ -279,25 +284,27 @@ async fn a_client_that_polls_stays_connected_longer_than_a_connection_may() {
         let left = time.saturating_sub(start.elapsed());
         assert!(tutorial.is_quiet(left), "{}", tutorial.name);
     }
-    let mut page = dimmer.page().await;
-    page.change("led", json!({"level": 7})).await;
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 7})).await;
     for tutorial in &all {
         assert_eq!(tutorial.hear(), "led 7", "{}", tutorial.name);
     }
 }
 
 #[tokio::test]
+#[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
 async fn a_stop_waits_for_no_client() {
-    let dimmer = Dimmer::start();
+    let _turn = take_turn();
+    let dimmer = TestServer::start();
     let all = all(&dimmer);
     let start = Instant::now();
-    let (status, home) = dimmer.stop();
+    let (status, setup) = dimmer.stop();
     let time = start.elapsed();
     assert!(
         status.success() && time < Duration::from_secs(2),
         "{time:?}"
     );
-    let log = std::fs::read_to_string(home.path().join("log")).unwrap();
+    let log = std::fs::read_to_string(setup.path().join("log")).unwrap();
     assert!(!log.contains("did not close in time"), "{log}");
     for tutorial in &all {
         assert_eq!(tutorial.hear(), "disconnect", "{}", tutorial.name);
@@ -311,14 +318,14 @@ struct Poller {
 }
 
 impl Poller {
-    async fn ask_in(dimmer: &Dimmer, query: &str) -> Response {
+    async fn ask_in(dimmer: &TestServer, query: &str) -> Response {
         reqwest::get(dimmer.url(&format!("/socket.io/?{query}")))
             .await
             .unwrap()
     }
 
     /// The answer of the service to a new client: itself, or the status that it is refused with.
-    async fn open(dimmer: &Dimmer) -> Result<Poller, u16> {
+    async fn open(dimmer: &TestServer) -> Result<Poller, u16> {
         let answer = Poller::ask_in(dimmer, "EIO=4&transport=polling").await;
         if !answer.status().is_success() {
             return Err(answer.status().into());
@@ -332,7 +339,7 @@ impl Poller {
     }
 
     /// One that has joined, and was told the level.
-    async fn join(dimmer: &Dimmer) -> Poller {
+    async fn join(dimmer: &TestServer) -> Poller {
         let poller = Poller::open(dimmer).await.unwrap();
         assert_eq!(poller.post("40").await, 200);
         let mut packets = Vec::new();
@@ -368,7 +375,7 @@ impl Poller {
 
 #[tokio::test]
 async fn a_poll_without_news_is_answered_before_the_time_of_a_request_is_over() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let poller = Poller::join(&dimmer).await;
     let start = Instant::now();
     assert_eq!(poller.poll().await, ["6"]);
@@ -376,19 +383,19 @@ async fn a_poll_without_news_is_answered_before_the_time_of_a_request_is_over() 
         start.elapsed() > Duration::from_secs(7),
         "it waits for news"
     );
-    let mut page = dimmer.page().await;
-    page.change("led", json!({"level": 1})).await;
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 1})).await;
     assert_eq!(poller.poll().await, [r#"42["led",{"level":1}]"#]);
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_listen_is_kept_the_newest_level_alone() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let poller = Poller::join(&dimmer).await;
-    let mut page = dimmer.page().await;
+    let mut client = dimmer.client().await;
     for level in 1..=99 {
-        page.change("led", json!({ "level": level })).await;
-        page.settle().await;
+        client.change("led", json!({ "level": level })).await;
+        client.settle().await;
     }
     for _ in 0..100 {
         assert_eq!(poller.post(r#"42["message","hear me"]"#).await, 200);
@@ -407,33 +414,33 @@ async fn a_client_that_does_not_listen_is_kept_the_newest_level_alone() {
 
 #[tokio::test]
 async fn a_client_counts_as_a_page_until_it_leaves() {
-    let dimmer = Home::with("max_pages = 2\n").start();
-    let mut page = dimmer.page().await;
+    let dimmer = Setup::with("max_pages = 2\n").start();
+    let mut client = dimmer.client().await;
     for _ in 0..3 {
         let poller = Poller::join(&dimmer).await;
-        while page.pages != 2 {
-            page.next().await;
+        while client.pages != 2 {
+            client.next().await;
         }
         assert_eq!(Poller::open(&dimmer).await.err(), Some(503));
         let second = connect_async(websocket(&dimmer)).await;
         assert!(second.is_err(), "by WebSocket neither");
         assert_eq!(poller.post("1").await, 200);
-        while page.pages != 1 {
-            page.next().await;
+        while client.pages != 1 {
+            client.next().await;
         }
         let (mut socket, _) = connect_async(websocket(&dimmer)).await.unwrap();
-        while page.pages != 2 {
-            page.next().await;
+        while client.pages != 2 {
+            client.next().await;
         }
         assert_eq!(Poller::open(&dimmer).await.err(), Some(503));
         socket.close(None).await.unwrap();
-        while page.pages != 1 {
-            page.next().await;
+        while client.pages != 1 {
+            client.next().await;
         }
     }
 }
 
-fn websocket(dimmer: &Dimmer) -> String {
+fn websocket(dimmer: &TestServer) -> String {
     format!(
         "ws://{}/socket.io/?EIO=4&transport=websocket",
         dimmer.address
@@ -442,7 +449,7 @@ fn websocket(dimmer: &Dimmer) -> String {
 
 #[tokio::test]
 async fn a_client_that_sends_what_is_too_large_or_binary_is_closed() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let large = format!("42[\"led\",\"{}\"]", "x".repeat(4096));
     for message in [
         Message::text(large.clone()),
@@ -473,8 +480,8 @@ async fn a_client_that_sends_what_is_too_large_or_binary_is_closed() {
 
 #[tokio::test]
 async fn the_form_of_the_tutorials_shows_and_sets_the_level() {
-    let dimmer = Dimmer::start();
-    let mut page = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
     let url = dimmer.url("/led");
     let shown: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
     assert_eq!(shown, json!({"level": 50}));
@@ -492,8 +499,8 @@ async fn the_form_of_the_tutorials_shows_and_sets_the_level() {
         )
     };
     assert_eq!(post("level=42").await, (200, json!({"level": 42})));
-    while page.levels["led"] != 42.0 {
-        page.next().await;
+    while client.levels["led"] != 42.0 {
+        client.next().await;
     }
     for (form, status, error) in [
         ("level=101", 422, "level must be from 0 to 100, not 101"),
@@ -518,7 +525,7 @@ async fn the_form_of_the_tutorials_shows_and_sets_the_level() {
 
 #[tokio::test]
 async fn switched_off_there_is_neither() {
-    let dimmer = Home::with("socketio = false\n").start();
+    let dimmer = Setup::with("socketio = false\n").start();
     let poll = Poller::ask_in(&dimmer, "EIO=4&transport=polling").await;
     assert_eq!(poll.status(), 404);
     assert_eq!(
@@ -529,7 +536,7 @@ async fn switched_off_there_is_neither() {
 
 #[tokio::test]
 async fn a_page_of_an_allowed_host_may_read_the_answers_and_no_other() {
-    let dimmer = Home::with("allowed_hosts = [\"tutorial.example\"]\n").start();
+    let dimmer = Setup::with("allowed_hosts = [\"tutorial.example\"]\n").start();
     for path in ["/socket.io/?EIO=3&transport=polling", "/led"] {
         for (origin, expected) in [
             (

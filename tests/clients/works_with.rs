@@ -1,17 +1,6 @@
 //! README's "Works with": its lines as they stand there, against the service.
 //!
-//! scripts/clients.sh gets the clients. Prometheus is NOT TESTED unless it is in the PATH, as
-//! scripts/test.sh puts it; websocat and Node-RED are for the long form.
-
-#![allow(clippy::unwrap_used)]
-
-#[path = "common/broker.rs"]
-mod broker;
-#[path = "common/browser.rs"]
-mod browser;
-#[path = "common/clients.rs"]
-mod clients;
-mod common;
+//! scripts/clients.sh fetches the clients.
 
 use std::env;
 use std::fs::{self, File};
@@ -20,20 +9,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::LazyLock;
 
-use broker::{Broker, Hub};
-use browser::{Browser, PI};
-use common::{Dimmer, Home, long, until};
+use crate::broker::{Broker, MqttClient};
+use crate::browser::{Browser, PI};
+use crate::common::{Setup, TestServer, fetched, need, until};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const README: &str = include_str!("../README.md");
-const NODE_RED: &str = include_str!("../examples/node-red.json");
+const README: &str = include_str!("../../README.md");
+const NODE_RED: &str = include_str!("../../examples/node-red.json");
 
 /// Where README has the service.
 const ADDRESS: &str = "raspberrypi.local:5000";
 
-static CLIENTS: LazyLock<PathBuf> = LazyLock::new(|| clients::folder(&[]));
+static CLIENTS: LazyLock<PathBuf> = LazyLock::new(|| fetched("scripts/clients.sh", &[]));
 
 /// What README gives for a client: the code in its row.
 fn lines(client: &str) -> Vec<&'static str> {
@@ -49,13 +38,13 @@ fn lines(client: &str) -> Vec<&'static str> {
 }
 
 /// The line with the service's address in it.
-fn to(dimmer: &Dimmer, line: &str) -> String {
+fn to(dimmer: &TestServer, line: &str) -> String {
     assert!(line.contains(ADDRESS), "{line}");
     line.replace(ADDRESS, &dimmer.address.to_string())
 }
 
 /// The line as a shell runs it, where these programs are.
-fn shell(dimmer: &Dimmer, line: &str, programs: &[PathBuf]) -> Command {
+fn shell(dimmer: &TestServer, line: &str, programs: &[PathBuf]) -> Command {
     let path = env::var_os("PATH").unwrap();
     let folders = programs.iter().cloned().chain(env::split_paths(&path));
     let mut command = Command::new("sh");
@@ -66,7 +55,7 @@ fn shell(dimmer: &Dimmer, line: &str, programs: &[PathBuf]) -> Command {
 }
 
 /// What the line prints, once it has ended well.
-fn printed(dimmer: &Dimmer, line: &str, programs: &[PathBuf]) -> String {
+fn printed(dimmer: &TestServer, line: &str, programs: &[PathBuf]) -> String {
     let output = shell(dimmer, line, programs).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}: {said}");
@@ -151,8 +140,8 @@ fn talk() -> impl Iterator<Item = (bool, &'static str)> {
 
 /// Has README's talk by the client's command.
 async fn talk_by(client: &str, programs: &[PathBuf]) {
-    let dimmer = Dimmer::start();
-    let _first = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let _first = dimmer.client().await;
     let command = shell(&dimmer, lines(client)[0], programs);
     let mut client = Running::start(tempfile::tempdir().unwrap(), command);
     let (mut heard, mut typed) = (0, 0);
@@ -169,24 +158,27 @@ async fn talk_by(client: &str, programs: &[PathBuf]) {
 }
 
 #[tokio::test]
+#[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
 async fn a_browser() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let [url] = lines("a browser")[..] else {
         panic!("a browser has one address")
     };
     let browser = Browser::chromium();
     assert!(url.contains(PI));
     let port = format!(":{}", dimmer.address.port());
-    let page = browser
+    let client = browser
         .phone_at("en-US", &url.replace(":5000", &port))
         .await;
-    page.is_live().await;
+    client.is_live().await;
     browser.close().await;
 }
 
 #[tokio::test]
+#[ignore = "needs curl; scripts/test.sh installs it and runs this"]
 async fn curl() {
-    let dimmer = Dimmer::start();
+    need("curl", "curl");
+    let dimmer = TestServer::start();
     let saved = dimmer.ask(Method::PUT, "/api/presets/Film", "").await;
     assert_eq!(saved.0, 200);
     let [get, put, recall] = lines("curl")[..] else {
@@ -201,26 +193,31 @@ async fn curl() {
 }
 
 #[tokio::test]
+#[ignore = "needs wscat; scripts/test.sh installs it and runs this"]
 async fn wscat() {
     talk_by("wscat", &[CLIENTS.join("node_modules/.bin")]).await;
 }
 
 #[tokio::test]
+#[ignore = "needs websockets of Python; scripts/test.sh installs it and runs this"]
 async fn websockets_of_python() {
     talk_by("websockets", &[CLIENTS.join("engineio-4/bin")]).await;
 }
 
 #[tokio::test]
+#[ignore = "needs websocat; scripts/test.sh installs it and runs this"]
 async fn websocat() {
-    if !long() {
-        return;
-    }
-    talk_by("websocat", &[clients::folder(&["websocat"]).join("bin")]).await;
+    talk_by(
+        "websocat",
+        &[fetched("scripts/clients.sh", &["websocat"]).join("bin")],
+    )
+    .await;
 }
 
 #[tokio::test]
+#[ignore = "needs python-socketio; scripts/test.sh installs it and runs this"]
 async fn python_socketio() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let [command] = lines("python-socketio")[..] else {
         panic!("python-socketio has one command")
     };
@@ -229,6 +226,7 @@ async fn python_socketio() {
 }
 
 #[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn home_assistant() {
     let broker = Broker::start();
     let [setting, section] = lines("Home Assistant")[..] else {
@@ -236,15 +234,15 @@ async fn home_assistant() {
     };
     let settings = format!("{section}\nnode = \"attic\"\n{setting}\n");
     let its = format!("127.0.0.1:{}", broker.port);
-    let dimmer = Home::with(&settings.replace("homeassistant.local:1883", &its)).start();
-    let hub = Hub::open(&broker).await;
+    let dimmer = Setup::with(&settings.replace("homeassistant.local:1883", &its)).start();
+    let mqtt = MqttClient::open(&broker).await;
     let config = "homeassistant/light/attic/led/config";
     until("the light appears", async || {
-        hub.newest(config)["command_topic"].is_string()
+        mqtt.newest(config)["command_topic"].is_string()
     })
     .await;
     let command = json!({"state": "ON", "brightness": 42});
-    hub.say("dimmer/attic/led/set", command).await;
+    mqtt.say("dimmer/attic/led/set", command).await;
     until("the light is at 42", async || {
         dimmer.level("led").await == 42.0
     })
@@ -252,33 +250,27 @@ async fn home_assistant() {
 }
 
 /// Prometheus with this below `scrape_configs`.
-fn prometheus(job: &str) -> Option<Running> {
+fn prometheus(job: &str) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("prometheus.yml");
     let settings = format!("global: {{ scrape_interval: 1s }}\nscrape_configs:\n  {job}\n");
     fs::write(&file, settings).unwrap();
-    let mut command = Command::new("prometheus");
+    let programs = fetched("scripts/clients.sh", &["prometheus"]);
+    let mut command = Command::new(programs.join("usr/bin/prometheus"));
     command
         .arg(format!("--config.file={}", file.display()))
         .arg(format!("--storage.tsdb.path={}", folder.path().display()))
         .arg("--web.listen-address=127.0.0.1:0");
-    is_there("prometheus").then(|| Running::start(folder, command))
-}
-
-fn is_there(program: &str) -> bool {
-    let path = env::var_os("PATH").unwrap();
-    env::split_paths(&path).any(|folder| folder.join(program).exists())
+    Running::start(folder, command)
 }
 
 #[tokio::test]
+#[ignore = "needs Prometheus; scripts/test.sh installs it and runs this"]
 async fn prometheus_asks_and_is_told_the_level() {
-    let dimmer = Dimmer::start();
-    let Some(prometheus) = prometheus(&to(&dimmer, lines("Prometheus")[0])) else {
-        eprintln!("!!! NOT TESTED: there is no prometheus; scripts/test.sh fetches it");
-        return;
-    };
-    let mut page = dimmer.page().await;
-    page.change("led", json!({"level": 42})).await;
+    let dimmer = TestServer::start();
+    let prometheus = prometheus(&to(&dimmer, lines("Prometheus")[0]));
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 42})).await;
     let address = prometheus.address("\"Listening on\" address=").await;
     let url = format!("http://{address}/api/v1/query?query=dimmer_light_level_ratio");
     until("Prometheus has the level", async || {
@@ -302,11 +294,11 @@ fn the_flow_for_node_red_has_the_address_once() {
     assert_eq!(NODE_RED.matches("raspberrypi").count(), 1);
 }
 
-fn node_red(dimmer: &Dimmer) -> Running {
+fn node_red(dimmer: &TestServer) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let flow = folder.path().join("flow.json");
     fs::write(&flow, to(dimmer, NODE_RED)).unwrap();
-    let program = clients::folder(&["node-red"]).join("node_modules/node-red/red.js");
+    let program = fetched("scripts/clients.sh", &["node-red"]).join("node_modules/node-red/red.js");
     let mut command = Command::new("node");
     command
         .arg(program)
@@ -324,11 +316,9 @@ fn node(name: &str) -> String {
 }
 
 #[tokio::test]
+#[ignore = "needs Node-RED; scripts/test.sh installs it and runs this"]
 async fn node_red_sets_the_light_and_hears_of_it() {
-    if !long() {
-        return;
-    }
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let node_red = node_red(&dimmer);
     let address = node_red.address("now running at http://").await;
     let connected = node_red.says("{ light: 'led', level: 50 }", 0).await;
@@ -344,8 +334,8 @@ async fn node_red_sets_the_light_and_hears_of_it() {
     .await;
     press("toggle").await;
     node_red.says("{ light: 'led', level: 0 }", connected).await;
-    let mut page = dimmer.page().await;
-    page.change("led", json!({"level": 60})).await;
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 60})).await;
     node_red
         .says("{ light: 'led', level: 60 }", connected)
         .await;

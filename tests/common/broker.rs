@@ -1,6 +1,6 @@
 //! A real MQTT broker, and a client that hears everything.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::fs;
 use std::net::{self, TcpStream};
@@ -132,7 +132,7 @@ fn serve(folder: &Path, port: u16) -> Option<Child> {
         .stdout(log.try_clone().unwrap())
         .stderr(Stdio::from(log))
         .spawn()
-        .expect("apt-get install mosquitto");
+        .expect("mosquitto is needed: apt install mosquitto");
     while child.try_wait().unwrap().is_none() {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return Some(child);
@@ -152,18 +152,18 @@ pub struct Heard {
 }
 
 /// A client that hears everything from when it is opened, as Home Assistant would.
-pub struct Hub {
+pub struct MqttClient {
     client: AsyncClient,
     heard: Arc<Mutex<Vec<Heard>>>,
     task: JoinHandle<()>,
 }
 
-impl Hub {
-    pub async fn open(broker: &Broker) -> Hub {
-        Hub::open_with(options("hub", broker)).await
+impl MqttClient {
+    pub async fn open(broker: &Broker) -> MqttClient {
+        MqttClient::open_with(options("hub", broker)).await
     }
 
-    pub async fn open_with(options: MqttOptions) -> Hub {
+    pub async fn open_with(options: MqttOptions) -> MqttClient {
         let (client, mut events) = AsyncClient::new(options, 100);
         let heard = Arc::new(Mutex::new(Vec::new()));
         let (ears, subscriber) = (heard.clone(), client.clone());
@@ -187,7 +187,7 @@ impl Hub {
                 }
             }
         });
-        Hub {
+        MqttClient {
             client,
             heard,
             task,
@@ -236,7 +236,7 @@ impl Hub {
     }
 }
 
-impl Drop for Hub {
+impl Drop for MqttClient {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -1,6 +1,6 @@
 //! A LAN of two machines, a Pi called kitchen and a phone, in namespaces of the kernel.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use rustix::process::geteuid;
+
+use crate::common::{need, run_by};
 
 /// The Pi's address.
 pub const KITCHEN: &str = "10.9.0.1";
@@ -26,9 +28,10 @@ pub struct Lan {
     pub phone: Machine,
 }
 
-/// Runs a test with a LAN. Who is not root becomes it in a namespace of users; where the system has
-/// no namespaces, that is said aloud.
+/// Runs a test with a LAN. A user who is not root becomes root in a namespace of users. Panics where the system lets
+/// nobody make namespaces.
 pub fn with_lan(test: impl FnOnce(Lan)) {
+    need("ip", "iproute2");
     if !may("unshare", &["--net", "--mount", "--uts", "true"]) {
         return start_again();
     }
@@ -50,15 +53,17 @@ pub fn with_lan(test: impl FnOnce(Lan)) {
 fn start_again() {
     let root = ["--user", "--map-root-user"];
     let again = env::var_os(AGAIN).is_some() || geteuid().is_root();
-    if again || !may("unshare", &[root[0], root[1], "--net", "true"]) {
-        eprintln!("!!! NOT TESTED: the system lets nobody make namespaces, which stand for a LAN");
-        return;
-    }
+    assert!(
+        !again && may("unshare", &[root[0], root[1], "--net", "true"]),
+        "the system lets nobody make namespaces, which stand for a LAN: run this as root, and not in a container without \
+         CAP_SYS_ADMIN"
+    );
     let thread = thread::current();
     let status = Command::new("unshare")
         .args(root)
         .arg(env::current_exe().unwrap())
-        .args(["--exact", thread.name().unwrap(), "--nocapture"])
+        .args(["--exact", thread.name().unwrap(), "--include-ignored"])
+        .arg("--nocapture")
         .env(AGAIN, "1")
         .status()
         .unwrap();
@@ -92,16 +97,8 @@ impl Machine {
         let mut there = Command::new("nsenter");
         there
             .arg(format!("--target={}", self.holder.id()))
-            .args(["--net", "--mount", "--uts", "--"])
-            .arg(command.get_program())
-            .args(command.get_args());
-        for (variable, setting) in command.get_envs() {
-            match setting {
-                Some(setting) => there.env(variable, setting),
-                None => there.env_remove(variable),
-            };
-        }
-        there
+            .args(["--net", "--mount", "--uts", "--"]);
+        run_by(there, command)
     }
 
     /// A line for the shell.

@@ -1,26 +1,19 @@
 //! Deploys to an emulated Raspberry Pi with Debian on its SD card: docs/emulated-pi.md.
-//!
-//! `scripts/emulate.sh --system` prepares the folder `DIMMER_LAB` that this needs.
-
-#![allow(clippy::unwrap_used)]
-
-mod common;
-mod emulated;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Page, linear, until};
-use emulated::machine::Machine;
-use emulated::waveform::{Period, median};
-use emulated::{ATTEMPTS, Claims, DIMMER, SSH, TRACED_TOLERANCE};
+use crate::claims::{self, ATTEMPTS, Claims, DIMMER, SSH, TRACED_TOLERANCE};
+use crate::common::{TestClient, linear, until};
+use crate::machine::Machine;
+use crate::waveform::{Period, median};
 use serde_json::json;
 use tokio::time::sleep;
 
 /// What people are told to do.
-const README: &str = include_str!("../README.md");
+const README: &str = include_str!("../../README.md");
 /// Where README deploys to.
 const PI: &str = "pi@raspberrypi.local";
 /// The device tree with `dtoverlay=pwm-gpio,gpio=21`.
@@ -28,7 +21,7 @@ const OVERLAY: &str = "pwm-gpio,gpio=21";
 /// The one without.
 const STOCK: &str = "stock";
 /// What is done on Debian's own kernel, which has no /dev/gpiomem.
-const OPERATIONS: &str = include_str!("../docs/operations.md");
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 /// Where an administrator changes the unit.
 const DROP_IN: &str = "/etc/systemd/system/dimmer.service.d";
@@ -36,21 +29,23 @@ const DROP_IN: &str = "/etc/systemd/system/dimmer.service.d";
 /// The numbers of users that systemd makes for a service (systemd's "Users, Groups, UIDs and GIDs").
 const DYNAMIC_USERS: std::ops::RangeInclusive<u32> = 61184..=65519;
 
-fn main() -> ExitCode {
-    emulated::prove(async |lab, claims| {
+#[test]
+#[ignore = "needs QEMU; scripts/emulate.sh --system fetches it and runs this"]
+fn on_an_emulated_pi() {
+    claims::prove(async |lab, claims| {
         let mut machine = Machine::boot_system(lab, OVERLAY);
         let laptop = Laptop::new(lab, &mut machine);
 
         deploys(&laptop, &mut machine, claims).await;
         comes_back_after_a_crash(&mut machine, claims).await;
-        upgrades_under_open_pages(&laptop, &mut machine, claims).await;
+        upgrades_under_open_clients(&laptop, &mut machine, claims).await;
         survives_broken_upgrades(&laptop, &mut machine, claims).await;
 
         machine.reboot(OVERLAY);
         comes_back_after_a_reboot(&mut machine, claims).await;
         needs_no_overlay(&mut machine, claims).await;
         leaves_nothing_behind(&mut machine, claims).await;
-    })
+    });
 }
 
 /// Where `scripts/deploy.sh` runs, and what it uses to reach the Pi.
@@ -168,13 +163,13 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
         is_active(machine) && DYNAMIC_USERS.contains(&user),
         format!("systemctl says active (running), as the user {user}, made for it alone"),
     );
-    let mut page = Page::open(machine.address(DIMMER)).await;
-    let light = page.hello["lights"][0].to_string();
+    let mut client = TestClient::open(machine.address(DIMMER)).await;
+    let light = client.hello["lights"][0].to_string();
     claims.check(
-        page.hello["lights"][0]["driver"] == "kernel-pwm",
+        client.hello["lights"][0]["driver"] == "kernel-pwm",
         format!("by the kernel's PWM: {light}"),
     );
-    set(&mut page, 25.0).await;
+    set(&mut client, 25.0).await;
     has_the_duty(machine, 25.0, "the pin follows", claims).await;
 
     let before = main_process(machine);
@@ -190,8 +185,8 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
 
 /// After SIGKILL the pin is off until systemd has started the service again, at the level from before.
 async fn comes_back_after_a_crash(machine: &mut Machine, claims: &mut Claims) {
-    let mut page = Page::open(machine.address(DIMMER)).await;
-    set(&mut page, 75.0).await;
+    let mut client = TestClient::open(machine.address(DIMMER)).await;
+    set(&mut client, 75.0).await;
     // The store keeps a level within a second.
     sleep(Duration::from_secs(2)).await;
     let before = main_process(machine);
@@ -209,12 +204,12 @@ async fn comes_back_after_a_crash(machine: &mut Machine, claims: &mut Claims) {
     has_the_duty(machine, 75.0, "and then back", claims).await;
 }
 
-/// A page that is open during an upgrade is away for a moment, and finds its level again.
-async fn upgrades_under_open_pages(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
+/// A client that is connected during an upgrade is away for a moment, and finds its level again.
+async fn upgrades_under_open_clients(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
     let next = repackage(laptop, "next", "true");
     let address = machine.address(DIMMER);
-    let mut page = Page::open(address).await;
-    set(&mut page, 42.0).await;
+    let mut client = TestClient::open(address).await;
+    set(&mut client, 42.0).await;
     let deploy = std::thread::spawn({
         let laptop = Laptop {
             lab: laptop.lab.clone(),
@@ -223,12 +218,12 @@ async fn upgrades_under_open_pages(laptop: &Laptop, machine: &mut Machine, claim
     });
     let goodbye = loop {
         // Quiet until the service closes it.
-        let frame = futures_util::StreamExt::next(&mut page.socket).await;
+        let frame = futures_util::StreamExt::next(&mut client.socket).await;
         if !matches!(frame, Some(Ok(message)) if !message.is_close()) {
             break Instant::now();
         }
     };
-    let page = Page::open(address).await;
+    let client = TestClient::open(address).await;
     let away = goodbye.elapsed();
     let deployment = deploy.join().unwrap();
     let version = version(machine);
@@ -237,17 +232,17 @@ async fn upgrades_under_open_pages(laptop: &Laptop, machine: &mut Machine, claim
         format!("an upgrade to {version}"),
     );
     claims.check(
-        page.levels["led"] == 42.0 && away < AWAY,
+        client.levels["led"] == 42.0 && away < AWAY,
         format!(
-            "a page is away for {:.1} s and finds its level again",
+            "a client is away for {:.1} s and finds its level again",
             away.as_secs_f64()
         ),
     );
-    let frequency = page.hello["lights"][0]["frequency"].to_string();
+    let frequency = client.hello["lights"][0]["frequency"].to_string();
     claims.check(frequency == "50", "the settings stay");
 }
 
-/// A page's way back in an upgrade. It takes 2 s at most on a Pi; this one is emulated, some ten times
+/// A client's way back in an upgrade. It takes 2 s at most on a Pi; this one is emulated, some ten times
 /// slower than a Pi 3.
 const AWAY: Duration = Duration::from_secs(10);
 
@@ -265,13 +260,13 @@ async fn survives_broken_upgrades(laptop: &Laptop, machine: &mut Machine, claims
         let program = format!("printf '#!/bin/sh\\n%s\\n' '{script}' >usr/bin/dimmer");
         let broken = repackage(laptop, name, &program);
         let deployment = laptop.deploy(&["--package", broken.to_str().unwrap()]);
-        let page = Page::open(machine.address(DIMMER)).await;
+        let client = TestClient::open(machine.address(DIMMER)).await;
         claims.check(
             !deployment.succeeded
                 && deployment.said.contains("put back what ran before")
                 && version(machine) == before
                 && is_active(machine)
-                && page.levels["led"] == 42.0,
+                && client.levels["led"] == 42.0,
             format!("a package that {what} is rolled back to {before}, at its level"),
         );
     }
@@ -350,9 +345,9 @@ fn repackage(laptop: &Laptop, version: &str, change: &str) -> PathBuf {
 }
 
 /// Sets a level and waits until the service has handled it, and the pin had time for a few periods.
-async fn set(page: &mut Page, level: f64) {
-    page.change("led", json!({"level": level})).await;
-    page.settle().await;
+async fn set(client: &mut TestClient, level: f64) {
+    client.change("led", json!({"level": level})).await;
+    client.settle().await;
     sleep(Duration::from_millis(100)).await;
 }
 

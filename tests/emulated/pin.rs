@@ -1,33 +1,22 @@
 //! Measures GPIO 21 of an emulated Raspberry Pi that runs dimmer, from outside: docs/emulated-pi.md.
-//!
-//! `scripts/emulate.sh` prepares the folder `DIMMER_LAB` that this needs.
-
-#![allow(clippy::unwrap_used)]
-
-#[path = "common/browser.rs"]
-mod browser;
-#[path = "emulated/button.rs"]
-mod button;
-mod common;
-mod emulated;
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use browser::Browser;
-use common::{Page, linear, until};
+use crate::browser::Browser;
+use crate::button;
+use crate::claims::{self, ATTEMPTS, Claims, DIMMER, TRACED_TOLERANCE};
+use crate::common::{TestClient, linear, until};
+use crate::machine::Machine;
+use crate::samples::Samples;
+use crate::waveform::{Period, mean, median};
 use dimmer::level::luminance;
-use emulated::machine::Machine;
-use emulated::samples::Samples;
-use emulated::waveform::{Period, mean, median};
-use emulated::{ATTEMPTS, Claims, DIMMER, TRACED_TOLERANCE};
 use serde_json::json;
 use tokio::time::sleep;
 
 /// What the duties are measured at, in Hz: slow enough that the emulation's own delays, tenths of a
 /// millisecond, stay small in a period.
-const FREQUENCY: u32 = 50;
+pub const FREQUENCY: u32 = 50;
 /// A period of it in ns.
 const PERIOD_NS: u64 = 1_000_000_000 / FREQUENCY as u64;
 
@@ -54,8 +43,10 @@ const STOCK: &str = "stock";
 const SOFTWARE: &str = "software-pwm";
 const KERNEL: &str = "kernel-pwm";
 
-fn main() -> ExitCode {
-    emulated::prove(async |lab, claims| {
+#[test]
+#[ignore = "needs QEMU; scripts/emulate.sh fetches it and runs this"]
+fn on_an_emulated_pi() {
+    claims::prove(async |lab, claims| {
         let overlay = prove(lab, STOCK, SOFTWARE, claims).await;
         let overlay = overlay.expect("dimmer doctor advises an overlay");
         // As after adding the line to config.txt and a reboot.
@@ -64,7 +55,7 @@ fn main() -> ExitCode {
             advice.is_none(),
             "with it, dimmer doctor has no better advice",
         );
-    })
+    });
 }
 
 /// Everything that is claimed of a driver, on the Pi with this overlay. Returns the overlay that
@@ -84,23 +75,23 @@ async fn prove(
     chooses_the_driver(&mut machine, driver, claims).await;
 
     machine.start_dimmer(&format!("--frequency {FREQUENCY}"));
-    let mut page = Page::open(machine.address(DIMMER)).await;
-    let hello = page.hello["lights"][0].to_string();
+    let mut client = TestClient::open(machine.address(DIMMER)).await;
+    let hello = client.hello["lights"][0].to_string();
     claims.check(
-        page.hello["lights"][0]["frequency"] == FREQUENCY,
+        client.hello["lights"][0]["frequency"] == FREQUENCY,
         format!("hello says the frequency that was asked for: {hello}"),
     );
     claims.check(
         machine.function_select() == OUTPUT,
         "GPIO 21 is an output while dimmer serves",
     );
-    has_the_duty(&mut machine, &mut page, driver, claims).await;
-    fades_evenly(&mut machine, &mut page, claims).await;
-    follows_a_thumb(&mut machine, &mut page, claims).await;
+    has_the_duty(&mut machine, &mut client, driver, claims).await;
+    fades_evenly(&mut machine, &mut client, claims).await;
+    follows_a_thumb(&mut machine, &mut client, claims).await;
     if driver == KERNEL {
-        gives_the_kernel_every_level_exactly(&mut machine, &mut page, claims).await;
+        gives_the_kernel_every_level_exactly(&mut machine, &mut client, claims).await;
     }
-    drop(page);
+    drop(client);
     goes_dark(&mut machine, claims).await;
     if driver == KERNEL {
         stays_lit_where_it_is_asked_to(&mut machine, claims).await;
@@ -155,13 +146,13 @@ async fn chooses_the_driver(machine: &mut Machine, driver: &str, claims: &mut Cl
     }
     let frequency = if driver == SOFTWARE { 200 } else { 1000 };
     machine.start_dimmer("");
-    let mut page = Page::open(machine.address(DIMMER)).await;
-    let light = &page.hello["lights"][0];
+    let mut client = TestClient::open(machine.address(DIMMER)).await;
+    let light = &client.hello["lights"][0];
     claims.check(
         light["driver"] == driver && light["frequency"] == frequency,
         format!("auto takes {driver} at {frequency} Hz"),
     );
-    set(&mut page, 0.0).await;
+    set(&mut client, 0.0).await;
     machine.end_dimmer("TERM");
 
     machine.start_trace();
@@ -177,25 +168,30 @@ async fn chooses_the_driver(machine: &mut Machine, driver: &str, claims: &mut Cl
 }
 
 /// Sets a level and waits until the service has handled it, and the pin had time for a few periods.
-async fn set(page: &mut Page, level: f64) {
-    page.change("led", json!({"level": level})).await;
-    page.settle().await;
+pub async fn set(client: &mut TestClient, level: f64) {
+    client.change("led", json!({"level": level})).await;
+    client.settle().await;
     sleep(Duration::from_millis(100)).await;
 }
 
-fn duty(level: f64) -> f64 {
+pub fn duty(level: f64) -> f64 {
     f64::from(linear(level)) / 65_535.0
 }
 
 /// The pin is high for the share of time that the level asks for: as looked at from outside, and by
 /// the trace of its edges.
-async fn has_the_duty(machine: &mut Machine, page: &mut Page, driver: &str, claims: &mut Claims) {
+async fn has_the_duty(
+    machine: &mut Machine,
+    client: &mut TestClient,
+    driver: &str,
+    claims: &mut Claims,
+) {
     println!("                           sampled                                  traced");
     println!(
         "        driver        Hz   asked   high    error   samples  changes  median  mean    periods"
     );
     for level in LEVELS {
-        set(page, level).await;
+        set(client, level).await;
         let (mut holds, mut row) = measure(machine, driver, level);
         for _ in 1..ATTEMPTS {
             if holds || is_end(level) {
@@ -243,12 +239,13 @@ fn measure(machine: &mut Machine, driver: &str, level: f64) -> (bool, String) {
 }
 
 /// A transition brightens evenly to the eye, all the way.
-async fn fades_evenly(machine: &mut Machine, page: &mut Page, claims: &mut Claims) {
-    set(page, 0.0).await;
+async fn fades_evenly(machine: &mut Machine, client: &mut TestClient, claims: &mut Claims) {
+    set(client, 0.0).await;
     machine.start_trace();
-    page.change("led", json!({"level": 100, "transition": FADE}))
+    client
+        .change("led", json!({"level": 100, "transition": FADE}))
         .await;
-    page.settle().await;
+    client.settle().await;
     let start = since_1970();
     sleep(Duration::from_secs_f64(FADE)).await;
     let periods = machine.end_trace().periods();
@@ -290,9 +287,9 @@ fn shares(shares: &[f64]) -> String {
 }
 
 /// The page that the Pi serves, in a phone's browser: the pin goes where the thumb does.
-async fn follows_a_thumb(machine: &mut Machine, page: &mut Page, claims: &mut Claims) {
+async fn follows_a_thumb(machine: &mut Machine, client: &mut TestClient, claims: &mut Claims) {
     const LIGHT: &str = "led";
-    set(page, 20.0).await;
+    set(client, 20.0).await;
     let browser = Browser::chromium();
     let phone = browser
         .phone_in("en-US", machine.address(DIMMER).port())
@@ -300,9 +297,9 @@ async fn follows_a_thumb(machine: &mut Machine, page: &mut Page, claims: &mut Cl
     phone.press("[data-light=led] .track").await;
     for (slide, level) in [(40.0, 60.0), (-30.0, 30.0), (20.0, 50.0)] {
         phone.slide(LIGHT, slide).await;
-        until("another page has the level", async || {
-            page.settle().await;
-            page.levels[LIGHT] == level
+        until("another client has the level", async || {
+            client.settle().await;
+            client.levels[LIGHT] == level
         })
         .await;
         sleep(Duration::from_millis(100)).await;
@@ -321,7 +318,7 @@ async fn follows_a_thumb(machine: &mut Machine, page: &mut Page, claims: &mut Cl
 /// Each of the 1,001 levels reaches the kernel to the nanosecond.
 async fn gives_the_kernel_every_level_exactly(
     machine: &mut Machine,
-    page: &mut Page,
+    client: &mut TestClient,
     claims: &mut Claims,
 ) {
     let start = Instant::now();
@@ -338,8 +335,8 @@ async fn gives_the_kernel_every_level_exactly(
             break;
         }
         let level = f64::from(tenths) / 10.0;
-        page.change("led", json!({"level": level})).await;
-        page.settle().await;
+        client.change("led", json!({"level": level})).await;
+        client.settle().await;
         let due = (duty(level) * PERIOD_NS as f64).round();
         let limit = Instant::now() + Duration::from_secs(1);
         // Settled means handled by the service; the pin's thread follows within a moment.
@@ -368,8 +365,8 @@ async fn gives_the_kernel_every_level_exactly(
 async fn goes_dark(machine: &mut Machine, claims: &mut Claims) {
     let serve = format!("--frequency {FREQUENCY}");
     for signal in ["TERM", "INT"] {
-        let mut page = Page::open(machine.address(DIMMER)).await;
-        set(&mut page, 75.0).await;
+        let mut client = TestClient::open(machine.address(DIMMER)).await;
+        set(&mut client, 75.0).await;
         machine.end_dimmer(signal);
         claims.check(
             is_dark(machine),
@@ -377,8 +374,8 @@ async fn goes_dark(machine: &mut Machine, claims: &mut Claims) {
         );
         machine.start_dimmer(&serve);
     }
-    let mut page = Page::open(machine.address(DIMMER)).await;
-    set(&mut page, 100.0).await;
+    let mut client = TestClient::open(machine.address(DIMMER)).await;
+    set(&mut client, 100.0).await;
     machine.end_dimmer("KILL");
     claims.check(
         machine.pin_is_high(),
@@ -388,7 +385,7 @@ async fn goes_dark(machine: &mut Machine, claims: &mut Claims) {
     claims.check(is_dark(machine), "and after dimmer park a low output");
 }
 
-fn is_dark(machine: &mut Machine) -> bool {
+pub fn is_dark(machine: &mut Machine) -> bool {
     let high = Samples::take(SAMPLES, || machine.pin_is_high()).high();
     high == 0.0 && machine.function_select() == OUTPUT
 }
@@ -398,8 +395,8 @@ async fn stays_lit_where_it_is_asked_to(machine: &mut Machine, claims: &mut Clai
     let settings = format!("[[light]]\nfrequency = {FREQUENCY}\non_stop = \"keep\"\n");
     machine.run(&format!("printf '%s' '{settings}' >/tmp/keep.toml"));
     machine.start_dimmer("--config /tmp/keep.toml");
-    let mut page = Page::open(machine.address(DIMMER)).await;
-    set(&mut page, 25.0).await;
+    let mut client = TestClient::open(machine.address(DIMMER)).await;
+    set(&mut client, 25.0).await;
     machine.end_dimmer("TERM");
     machine.start_trace();
     sleep(Duration::from_secs(1)).await;

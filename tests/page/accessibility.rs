@@ -1,19 +1,11 @@
 //! Nobody is shut out: axe-core finds nothing wrong with the page, in any of its states and colours.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "common/browser.rs"]
-mod browser;
-mod common;
-#[path = "common/sheet.rs"]
-mod sheet;
-
 use std::fs;
 
-use browser::{Browser, Window, in_both_browsers};
-use common::{Dimmer, Home, until};
+use crate::browser::{Browser, Window, in_both_browsers};
+use crate::common::{Setup, TestServer, until};
+use crate::steps::{SUNRISE, TWO, chip, open_sheet, says, tap};
 use reqwest::Method;
-use sheet::{SUNRISE, TWO, chip, open_sheet, says, tap};
 
 const LAMP: &str = "[data-light=led] .lamp";
 const MORE: &str = "[data-light=led] .more";
@@ -43,15 +35,15 @@ async fn in_every_state(browser: &Browser, dark: bool) {
 
 /// Live, off, in fault, offline.
 async fn one_light(browser: &Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     phone.is_accessible("live").await;
     phone.tap(LAMP).await;
     until("the light is off", async || phone.level("led").await == 0.0).await;
     phone.is_accessible("off").await;
 
-    let trace = dimmer.home().trace_folder();
-    fs::rename(&trace, dimmer.home().path().join("away")).unwrap();
+    let trace = dimmer.setup().trace_folder();
+    fs::rename(&trace, dimmer.setup().path().join("away")).unwrap();
     phone.tap(MORE).await;
     until("the fault is told", async || {
         phone.status().await.contains("does not answer")
@@ -69,7 +61,7 @@ async fn one_light(browser: &Browser) {
 }
 
 async fn two_lights(browser: &Browser) {
-    let dimmer = Home::with(TWO_LIGHTS).start();
+    let dimmer = Setup::with(TWO_LIGHTS).start();
     let phone = browser.phone(&dimmer).await;
     phone.is_accessible("two lights").await;
     let desktop = browser.desktop(&dimmer).await;
@@ -80,7 +72,7 @@ async fn two_lights(browser: &Browser) {
 
 /// With all that it can have, unfolded; and what the page says beneath it.
 async fn the_sheet(browser: &Browser) {
-    let dimmer = Home::with(TWO).start();
+    let dimmer = Setup::with(TWO).start();
     for (path, body) in [
         ("/api/presets/Film", ""),
         ("/api/lights/led", r#"{"effect": "breathe", "speed": 2}"#),
@@ -104,14 +96,14 @@ async fn the_sheet(browser: &Browser) {
 }
 
 async fn portuguese(browser: &Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
     phone.is_accessible("Portuguese").await;
     leave(&phone).await;
 }
 
 async fn login(browser: &Browser) {
-    let dimmer = Home::new().with_password("correct horse").start();
+    let dimmer = Setup::new().with_password("correct horse").start();
     let url = browser.url(dimmer.address.port());
     let phone = browser.phone_at("en-US", &url).await;
     phone.is_accessible("login").await;

@@ -1,17 +1,9 @@
 //! Who is here, what happened and what people say to each other, on the page.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "common/browser.rs"]
-mod browser;
-mod common;
-#[path = "common/sheet.rs"]
-mod sheet;
-
-use browser::{Browser, Window, in_both_browsers};
-use common::Dimmer;
+use crate::browser::{Browser, Window, in_both_browsers};
+use crate::common::TestServer;
+use crate::steps::{enter, is, open_sheet, says, tap};
 use serde_json::json;
-use sheet::{enter, is, open_sheet, says, tap};
 
 const WHO: &str = ".activity .chip";
 const ME: &str = ".activity .me";
@@ -41,16 +33,16 @@ async fn open_activity(window: &Window) {
 }
 
 async fn people_see_who_is_here_what_they_did_and_what_they_say(browser: Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     open_activity(&phone).await;
     says(HERE, "Nobody here has a name yet.", &phone).await;
     enter(ME, "Bia", &phone).await;
     says(HERE, "Here: Bia", &phone).await;
 
-    let mut page = dimmer.page().await;
-    page.say(json!({"name": "Ana's phone"})).await;
-    page.change("led", json!({"level": 40})).await;
+    let mut client = dimmer.client().await;
+    client.say(json!({"name": "Ana's phone"})).await;
+    client.change("led", json!({"level": 40})).await;
     says(HERE, "Here: Ana's phone, Bia", &phone).await;
     happened(&["Ana's phone set led to 40 %"], &phone).await;
 
@@ -78,14 +70,15 @@ async fn people_see_who_is_here_what_they_did_and_what_they_say(browser: Browser
 }
 
 #[tokio::test]
+#[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
 async fn a_portuguese_phone_tells_it_in_portuguese() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let browser = Browser::chromium();
     let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
     open_activity(&phone).await;
-    let mut page = dimmer.page().await;
-    page.say(json!({"name": "Ana"})).await;
-    page.change("led", json!({"effect": "candle"})).await;
+    let mut client = dimmer.client().await;
+    client.say(json!({"name": "Ana"})).await;
+    client.change("led", json!({"effect": "candle"})).await;
     says(HERE, "Aqui: Ana", &phone).await;
     happened(&["Ana iniciou Vela em led"], &phone).await;
     browser.close().await;

@@ -1,24 +1,16 @@
 //! Effects, presets and long transitions: set in the sheet, and told by the page while it is closed.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "common/browser.rs"]
-mod browser;
-mod common;
-#[path = "common/sheet.rs"]
-mod sheet;
-
-use browser::{Browser, Window, in_both_browsers};
-use common::{Dimmer, Home, until};
-use reqwest::Method;
-use serde_json::{Value, json};
-use sheet::{
+use crate::browser::{Browser, Window, in_both_browsers};
+use crate::common::{Setup, TestServer, until};
+use crate::steps::{
     BREATHE, CLOSE, NONE, SUNRISE, TWO, chip, enter, is, light, open_sheet, plays, pressed, says,
     tap,
 };
+use reqwest::Method;
+use serde_json::{Value, json};
 
 async fn each_effect_is_a_button_that_shows_what_the_service_says(browser: Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let other = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
@@ -78,7 +70,7 @@ async fn each_effect_is_a_button_that_shows_what_the_service_says(browser: Brows
 }
 
 async fn a_sunrise_asks_for_its_minutes_and_the_time_left_counts_down(browser: Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
     let expanded = async || phone.attribute(&chip(SUNRISE), "aria-expanded").await;
@@ -108,7 +100,7 @@ async fn a_sunrise_asks_for_its_minutes_and_the_time_left_counts_down(browser: B
 }
 
 async fn the_time_left_counts_down_with_one_timer_and_then_none(browser: Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let doing = "document.querySelector('.doing').textContent";
     // Long enough to have it counted, if it has to be loaded first.
@@ -162,18 +154,18 @@ async fn watch_timers(window: &Window) {
 }
 
 async fn a_closed_sheet_costs_no_timer(browser: Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
     tap(CLOSE, &phone).await;
     watch_timers(&phone).await;
-    let mut page = dimmer.page().await;
+    let mut client = dimmer.client().await;
     for change in [
         json!({"effect": "breathe"}),
         json!({"save": "Evening"}),
         json!({"effect": "candle", "speed": 2}),
     ] {
-        page.say(change).await;
+        client.say(change).await;
     }
     says(".doing", "Candle · 2×", &phone).await;
     // Only the one that asks after a silence whether the socket still lives.
@@ -187,7 +179,7 @@ async fn a_closed_sheet_costs_no_timer(browser: Browser) {
 }
 
 async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let other = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
@@ -241,7 +233,7 @@ async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser
 }
 
 async fn an_effect_is_for_the_chosen_light_or_for_all(browser: Browser) {
-    let dimmer = Home::with(TWO).start();
+    let dimmer = Setup::with(TWO).start();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
     let options = "[...document.querySelectorAll('.which option')].map((option) => option.text)";

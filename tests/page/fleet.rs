@@ -1,31 +1,23 @@
 //! Lights of other dimmers on the page.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "common/broker.rs"]
-mod broker;
-#[path = "common/browser.rs"]
-mod browser;
-mod common;
-
-use broker::Broker;
-use browser::{Browser, Window, in_both_browsers};
-use common::{Dimmer, Home, linear, until};
+use crate::broker::Broker;
+use crate::browser::{Browser, Window, in_both_browsers};
+use crate::common::{Setup, TestServer, linear, until};
 use serde_json::json;
 
 const THEIRS: &str = r#"[data-light="attic/led"]"#;
 
-fn dimmer(node: &str, more: &str, broker: &Broker) -> Dimmer {
+fn dimmer(node: &str, more: &str, broker: &Broker) -> TestServer {
     let port = broker.port;
     let mqtt = format!("[mqtt]\nbroker = \"mqtt://127.0.0.1:{port}\"\nnode = {node:?}\n");
-    Home::with(&(mqtt + more)).start()
+    Setup::with(&(mqtt + more)).start()
 }
 
 async fn is(what: &str, condition: &str, window: &Window) {
     until(what, async || window.eval(condition).await == true).await;
 }
 
-async fn pin_is_at(dimmer: &Dimmer, level: f64) {
+async fn pin_is_at(dimmer: &TestServer, level: f64) {
     until(&format!("the pin is at {level}"), async || {
         dimmer.duty("led") == Some(linear(level))
     })
@@ -59,7 +51,11 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
     phone.slide("attic/led", 30.0).await;
     pin_is_at(&attic, 70.0).await;
     phone.release().await;
-    attic.page().await.change("led", json!({"level": 20})).await;
+    attic
+        .client()
+        .await
+        .change("led", json!({"level": 20}))
+        .await;
     until("it follows", async || {
         phone.level("attic/led").await == 20.0
     })
@@ -75,7 +71,7 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
     pin_is_at(&kitchen, 25.0).await;
     pin_is_at(&attic, 10.0).await;
 
-    let home = attic.kill();
+    let setup = attic.kill();
     let disabled = format!("document.querySelector('{THEIRS} .lamp').disabled");
     is("it is disabled", &disabled, &phone).await;
     assert_eq!(
@@ -88,7 +84,7 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
     // Without it, the master is that of the other.
     phone.tap(".master .lamp").await;
     pin_is_at(&kitchen, 0.0).await;
-    let attic = home.start();
+    let attic = setup.start();
     is("it is back", &enabled, &phone).await;
     assert_eq!(attic.level("led").await, 40.0);
 
@@ -98,10 +94,10 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
     let both = format!("{names} === 'All lights,led,Attic: desk'");
     is("another is there instead", &both, &phone).await;
     // The same while the page has no connection.
-    let home = kitchen.kill();
+    let setup = kitchen.kill();
     attic.stop();
     let _attic = dimmer("attic", "[[light]]\nname = \"shelf\"\n", &broker);
-    let _kitchen = home.start();
+    let _kitchen = setup.start();
     let both = format!("{names} === 'All lights,led,Attic: shelf'");
     is("one more took its place", &both, &phone).await;
     browser.close().await;

@@ -1,13 +1,7 @@
 //! The login in a real browser.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "common/browser.rs"]
-mod browser;
-mod common;
-
-use browser::{Browser, Window, in_both_browsers};
-use common::{Home, until};
+use crate::browser::{Browser, Window, in_both_browsers};
+use crate::common::{Setup, until};
 
 const BUTTON: &str = "form[action=login] button";
 
@@ -30,7 +24,7 @@ async fn is_at_the_login(window: &Window) {
 }
 
 async fn a_browser_is_asked_once_and_again_when_the_password_changes(browser: Browser) {
-    let dimmer = Home::new().with_password("correct horse").start();
+    let dimmer = Setup::new().with_password("correct horse").start();
     let url = browser.url(dimmer.address.port());
     let phone = browser.phone_at("en-US", &url).await;
     is_at_the_login(&phone).await;

@@ -1,25 +1,19 @@
 //! Several lights on one page, and the master that scales them together.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "common/browser.rs"]
-mod browser;
-mod common;
-
-use browser::{Browser, DOWN, END, HOME, LEFT, RIGHT, UP, Window, in_both_browsers};
-use common::{Dimmer, Home, linear, until};
+use crate::browser::{Browser, DOWN, END, HOME, LEFT, RIGHT, UP, Window, in_both_browsers};
+use crate::common::{Setup, TestServer, linear, until};
 use serde_json::json;
 
 const MASTER: &str = ".master .track";
 const LIGHTS: [&str; 3] = ["led", "desk", "shelf"];
 
-fn three_at(levels: [f64; 3]) -> Dimmer {
+fn three_at(levels: [f64; 3]) -> TestServer {
     let light = |n: usize| {
         let (name, level) = (LIGHTS[n], levels[n]);
         let gpio = 21 - n;
         format!("[[light]]\nname = {name:?}\ngpio = {gpio}\non_start = {level}\n")
     };
-    Home::with(&(0..3).map(light).collect::<String>()).start()
+    Setup::with(&(0..3).map(light).collect::<String>()).start()
 }
 
 /// What the master shows.
@@ -29,7 +23,7 @@ async fn master(window: &Window) -> f64 {
 }
 
 /// Waits until the window, the API and the pins have these levels, and the master the highest.
-async fn all_have(levels: [f64; 3], dimmer: &Dimmer, window: &Window) {
+async fn all_have(levels: [f64; 3], dimmer: &TestServer, window: &Window) {
     for (light, level) in LIGHTS.into_iter().zip(levels) {
         until(&format!("the page shows {level} for {light}"), async || {
             window.level(light).await == level
@@ -85,7 +79,7 @@ async fn the_master_scales_all_and_brings_them_back_from_0_as_they_were(browser:
 async fn the_keyboard_moves_the_master_and_keeps_the_proportions(browser: Browser) {
     let dimmer = three_at([80.0, 40.0, 20.0]);
     let desktop = browser.desktop(&dimmer).await;
-    let mut page = dimmer.page().await;
+    let mut client = dimmer.client().await;
     let input = "document.querySelector('.master input')";
     desktop.eval(&format!("{input}.focus()")).await;
     let said = desktop.attribute(".master input", "aria-label").await;
@@ -103,7 +97,7 @@ async fn the_keyboard_moves_the_master_and_keeps_the_proportions(browser: Browse
     assert_eq!(said.unwrap(), "100 percent");
 
     // From where another page has put one of them.
-    page.change("led", json!({"level": 50})).await;
+    client.change("led", json!({"level": 50})).await;
     all_have([50.0, 50.0, 25.0], &dimmer, &desktop).await;
     desktop.key(END).await;
     all_have([100.0, 100.0, 50.0], &dimmer, &desktop).await;
@@ -153,7 +147,7 @@ async fn sixteen_lights_are_dragged_together_at_half_of_what_the_service_reads_a
     browser: Browser,
 ) {
     let light = |n: u8| format!("[[light]]\nname = \"light-{n}\"\ngpio = {}\n", n + 2);
-    let dimmer = Home::with(&(0..16).map(light).collect::<String>()).start();
+    let dimmer = Setup::with(&(0..16).map(light).collect::<String>()).start();
     let phone = browser.phone(&dimmer).await;
     // Another level in each frame of a screen that is faster than any.
     let drag = "(async () => {
@@ -194,7 +188,7 @@ async fn titles_are_read_and_hidden_lights_are_not_shown(browser: Browser) {
     let settings = "[[light]]\ntitle = \"Ceiling\"\n\
         [[light]]\nname = \"desk\"\ngpio = 20\n\
         [[light]]\nname = \"fan\"\ntitle = \"Fan\"\ngpio = 19\non_start = 100\nhidden = true\n";
-    let dimmer = Home::with(settings).start();
+    let dimmer = Setup::with(settings).start();
     let phone = browser.phone(&dimmer).await;
     let names = "[...document.querySelectorAll('h2')].map((name) => name.innerText)";
     let names = phone.eval(names).await;
@@ -212,7 +206,7 @@ async fn titles_are_read_and_hidden_lights_are_not_shown(browser: Browser) {
     // One that is left has the page for itself.
     let settings = "[[light]]\ntitle = \"Ceiling\"\n\
         [[light]]\nname = \"fan\"\ngpio = 19\nhidden = true\n";
-    let dimmer = Home::with(settings).start();
+    let dimmer = Setup::with(settings).start();
     let phone = browser.phone(&dimmer).await;
     assert_eq!(phone.eval("document.title").await, "Ceiling · dimmer");
     assert_eq!(

@@ -1,31 +1,24 @@
 //! The sheet below the page: what it weighs, how hands and keyboards get into it and out of it.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "common/browser.rs"]
-mod browser;
-mod common;
-#[path = "common/sheet.rs"]
-mod sheet;
-
 use std::collections::HashSet;
 
-use browser::{Browser, Window, in_both_browsers};
-use common::{Dimmer, Home};
-use reqwest::Method;
-use serde_json::json;
-use sheet::{
+use crate::browser::{Browser, Window, in_both_browsers};
+use crate::common::{Setup, TestServer};
+use crate::steps::{
     BREATHE, CLOSE, CLOSED, OPEN, OPENER, SUNRISE, TWO, chip, enter, is, open_sheet, plays, says,
     tap,
 };
+use reqwest::Method;
+use serde_json::json;
 
 const ENTER: char = '\u{e007}';
 const ESCAPE: char = '\u{e00c}';
 const SPACE: char = ' ';
 const TAB: char = '\u{e004}';
 #[tokio::test]
+#[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
 async fn the_sheet_is_loaded_when_it_is_first_opened_and_all_together_weighs_little() {
-    let dimmer = Home::with(TWO).start();
+    let dimmer = Setup::with(TWO).start();
     let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
     let page = phone.eval("location.href").await;
@@ -65,13 +58,15 @@ async fn the_sheet_is_loaded_when_it_is_first_opened_and_all_together_weighs_lit
 }
 
 async fn an_error_is_shown_in_the_sheet_as_the_service_says_it(browser: Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
-    let mut page = dimmer.page().await;
+    let mut client = dimmer.client().await;
     for number in 0..32 {
-        page.say(json!({"save": format!("Preset {number}")})).await;
+        client
+            .say(json!({"save": format!("Preset {number}")}))
+            .await;
     }
-    page.settle().await;
+    client.settle().await;
     open_sheet(&phone).await;
     enter(".save input", "One more", &phone).await;
     tap(".save button", &phone).await;
@@ -81,16 +76,17 @@ async fn an_error_is_shown_in_the_sheet_as_the_service_says_it(browser: Browser)
         &phone,
     )
     .await;
-    page.say(json!({"save": "One more"})).await;
-    let error = page.hear("error").await;
+    client.say(json!({"save": "One more"})).await;
+    let error = client.hear("error").await;
     says(".said", error.as_str().unwrap(), &phone).await;
     phone.screenshot("phone-sheet-error").await;
     browser.close().await;
 }
 
 #[tokio::test]
+#[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
 async fn a_finger_pulls_the_sheet_up_and_down() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
@@ -121,11 +117,11 @@ async fn focused(window: &Window) -> String {
 }
 
 async fn the_keyboard_alone_walks_through_the_sheet_and_back_out(browser: Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let desktop = browser.desktop(&dimmer).await;
-    let mut page = dimmer.page().await;
-    page.say(json!({"save": "Evening"})).await;
-    page.settle().await;
+    let mut client = dimmer.client().await;
+    client.say(json!({"save": "Evening"})).await;
+    client.settle().await;
     for _ in 0..5 {
         desktop.key(TAB).await;
     }
@@ -172,11 +168,11 @@ async fn the_keyboard_alone_walks_through_the_sheet_and_back_out(browser: Browse
 }
 
 async fn a_target_is_as_large_as_a_thumb_and_has_a_name(browser: Browser) {
-    let dimmer = Home::with(TWO).start();
+    let dimmer = Setup::with(TWO).start();
     let phone = browser.phone(&dimmer).await;
-    let mut page = dimmer.page().await;
-    page.say(json!({"save": "Evening"})).await;
-    page.settle().await;
+    let mut client = dimmer.client().await;
+    client.say(json!({"save": "Evening"})).await;
+    client.settle().await;
     open_sheet(&phone).await;
     tap(&chip(SUNRISE), &phone).await;
     tap(".waker", &phone).await;
@@ -191,7 +187,7 @@ async fn a_target_is_as_large_as_a_thumb_and_has_a_name(browser: Browser) {
 }
 
 async fn a_portuguese_phone_reads_a_portuguese_sheet(browser: Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
     says(OPENER, "Efeitos, cenas, timers", &phone).await;
     open_sheet(&phone).await;
@@ -222,15 +218,15 @@ async fn a_portuguese_phone_reads_a_portuguese_sheet(browser: Browser) {
 }
 
 async fn without_the_service_the_sheet_waits_and_closes(browser: Browser) {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
-    let (_, home) = dimmer.stop();
+    let (_, setup) = dimmer.stop();
     let disabled = "document.querySelector('.sheet fieldset').disabled";
     is("nothing can be set", disabled, &phone).await;
     tap(CLOSE, &phone).await;
     is("it is closed", CLOSED, &phone).await;
-    let dimmer = home.start();
+    let dimmer = setup.start();
     phone.is_live().await;
     open_sheet(&phone).await;
     tap(&chip(BREATHE), &phone).await;

@@ -1,11 +1,9 @@
 //! What the tests of the sheet have in common.
 
-#![allow(dead_code)]
-
 use serde_json::{Value, json};
 
 use crate::browser::Window;
-use crate::common::{Dimmer, until};
+use crate::common::{TestServer, until};
 use reqwest::Method;
 
 pub const OPENER: &str = "#opener";
@@ -60,12 +58,12 @@ pub async fn enter(selector: &str, text: &str, window: &Window) {
         .await;
 }
 
-pub async fn light(name: &str, dimmer: &Dimmer) -> Value {
+pub async fn light(name: &str, dimmer: &TestServer) -> Value {
     let path = format!("/api/lights/{name}");
     dimmer.ask(Method::GET, &path, "").await.1
 }
 
-pub async fn plays(effect: Value, speed: Value, name: &str, dimmer: &Dimmer) {
+pub async fn plays(effect: Value, speed: Value, name: &str, dimmer: &TestServer) {
     let what = format!("{name} plays {effect} at {speed}");
     until(&what, async || {
         let light = light(name, dimmer).await;

@@ -1,13 +1,9 @@
 //! Who is here, and who did what: to every page, and in the log.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::{Dimmer, Home, Page, until};
+use crate::common::{Setup, TestClient, TestServer, until};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,10 +13,10 @@ use tokio_tungstenite::tungstenite::Message;
 const TWO: &str = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 20\n";
 
 /// The entries until so many came, in how many frames that was. Their times are now.
-async fn entries(page: &mut Page, count: usize) -> (Vec<Value>, usize) {
+async fn entries(client: &mut TestClient, count: usize) -> (Vec<Value>, usize) {
     let (mut entries, mut frames) = (Vec::new(), 0);
     while entries.len() < count {
-        let activity = page.hear("activity").await;
+        let activity = client.hear("activity").await;
         entries.extend(activity.as_array().unwrap().clone());
         frames += 1;
     }
@@ -33,16 +29,16 @@ async fn entries(page: &mut Page, count: usize) -> (Vec<Value>, usize) {
     (entries, frames)
 }
 
-async fn named(dimmer: &Dimmer, name: &str) -> Page {
-    let mut page = dimmer.page().await;
-    page.say(json!({ "name": name })).await;
-    page
+async fn named(dimmer: &TestServer, name: &str) -> TestClient {
+    let mut client = dimmer.client().await;
+    client.say(json!({ "name": name })).await;
+    client
 }
 
 #[tokio::test]
 async fn every_page_is_told_who_is_here_once_by_name() {
-    let dimmer = Dimmer::start();
-    let mut silent = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut silent = dimmer.client().await;
     let mut bia = named(&dimmer, "Bia").await;
     assert_eq!(silent.hear("here").await, json!(["Bia"]));
     assert_eq!(bia.hear("here").await, json!(["Bia"]));
@@ -62,9 +58,9 @@ async fn every_page_is_told_who_is_here_once_by_name() {
 
 #[tokio::test]
 async fn a_drag_is_one_entry_in_one_frame_for_everybody_and_in_the_log() {
-    let dimmer = Home::with(TWO).start();
-    let mut ana = dimmer.page().await;
-    let mut other = dimmer.page().await;
+    let dimmer = Setup::with(TWO).start();
+    let mut ana = dimmer.client().await;
+    let mut other = dimmer.client().await;
     for level in 0..=40 {
         ana.change("desk", json!({"level": level})).await;
     }
@@ -73,10 +69,10 @@ async fn a_drag_is_one_entry_in_one_frame_for_everybody_and_in_the_log() {
         json!({"what": "set", "light": "desk", "level": 40}),
         json!({"what": "effect", "light": "shelf", "effect": "breathe"}),
     ];
-    for page in [&mut ana, &mut other] {
-        assert_eq!(entries(page, 2).await, (expected.to_vec(), 1));
+    for client in [&mut ana, &mut other] {
+        assert_eq!(entries(client, 2).await, (expected.to_vec(), 1));
     }
-    let later = dimmer.page().await;
+    let later = dimmer.client().await;
     let told = |message: &&Value| !message["activity"].is_null();
     let entries = &later.greeting.iter().find(told).unwrap()["activity"];
     assert_eq!(entries[0]["level"], 40, "{entries}");
@@ -86,8 +82,8 @@ async fn a_drag_is_one_entry_in_one_frame_for_everybody_and_in_the_log() {
 
 #[tokio::test]
 async fn what_people_and_programs_did_is_told_with_who_it_was() {
-    let dimmer = Home::with(TWO).start();
-    let mut page = dimmer.page().await;
+    let dimmer = Setup::with(TWO).start();
+    let mut client = dimmer.client().await;
     let mut ana = named(&dimmer, "Ana").await;
     ana.say(json!({"save": "Film"})).await;
     ana.say(json!({"on": false})).await;
@@ -107,7 +103,7 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
     // What failed was not done.
     ana.say(json!({"forget": "Nothing"})).await;
 
-    let (mut heard, _) = entries(&mut page, 10).await;
+    let (mut heard, _) = entries(&mut client, 10).await;
     heard.sort_by_key(Value::to_string);
     let mut expected = [
         json!({"who": "Ana", "what": "joined"}),
@@ -126,7 +122,7 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
 
     dimmer.ask(Method::DELETE, "/api/timers/wake", "").await;
     drop(ana);
-    let (heard, _) = entries(&mut page, 2).await;
+    let (heard, _) = entries(&mut client, 2).await;
     assert_eq!(
         heard,
         [
@@ -147,14 +143,14 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
 
 #[tokio::test]
 async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
-    let dimmer = Dimmer::start();
-    let mut other = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut other = dimmer.client().await;
     let mut ana = named(&dimmer, "Ana").await;
     let text = "keep it low, <b>the baby sleeps</b>";
     ana.say(json!({ "say": text })).await;
     let said = json!({"who": "Ana", "what": "said", "text": text});
-    for page in [&mut other, &mut ana] {
-        let (heard, _) = entries(page, 1).await;
+    for client in [&mut other, &mut ana] {
+        let (heard, _) = entries(client, 1).await;
         assert_eq!(heard[0], said);
     }
     for (say, says) in [
@@ -183,16 +179,16 @@ async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
 
 #[tokio::test]
 async fn who_comes_late_is_told_the_last_100_entries() {
-    let dimmer = Home::with("max_pages_per_address = 200\n").start();
-    let mut pages = Vec::new();
+    let dimmer = Setup::with("max_pages_per_address = 200\n").start();
+    let mut clients = Vec::new();
     for number in 0..110 {
-        let mut page = dimmer.page().await;
-        page.say(json!({ "say": number.to_string() })).await;
-        page.settle().await;
-        pages.push(page);
+        let mut client = dimmer.client().await;
+        client.say(json!({ "say": number.to_string() })).await;
+        client.settle().await;
+        clients.push(client);
     }
     until("all is told", async || {
-        let late = dimmer.page().await;
+        let late = dimmer.client().await;
         let kept = late
             .greeting
             .iter()
@@ -208,19 +204,19 @@ async fn who_comes_late_is_told_the_last_100_entries() {
 
 #[tokio::test]
 async fn a_stop_logs_what_did_not_rest_yet() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let mut ana = named(&dimmer, "Ana").await;
     ana.say(json!({"level": 7})).await;
     ana.settle().await;
-    let (_, home) = dimmer.stop();
-    let log = fs::read_to_string(home.path().join("log")).unwrap();
+    let (_, setup) = dimmer.stop();
+    let log = fs::read_to_string(setup.path().join("log")).unwrap();
     assert!(log.contains("Ana (127.0.0.1) set led to 7\n"), "{log}");
 }
 
 #[tokio::test]
 async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
-    let dimmer = Home::with("activity = false\n").start();
-    let mut other = dimmer.page().await;
+    let dimmer = Setup::with("activity = false\n").start();
+    let mut other = dimmer.client().await;
     let mut ana = named(&dimmer, "Ana").await;
     ana.say(json!({"level": 7})).await;
     ana.say(json!({"say": "hi"})).await;
@@ -230,31 +226,31 @@ async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
     assert_eq!(other.settle().await, [json!({"pages": 2}), level]);
     assert_eq!(ana.settle().await, Vec::<Value>::new());
     // A stop would log what did not rest yet.
-    let (_, home) = dimmer.stop();
-    let log = fs::read_to_string(home.path().join("log")).unwrap();
+    let (_, setup) = dimmer.stop();
+    let log = fs::read_to_string(setup.path().join("log")).unwrap();
     assert!(!log.contains("Ana") && !log.contains("set led"), "{log}");
 }
 
 #[tokio::test]
 async fn what_the_clients_of_the_tutorials_did_is_told_too() {
-    let dimmer = Home::with(TWO).start();
-    let mut page = dimmer.page().await;
+    let dimmer = Setup::with(TWO).start();
+    let mut client = dimmer.client().await;
     dimmer.ask(Method::POST, "/led", "level=42").await;
     let url = format!(
         "ws://{}/socket.io/?EIO=4&transport=websocket",
         dimmer.address
     );
-    let (mut client, _) = connect_async(url).await.unwrap();
-    client.send(Message::text("40")).await.unwrap();
+    let (mut tutorial, _) = connect_async(url).await.unwrap();
+    tutorial.send(Message::text("40")).await.unwrap();
     until("the client has joined", async || {
-        let frame = client.next().await.unwrap().unwrap();
+        let frame = tutorial.next().await.unwrap().unwrap();
         frame.to_text().unwrap().starts_with("40")
     })
     .await;
     let event = Message::text(r#"42["led",{"level":"7"}]"#);
-    client.send(event).await.unwrap();
+    tutorial.send(event).await.unwrap();
     assert_eq!(
-        entries(&mut page, 2).await.0,
+        entries(&mut client, 2).await.0,
         [
             json!({"via": "api", "what": "set", "light": "desk", "level": 42}),
             json!({"what": "set", "light": "desk", "level": 7}),

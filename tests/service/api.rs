@@ -1,25 +1,21 @@
 //! The REST API and the page's files over HTTP.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::{Dimmer, Home};
+use crate::common::{Setup, TestServer};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
-async fn put(dimmer: &Dimmer, light: &str, body: &str) -> (u16, Value) {
+async fn put(dimmer: &TestServer, light: &str, body: &str) -> (u16, Value) {
     let path = format!("/api/lights/{light}");
     dimmer.ask(Method::PUT, &path, body).await
 }
 
-async fn get(dimmer: &Dimmer, path: &str) -> Response {
+async fn get(dimmer: &TestServer, path: &str) -> Response {
     reqwest::get(dimmer.url(path)).await.unwrap()
 }
 
 #[tokio::test]
 async fn lights_are_listed_and_shown() {
-    let dimmer = Home::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
+    let dimmer = Setup::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
     let led = json!({
         "name": "led", "title": "led", "hidden": false, "level": 50, "gpio": 21,
         "driver": "simulated", "frequency": 1000, "resolution": 65536, "simulated": true,
@@ -34,8 +30,8 @@ async fn lights_are_listed_and_shown() {
 
 #[tokio::test]
 async fn a_put_changes_the_light_answers_its_state_and_reaches_every_page() {
-    let dimmer = Dimmer::start();
-    let mut page = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
     for (body, level) in [
         (r#"{"level":42.5}"#, 42.5),
         (r#"{"level":"40"}"#, 40.0),
@@ -49,14 +45,14 @@ async fn a_put_changes_the_light_answers_its_state_and_reaches_every_page() {
             (200, Some(level)),
             "{body}"
         );
-        page.settle().await;
-        assert_eq!(page.levels["led"], level);
+        client.settle().await;
+        assert_eq!(client.levels["led"], level);
     }
 }
 
 #[tokio::test]
 async fn bad_requests_are_told_apart_and_change_nothing() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let large = format!(r#"{{"level":1{}}}"#, " ".repeat(5000));
     for (light, body, status, says) in [
         ("led", "level=42", 400, "not JSON"),
@@ -123,7 +119,7 @@ async fn bad_requests_are_told_apart_and_change_nothing() {
 
 #[tokio::test]
 async fn health_is_200_while_every_driver_works() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let answer = get(&dimmer, "/api/health").await;
     assert_eq!(answer.status(), 200);
     assert_eq!(
@@ -134,7 +130,7 @@ async fn health_is_200_while_every_driver_works() {
 
 #[tokio::test]
 async fn every_file_of_the_page_is_compressed_guarded_and_known_by_its_tag() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/web")).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     for path in names.map(|name| format!("/{name}")).chain(["/".into()]) {

@@ -1,17 +1,13 @@
 //! `dimmer set`, `get`, `watch` and `ping` against the running service.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use common::{Dimmer, Home, dimmer};
+use crate::common::{Setup, TestServer, dimmer};
 use serde_json::json;
 
 /// What a client command prints and says, and its exit code.
-fn client(service: &Dimmer, arguments: &[&str]) -> (Option<i32>, String, String) {
+fn client(service: &TestServer, arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = dimmer()
         .args(arguments)
         .env("DIMMER_URL", service.url(""))
@@ -25,7 +21,7 @@ fn client(service: &Dimmer, arguments: &[&str]) -> (Option<i32>, String, String)
     )
 }
 
-fn prints(service: &Dimmer, arguments: &[&str], expected: &str) {
+fn prints(service: &TestServer, arguments: &[&str], expected: &str) {
     let (code, out, error) = client(service, arguments);
     assert_eq!(
         (code, out.as_str()),
@@ -36,7 +32,7 @@ fn prints(service: &Dimmer, arguments: &[&str], expected: &str) {
 
 #[test]
 fn set_prints_the_level_that_came_of_it() {
-    let service = Home::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
+    let service = Setup::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
     prints(&service, &["set", "40"], "led 40\n");
     prints(&service, &["set", "40.04"], "led 40\n");
     prints(&service, &["set", "+2.5"], "led 42.5\n");
@@ -55,7 +51,7 @@ fn set_prints_the_level_that_came_of_it() {
 
 #[test]
 fn effects_are_played_and_presets_kept() {
-    let service = Dimmer::start();
+    let service = TestServer::start();
     prints(&service, &["set", "40"], "led 40\n");
     prints(&service, &["preset", "list"], "");
     prints(&service, &["preset", "save", "Film"], "");
@@ -81,7 +77,7 @@ fn effects_are_played_and_presets_kept() {
 
 #[test]
 fn what_the_service_refuses_is_an_error_in_one_line() {
-    let service = Dimmer::start();
+    let service = TestServer::start();
     for (arguments, says) in [
         (
             &["preset", "recall", "Film"][..],
@@ -111,7 +107,7 @@ fn what_the_service_refuses_is_an_error_in_one_line() {
 
 #[test]
 fn a_service_that_is_not_there_is_an_error_that_says_what_to_do() {
-    let service = Dimmer::start();
+    let service = TestServer::start();
     let url = service.url("");
     drop(service);
     for arguments in [&["get"][..], &["set", "1"], &["watch"], &["ping"]] {
@@ -135,7 +131,7 @@ fn a_service_that_is_not_there_is_an_error_that_says_what_to_do() {
 
 #[tokio::test]
 async fn watch_prints_each_change_and_ends_with_the_service() {
-    let service = Dimmer::start();
+    let service = TestServer::start();
     let mut watch = dimmer()
         .args(["watch", "--url", &service.url("")])
         .stdout(Stdio::piped())
@@ -145,11 +141,11 @@ async fn watch_prints_each_change_and_ends_with_the_service() {
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "led 50");
 
-    let mut page = service.page().await;
-    page.say(json!(42)).await;
+    let mut client = service.client().await;
+    client.say(json!(42)).await;
     assert_eq!(lines.next().unwrap().unwrap(), "led 42");
-    page.say(json!({"name": "Ana"})).await;
-    page.say(json!(43)).await;
+    client.say(json!({"name": "Ana"})).await;
+    client.say(json!(43)).await;
     assert_eq!(lines.next().unwrap().unwrap(), "led 43 by Ana");
     for (message, line) in [
         (
@@ -163,7 +159,7 @@ async fn watch_prints_each_change_and_ends_with_the_service() {
         ),
         (json!({"cancel": "sleep"}), "timers: "),
     ] {
-        page.say(message).await;
+        client.say(message).await;
         assert_eq!(lines.next().unwrap().unwrap(), line);
     }
 
@@ -174,7 +170,7 @@ async fn watch_prints_each_change_and_ends_with_the_service() {
 
 #[test]
 fn ping_prints_each_round_trip_and_a_summary() {
-    let service = Dimmer::start();
+    let service = TestServer::start();
     let (code, out, error) = client(&service, &["ping", "--count", "3"]);
     assert_eq!(code, Some(0), "{error}");
     let lines: Vec<_> = out.lines().collect();

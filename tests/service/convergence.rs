@@ -4,15 +4,11 @@
 //! A seed decides what the pages do. `DIMMER_SEED=n` repeats the services and actions of one that
 //! failed; when the messages arrive is up to the system, so a rare failure may need several runs.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::collections::HashMap;
 use std::fs;
 use std::time::Instant;
 
-use common::{Dimmer, Home, Page, linear, long, until};
+use crate::common::{Setup, TestClient, TestServer, linear, long, take_turn, until};
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -25,7 +21,7 @@ const SETTINGS: &str = "[[light]]\nname = \"desk\"\n\
     [[light]]\nname = \"shelf\"\ngpio = 18\ncurve = \"linear\"\n\
     [[light]]\nname = \"door\"\ngpio = 12\n";
 /// Most open pages at a time, beside the one that only watches.
-const PAGES: usize = 8;
+const CLIENTS: usize = 8;
 /// Actions between two rests.
 const ACTIONS: u32 = 12;
 /// Rests between two looks at the store, which is written once a second.
@@ -36,36 +32,36 @@ type Levels = HashMap<String, f64>;
 
 /// The pages of one service, and what decides what they do.
 struct Model {
-    dimmer: Dimmer,
-    client: Client,
+    dimmer: TestServer,
+    http: Client,
     random: StdRng,
     /// Does nothing but watch, so that there is always one.
-    watcher: Page,
-    pages: Vec<Page>,
+    watcher: TestClient,
+    clients: Vec<TestClient>,
     /// Pages that have stopped reading.
-    stalled: Vec<Page>,
+    stalled: Vec<TestClient>,
     /// Set to show what happens to pages that break the rule of `seen`.
     ignores_seen: bool,
 }
 
 impl Model {
     async fn new(seed: u64, ignores_seen: bool) -> Model {
-        let dimmer = Home::with(SETTINGS).start();
+        let dimmer = Setup::with(SETTINGS).start();
         Model {
-            watcher: dimmer.page().await,
+            watcher: dimmer.client().await,
             dimmer,
-            client: Client::new(),
+            http: Client::new(),
             random: StdRng::seed_from_u64(seed),
-            pages: Vec::new(),
+            clients: Vec::new(),
             stalled: Vec::new(),
             ignores_seen,
         }
     }
 
     /// Takes one of the pages away.
-    fn any(&mut self) -> Option<Page> {
-        let count = self.pages.len();
-        (count > 0).then(|| self.pages.swap_remove(self.random.random_range(0..count)))
+    fn any(&mut self) -> Option<TestClient> {
+        let count = self.clients.len();
+        (count > 0).then(|| self.clients.swap_remove(self.random.random_range(0..count)))
     }
 
     async fn act(&mut self) {
@@ -77,53 +73,53 @@ impl Model {
         if action < 12 {
             let change = self.change();
             let url = self.dimmer.url(&format!("/api/lights/{light}"));
-            let put = self.client.put(url).body(change.to_string());
+            let put = self.http.put(url).body(change.to_string());
             put.send().await.unwrap();
             return;
         }
-        let Some(mut page) = self.any() else {
+        let Some(mut client) = self.any() else {
             return self.join().await;
         };
         match action {
-            12..16 => return self.stalled.push(page),
+            12..16 => return self.stalled.push(client),
             // It leaves with whatever is on the way to it and from it.
             16..18 => return,
             18..20 => {
                 // It says that it sends no more, and reads on: for the service it is gone.
-                page.socket.get_mut().shutdown().await.unwrap();
+                client.socket.get_mut().shutdown().await.unwrap();
                 return;
             }
-            20..22 => return page.socket.close(None).await.unwrap(),
+            20..22 => return client.socket.close(None).await.unwrap(),
             22..45 => {
                 // A drag: the thumb does not wait for anything.
                 for _ in 0..self.random.random_range(1..12) {
                     let level = self.random.random_range(0..=1000);
                     let level = json!({"level": f64::from(level) / 10.0});
-                    page.change(light, level).await;
+                    client.change(light, level).await;
                 }
             }
             45..75 => {
                 let change = self.change();
-                page.change(light, change).await;
+                client.change(light, change).await;
             }
-            75..80 => page.say(json!({"name": format!("page {action}")})).await,
+            75..80 => client.say(json!({"name": format!("page {action}")})).await,
             80..85 => {
-                page.settle().await;
+                client.settle().await;
             }
-            _ => page.hear_now(),
+            _ => client.hear_now(),
         }
-        self.pages.push(page);
+        self.clients.push(client);
     }
 
     async fn join(&mut self) {
-        if let Some(page) = self.stalled.pop() {
+        if let Some(client) = self.stalled.pop() {
             // It reads again.
-            self.pages.push(page);
-        } else if self.pages.len() < PAGES {
+            self.clients.push(client);
+        } else if self.clients.len() < CLIENTS {
             let buffer = self.random.random_bool(0.3).then_some(2048);
-            let mut page = Page::open_with(self.dimmer.address, buffer).await;
-            page.ignores_seen = self.ignores_seen;
-            self.pages.push(page);
+            let mut client = TestClient::open_with(self.dimmer.address, buffer).await;
+            client.ignores_seen = self.ignores_seen;
+            self.clients.push(client);
         }
     }
 
@@ -144,7 +140,7 @@ impl Model {
     async fn state(&self) -> Levels {
         let url = self.dimmer.url("/api/lights");
         let lights: Value = self
-            .client
+            .http
             .get(url)
             .send()
             .await
@@ -164,7 +160,7 @@ impl Model {
     /// Lets everything come to rest, and says who is out of step with the state then.
     async fn rest(&mut self) -> Result<Levels, String> {
         // What vanished pages had sent counts until the service has seen them go.
-        let open = 1 + self.pages.len() + self.stalled.len();
+        let open = 1 + self.clients.len() + self.stalled.len();
         let watcher = &mut self.watcher;
         until("the pages that left are gone", async || {
             watcher.settle().await;
@@ -173,16 +169,16 @@ impl Model {
         .await;
         // Each has its own say; after that each hears of all the others.
         for _ in 0..2 {
-            for page in self.pages.iter_mut().chain([&mut self.watcher]) {
-                page.settle().await;
+            for client in self.clients.iter_mut().chain([&mut self.watcher]) {
+                client.settle().await;
             }
         }
         let state = self.state().await;
-        for page in self.pages.iter().chain([&self.watcher]) {
-            if page.levels != state {
+        for client in self.clients.iter().chain([&self.watcher]) {
+            if client.levels != state {
                 return Err(format!(
                     "a page shows {:?}, but it is {state:?}",
-                    page.levels
+                    client.levels
                 ));
             }
         }
@@ -197,7 +193,7 @@ impl Model {
 
     /// Waits until the store holds these levels.
     async fn assert_kept(&self, state: &Levels) {
-        let file = self.dimmer.home().levels_file();
+        let file = self.dimmer.setup().levels_file();
         until("the store follows", async || {
             let text = fs::read_to_string(&file).unwrap_or_default();
             let contents: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -244,6 +240,7 @@ fn seeds() -> Vec<u64> {
 
 #[tokio::test]
 async fn whatever_pages_do_at_rest_all_agree() {
+    let _turn = take_turn();
     let rounds = ROUNDS * if long() { 100 } else { 10 };
     let start = Instant::now();
     let seeds = seeds();
@@ -258,6 +255,7 @@ async fn whatever_pages_do_at_rest_all_agree() {
 
 #[tokio::test]
 async fn the_simulation_finds_pages_that_ignore_seen() {
+    let _turn = take_turn();
     let mut model = Model::new(1, true).await;
     let found = model.rounds(400).await;
     println!("{found:?}");
@@ -267,10 +265,10 @@ async fn the_simulation_finds_pages_that_ignore_seen() {
 /// The race that `seq` and `seen` are for: A sends a level while B's older one is on the way to it.
 /// Returns what A shows at rest, and the state.
 async fn race(ignores_seen: bool) -> (f64, f64) {
-    let dimmer = Dimmer::start();
-    let mut a = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut a = dimmer.client().await;
     a.ignores_seen = ignores_seen;
-    let mut b = dimmer.page().await;
+    let mut b = dimmer.client().await;
     a.settle().await;
     a.change("led", json!({"level": 50})).await;
     a.settle().await;

@@ -1,8 +1,6 @@
 //! What `scripts/deploy.sh` says before it reaches a Pi. That it deploys is proven on an emulated one:
 //! tests/emulated_system.rs.
 
-#![allow(clippy::unwrap_used)]
-
 use std::process::Command;
 
 /// What it says on stderr, having failed.

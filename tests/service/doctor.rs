@@ -1,7 +1,5 @@
 //! What `dimmer doctor` says of each Pi, on made-up `/sys` trees in the kernel's own shape.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;

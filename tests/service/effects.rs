@@ -1,17 +1,13 @@
 //! What a light plays around its level: on the wire, over REST, by the command line, at the pin and
 //! after a restart.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::{Dimmer, Home, Page, linear, until};
+use crate::common::{Setup, TestClient, TestServer, linear, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 /// The last message about the level of led that came of what was done before.
-async fn news(page: &mut Page) -> Value {
-    let heard = page.settle().await;
+async fn news(client: &mut TestClient) -> Value {
+    let heard = client.settle().await;
     let mut of_led = heard
         .into_iter()
         .filter(|message| message["light"] == "led");
@@ -20,8 +16,8 @@ async fn news(page: &mut Page) -> Value {
 
 #[tokio::test]
 async fn an_effect_moves_the_pin_and_every_page_is_told_until_a_level_ends_it() {
-    let dimmer = Dimmer::start();
-    let (mut one, mut other) = (dimmer.page().await, dimmer.page().await);
+    let dimmer = TestServer::start();
+    let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     let before = dimmer.duties("led").len();
     one.change("led", json!({"effect": "blink", "speed": 3}))
         .await;
@@ -48,18 +44,18 @@ async fn an_effect_moves_the_pin_and_every_page_is_told_until_a_level_ends_it() 
 
 #[tokio::test]
 async fn a_light_that_is_off_plays_at_the_level_that_it_had() {
-    let dimmer = Dimmer::start();
-    let mut page = dimmer.page().await;
-    page.change("led", json!({"level": 40})).await;
-    page.change("led", json!({"on": false})).await;
-    page.change("led", json!({"effect": "candle"})).await;
-    let told = news(&mut page).await;
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 40})).await;
+    client.change("led", json!({"on": false})).await;
+    client.change("led", json!({"effect": "candle"})).await;
+    let told = news(&mut client).await;
     assert_eq!(
         (&told["level"], &told["effect"]),
         (&json!(40), &json!("candle"))
     );
-    page.change("led", json!({"effect": null})).await;
-    let told = news(&mut page).await;
+    client.change("led", json!({"effect": null})).await;
+    let told = news(&mut client).await;
     assert_eq!(
         (&told["level"], &told["effect"]),
         (&json!(40), &Value::Null)
@@ -72,22 +68,22 @@ async fn a_light_that_is_off_plays_at_the_level_that_it_had() {
 
 #[tokio::test]
 async fn a_sunrise_takes_its_time_and_ends_by_itself() {
-    let dimmer = Dimmer::start();
-    let mut page = dimmer.page().await;
-    page.say(json!({"level": 80})).await;
-    page.settle().await;
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    client.say(json!({"level": 80})).await;
+    client.settle().await;
     let before = dimmer.duties("led").len();
     let body = r#"{"effect": "sunrise", "transition": 1}"#;
     let (status, light) = dimmer.ask(Method::PUT, "/api/lights/led", body).await;
     assert_eq!((status, &light["effect"]), (200, &json!("sunrise")));
     assert!(light["left"].as_f64().unwrap() <= 1.0, "{light}");
-    let first = page.next().await;
+    let first = client.next().await;
     assert_eq!(
         (&first["level"], &first["effect"]),
         (&json!(80), &json!("sunrise"))
     );
     assert_eq!(
-        page.next().await,
+        client.next().await,
         json!({"light": "led", "level": 80}),
         "its end"
     );
@@ -103,23 +99,24 @@ async fn a_sunrise_takes_its_time_and_ends_by_itself() {
 #[tokio::test]
 async fn more_than_three_flashes_a_second_are_for_lights_that_allow_it() {
     let settings = "[[light]]\n[[light]]\nname = \"disco\"\ngpio = 20\nallow_fast_strobe = true\n";
-    let dimmer = Home::with(settings).start();
-    let mut page = dimmer.page().await;
-    assert_eq!(page.hello["lights"][0]["fastest"], 3);
-    assert_eq!(page.hello["lights"][1]["fastest"], 10);
+    let dimmer = Setup::with(settings).start();
+    let mut client = dimmer.client().await;
+    assert_eq!(client.hello["lights"][0]["fastest"], 3);
+    assert_eq!(client.hello["lights"][1]["fastest"], 10);
     for light in ["led", "disco"] {
-        page.say(json!({"effect": "strobe", "speed": 10, "light": light}))
+        client
+            .say(json!({"effect": "strobe", "speed": 10, "light": light}))
             .await;
     }
     let error = "speed must be from 0.1 to 3, not 10: more is for lights with allow_fast_strobe";
     assert_eq!(
-        page.next().await,
+        client.next().await,
         json!({ "light": "led", "level": 50 }),
         "as it is"
     );
-    assert_eq!(page.next().await, json!({ "error": error }));
+    assert_eq!(client.next().await, json!({ "error": error }));
     let told = json!({"light": "disco", "level": 50, "effect": "strobe", "speed": 10});
-    assert_eq!(page.next().await, told);
+    assert_eq!(client.next().await, told);
     let body = r#"{"effect": "strobe", "speed": 3.1}"#;
     let (status, _) = dimmer.ask(Method::PUT, "/api/lights/led", body).await;
     assert_eq!(status, 422);
@@ -128,15 +125,16 @@ async fn more_than_three_flashes_a_second_are_for_lights_that_allow_it() {
 #[tokio::test]
 async fn an_effect_goes_on_after_a_restart_unless_the_settings_say_otherwise() {
     let dimmer =
-        Home::with("[[light]]\n[[light]]\nname = \"lamp\"\ngpio = 20\non_start = 10\n").start();
-    let mut page = dimmer.page().await;
+        Setup::with("[[light]]\n[[light]]\nname = \"lamp\"\ngpio = 20\non_start = 10\n").start();
+    let mut client = dimmer.client().await;
     for light in ["led", "lamp"] {
-        page.change(light, json!({"effect": "breathe", "speed": 2}))
+        client
+            .change(light, json!({"effect": "breathe", "speed": 2}))
             .await;
     }
-    page.settle().await;
-    let (_, home) = dimmer.stop();
-    let dimmer = home.start();
+    client.settle().await;
+    let (_, setup) = dimmer.stop();
+    let dimmer = setup.start();
     let (_, lights) = dimmer.ask(Method::GET, "/api/lights", "").await;
     assert_eq!(
         (&lights[0]["effect"], &lights[0]["speed"]),
@@ -155,8 +153,8 @@ async fn an_effect_goes_on_after_a_restart_unless_the_settings_say_otherwise() {
 
 #[tokio::test]
 async fn a_transition_tells_the_time_that_is_left_and_its_own_time_is_known() {
-    let dimmer = Home::with("[[light]]\ntransition = 60\n").start();
-    let (mut one, mut other) = (dimmer.page().await, dimmer.page().await);
+    let dimmer = Setup::with("[[light]]\ntransition = 60\n").start();
+    let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     assert_eq!(one.hello["lights"][0]["transition"], 60.0);
     one.settle().await;
     one.change("led", json!({"level": 80})).await;

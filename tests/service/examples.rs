@@ -1,9 +1,5 @@
 //! The examples teach what works: each is started as a reader starts it, and spoken to.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::env;
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::SocketAddr;
@@ -13,7 +9,7 @@ use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::LIMIT;
+use crate::common::LIMIT;
 use futures_util::{SinkExt, StreamExt};
 use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
 use serde_json::{Value, json};

@@ -1,9 +1,5 @@
 //! What breaks around the service, and that it goes on: drivers, the disk, the clock.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
@@ -11,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Dimmer, Home, LIMIT, Page, duties, linear, long, until};
+use crate::common::{LIMIT, Setup, TestClient, TestServer, duties, linear, need, run_by, until};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -20,30 +16,30 @@ use tokio::time::sleep;
 /// Two lights: one for the fault, and one that goes on.
 const TWO: &str = "[[light]]\nname = \"bad\"\n[[light]]\nname = \"good\"\ngpio = 18\n";
 
-fn trace(dimmer: &Dimmer) -> PathBuf {
-    dimmer.home().trace_folder().join("bad")
+fn trace(dimmer: &TestServer) -> PathBuf {
+    dimmer.setup().trace_folder().join("bad")
 }
 
 /// From now on each write to the bad light fails: its trace is a folder.
-fn breaks(dimmer: &Dimmer) {
+fn breaks(dimmer: &TestServer) {
     fs::remove_file(trace(dimmer)).unwrap();
     fs::create_dir(trace(dimmer)).unwrap();
 }
 
 /// From now on each write succeeds, into a new trace.
-fn is_repaired(dimmer: &Dimmer) {
+fn is_repaired(dimmer: &TestServer) {
     fs::remove_dir(trace(dimmer)).unwrap();
 }
 
 /// From now on each write hangs: a pipe that nobody reads holds up whoever opens it to write.
-fn hangs(dimmer: &Dimmer) {
+fn hangs(dimmer: &TestServer) {
     fs::remove_file(trace(dimmer)).unwrap();
     mknodat(CWD, trace(dimmer), FileType::Fifo, Mode::RWXU, 0).unwrap();
 }
 
 /// Starts, and waits until both pins have their first level, so that no write is on the way.
-async fn start() -> Dimmer {
-    let dimmer = Home::with(TWO).start();
+async fn start() -> TestServer {
+    let dimmer = Setup::with(TWO).start();
     until("both pins are set", async || {
         ["bad", "good"].map(|light| dimmer.duty(light)) == [Some(linear(50.0)); 2]
     })
@@ -51,22 +47,22 @@ async fn start() -> Dimmer {
     dimmer
 }
 
-/// The next that this page is told of the fault of a light: what it is, or that it is over.
-async fn fault(page: &mut Page) -> Option<String> {
+/// The next that this client is told of the fault of a light: what it is, or that it is over.
+async fn fault(client: &mut TestClient) -> Option<String> {
     loop {
-        let message = page.next().await;
+        let message = client.next().await;
         if message.get("fault").is_some() {
             return message["fault"]["message"].as_str().map(str::to_owned);
         }
     }
 }
 
-async fn health(dimmer: &Dimmer) -> u16 {
+async fn health(dimmer: &TestServer) -> u16 {
     let answer = reqwest::get(dimmer.url("/api/health")).await.unwrap();
     answer.status().as_u16()
 }
 
-async fn pin_is_at(dimmer: &Dimmer, light: &str, level: f64) {
+async fn pin_is_at(dimmer: &TestServer, light: &str, level: f64) {
     until("the pin follows", async || {
         dimmer.duty(light) == Some(linear(level))
     })
@@ -87,15 +83,15 @@ async fn is_kept(file: &Path, light: &str, level: f64) {
 #[tokio::test]
 async fn a_driver_that_fails_once_gets_the_level_again() {
     let dimmer = start().await;
-    let mut pages = [dimmer.page().await, dimmer.page().await];
+    let mut clients = [dimmer.client().await, dimmer.client().await];
     breaks(&dimmer);
-    pages[0].change("bad", json!({"level": 80})).await;
-    for page in &mut pages {
-        assert!(fault(page).await.unwrap().starts_with("simulated: "));
+    clients[0].change("bad", json!({"level": 80})).await;
+    for client in &mut clients {
+        assert!(fault(client).await.unwrap().starts_with("simulated: "));
     }
     is_repaired(&dimmer);
-    for page in &mut pages {
-        assert_eq!(fault(page).await, None);
+    for client in &mut clients {
+        assert_eq!(fault(client).await, None);
     }
     assert_eq!(dimmer.duties("bad"), [linear(80.0)]);
     assert_eq!(health(&dimmer).await, 200);
@@ -104,22 +100,22 @@ async fn a_driver_that_fails_once_gets_the_level_again() {
 #[tokio::test]
 async fn a_driver_that_fails_for_a_while_gets_the_level_set_meanwhile() {
     let dimmer = start().await;
-    let mut page = dimmer.page().await;
+    let mut client = dimmer.client().await;
     breaks(&dimmer);
-    page.change("bad", json!({"level": 80})).await;
-    assert!(fault(&mut page).await.is_some());
+    client.change("bad", json!({"level": 80})).await;
+    assert!(fault(&mut client).await.is_some());
     assert_eq!(health(&dimmer).await, 503);
-    let mut other = dimmer.page().await;
+    let mut other = dimmer.client().await;
     for level in [10, 20, 60] {
-        page.change("bad", json!({"level": level})).await;
-        page.change("good", json!({"level": level})).await;
+        client.change("bad", json!({"level": level})).await;
+        client.change("good", json!({"level": level})).await;
         pin_is_at(&dimmer, "good", level.into()).await;
     }
     other.settle().await;
     assert_eq!(other.levels["bad"], 60.0);
 
     is_repaired(&dimmer);
-    assert_eq!(fault(&mut page).await, None);
+    assert_eq!(fault(&mut client).await, None);
     assert_eq!(dimmer.duties("bad"), [linear(60.0)], "and none in between");
     assert_eq!(health(&dimmer).await, 200);
 }
@@ -127,12 +123,12 @@ async fn a_driver_that_fails_for_a_while_gets_the_level_set_meanwhile() {
 #[tokio::test]
 async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
     let dimmer = start().await;
-    let mut page = dimmer.page().await;
+    let mut client = dimmer.client().await;
     breaks(&dimmer);
-    page.change("bad", json!({"level": 80})).await;
-    assert!(fault(&mut page).await.is_some());
+    client.change("bad", json!({"level": 80})).await;
+    assert!(fault(&mut client).await.is_some());
     // Whoever comes later is told, too.
-    let mut late = Page::open(dimmer.address).await;
+    let mut late = TestClient::open(dimmer.address).await;
     late.change("good", json!({"level": 30})).await;
     pin_is_at(&dimmer, "good", 30.0).await;
     let url = dimmer.url("/api/lights/bad");
@@ -141,14 +137,14 @@ async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
     assert!(bad["fault"].is_string(), "{bad}");
 
     let start = Instant::now();
-    let (status, home) = dimmer.stop();
+    let (status, setup) = dimmer.stop();
     assert_eq!(status.code(), Some(0));
     assert!(start.elapsed() < LIMIT);
-    assert_eq!(duties(&home, "good").last(), Some(&0));
-    assert!(keeps(&home.levels_file(), "bad", 80.0));
+    assert_eq!(duties(&setup, "good").last(), Some(&0));
+    assert!(keeps(&setup.levels_file(), "bad", 80.0));
 
     // Nor does it keep the service from starting.
-    let dimmer = home.start();
+    let dimmer = setup.start();
     until("the fault is told", async || health(&dimmer).await == 503).await;
     pin_is_at(&dimmer, "good", 30.0).await;
 }
@@ -156,10 +152,10 @@ async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
 #[tokio::test]
 async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level() {
     let dimmer = start().await;
-    let mut page = dimmer.page().await;
-    let mut other = dimmer.page().await;
+    let mut client = dimmer.client().await;
+    let mut other = dimmer.client().await;
     hangs(&dimmer);
-    page.change("bad", json!({"level": 80})).await;
+    client.change("bad", json!({"level": 80})).await;
     // The time that it hangs is the fault under test.
     let hanging = Instant::now();
     let mut slowest = Duration::ZERO;
@@ -167,18 +163,18 @@ async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level
     while hanging.elapsed() < Duration::from_secs(3) {
         let start = Instant::now();
         level = (level + 1) % 100;
-        page.change("good", json!({"level": level})).await;
-        page.change("bad", json!({"level": level})).await;
-        page.settle().await;
+        client.change("good", json!({"level": level})).await;
+        client.change("bad", json!({"level": level})).await;
+        client.settle().await;
         other.settle().await;
         assert_eq!(other.levels["bad"], f64::from(level));
         pin_is_at(&dimmer, "good", level.into()).await;
         slowest = slowest.max(start.elapsed());
     }
-    println!("while a driver hung, a change took {slowest:?} at most to reach page and pin");
+    println!("while a driver hung, a change took {slowest:?} at most to reach client and pin");
 
-    page.change("bad", json!({"level": 33.3})).await;
-    page.settle().await;
+    client.change("bad", json!({"level": 33.3})).await;
+    client.settle().await;
     let pipe = OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().try_into().unwrap())
@@ -197,35 +193,35 @@ async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level
 #[tokio::test]
 async fn a_driver_that_hangs_holds_up_no_stop() {
     let dimmer = start().await;
-    let mut page = dimmer.page().await;
+    let mut client = dimmer.client().await;
     hangs(&dimmer);
-    page.change("bad", json!({"level": 80})).await;
-    page.change("good", json!({"level": 20})).await;
+    client.change("bad", json!({"level": 80})).await;
+    client.change("good", json!({"level": 20})).await;
     pin_is_at(&dimmer, "good", 20.0).await;
-    page.settle().await;
+    client.settle().await;
     let start = Instant::now();
-    let (status, home) = dimmer.stop();
+    let (status, setup) = dimmer.stop();
     assert_eq!(status.code(), Some(0));
     assert!(start.elapsed() < LIMIT / 2, "{:?}", start.elapsed());
-    let log = fs::read_to_string(home.path().join("log")).unwrap();
+    let log = fs::read_to_string(setup.path().join("log")).unwrap();
     assert!(log.contains("a driver hangs"), "{log}");
-    assert_eq!(duties(&home, "good").last(), Some(&0));
-    assert!(keeps(&home.levels_file(), "bad", 80.0));
+    assert_eq!(duties(&setup, "good").last(), Some(&0));
+    assert!(keeps(&setup.levels_file(), "bad", 80.0));
 }
 
 #[tokio::test]
 async fn a_start_that_hangs_ends_when_it_is_told_to() {
     for signal in [Signal::TERM, Signal::INT] {
-        let home = Home::new();
-        fs::create_dir(home.path().join("state")).unwrap();
-        mknodat(CWD, home.levels_file(), FileType::Fifo, Mode::RWXU, 0).unwrap();
-        let mut child = home.command().stderr(Stdio::null()).spawn().unwrap();
+        let setup = Setup::new();
+        fs::create_dir(setup.path().join("state")).unwrap();
+        mknodat(CWD, setup.levels_file(), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let mut child = setup.command().stderr(Stdio::null()).spawn().unwrap();
         // It opens only where someone reads, and as long as it is open the reader waits.
         let open = || {
             OpenOptions::new()
                 .write(true)
                 .custom_flags(OFlags::NONBLOCK.bits().try_into().unwrap())
-                .open(home.levels_file())
+                .open(setup.levels_file())
         };
         let mut pipe = None;
         until("the service reads its levels", async || {
@@ -241,19 +237,17 @@ async fn a_start_that_hangs_ends_when_it_is_told_to() {
         })
         .await;
         assert_eq!(status.unwrap().code(), Some(0), "{signal:?}");
-        assert!(!home.trace_folder().join("led").exists(), "no pin moved");
+        assert!(!setup.trace_folder().join("led").exists(), "no pin moved");
     }
 }
 
 #[tokio::test]
+#[ignore = "takes 30 s; scripts/test.sh runs this"]
 async fn a_page_that_is_gone_without_a_word_is_noticed_within_30_seconds() {
-    if !long() {
-        // The same on a clock that is made to run is a unit test of src/web/socket.rs.
-        return;
-    }
-    let dimmer = Dimmer::start();
-    let _gone = dimmer.page().await;
-    let mut there = dimmer.page().await;
+    // The same on a clock that is made to run is a unit test of the socket.
+    let dimmer = TestServer::start();
+    let _gone = dimmer.client().await;
+    let mut there = dimmer.client().await;
     let start = Instant::now();
     while there.pages != 1 {
         there.settle().await;
@@ -264,57 +258,37 @@ async fn a_page_that_is_gone_without_a_word_is_noticed_within_30_seconds() {
     assert!((28..=31).contains(&after), "{after} s");
 }
 
-/// A command that mounts something on the state folder, in a mount namespace of its own, and then
-/// serves. Only root may: others are told that the test is skipped.
-fn on_a_disk(home: &Home, mount: &str) -> Option<Command> {
-    let root = rustix::process::geteuid().is_root();
-    if !root
-        || !Command::new("unshare")
-            .args(["-m", "true"])
-            .status()
-            .is_ok_and(|s| s.success())
-    {
-        eprintln!("!!! NOT TESTED: mounting a state folder takes root");
-        return None;
-    }
-    let state = home.path().join("state");
+/// A command that mounts something on the state folder, in a mount namespace of its own, and then serves. Only root may.
+fn on_a_disk(setup: &Setup, mount: &str) -> Command {
+    let state = setup.path().join("state");
     fs::create_dir_all(&state).unwrap();
-    let inner = home.command();
-    let mut command = Command::new("unshare");
-    command
+    let mut unshare = Command::new("unshare");
+    unshare
         .args(["-m", "sh", "-c"])
         .arg(format!("{mount} && exec \"$@\""))
-        .arg(state)
-        .arg(inner.get_program())
-        .args(inner.get_args());
-    for (variable, value) in inner.get_envs() {
-        if value.is_none() {
-            command.env_remove(variable);
-        }
-    }
-    Some(command)
+        .arg(state);
+    run_by(unshare, &setup.command())
 }
 
 #[tokio::test]
+#[ignore = "needs root, to mount a file system; scripts/test.sh runs this"]
 async fn a_state_folder_that_is_read_only_costs_a_warning_until_it_can_be_written() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     dimmer
-        .page()
+        .client()
         .await
         .change("led", json!({"level": 42}))
         .await;
-    is_kept(&dimmer.home().levels_file(), "led", 42.0).await;
-    let (_, home) = dimmer.stop();
+    is_kept(&dimmer.setup().levels_file(), "led", 42.0).await;
+    let (_, setup) = dimmer.stop();
 
     let read_only = r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0""#;
-    let Some(command) = on_a_disk(&home, read_only) else {
-        return;
-    };
-    let dimmer = home.start_by(command);
-    let file = dimmer.home().levels_file();
-    let mut page = dimmer.page().await;
-    assert_eq!(page.levels["led"], 42.0, "it can be read");
-    page.change("led", json!({"level": 77})).await;
+    let command = on_a_disk(&setup, read_only);
+    let dimmer = setup.start_by(command);
+    let file = dimmer.setup().levels_file();
+    let mut client = dimmer.client().await;
+    assert_eq!(client.levels["led"], 42.0, "it can be read");
+    client.change("led", json!({"level": 77})).await;
     pin_is_at(&dimmer, "led", 77.0).await;
     until("the warning", async || {
         dimmer.log().contains("cannot keep the levels in") && dimmer.log().contains("Read-only")
@@ -332,23 +306,22 @@ async fn a_state_folder_that_is_read_only_costs_a_warning_until_it_can_be_writte
 }
 
 #[tokio::test]
+#[ignore = "needs root, to mount a file system; scripts/test.sh runs this"]
 async fn a_full_disk_keeps_the_old_levels_until_there_is_room() {
-    let home = Home::new();
-    let Some(command) = on_a_disk(&home, r#"mount -t tmpfs -o size=16k tmpfs "$0""#) else {
-        return;
-    };
-    let dimmer = home.start_by(command);
+    let setup = Setup::new();
+    let command = on_a_disk(&setup, r#"mount -t tmpfs -o size=16k tmpfs "$0""#);
+    let dimmer = setup.start_by(command);
     // As the service sees it.
     let root = format!("/proc/{}/root", dimmer.pid());
-    let file = dimmer.home().levels_file();
+    let file = dimmer.setup().levels_file();
     let file = Path::new(&root).join(file.strip_prefix("/").unwrap());
     is_kept(&file, "led", 50.0).await;
     let filler = file.with_file_name("filler");
     let mut full = File::create(&filler).unwrap();
     while full.write_all(&[b'x'; 4096]).is_ok() {}
 
-    let mut page = dimmer.page().await;
-    page.change("led", json!({"level": 77})).await;
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 77})).await;
     pin_is_at(&dimmer, "led", 77.0).await;
     until("the warning", async || {
         dimmer.log().contains("No space left on device")
@@ -363,36 +336,31 @@ async fn a_full_disk_keeps_the_old_levels_until_there_is_room() {
 
 #[tokio::test]
 async fn a_state_folder_that_is_gone_is_made_again() {
-    let dimmer = Dimmer::start();
-    let file = dimmer.home().levels_file();
+    let dimmer = TestServer::start();
+    let file = dimmer.setup().levels_file();
     is_kept(&file, "led", 50.0).await;
     fs::remove_dir_all(file.parent().unwrap()).unwrap();
-    let mut page = dimmer.page().await;
-    page.change("led", json!({"level": 42})).await;
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 42})).await;
     is_kept(&file, "led", 42.0).await;
 }
 
 #[tokio::test]
+#[ignore = "needs strace; scripts/test.sh installs it and runs this"]
 async fn a_new_state_folder_and_its_file_are_synced_up_to_the_folder_that_was_there() {
-    if Command::new("strace").arg("-V").output().is_err() {
-        eprintln!("!!! NOT TESTED: strace, which shows what is synced, is not there");
-        return;
-    }
-    let home = Home::new();
-    let calls = home.path().join("calls");
-    let inner = home.command();
-    let mut command = Command::new("strace");
-    command
+    need("strace", "strace");
+    let setup = Setup::new();
+    let calls = setup.path().join("calls");
+    let mut strace = Command::new("strace");
+    strace
         .args(["-D", "-f", "-y", "-e", "trace=fsync", "-o"])
-        .arg(&calls)
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .args([
-            "--state-dir".as_ref(),
-            home.path().join("state/of/dimmer").as_os_str(),
-        ]);
-    let dimmer = home.start_by(command);
-    let state = dimmer.home().path().join("state");
+        .arg(&calls);
+    let mut command = run_by(strace, &setup.command());
+    command
+        .arg("--state-dir")
+        .arg(setup.path().join("state/of/dimmer"));
+    let dimmer = setup.start_by(command);
+    let state = dimmer.setup().path().join("state");
     let file = state.join("of/dimmer/levels.json.new");
     let folder = |above| file.ancestors().nth(above).unwrap().display();
     let synced = [folder(4), folder(3), folder(2), folder(0), folder(1)];
@@ -407,19 +375,19 @@ async fn a_new_state_folder_and_its_file_are_synced_up_to_the_folder_that_was_th
 
 #[tokio::test]
 async fn a_file_of_levels_that_cannot_be_read_is_left_alone_until_it_can() {
-    let home = Home::with(TWO);
-    let file = home.levels_file();
+    let setup = Setup::with(TWO);
+    let file = setup.levels_file();
     fs::create_dir(file.parent().unwrap()).unwrap();
     // It leads to itself, so reading fails, and only writing would end that.
     symlink(&file, &file).unwrap();
-    let dimmer = home.start();
+    let dimmer = setup.start();
     assert!(
         dimmer.log().contains("it is left as it is"),
         "{}",
         dimmer.log()
     );
-    let mut page = dimmer.page().await;
-    page.change("bad", json!({"level": 70})).await;
+    let mut client = dimmer.client().await;
+    client.change("bad", json!({"level": 70})).await;
     pin_is_at(&dimmer, "bad", 70.0).await;
     until("the warning", async || {
         dimmer.log().contains("cannot keep the levels in")
@@ -443,13 +411,13 @@ async fn a_file_of_levels_that_cannot_be_read_is_left_alone_until_it_can() {
 #[tokio::test]
 async fn a_file_of_levels_cut_at_any_byte_costs_the_levels_alone() {
     let whole = br#"{"version":1,"lights":{"led":{"level":42.5,"last_on":42.5}}}"#;
-    let mut home = Home::new();
-    let file = home.levels_file();
+    let mut setup = Setup::new();
+    let file = setup.levels_file();
     let aside = file.with_extension("json.damaged");
     fs::create_dir(file.parent().unwrap()).unwrap();
     for length in 0..=whole.len() {
         fs::write(&file, &whole[..length]).unwrap();
-        let dimmer = home.start();
+        let dimmer = setup.start();
         let level = dimmer.level("led").await;
         if length == whole.len() {
             assert_eq!(level, 42.5);
@@ -459,7 +427,7 @@ async fn a_file_of_levels_cut_at_any_byte_costs_the_levels_alone() {
             assert_eq!(fs::read(&aside).unwrap(), whole[..length]);
             fs::remove_file(&aside).unwrap();
         }
-        home = dimmer.kill();
+        setup = dimmer.kill();
     }
 }
 
@@ -482,28 +450,27 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 "#;
 
 #[tokio::test]
+#[ignore = "needs a C compiler; scripts/test.sh installs it and runs this"]
 async fn a_clock_that_jumps_a_year_changes_nothing() {
-    let home = Home::with(TWO);
+    let setup = Setup::with(TWO);
     let [source, library, ahead, back] =
-        ["clock.c", "clock.so", "ahead", "back"].map(|name| home.path().join(name));
+        ["clock.c", "clock.so", "ahead", "back"].map(|name| setup.path().join(name));
     fs::write(&source, CLOCK).unwrap();
     let mut cc = Command::new("cc");
     cc.args(["-shared", "-fPIC", "-o"])
         .arg(&library)
         .arg(&source);
-    if !cc.status().is_ok_and(|status| status.success()) {
-        eprintln!("!!! NOT TESTED: there is no C compiler for a clock that jumps");
-        return;
-    }
-    let dimmer = home.start_with(|command| {
+    let compiled = cc.status().expect("cc is needed: apt install gcc");
+    assert!(compiled.success());
+    let dimmer = setup.start_with(|command| {
         command
             .env("LD_PRELOAD", &library)
             .env("CLOCK_AHEAD", &ahead)
             .env("CLOCK_BACK", &back);
     });
-    let file = dimmer.home().levels_file();
-    let mut page = dimmer.page().await;
-    let mut other = dimmer.page().await;
+    let file = dimmer.setup().levels_file();
+    let mut client = dimmer.client().await;
+    let mut other = dimmer.client().await;
     let mut level = 10.0;
     for jump in [None, Some(&ahead), None, Some(&back), None] {
         let _ = (fs::remove_file(&ahead), fs::remove_file(&back));
@@ -511,10 +478,11 @@ async fn a_clock_that_jumps_a_year_changes_nothing() {
             fs::write(jump, "").unwrap();
         }
         level += 10.0;
-        page.change("bad", json!({ "level": level })).await;
-        page.change("good", json!({"level": level, "transition": 0.2}))
+        client.change("bad", json!({ "level": level })).await;
+        client
+            .change("good", json!({"level": level, "transition": 0.2}))
             .await;
-        page.settle().await;
+        client.settle().await;
         other.settle().await;
         assert_eq!(other.levels["bad"], level);
         pin_is_at(&dimmer, "bad", level).await;
@@ -526,16 +494,16 @@ async fn a_clock_that_jumps_a_year_changes_nothing() {
         .lines()
         .map(|line| line.split_once(' ').unwrap().0.parse().unwrap())
         .collect();
-    if stamps.is_sorted() {
-        eprintln!("!!! NOT TESTED: the clock of a static program cannot be made to jump");
-        return;
-    }
+    assert!(
+        !stamps.is_sorted(),
+        "no clock jumped: LD_PRELOAD needs a program that is linked dynamically"
+    );
     // A fault that began in the future ends all the same.
     breaks(&dimmer);
-    page.change("bad", json!({"level": 90})).await;
-    assert!(fault(&mut page).await.is_some());
+    client.change("bad", json!({"level": 90})).await;
+    assert!(fault(&mut client).await.is_some());
     fs::write(&back, "").unwrap();
     is_repaired(&dimmer);
-    assert_eq!(fault(&mut page).await, None);
+    assert_eq!(fault(&mut client).await, None);
     pin_is_at(&dimmer, "bad", 90.0).await;
 }

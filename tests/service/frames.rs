@@ -1,88 +1,21 @@
 //! What the protocol of WebSockets itself forbids (RFC 6455): the sender is cut off, and nobody else
 //! notices.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::{Dimmer, LIMIT};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-
-const FIN: u8 = 0x80;
-/// Reserved: the first is for compression, which nobody agreed on.
-const RSV1: u8 = 0x40;
-const RSV2: u8 = 0x20;
-const RSV3: u8 = 0x10;
-const CONTINUATION: u8 = 0x0;
-const TEXT: u8 = 0x1;
-const CLOSE: u8 = 0x8;
-const PING: u8 = 0x9;
-const MASKED: u8 = 0x80;
+use crate::common::raw::{
+    CLOSE, CONTINUATION, FIN, MASKED, PING, RSV1, RSV2, RSV3, TEXT, close_code, frame, websocket,
+};
+use crate::common::{TestServer, until};
+use tokio::io::AsyncWriteExt;
 
 /// RFC 6455, 7.4.1.
 const PROTOCOL_ERROR: u16 = 1002;
 const NOT_UTF8: u16 = 1007;
 const TOO_BIG: u16 = 1009;
 
-/// A frame as a browser sends it, with a mask of zeros, which changes nothing.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first, MASKED | u8::try_from(payload.len()).unwrap()];
-    frame.extend([0; 4]);
-    frame.extend(payload);
-    frame
-}
-
-/// A page's connection, past the handshake.
-async fn connect(dimmer: &Dimmer) -> TcpStream {
-    let mut socket = TcpStream::connect(dimmer.address).await.unwrap();
-    let request = format!(
-        "GET /ws HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         sec-websocket-extensions: permessage-deflate\r\n\r\n",
-        dimmer.address
-    );
-    socket.write_all(request.as_bytes()).await.unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(socket.read_u8().await.unwrap());
-    }
-    let head = String::from_utf8(head).unwrap().to_lowercase();
-    assert!(head.starts_with("http/1.1 101"), "{head}");
-    assert!(!head.contains("permessage-deflate"), "{head}");
-    socket
-}
-
-/// The code of the goodbye, if there is one, once the connection has ended. Nothing may follow it.
-async fn goodbye(mut socket: TcpStream) -> Option<u16> {
-    let mut bytes = Vec::new();
-    // A reset is an end, too.
-    let _ = timeout(LIMIT, socket.read_to_end(&mut bytes))
-        .await
-        .expect("the connection stays open");
-    let mut rest = &bytes[..];
-    loop {
-        let (&[first, length], body) = rest.split_first_chunk()?;
-        let (length, body) = match length {
-            126 => {
-                let (length, body) = body.split_first_chunk()?;
-                (u16::from_be_bytes(*length).into(), body)
-            }
-            length => (usize::from(length), body),
-        };
-        if first == FIN | CLOSE {
-            assert_eq!(&body[length..], b"", "more after the goodbye");
-            return body.first_chunk().map(|code| u16::from_be_bytes(*code));
-        }
-        rest = body.get(length..)?;
-    }
-}
-
 #[tokio::test]
-async fn what_the_protocol_forbids_ends_the_page_and_touches_no_other() {
-    let dimmer = Dimmer::start();
-    let mut other = dimmer.page().await;
+async fn what_the_protocol_forbids_ends_the_client_and_touches_no_other() {
+    let dimmer = TestServer::start();
+    let mut other = dimmer.client().await;
     let level = br#"{"level": 7}"#;
     let unmasked: Vec<u8> = [&[FIN | TEXT, level.len() as u8][..], level].concat();
     // A snowman, cut in two, with its second half missing.
@@ -138,9 +71,9 @@ async fn what_the_protocol_forbids_ends_the_page_and_touches_no_other() {
             PROTOCOL_ERROR,
         ),
     ] {
-        let mut socket = connect(&dimmer).await;
+        let mut socket = websocket(&dimmer).await;
         socket.write_all(&bytes).await.unwrap();
-        assert_eq!(goodbye(socket).await, Some(code), "{what}");
+        assert_eq!(close_code(socket).await, Some(code), "{what}");
         other.settle().await;
         assert_eq!(other.levels["led"], 50.0, "{what} changed the light");
     }
@@ -148,9 +81,9 @@ async fn what_the_protocol_forbids_ends_the_page_and_touches_no_other() {
 
 #[tokio::test]
 async fn a_message_may_come_in_parts_that_cut_characters() {
-    let dimmer = Dimmer::start();
-    let mut other = dimmer.page().await;
-    let mut socket = connect(&dimmer).await;
+    let dimmer = TestServer::start();
+    let mut other = dimmer.client().await;
+    let mut socket = websocket(&dimmer).await;
     let text = "{\"name\": \"Zoë ☃\"}".as_bytes();
     for (number, byte) in text.iter().enumerate() {
         let kind = if number == 0 { TEXT } else { CONTINUATION };
@@ -174,10 +107,10 @@ async fn a_message_may_come_in_parts_that_cut_characters() {
 
 #[tokio::test]
 async fn a_connection_that_ends_within_a_frame_is_forgotten() {
-    let dimmer = Dimmer::start();
-    let mut other = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut other = dimmer.client().await;
     for length in 1..8 {
-        let mut socket = connect(&dimmer).await;
+        let mut socket = websocket(&dimmer).await;
         let frame = frame(FIN | TEXT, b"7");
         socket
             .write_all(&frame[..length.min(frame.len() - 1)])
@@ -185,7 +118,7 @@ async fn a_connection_that_ends_within_a_frame_is_forgotten() {
             .unwrap();
         drop(socket);
     }
-    common::until("the page is alone", async || {
+    until("the client is alone", async || {
         other.settle().await;
         other.pages == 1
     })
@@ -196,15 +129,15 @@ async fn a_connection_that_ends_within_a_frame_is_forgotten() {
 #[tokio::test]
 async fn nothing_follows_a_goodbye() {
     const AWAY: u16 = 1001;
-    let dimmer = Dimmer::start();
-    // These do not answer it, so they are kept for a second, in which the page leaves.
-    let silent = [connect(&dimmer).await, connect(&dimmer).await];
-    let mut page = dimmer.page().await;
-    let leaving = tokio::spawn(async move { page.goodbye().await });
+    let dimmer = TestServer::start();
+    // These do not answer it, so they are kept for a second, in which the client leaves.
+    let silent = [websocket(&dimmer).await, websocket(&dimmer).await];
+    let mut client = dimmer.client().await;
+    let leaving = tokio::spawn(async move { client.close_code().await });
     let (status, _home) = tokio::task::spawn_blocking(|| dimmer.stop()).await.unwrap();
     assert_eq!(status.code(), Some(0));
     assert_eq!(leaving.await.unwrap(), AWAY);
     for socket in silent {
-        assert_eq!(goodbye(socket).await, Some(AWAY));
+        assert_eq!(close_code(socket).await, Some(AWAY));
     }
 }

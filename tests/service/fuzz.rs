@@ -1,8 +1,6 @@
 //! The fuzzer's properties on its corpora and on changes of these, without the fuzzer: scripts/fuzz.sh.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "../fuzz/properties.rs"]
+#[path = "../../fuzz/properties.rs"]
 mod properties;
 
 use std::fs;

@@ -1,42 +1,24 @@
 //! What the service does while nothing changes.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-#[path = "common/lan.rs"]
-mod lan;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{Dimmer, Home, long, until};
+use crate::common::{Setup, TestServer, long, need, until};
+use crate::lan::with_lan;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use lan::with_lan;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-const PAGES: usize = 100;
-
-/// Whether strace is there, and may look into a program that it did not start.
-fn can_trace() -> bool {
-    let mut other = Command::new("sleep").arg("60").spawn().unwrap();
-    let traced = Command::new("timeout")
-        .args(["--signal=INT", "1", "strace", "-p"])
-        .arg(other.id().to_string())
-        .output();
-    other.kill().unwrap();
-    other.wait().unwrap();
-    traced.is_ok_and(|traced| String::from_utf8_lossy(&traced.stderr).contains("attached"))
-}
+const CLIENTS: usize = 100;
 
 /// Every system call of the service that ends in this time, as strace writes it.
-async fn calls(dimmer: &Dimmer, time: Duration) -> Vec<String> {
-    let file = dimmer.home().path().join("calls");
+async fn calls(dimmer: &TestServer, time: Duration) -> Vec<String> {
+    let file = dimmer.setup().path().join("calls");
     let mut strace = Command::new("strace")
         .args(["-f", "-tt", "-o"])
         .arg(&file)
@@ -45,7 +27,8 @@ async fn calls(dimmer: &Dimmer, time: Duration) -> Vec<String> {
         .spawn()
         .unwrap();
     let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
-    assert!(said.next().unwrap().unwrap().contains("attached"));
+    let first = said.next().unwrap().unwrap();
+    assert!(first.contains("attached"), "strace may not look: {first}");
     // To be looked into ends a wait, and each thread goes back to waiting.
     sleep(Duration::from_secs(1)).await;
     let before = fs::read_to_string(&file).unwrap();
@@ -60,24 +43,20 @@ async fn calls(dimmer: &Dimmer, time: Duration) -> Vec<String> {
 }
 
 /// How many there are. Those that helped at the start end after ten seconds without work.
-fn threads(dimmer: &Dimmer) -> usize {
+fn threads(dimmer: &TestServer) -> usize {
     let tasks = format!("/proc/{}/task", dimmer.pid());
     fs::read_dir(tasks).unwrap().count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace; scripts/test.sh installs it and runs this"]
 async fn nothing_is_done_while_nothing_changes() {
-    if !can_trace() {
-        eprintln!(
-            "!!! NOT TESTED: strace, which shows what the service does, is not there or may not look"
-        );
-        return;
-    }
-    let dimmer = Home::with("max_pages_per_address = 200\n").start();
-    let mut pages = join_all((0..PAGES).map(|_| dimmer.page())).await;
-    for page in &mut pages {
-        while page.pages != PAGES as u64 {
-            page.next().await;
+    need("strace", "strace");
+    let dimmer = Setup::with("max_pages_per_address = 200\n").start();
+    let mut clients = join_all((0..CLIENTS).map(|_| dimmer.client())).await;
+    for client in &mut clients {
+        while client.pages != CLIENTS as u64 {
+            client.next().await;
         }
     }
     until("one thread is left, and that of the pin", async || {
@@ -87,15 +66,15 @@ async fn nothing_is_done_while_nothing_changes() {
     // Then the keep-alives are due at once, and not again for 20 s.
     let time = Duration::from_secs(if long() { 30 } else { 5 });
     let mut reading = JoinSet::new();
-    for mut page in pages {
-        page.settle().await;
+    for mut client in clients {
+        client.settle().await;
         // To read is to answer.
-        reading.spawn(async move { while page.socket.next().await.is_some() {} });
+        reading.spawn(async move { while client.socket.next().await.is_some() {} });
     }
     let calls = calls(&dimmer, time).await;
     let pings = calls.iter().filter(|call| call.contains(PING)).count();
     println!(
-        "{} calls in {time:?} with {PAGES} pages, {pings} of them pings",
+        "{} calls in {time:?} with {CLIENTS} clients, {pings} of them pings",
         calls.len()
     );
     if !long() {
@@ -103,20 +82,18 @@ async fn nothing_is_done_while_nothing_changes() {
     }
     let others: Vec<_> = calls.iter().filter(|call| !keeps_alive(call)).collect();
     assert!(others.is_empty(), "{others:#?}");
-    assert_eq!(pings, if long() { PAGES } else { 0 });
+    assert_eq!(pings, if long() { CLIENTS } else { 0 });
 }
 
 #[test]
+#[ignore = "needs strace and network namespaces; scripts/test.sh installs what is missing and runs this"]
 fn a_service_that_is_announced_looks_up_its_addresses_once_a_minute_and_does_nothing_else() {
-    if !can_trace() {
-        eprintln!("!!! NOT TESTED: strace is not there or may not look");
-        return;
-    }
+    need("strace", "strace");
     with_lan(|lan| {
-        let home = Home::new();
-        let mut command = home.command();
+        let setup = Setup::new();
+        let mut command = setup.command();
         command.args(["--listen", "0.0.0.0:5000"]);
-        let dimmer = home.start_by(lan.kitchen.on(&command));
+        let dimmer = setup.start_by(lan.kitchen.on(&command));
         Runtime::new().unwrap().block_on(async {
             until(
                 "those of the service, the pin and mDNS are left",

@@ -1,12 +1,8 @@
 //! Many hands on one light: at rest, every page, the state and the pin agree.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Dimmer, Page, linear, until};
+use crate::common::{TestClient, TestServer, linear, take_turn, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
@@ -17,7 +13,7 @@ use tokio::time::sleep;
 const DRAG: Duration = Duration::from_secs(3);
 
 /// Drags at random for a while as a thumb does: some 60 changes a second.
-async fn drag(mut page: Page, seed: u64) -> Page {
+async fn drag(mut client: TestClient, seed: u64) -> TestClient {
     let mut random = StdRng::seed_from_u64(seed);
     let start = Instant::now();
     while start.elapsed() < DRAG {
@@ -27,29 +23,29 @@ async fn drag(mut page: Page, seed: u64) -> Page {
             2 => json!({"level": f64::from(random.random_range(0..10_000)) / 100.0}),
             _ => json!({"level": random.random_range(0..=100)}),
         };
-        page.change("led", change).await;
+        client.change("led", change).await;
         // A thumb's pace is what is tested here.
         sleep(Duration::from_millis(random.random_range(5..=25))).await;
         if random.random_bool(0.3) {
-            page.settle().await;
+            client.settle().await;
         }
     }
-    page
+    client
 }
 
 /// Asserts that all agree, and says how long that took after the last input.
-async fn assert_in_step(dimmer: &Dimmer, pages: &mut [Page]) {
+async fn assert_in_step(dimmer: &TestServer, clients: &mut [TestClient]) {
     let rest = Instant::now();
-    for page in pages.iter_mut() {
-        page.settle().await;
+    for client in clients.iter_mut() {
+        client.settle().await;
     }
     // Each had its own say; now each has heard of all the others.
-    for page in pages.iter_mut() {
-        page.settle().await;
+    for client in clients.iter_mut() {
+        client.settle().await;
     }
     let level = dimmer.level("led").await;
-    for (number, page) in pages.iter().enumerate() {
-        assert_eq!(page.levels["led"], level, "page {number} is out of step");
+    for (number, client) in clients.iter().enumerate() {
+        assert_eq!(client.levels["led"], level, "page {number} is out of step");
     }
     until("the pin follows", async || {
         dimmer.duties("led").last() == Some(&linear(level))
@@ -59,13 +55,14 @@ async fn assert_in_step(dimmer: &Dimmer, pages: &mut [Page]) {
 }
 
 async fn dragging(count: u64) {
-    let dimmer = Dimmer::start();
+    let _turn = take_turn();
+    let dimmer = TestServer::start();
     let mut dragging = JoinSet::new();
     for seed in 0..count {
-        dragging.spawn(drag(dimmer.page().await, seed));
+        dragging.spawn(drag(dimmer.client().await, seed));
     }
-    let mut pages = dragging.join_all().await;
-    assert_in_step(&dimmer, &mut pages).await;
+    let mut clients = dragging.join_all().await;
+    assert_in_step(&dimmer, &mut clients).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,21 +77,22 @@ async fn twenty_pages_that_drag_at_once_end_in_step() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_vanishing_and_returning_pages_put_nobody_out_of_step() {
-    let dimmer = Dimmer::start();
+    let _turn = take_turn();
+    let dimmer = TestServer::start();
     let mut dragging = JoinSet::new();
     for seed in 0..6 {
-        dragging.spawn(drag(dimmer.page().await, seed));
+        dragging.spawn(drag(dimmer.client().await, seed));
     }
     let mut slow = JoinSet::new();
     for _ in 0..3 {
-        let mut page = Page::open_with(dimmer.address, Some(2048)).await;
+        let mut client = TestClient::open_with(dimmer.address, Some(2048)).await;
         slow.spawn(async move {
             let start = Instant::now();
             while start.elapsed() < DRAG {
-                page.next().await;
+                client.next().await;
                 sleep(Duration::from_millis(100)).await;
             }
-            page
+            client
         });
     }
     let mut restless = JoinSet::new();
@@ -104,32 +102,33 @@ async fn slow_vanishing_and_returning_pages_put_nobody_out_of_step() {
             let mut random = StdRng::seed_from_u64(100 + seed);
             let start = Instant::now();
             while start.elapsed() < DRAG {
-                let mut page = Page::open(address).await;
+                let mut client = TestClient::open(address).await;
                 for _ in 0..random.random_range(0..20) {
                     let level = random.random_range(0..=100);
-                    page.change("led", json!({ "level": level })).await;
+                    client.change("led", json!({ "level": level })).await;
                 }
                 // It vanishes without a word, with whatever is on the way to it.
             }
-            Page::open(address).await
+            TestClient::open(address).await
         });
     }
-    let mut pages = dragging.join_all().await;
-    pages.extend(restless.join_all().await);
-    pages.extend(slow.join_all().await);
-    assert_in_step(&dimmer, &mut pages).await;
+    let mut clients = dragging.join_all().await;
+    clients.extend(restless.join_all().await);
+    clients.extend(slow.join_all().await);
+    assert_in_step(&dimmer, &mut clients).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_stops_reading_delays_nobody_and_costs_no_memory() {
-    let dimmer = Dimmer::start();
-    let mut one = dimmer.page().await;
-    let mut two = dimmer.page().await;
+    let _turn = take_turn();
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
     let mut stopped = Vec::new();
     for _ in 0..20 {
-        stopped.push(Page::open_with(dimmer.address, Some(1024)).await);
+        stopped.push(TestClient::open_with(dimmer.address, Some(1024)).await);
     }
-    let round = async |one: &mut Page, two: &mut Page| {
+    let round = async |one: &mut TestClient, two: &mut TestClient| {
         for step in 0..2_500 {
             one.change("led", json!({ "level": step % 101 })).await;
             // Keeps the newest on the way, rather than a burst that is skipped.

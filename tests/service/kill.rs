@@ -3,17 +3,13 @@
 //! This proves the order of the writes, not the disk: a killed program's writes are not lost, a
 //! power cut's are. Against that the store syncs; see tests/faults.rs.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::pin::pin;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Home, LIMIT, Page, long};
+use crate::common::{LIMIT, Setup, TestClient, long, take_turn};
 use futures_util::StreamExt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -40,8 +36,8 @@ struct Sent {
 }
 
 /// The next message, or the end of the service.
-async fn heard(page: &mut Page) -> Option<Value> {
-    match page.socket.next().await {
+async fn heard(client: &mut TestClient) -> Option<Value> {
+    match client.socket.next().await {
         Some(Ok(Message::Text(text))) => Some(serde_json::from_str(&text).unwrap()),
         _ => None,
     }
@@ -49,7 +45,7 @@ async fn heard(page: &mut Page) -> Option<Value> {
 
 /// Drags one light up and down, so that no level comes again within one life of the service, and
 /// notes what is acknowledged. Ends with the service.
-async fn drag(mut page: Page, first: f64, sent: &mut Vec<Sent>) {
+async fn drag(mut client: TestClient, first: f64, sent: &mut Vec<Sent>) {
     let mut tenths = (first * 10.0).round() as u32;
     loop {
         tenths = (tenths + 1) % 1001;
@@ -60,12 +56,12 @@ async fn drag(mut page: Page, first: f64, sent: &mut Vec<Sent>) {
         });
         let echo = json!({ "echo": tenths });
         for message in [json!({"light": "desk", "level": level}), echo.clone()] {
-            if page.send(message.to_string().into()).await.is_err() {
+            if client.send(message.to_string().into()).await.is_err() {
                 return;
             }
         }
         loop {
-            match heard(&mut page).await {
+            match heard(&mut client).await {
                 None => return,
                 Some(message) if message == echo => break,
                 Some(_) => {}
@@ -78,13 +74,13 @@ async fn drag(mut page: Page, first: f64, sent: &mut Vec<Sent>) {
 }
 
 /// The load beside it: another light, as fast as it is taken.
-async fn press(mut page: Page) {
+async fn press(mut client: TestClient) {
     let mut number = 0;
     loop {
         number += 1;
         let step = if number % 2 == 0 { 7 } else { -7 };
         let message = json!({"light": "shelf", "step": step}).to_string();
-        if page.send(message.into()).await.is_err() || heard(&mut page).await.is_none() {
+        if client.send(message.into()).await.is_err() || heard(&mut client).await.is_none() {
             return;
         }
     }
@@ -114,20 +110,20 @@ fn watch(folder: &Path) {
 /// though it was acknowledged.
 async fn kill(seed: u64, kills: u32) -> Duration {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut home = Home::with(SETTINGS);
+    let mut setup = Setup::with(SETTINGS);
     // In memory, so that a busy disk does not count as the service's own time.
     let memory = Some(Path::new("/dev/shm")).filter(|folder| folder.exists());
-    let state = tempfile::tempdir_in(memory.unwrap_or(home.path())).unwrap();
+    let state = tempfile::tempdir_in(memory.unwrap_or(setup.path())).unwrap();
     let file = state.path().join("levels.json");
-    let start = |home: Home| {
-        home.start_with(|command| {
+    let start = |setup: Setup| {
+        setup.start_with(|command| {
             command.arg("--state-dir").arg(state.path());
         })
     };
     let mut first = 50.0;
     let mut oldest = Duration::ZERO;
     for number in 0..kills {
-        let dimmer = start(home);
+        let dimmer = start(setup);
         assert_eq!(dimmer.level("desk").await, first, "kill {number}");
         // What is there at the start has long been kept.
         let mut sent = vec![Sent {
@@ -136,8 +132,9 @@ async fn kill(seed: u64, kills: u32) -> Duration {
         }];
         let pid = Pid::from_raw(dimmer.pid().try_into().unwrap()).unwrap();
         let killed = {
-            let pages = (dimmer.page().await, dimmer.page().await);
-            let mut load = pin!(async { join!(drag(pages.0, first, &mut sent), press(pages.1)) });
+            let clients = (dimmer.client().await, dimmer.client().await);
+            let mut load =
+                pin!(async { join!(drag(clients.0, first, &mut sent), press(clients.1)) });
             let moment = random.random_range(Duration::ZERO..LATEST);
             if number % 2 == 0 {
                 assert!(timeout(moment, &mut load).await.is_err(), "it ended early");
@@ -153,7 +150,7 @@ async fn kill(seed: u64, kills: u32) -> Duration {
                 join!(load.as_mut(), write).1.unwrap();
             }
             let killed = Instant::now();
-            home = dimmer.kill();
+            setup = dimmer.kill();
             killed
         };
         let kept = in_file(&file).unwrap_or(first);
@@ -169,7 +166,7 @@ async fn kill(seed: u64, kills: u32) -> Duration {
         }
         first = kept;
     }
-    let dimmer = start(home);
+    let dimmer = start(setup);
     assert_eq!(dimmer.level("desk").await, first);
     assert!(!file.with_extension("json.damaged").exists());
     oldest
@@ -177,6 +174,7 @@ async fn kill(seed: u64, kills: u32) -> Duration {
 
 #[test]
 fn after_a_kill_at_any_moment_the_last_level_is_back_but_for_the_last_second() {
+    let _turn = take_turn();
     let (services, kills) = if long() { (10, 50) } else { (5, 5) };
     let seed: u64 = rand::random();
     println!("seed {seed}");

@@ -1,16 +1,12 @@
 //! What one connection, one address and everybody together may cost the service.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Dimmer, Home, LIMIT, Page, answer, until};
+use crate::common::{Answer, LIMIT, Setup, TestClient, TestServer, read_to_end, take_turn, until};
 use reqwest::Client;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
@@ -22,17 +18,6 @@ use tokio_tungstenite::tungstenite::Error;
 /// A second machine on the LAN: Linux has all of 127.0.0.0/8.
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-fn status(answer: &str) -> u16 {
-    let status = answer.split(' ').nth(1).and_then(|text| text.parse().ok());
-    status.unwrap_or_else(|| panic!("no answer: {answer:?}"))
-}
-
-fn error(answer: &str) -> String {
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer:?}"));
-    body["error"].as_str().unwrap().into()
-}
-
 /// A connection from the other machine.
 async fn from_other(address: SocketAddr) -> tokio::net::TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
@@ -41,7 +26,7 @@ async fn from_other(address: SocketAddr) -> tokio::net::TcpStream {
 }
 
 /// How an attempt to open a page from there ends: with 101, or the error of the refusal.
-async fn open_page(
+async fn open_client(
     stream: tokio::net::TcpStream,
     address: SocketAddr,
 ) -> Result<impl Sized, String> {
@@ -57,14 +42,14 @@ async fn open_page(
 }
 
 /// How many files the service has open.
-fn open_files(dimmer: &Dimmer) -> usize {
+fn open_files(dimmer: &TestServer) -> usize {
     let folder = fs::read_dir(format!("/proc/{}/fd", dimmer.pid())).unwrap();
     folder.count()
 }
 
 #[test]
 fn what_does_not_come_within_ten_seconds_is_closed() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let begun = b"GET / HTTP/1.1\r\nhost: localhost\r\n";
     let whole = b"GET /api/health HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let headers = b"PUT /api/lights/led HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{";
@@ -73,7 +58,7 @@ fn what_does_not_come_within_ten_seconds_is_closed() {
         .map(|sent| {
             let mut stream = TcpStream::connect(dimmer.address).unwrap();
             stream.write_all(sent).unwrap();
-            thread::spawn(move || (answer(stream), start.elapsed()))
+            thread::spawn(move || (read_to_end(stream), start.elapsed()))
         })
         .into_iter()
         .map(|waiting| waiting.join().unwrap())
@@ -85,39 +70,47 @@ fn what_does_not_come_within_ten_seconds_is_closed() {
         unreachable!()
     };
     assert_eq!(silent.0, "");
-    assert_eq!(status(&begun.0), 408);
+    assert_eq!(Answer::parse(&begun.0).status, 408);
     assert_eq!(
-        error(&begun.0),
+        Answer::parse(&begun.0).error(),
         "the headers of a request must come within 10 s"
     );
-    assert_eq!(status(&idle.0), 200);
+    assert_eq!(Answer::parse(&idle.0).status, 200);
     assert_eq!(idle.0.matches("HTTP/1.1").count(), 1, "{idle:?}");
-    assert_eq!(status(&body.0), 408);
+    assert_eq!(Answer::parse(&body.0).status, 408);
     assert_eq!(
-        error(&body.0),
+        Answer::parse(&body.0).error(),
         "the body of a request must come within 10 s"
     );
 }
 
 #[test]
 fn headers_above_16_kib_are_refused() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     for (size, expected) in [(15 << 10, 200), (17 << 10, 431), (1 << 20, 431)] {
         let value = "x".repeat(size);
         let request = format!(
             "GET /api/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx: {value}\r\n\r\n"
         );
-        assert_eq!(status(&dimmer.raw(request)), expected, "{size}");
+        assert_eq!(
+            Answer::parse(&dimmer.raw(request)).status,
+            expected,
+            "{size}"
+        );
         let request =
             format!("GET /{value} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let expected = if expected == 200 { 404 } else { expected };
-        assert_eq!(status(&dimmer.raw(request)), expected, "{size}");
+        assert_eq!(
+            Answer::parse(&dimmer.raw(request)).status,
+            expected,
+            "{size}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_body_above_4_kib_is_refused_and_changes_nothing() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let head = "PUT /api/lights/led HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
     for (size, expected) in [(4096, 200), (4097, 413), (1 << 20, 413)] {
         let body = format!(r#"{{"level":9{}}}"#, " ".repeat(size - 11));
@@ -125,38 +118,40 @@ async fn a_body_above_4_kib_is_refused_and_changes_nothing() {
         let chunked =
             format!("{head}transfer-encoding: chunked\r\n\r\n{size:x}\r\n{body}\r\n0\r\n\r\n");
         for request in [whole, chunked] {
-            let answer = dimmer.raw(request);
-            assert_eq!(status(&answer), expected, "{size}");
+            let answer = Answer::parse(&dimmer.raw(request));
+            assert_eq!(answer.status, expected, "{size}");
             if expected == 413 {
-                assert_eq!(error(&answer), "a body must have at most 4096 bytes");
+                assert_eq!(answer.error(), "a body must have at most 4096 bytes");
             }
         }
         let level = dimmer.level("led").await;
         assert_eq!(level, 9.0, "{size}");
-        let mut page = dimmer.page().await;
-        page.say(json!(9)).await;
-        page.settle().await;
+        let mut client = dimmer.client().await;
+        client.say(json!(9)).await;
+        client.settle().await;
     }
 }
 
 #[tokio::test]
 async fn one_address_cannot_take_the_pages_of_others() {
-    let dimmer = Home::with("max_pages = 3\nmax_pages_per_address = 2\n").start();
+    let dimmer = Setup::with("max_pages = 3\nmax_pages_per_address = 2\n").start();
     let address = dimmer.address;
-    let mut one = dimmer.page().await;
-    let two = dimmer.page().await;
+    let mut one = dimmer.client().await;
+    let two = dimmer.client().await;
     let here = async || {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        open_page(stream, address).await
+        open_client(stream, address).await
     };
     assert_eq!(
         here().await.err().unwrap(),
         "too many open pages from 127.0.0.1; see max_pages_per_address"
     );
-    let _other = open_page(from_other(address).await, address).await.unwrap();
+    let _other = open_client(from_other(address).await, address)
+        .await
+        .unwrap();
     one.settle().await;
     assert_eq!(one.pages, 3);
-    let refused = open_page(from_other(address).await, address).await;
+    let refused = open_client(from_other(address).await, address).await;
     assert_eq!(refused.err().unwrap(), "too many open pages; see max_pages");
     drop(two);
     until("there is room again", async || here().await.is_ok()).await;
@@ -164,8 +159,8 @@ async fn one_address_cannot_take_the_pages_of_others() {
 
 #[tokio::test]
 async fn silent_connections_of_one_address_keep_no_other_out_and_leave_files_to_open() {
-    let dimmer = Home::new().with_open_files(64).start();
-    let mut page = dimmer.page().await;
+    let dimmer = Setup::new().with_open_files(64).start();
+    let mut client = dimmer.client().await;
     let silent: Vec<_> = (0..200)
         .map(|_| TcpStream::connect(dimmer.address).unwrap())
         .collect();
@@ -175,10 +170,10 @@ async fn silent_connections_of_one_address_keep_no_other_out_and_leave_files_to_
         .put(dimmer.url("/api/lights/led"))
         .body(r#"{"level":7}"#);
     assert_eq!(request.send().await.unwrap().status(), 200);
-    page.settle().await;
-    assert_eq!(page.levels["led"], 7.0);
+    client.settle().await;
+    assert_eq!(client.levels["led"], 7.0);
     assert!(open_files(&dimmer) < 50, "{} files", open_files(&dimmer));
-    let file = dimmer.home().levels_file();
+    let file = dimmer.setup().levels_file();
     until("the level is kept", async || {
         fs::read_to_string(&file).is_ok_and(|text| text.contains(r#""level":7,"#))
     })
@@ -194,20 +189,20 @@ async fn silent_connections_of_one_address_keep_no_other_out_and_leave_files_to_
 #[tokio::test]
 async fn a_page_counts_as_a_connection_until_it_is_closed() {
     // Room for 16 connections, 14 of them from one address.
-    let dimmer = Home::new().with_open_files(64).start();
-    let mut pages = Vec::new();
+    let dimmer = Setup::new().with_open_files(64).start();
+    let mut clients = Vec::new();
     for _ in 0..14 {
-        pages.push(dimmer.page().await);
+        clients.push(dimmer.client().await);
     }
     let ask = async || reqwest::get(dimmer.url("/api/health")).await;
     assert!(ask().await.is_err(), "one more came in");
-    pages.pop();
+    clients.pop();
     until("there is room again", async || ask().await.is_ok()).await;
 }
 
 #[tokio::test]
 async fn silent_connections_of_everybody_give_way_after_ten_seconds() {
-    let dimmer = Home::new().with_open_files(64).start();
+    let dimmer = Setup::new().with_open_files(64).start();
     let mut silent = Vec::new();
     for _ in 0..10 {
         silent.push(
@@ -226,8 +221,8 @@ async fn silent_connections_of_everybody_give_way_after_ten_seconds() {
 
 #[tokio::test]
 async fn connections_are_accepted_again_by_itself_after_the_files_ran_out() {
-    let dimmer = Dimmer::start();
-    let mut page = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
     let pid = Pid::from_raw(dimmer.pid().try_into().unwrap());
     let open_at_most = |current| {
         let limit = Rlimit {
@@ -242,8 +237,8 @@ async fn connections_are_accepted_again_by_itself_after_the_files_ran_out() {
         dimmer.log().contains("cannot accept connections")
     })
     .await;
-    page.say(json!(42)).await;
-    page.settle().await;
+    client.say(json!(42)).await;
+    client.settle().await;
     assert!(!waiting.is_finished());
 
     open_at_most(1024);
@@ -254,14 +249,15 @@ async fn connections_are_accepted_again_by_itself_after_the_files_ran_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_waits_itself_keeps_its_last_level_and_delays_nobody() {
+    let _turn = take_turn();
     const FLOOD: u32 = 3000;
-    let dimmer = Dimmer::start();
-    let mut other = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut other = dimmer.client().await;
     let mut quiet = Vec::new();
     for _ in 0..300 {
         quiet.push(round_trip(&mut other).await);
     }
-    let mut flood = dimmer.page().await;
+    let mut flood = dimmer.client().await;
     let flooding = tokio::spawn(async move {
         let start = Instant::now();
         for number in 0..FLOOD {
@@ -294,9 +290,9 @@ async fn a_flood_waits_itself_keeps_its_last_level_and_delays_nobody() {
 }
 
 /// The time of one, and then a pause: with none there would be no thread to wake.
-async fn round_trip(page: &mut Page) -> Duration {
+async fn round_trip(client: &mut TestClient) -> Duration {
     let start = Instant::now();
-    page.settle().await;
+    client.settle().await;
     let time = start.elapsed();
     sleep(Duration::from_millis(5)).await;
     time

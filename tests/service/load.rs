@@ -1,12 +1,8 @@
 //! Many pages for long: memory does not grow, nobody is dropped who reads, all end in step.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Dimmer, Home, Page, long, until};
+use crate::common::{Setup, TestClient, TestServer, long, take_turn, until};
 use futures_util::future::join_all;
 use rand::RngExt;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -25,20 +21,20 @@ const NOISE: u64 = 2048;
 const THUMB: Duration = Duration::from_millis(16);
 
 /// A service with room for this many pages from here.
-fn start() -> Dimmer {
+fn start() -> TestServer {
     // Each page is an open file of this program, too.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
-    Home::with("max_pages = 2000\nmax_pages_per_address = 2000\n").start()
+    Setup::with("max_pages = 2000\nmax_pages_per_address = 2000\n").start()
 }
 
-async fn open(dimmer: &Dimmer, count: usize) -> Vec<Page> {
-    let mut pages = Vec::new();
+async fn open(dimmer: &TestServer, count: usize) -> Vec<TestClient> {
+    let mut clients = Vec::new();
     for _ in 0..count {
-        pages.push(dimmer.page().await);
+        clients.push(dimmer.client().await);
     }
-    pages
+    clients
 }
 
 /// The level that a round ends with, and that no drag comes by.
@@ -47,24 +43,24 @@ fn last(round: usize) -> f64 {
 }
 
 /// Drags for a while at a pace, and ends at a level of one's own.
-async fn drag(page: &mut Page, time: Duration, pace: Duration, last: f64) {
+async fn drag(client: &mut TestClient, time: Duration, pace: Duration, last: f64) {
     let start = Instant::now();
     while start.elapsed() < time {
         let level = rand::rng().random_range(0..=100);
-        page.change("led", json!({ "level": level })).await;
-        page.hear_now();
+        client.change("led", json!({ "level": level })).await;
+        client.hear_now();
         sleep(pace).await;
     }
-    page.change("led", json!({ "level": last })).await;
-    page.settle().await;
+    client.change("led", json!({ "level": last })).await;
+    client.settle().await;
 }
 
 /// Reads until the level is this. Panics if the service closes the page, or says nothing for long.
-async fn read(mut page: Page, last: f64) -> Page {
-    while page.levels["led"] != last {
-        page.next().await;
+async fn read(mut client: TestClient, last: f64) -> TestClient {
+    while client.levels["led"] != last {
+        client.next().await;
     }
-    page
+    client
 }
 
 /// Asserts that later rounds took no more than the second.
@@ -77,33 +73,34 @@ fn assert_no_growth(what: &str, memory: &[u64]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drag_before_many_pages_leaves_all_in_step_and_takes_no_memory() {
+    let _turn = take_turn();
     let (count, time) = match long() {
         true => (1000, Duration::from_secs(60)),
         false => (200, Duration::from_secs(5)),
     };
     let dimmer = start();
-    let mut pages = open(&dimmer, count).await;
-    let mut thumb = dimmer.page().await;
+    let mut clients = open(&dimmer, count).await;
+    let mut thumb = dimmer.client().await;
     let mut memory = Vec::new();
     for round in 0..ROUNDS {
         let mut reading = JoinSet::new();
-        for page in pages {
-            reading.spawn(read(page, last(round)));
+        for client in clients {
+            reading.spawn(read(client, last(round)));
         }
         drag(&mut thumb, time / ROUNDS as u32, THUMB, last(round)).await;
         let rest = Instant::now();
         // All of them, or one has panicked: it was dropped, or told nothing.
-        pages = reading.join_all().await;
+        clients = reading.join_all().await;
         println!(
             "{count} pages in step {:?} after the last input",
             rest.elapsed()
         );
         memory.push(dimmer.memory());
     }
-    for page in &mut pages {
-        page.settle().await;
-        assert_eq!(page.levels["led"], thumb.levels["led"]);
-        assert_eq!(page.pages as usize, count + 1);
+    for client in &mut clients {
+        client.settle().await;
+        assert_eq!(client.levels["led"], thumb.levels["led"]);
+        assert_eq!(client.pages as usize, count + 1);
     }
     assert_eq!(dimmer.level("led").await, thumb.levels["led"]);
     assert_no_growth("pages that read", &memory);
@@ -111,20 +108,22 @@ async fn a_drag_before_many_pages_leaves_all_in_step_and_takes_no_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_that_reconnect_in_a_loop_leave_nothing_behind() {
+    let _turn = take_turn();
     let times = if long() { 50 } else { 5 };
     let dimmer = start();
-    let mut watcher = dimmer.page().await;
+    let mut watcher = dimmer.client().await;
     let mut memory = Vec::new();
     for round in 0..ROUNDS {
         let reconnecting = (0..200).map(|number| {
             let address = dimmer.address;
             async move {
                 for time in 0..times {
-                    let mut page = Page::open(address).await;
-                    page.change("led", json!({ "level": (number + time) % 100 }))
+                    let mut client = TestClient::open(address).await;
+                    client
+                        .change("led", json!({ "level": (number + time) % 100 }))
                         .await;
                     if number % 2 == 0 {
-                        page.socket.close(None).await.unwrap();
+                        client.socket.close(None).await.unwrap();
                     }
                 }
             }
@@ -148,14 +147,15 @@ const BEFORE_A_PING: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_that_never_read_take_no_memory_and_put_nobody_out_of_step() {
+    let _turn = take_turn();
     let time = Duration::from_secs(if long() { 20 } else { 5 });
     let dimmer = start();
     let mut silent = Vec::new();
     for _ in 0..100 {
-        silent.push(Page::open_with(dimmer.address, Some(1024)).await);
+        silent.push(TestClient::open_with(dimmer.address, Some(1024)).await);
     }
-    let mut thumb = dimmer.page().await;
-    let mut other = dimmer.page().await;
+    let mut thumb = dimmer.client().await;
+    let mut other = dimmer.client().await;
     let mut memory = Vec::new();
     for round in 0..ROUNDS {
         let reading = tokio::spawn(read(other, last(round)));

@@ -1,26 +1,22 @@
 //! What a page weighs, and that no page is left behind by a burst of two at once.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::{Dimmer, Home, Page};
+use crate::common::{Setup, TestClient, TestServer};
 use serde_json::json;
 
 /// In KiB; pages that open one after another take some 5 each.
 const WEIGHT: u64 = 8;
-const PAGES: u64 = 300;
+const CLIENTS: u64 = 300;
 
-async fn open(dimmer: &Dimmer, count: u64) -> Vec<Page> {
-    let mut pages = Vec::new();
+async fn open(dimmer: &TestServer, count: u64) -> Vec<TestClient> {
+    let mut clients = Vec::new();
     for _ in 0..count {
-        pages.push(dimmer.page().await);
+        clients.push(dimmer.client().await);
     }
-    pages
+    clients
 }
 
-fn roomy() -> Dimmer {
-    Home::with("max_pages = 1000\nmax_pages_per_address = 1000\n").start()
+fn roomy() -> TestServer {
+    Setup::with("max_pages = 1000\nmax_pages_per_address = 1000\n").start()
 }
 
 #[tokio::test]
@@ -29,8 +25,8 @@ async fn a_page_weighs_little() {
     // The first ones bring what is there once for all.
     let _first = open(&dimmer, 10).await;
     let before = dimmer.memory();
-    let _pages = open(&dimmer, PAGES).await;
-    let weight = (dimmer.memory() - before) / PAGES;
+    let _pages = open(&dimmer, CLIENTS).await;
+    let weight = (dimmer.memory() - before) / CLIENTS;
     println!("a page weighs {weight} KiB");
     assert!(weight < WEIGHT, "a page weighs {weight} KiB");
 }
@@ -38,21 +34,23 @@ async fn a_page_weighs_little() {
 #[tokio::test]
 async fn a_burst_of_two_pages_at_once_leaves_every_page_with_the_same_level() {
     let dimmer = roomy();
-    let mut pages = open(&dimmer, 30).await;
+    let mut clients = open(&dimmer, 30).await;
     for change in 0..50 {
         for sender in [0, 1] {
             let level = 50 * sender + change;
-            pages[sender].change("led", json!({ "level": level })).await;
+            clients[sender]
+                .change("led", json!({ "level": level }))
+                .await;
         }
     }
     // The two are first: once they are settled, all that they sent is handled.
-    for page in &mut pages {
-        page.settle().await;
+    for client in &mut clients {
+        client.settle().await;
     }
     // By now also what the second sent after the first was settled.
-    pages[0].settle().await;
+    clients[0].settle().await;
     let level = dimmer.level("led").await;
-    for page in &pages {
-        assert_eq!(page.levels["led"], level);
+    for client in &clients {
+        assert_eq!(client.levels["led"], level);
     }
 }

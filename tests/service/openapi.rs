@@ -1,18 +1,14 @@
 //! The description of the API, and whether it is true.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use common::{Dimmer, Home, until};
+use crate::common::{Setup, TestServer, until};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-async fn description(dimmer: &Dimmer) -> Value {
+async fn description(dimmer: &TestServer) -> Value {
     let answer = reqwest::get(dimmer.url("/api/openapi.json")).await.unwrap();
     answer.json().await.unwrap()
 }
@@ -30,12 +26,15 @@ fn described(description: &Value) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_routes_of_the_documentation_are_described_and_no_others() {
-    let documented: BTreeSet<_> = include_str!("../docs/wire.md")
+    let documented: BTreeSet<_> = include_str!("../../docs/wire.md")
         .split('`')
         .filter(|code| code.contains(" /api/"))
         .map(String::from)
         .collect();
-    assert_eq!(described(&description(&Dimmer::start()).await), documented);
+    assert_eq!(
+        described(&description(&TestServer::start()).await),
+        documented
+    );
 }
 
 /// The texts in the sources below a folder that begin with `/api/`.
@@ -61,14 +60,14 @@ async fn every_route_of_the_router_is_described() {
         &mut routed,
     );
     assert!(routed.remove("/api/{*rest}"), "where there is nothing");
-    let description = description(&Dimmer::start()).await;
+    let description = description(&TestServer::start()).await;
     let described = description["paths"].as_object().unwrap().keys();
     assert_eq!(routed, described.cloned().collect());
 }
 
 /// Answers of a service, held against its description.
 struct Judge<'a> {
-    dimmer: &'a Dimmer,
+    dimmer: &'a TestServer,
     description: Value,
     /// The methods and paths that were asked.
     asked: BTreeSet<String>,
@@ -126,7 +125,7 @@ impl Judge<'_> {
 
 #[tokio::test]
 async fn the_answers_are_as_described() {
-    let dimmer = Home::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
+    let dimmer = Setup::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
     let description = description(&dimmer).await;
     let mut judge = Judge {
         dimmer: &dimmer,
@@ -222,7 +221,7 @@ async fn the_answers_are_as_described() {
     ] {
         judge.ask(method, path, body, status).await;
     }
-    fs::remove_dir_all(dimmer.home().trace_folder()).unwrap();
+    fs::remove_dir_all(dimmer.setup().trace_folder()).unwrap();
     judge
         .ask("PUT", "/api/lights/led", r#"{"level":7}"#, 200)
         .await;
@@ -238,7 +237,7 @@ async fn the_answers_are_as_described() {
 
 #[tokio::test]
 async fn a_change_is_described_with_the_fields_that_are_read() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let request = Client::new().put(dimmer.url("/api/lights/led"));
     let refused = request.body(r#"{"colour":1}"#).send().await.unwrap();
     let refused: Value = refused.json().await.unwrap();
@@ -260,7 +259,7 @@ async fn a_change_is_described_with_the_fields_that_are_read() {
 
 #[tokio::test]
 async fn a_description_that_is_not_true_is_noticed() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let description = description(&dimmer).await;
     let schema =
         json!({"$ref": "#/components/schemas/LightNow", "components": description["components"]});

@@ -1,16 +1,12 @@
 //! The password: who does not know it gets nothing but the login, and guessing it is slow.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::{Dimmer, Home, LIMIT, dimmer, until};
+use crate::common::{Answer, LIMIT, Setup, TestServer, UPGRADE, dimmer, need, until};
 use futures_util::{SinkExt, StreamExt};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -23,71 +19,41 @@ use tokio_tungstenite::{WebSocketStream, client_async, connect_async};
 
 const PASSWORD: &str = "correct horse";
 
-/// What makes a request one for a WebSocket.
-const UPGRADE: &str = "connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-
 /// A service with [`PASSWORD`].
-fn start() -> Dimmer {
-    Home::new().with_password(PASSWORD).start()
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let lines = self.head.lines();
-        let mut values = lines.filter_map(|line| line.split_once(": "));
-        let value = values.find(|(has, _)| has.eq_ignore_ascii_case(name));
-        value.map(|(_, value)| value)
-    }
-
-    /// Name and value of the cookie that it sets.
-    fn cookie(&self) -> String {
-        let cookie = self.header("set-cookie").unwrap();
-        cookie.split(';').next().unwrap().into()
-    }
-}
-
-fn read(answer: &str) -> Answer {
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    Answer {
-        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-        head: head.into(),
-        body: body.into(),
-    }
+fn start() -> TestServer {
+    Setup::new().with_password(PASSWORD).start()
 }
 
 /// Sends a request with these header lines and this body.
-fn ask(service: &Dimmer, line: &str, headers: &str, body: &str) -> Answer {
+fn ask(service: &TestServer, line: &str, headers: &str, body: &str) -> Answer {
     let close = match headers.contains("upgrade") {
         true => "",
         false => "connection: close\r\n",
     };
     let length = body.len();
-    read(&service.raw(format!(
+    Answer::parse(&service.raw(format!(
         "{line} HTTP/1.1\r\nhost: localhost\r\n{close}content-length: {length}\r\n{headers}\r\n{body}"
     )))
 }
 
 /// Sends the login's form.
-fn log_in(service: &Dimmer, password: &str) -> Answer {
+fn log_in(service: &TestServer, password: &str) -> Answer {
     let body = format!("password={}", password.replace(' ', "+"));
     ask(service, "POST /login", "", &body)
 }
 
-fn status_with(service: &Dimmer, line: &str, cookie: &str) -> u16 {
+fn status_with(service: &TestServer, line: &str, cookie: &str) -> u16 {
     let upgrade = if line.ends_with("/ws") { UPGRADE } else { "" };
     ask(service, line, &format!("cookie: {cookie}\r\n{upgrade}"), "").status
 }
 
 type Socket = WebSocketStream<TcpStream>;
 
-async fn open_socket(service: &Dimmer, name: &'static str, value: &str) -> Result<Socket, Error> {
+async fn open_socket(
+    service: &TestServer,
+    name: &'static str,
+    value: &str,
+) -> Result<Socket, Error> {
     let stream = TcpStream::connect(service.address).await.unwrap();
     let mut request = format!("ws://{}/ws", service.address)
         .into_client_request()
@@ -252,7 +218,7 @@ async fn log_in_from(from: [u8; 4], service: SocketAddr, password: &str) -> Answ
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    read(&answer)
+    Answer::parse(&answer)
 }
 
 #[tokio::test]
@@ -309,7 +275,7 @@ async fn guesses_at_the_same_time_are_heard_one_after_the_other() {
 }
 
 /// The most memory that it ever had, in KiB.
-fn memory_peak(service: &Dimmer) -> u64 {
+fn memory_peak(service: &TestServer) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", service.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
     let number = line.unwrap().split_whitespace().nth(1);
@@ -317,14 +283,14 @@ fn memory_peak(service: &Dimmer) -> u64 {
 }
 
 /// What the service would give to a browser so many seconds before the session's end.
-fn cookie_that_ends_in(seconds: u64, service: &Dimmer) -> String {
+fn cookie_that_ends_in(seconds: u64, service: &TestServer) -> String {
     let code = |key: &[u8], text: &[u8]| {
         let code = Hmac::<Sha256>::new_from_slice(key).unwrap();
         code.chain_update(text).finalize().into_bytes().to_vec()
     };
-    let home = service.home().path();
-    let secret = fs::read(home.join("state/secret")).unwrap();
-    let hash = fs::read_to_string(home.join("password")).unwrap();
+    let setup = service.setup().path();
+    let secret = fs::read(setup.join("state/secret")).unwrap();
+    let hash = fs::read_to_string(setup.join("password")).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let end = now.as_secs() + seconds;
     let code = code(
@@ -432,7 +398,7 @@ fn the_login_speaks_english_and_portuguese_and_has_no_script() {
 
 #[test]
 fn without_a_password_there_is_no_login_and_no_byte_for_it() {
-    let service = Dimmer::start();
+    let service = TestServer::start();
     assert_eq!(ask(&service, "GET /login", "", "").status, 404);
     let page = ask(&service, "GET /", "", "");
     assert_eq!(page.status, 200);
@@ -496,12 +462,12 @@ fn dimmer_password_prints_a_hash_that_the_service_takes() {
         hash.starts_with("$argon2id$") && hash.ends_with('\n'),
         "{hash}{said}"
     );
-    let home = Home::new();
-    let folder = home.path().join("credentials");
+    let setup = Setup::new();
+    let folder = setup.path().join("credentials");
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("password"), &hash).unwrap();
     // As systemd hands it over.
-    let service = home.start_with(|command| {
+    let service = setup.start_with(|command| {
         command.env("CREDENTIALS_DIRECTORY", folder);
     });
     assert_eq!(log_in(&service, PASSWORD).status, 303);
@@ -514,7 +480,9 @@ fn dimmer_password_prints_a_hash_that_the_service_takes() {
 }
 
 #[tokio::test]
+#[ignore = "needs script, a terminal; scripts/test.sh installs it and runs this"]
 async fn in_a_terminal_the_password_is_asked_for_twice_and_not_shown() {
+    need("script", "bsdutils");
     let mut terminal = Command::new("script")
         .args(["--quiet", "--return", "--command"])
         .arg(format!("'{}' password", dimmer().get_program().display()))
@@ -522,7 +490,7 @@ async fn in_a_terminal_the_password_is_asked_for_twice_and_not_shown() {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("script is needed; apt install bsdutils");
+        .unwrap();
     let mut input = terminal.stdin.take().unwrap();
     let children = format!("/proc/{0}/task/{0}/children", terminal.id());
     let mut output = terminal.stdout.take().unwrap();
@@ -556,9 +524,9 @@ async fn in_a_terminal_the_password_is_asked_for_twice_and_not_shown() {
 
 #[test]
 fn a_password_file_that_cannot_be_used_is_an_error_in_one_line_that_does_not_repeat_it() {
-    let home = Home::new();
-    let file = home.path().join("password");
-    let missing = home.path().join("missing");
+    let setup = Setup::new();
+    let file = setup.path().join("password");
+    let missing = setup.path().join("missing");
     fs::write(&file, PASSWORD).unwrap();
     for (path, says) in [
         (&file, "must be one line that dimmer password printed"),
@@ -567,7 +535,7 @@ fn a_password_file_that_cannot_be_used_is_an_error_in_one_line_that_does_not_rep
             "cannot be read; make one with: dimmer password > ",
         ),
     ] {
-        let output = home.command().arg("--password-file").arg(path).output();
+        let output = setup.command().arg("--password-file").arg(path).output();
         let output = output.unwrap();
         assert_eq!(output.status.code(), Some(1));
         let error = String::from_utf8(output.stderr).unwrap();
@@ -582,8 +550,8 @@ fn a_password_file_that_cannot_be_used_is_an_error_in_one_line_that_does_not_rep
 
 #[test]
 fn nothing_secret_is_ever_logged() {
-    let home = Home::new().with_password(PASSWORD);
-    let service = home.start_with(|command| {
+    let setup = Setup::new().with_password(PASSWORD);
+    let service = setup.start_with(|command| {
         command.env("DIMMER_LOG", "trace");
     });
     log_in(&service, "wrong-guess");
@@ -595,8 +563,8 @@ fn nothing_secret_is_ever_logged() {
         "",
     );
     assert_eq!(status_with(&service, "GET /ws", &cookie), 101);
-    let (_, home) = service.stop();
-    let log = fs::read_to_string(home.path().join("log")).unwrap();
+    let (_, setup) = service.stop();
+    let log = fs::read_to_string(setup.path().join("log")).unwrap();
     assert!(
         log.contains("a wrong password came from 127.0.0.1"),
         "{log}"

@@ -1,10 +1,6 @@
 //! Names for what the lights are set to: on the wire, over REST, and after a restart.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::{Dimmer, Home, linear, until};
+use crate::common::{Setup, TestServer, linear, until};
 use reqwest::Method;
 use serde_json::json;
 
@@ -12,13 +8,13 @@ const TWO: &str = "[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n";
 
 #[tokio::test]
 async fn a_preset_sets_all_lights_again_for_every_page() {
-    let dimmer = Home::with(TWO).start();
-    let (mut one, mut other) = (dimmer.page().await, dimmer.page().await);
+    let dimmer = Setup::with(TWO).start();
+    let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     one.change("led", json!({"level": 20})).await;
     one.change("shelf", json!({"effect": "breathe"})).await;
     one.say(json!({"save": "Film"})).await;
-    for page in [&mut one, &mut other] {
-        assert_eq!(page.hear("presets").await, json!(["Film"]));
+    for client in [&mut one, &mut other] {
+        assert_eq!(client.hear("presets").await, json!(["Film"]));
     }
     one.change("led", json!({"level": 90})).await;
     one.change("shelf", json!({"level": 0})).await;
@@ -56,30 +52,30 @@ async fn a_preset_sets_all_lights_again_for_every_page() {
 
 #[tokio::test]
 async fn presets_are_kept_over_restarts_and_told_to_who_comes_later() {
-    let dimmer = Home::with(TWO).start();
-    let mut page = dimmer.page().await;
-    page.say(json!({"save": "Film"})).await;
-    page.say(json!({"save": "À noite"})).await;
-    page.settle().await;
-    let home = dimmer.stop().1;
-    let dimmer = home.start();
-    let mut page = dimmer.page().await;
+    let dimmer = Setup::with(TWO).start();
+    let mut client = dimmer.client().await;
+    client.say(json!({"save": "Film"})).await;
+    client.say(json!({"save": "À noite"})).await;
+    client.settle().await;
+    let setup = dimmer.stop().1;
+    let dimmer = setup.start();
+    let mut client = dimmer.client().await;
     let (_, all) = dimmer.ask(Method::GET, "/api/presets", "").await;
     assert_eq!(all[0]["name"], "Film");
     assert_eq!(
         all[0]["lights"],
         json!({"led": {"level": 50}, "shelf": {"level": 50}})
     );
-    page.say(json!({"save": "Dinner"})).await;
+    client.say(json!({"save": "Dinner"})).await;
     assert_eq!(
-        page.hear("presets").await,
+        client.hear("presets").await,
         json!(["Dinner", "Film", "À noite"])
     );
 }
 
 #[tokio::test]
 async fn the_api_saves_recalls_and_forgets() {
-    let dimmer = Home::with(TWO).start();
+    let dimmer = Setup::with(TWO).start();
     let ask = async |method, path: &str, body| dimmer.ask(method, path, body).await;
     let body = r#"{"lights": {"led": {"level": 7, "effect": "candle", "speed": 2}}}"#;
     let (status, saved) = ask(Method::PUT, "/api/presets/Film", body).await;
@@ -167,12 +163,12 @@ async fn the_api_saves_recalls_and_forgets() {
 
 #[tokio::test]
 async fn the_33rd_preset_is_refused_and_nothing_is_lost() {
-    let dimmer = Dimmer::start();
-    let mut page = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
     for number in 0..33 {
-        page.say(json!({"save": format!("{number}")})).await;
+        client.say(json!({"save": format!("{number}")})).await;
     }
-    let error = page.hear("error").await;
+    let error = client.hear("error").await;
     assert_eq!(
         error,
         "there may be 32 presets, and there are: forget one first"

@@ -1,12 +1,8 @@
 //! What is to happen at a time: on the wire, over REST, by the command line, and after a restart.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{Dimmer, Home, dimmer, linear, until};
+use crate::common::{Setup, TestServer, dimmer, linear, until};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,25 +10,25 @@ use serde_json::{Value, json};
 const ZONE: &str = "America/Sao_Paulo";
 
 /// A service whose clock shows the time of that zone.
-fn in_zone(home: Home) -> Dimmer {
-    home.start_with(|command| {
+fn in_zone(setup: Setup) -> TestServer {
+    setup.start_with(|command| {
         command.env("TZ", ZONE);
     })
 }
 
-async fn timers(dimmer: &Dimmer) -> Vec<Value> {
+async fn timers(dimmer: &TestServer) -> Vec<Value> {
     let (_, timers) = dimmer.ask(Method::GET, "/api/timers", "").await;
     timers.as_array().unwrap().clone()
 }
 
 #[tokio::test]
 async fn a_sleep_timer_fades_the_light_out_and_is_gone() {
-    let dimmer = Dimmer::start();
-    let (mut one, mut other) = (dimmer.page().await, dimmer.page().await);
+    let dimmer = TestServer::start();
+    let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     let timer = json!({"in": 1, "on": false, "transition": 0.2, "light": "led"});
     one.say(json!({ "timer": timer })).await;
-    for page in [&mut one, &mut other] {
-        let told = page.hear("timers").await;
+    for client in [&mut one, &mut other] {
+        let told = client.hear("timers").await;
         let next: Timestamp = told[0]["next"].as_str().unwrap().parse().unwrap();
         assert!(next.duration_since(Timestamp::now()) < SignedDuration::from_secs(2));
         let rest = json!({
@@ -40,11 +36,11 @@ async fn a_sleep_timer_fades_the_light_out_and_is_gone() {
         });
         assert_eq!(told, json!([rest]));
     }
-    for page in [&mut one, &mut other] {
-        let told = page.next().await;
+    for client in [&mut one, &mut other] {
+        let told = client.next().await;
         assert_eq!((&told["level"], &told["by"]), (&json!(0), &json!("timer")));
         assert!(told["left"].is_number(), "it fades");
-        assert_eq!(page.hear("timers").await, json!([]));
+        assert_eq!(client.hear("timers").await, json!([]));
     }
     until("the light is off", async || dimmer.duty("led") == Some(0)).await;
     assert!(dimmer.duties("led").len() > 5, "in steps");
@@ -52,12 +48,12 @@ async fn a_sleep_timer_fades_the_light_out_and_is_gone() {
 
 #[tokio::test]
 async fn a_time_of_day_is_local_and_plays_what_it_says_on_all_lights() {
-    let dimmer = in_zone(Home::with(
+    let dimmer = in_zone(Setup::with(
         "[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n",
     ));
-    let mut page = dimmer.page().await;
-    page.change("led", json!({"level": 70})).await;
-    page.change("shelf", json!({"level": 30})).await;
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 70})).await;
+    client.change("shelf", json!({"level": 30})).await;
     let soon =
         Timestamp::now().to_zoned(TimeZone::get(ZONE).unwrap()) + SignedDuration::from_secs(2);
     let at = soon.strftime("%H:%M:%S").to_string();
@@ -85,17 +81,19 @@ async fn a_time_of_day_is_local_and_plays_what_it_says_on_all_lights() {
 
 #[tokio::test]
 async fn a_timer_recalls_a_preset() {
-    let dimmer = Dimmer::start();
-    let mut page = dimmer.page().await;
-    page.say(json!({"timer": {"in": 1, "recall": "Film"}}))
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    client
+        .say(json!({"timer": {"in": 1, "recall": "Film"}}))
         .await;
-    assert_eq!(page.hear("error").await, "no preset is called \"Film\"");
-    page.change("led", json!({"level": 12})).await;
-    page.say(json!({"save": "Film"})).await;
-    page.change("led", json!({"level": 90})).await;
-    page.say(json!({"timer": {"in": 1, "recall": "Film"}}))
+    assert_eq!(client.hear("error").await, "no preset is called \"Film\"");
+    client.change("led", json!({"level": 12})).await;
+    client.say(json!({"save": "Film"})).await;
+    client.change("led", json!({"level": 90})).await;
+    client
+        .say(json!({"timer": {"in": 1, "recall": "Film"}}))
         .await;
-    page.settle().await;
+    client.settle().await;
     until("the light is there", async || {
         dimmer.duty("led") == Some(linear(12.0))
     })
@@ -104,39 +102,39 @@ async fn a_timer_recalls_a_preset() {
 
 #[tokio::test]
 async fn timers_survive_a_restart_and_what_was_missed_is_not_made_up_for() {
-    let dimmer = in_zone(Home::new());
-    let mut page = dimmer.page().await;
+    let dimmer = in_zone(Setup::new());
+    let mut client = dimmer.client().await;
     for timer in [
         json!({"in": 3, "on": false, "name": "missed"}),
         json!({"in": 3600, "level": 5, "name": "to come"}),
         json!({"at": "07:00", "days": ["mon", "sun"], "level": 5, "name": "each week"}),
     ] {
-        page.say(json!({ "timer": timer })).await;
+        client.say(json!({ "timer": timer })).await;
     }
-    page.settle().await;
+    client.settle().await;
     let before = timers(&dimmer).await;
-    let home = dimmer.stop().1;
+    let setup = dimmer.stop().1;
     let missed: Timestamp = before[0]["next"].as_str().unwrap().parse().unwrap();
     until("it is missed", async || {
         Timestamp::now() > missed + SignedDuration::from_millis(1)
     })
     .await;
 
-    let dimmer = in_zone(home);
+    let dimmer = in_zone(setup);
     let after = timers(&dimmer).await;
     assert_eq!(after, before[1..]);
     assert_eq!(dimmer.level("led").await, 50.0);
-    let mut page = dimmer.page().await;
-    page.say(json!({"cancel": "to come"})).await;
-    let told = page.hear("timers").await;
+    let mut client = dimmer.client().await;
+    client.say(json!({"cancel": "to come"})).await;
+    let told = client.hear("timers").await;
     assert_eq!(told, json!(after[1..]), "the same on the wire");
-    page.say(json!({"cancel": "to come"})).await;
-    assert_eq!(page.hear("error").await, "no timer is called \"to come\"");
+    client.say(json!({"cancel": "to come"})).await;
+    assert_eq!(client.hear("error").await, "no timer is called \"to come\"");
 }
 
 #[tokio::test]
 async fn the_sun_is_known_where_the_settings_say_where() {
-    let dimmer = Home::with("latitude = -23.55\nlongitude = -46.63\n").start_with(|command| {
+    let dimmer = Setup::with("latitude = -23.55\nlongitude = -46.63\n").start_with(|command| {
         command.env("TZ", ZONE);
     });
     let body = r#"{"at": "sunset", "offset": -15, "days": ["sat"], "on": true}"#;
@@ -149,7 +147,7 @@ async fn the_sun_is_known_where_the_settings_say_where() {
         "{next}: sunset is from 17:27 to 18:58 there"
     );
 
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let (status, error) = dimmer.ask(Method::POST, "/api/timers", body).await;
     let says = "at \"sunset\" needs latitude and longitude in the settings";
     assert_eq!((status, &error["error"]), (422, &json!(says)));
@@ -157,7 +155,7 @@ async fn the_sun_is_known_where_the_settings_say_where() {
 
 #[tokio::test]
 async fn the_api_adds_and_cancels_and_refuses_what_is_wrong() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let ask = async |method, path: &str, body| dimmer.ask(method, path, body).await;
     let body = r#"{"in": 600, "level": 5, "name": "A"}"#;
     assert_eq!(ask(Method::POST, "/api/timers", body).await.0, 200);
@@ -209,7 +207,7 @@ async fn the_api_adds_and_cancels_and_refuses_what_is_wrong() {
 
 #[tokio::test]
 async fn the_command_line_adds_lists_and_cancels() {
-    let service = in_zone(Home::new());
+    let service = in_zone(Setup::new());
     let run = |arguments: &[&str]| {
         let mut command = dimmer();
         command.args(["timer"]).args(arguments);
@@ -238,7 +236,7 @@ async fn the_command_line_adds_lists_and_cancels() {
 
 #[tokio::test]
 async fn a_timer_costs_nothing_until_it_is_due() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let body = r#"{"in": 3600, "on": false}"#;
     assert_eq!(dimmer.ask(Method::POST, "/api/timers", body).await.0, 200);
     until("it rests", async || {

@@ -1,14 +1,10 @@
 //! TLS: with a certificate, nothing is served without it.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use common::{Dimmer, Home, dimmer, until};
+use crate::common::{Setup, TestServer, UPGRADE, dimmer, until};
 use futures_util::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -21,10 +17,6 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, version};
 use tokio_tungstenite::client_async;
-
-/// What makes a request one for a WebSocket.
-const UPGRADE: &str = "connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// A self-signed certificate for 127.0.0.1 and its key, in files.
 struct Certificate(TempDir);
@@ -51,8 +43,8 @@ impl Certificate {
         self.0.path().join("key.pem")
     }
 
-    fn home(&self) -> Home {
-        Home::with(&format!(
+    fn setup(&self) -> Setup {
+        Setup::with(&format!(
             "tls_cert = {:?}\ntls_key = {:?}\n",
             self.cert(),
             self.key()
@@ -60,7 +52,7 @@ impl Certificate {
     }
 
     /// A connection to a service that has this very certificate.
-    async fn connect(&self, service: &Dimmer) -> std::io::Result<TlsStream<TcpStream>> {
+    async fn connect(&self, service: &TestServer) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots
             .add(PemObject::from_pem_file(self.cert()).unwrap())
@@ -77,7 +69,7 @@ impl Certificate {
             .await
     }
 
-    async fn ask(&self, service: &Dimmer, request: &str) -> String {
+    async fn ask(&self, service: &TestServer, request: &str) -> String {
         let mut stream = self.connect(service).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -91,7 +83,7 @@ const GET: &str = "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\
 #[tokio::test]
 async fn with_a_certificate_the_page_and_the_websocket_come_by_tls() {
     let certificate = Certificate::new();
-    let service = certificate.home().start();
+    let service = certificate.setup().start();
     let answer = certificate.ask(&service, GET).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(answer.contains("<title>dimmer</title>"));
@@ -105,7 +97,7 @@ async fn with_a_certificate_the_page_and_the_websocket_come_by_tls() {
 #[tokio::test]
 async fn plain_http_is_led_to_https_and_gets_nothing_else() {
     let certificate = Certificate::new();
-    let service = certificate.home().start();
+    let service = certificate.setup().start();
     for (path, more) in [
         ("/", ""),
         ("/main.js", ""),
@@ -141,7 +133,7 @@ async fn plain_http_is_led_to_https_and_gets_nothing_else() {
 #[tokio::test]
 async fn a_new_certificate_is_read_on_sighup_and_drops_no_page() {
     let certificate = Certificate::new();
-    let service = certificate.home().start_with(|command| {
+    let service = certificate.setup().start_with(|command| {
         command.stdin(std::process::Stdio::null());
     });
     let stream = certificate.connect(&service).await.unwrap();
@@ -184,9 +176,9 @@ async fn a_new_certificate_is_read_on_sighup_and_drops_no_page() {
 #[test]
 fn a_certificate_that_cannot_be_used_is_an_error_in_one_line_that_names_it() {
     let (certificate, other) = (Certificate::new(), Certificate::new());
-    let home = certificate.home();
+    let setup = certificate.setup();
     let says = |expected: &[&str]| {
-        let output = home.command().output().unwrap();
+        let output = setup.command().output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(error.lines().count(), 1, "{error}");
@@ -209,7 +201,7 @@ fn a_certificate_that_cannot_be_used_is_an_error_in_one_line_that_names_it() {
 #[test]
 fn the_command_line_speaks_tls_and_trusts_the_named_certificate_alone() {
     let (certificate, other) = (Certificate::new(), Certificate::new());
-    let service = certificate.home().start();
+    let service = certificate.setup().start();
     let url = format!("https://{}", service.address);
     let set = |ca: PathBuf| {
         let arguments = ["set", "40", "--url", &url, "--ca"];
@@ -230,7 +222,7 @@ fn the_command_line_speaks_tls_and_trusts_the_named_certificate_alone() {
 #[tokio::test]
 async fn by_tls_the_cookie_of_the_login_is_for_tls_alone() {
     let certificate = Certificate::new();
-    let service = certificate.home().with_password("correct horse").start();
+    let service = certificate.setup().with_password("correct horse").start();
     let body = "password=correct+horse";
     let length = body.len();
     let request = format!(

@@ -1,10 +1,6 @@
 //! `/ws` as its pages see it: every message, every error, over real sockets.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::{Dimmer, Home, Page, linear, until};
+use crate::common::{Setup, TestClient, TestServer, linear, until};
 use futures_util::SinkExt;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -23,36 +19,36 @@ fn levels(heard: &[Value]) -> Vec<&Value> {
 
 #[tokio::test]
 async fn a_new_page_is_greeted_and_gets_the_level_of_every_light() {
-    let dimmer = Home::with(TWO_LIGHTS).start();
-    let page = dimmer.page().await;
-    assert_eq!(page.hello["version"], env!("CARGO_PKG_VERSION"));
-    assert!(page.hello["page"].is_u64());
+    let dimmer = Setup::with(TWO_LIGHTS).start();
+    let client = dimmer.client().await;
+    assert_eq!(client.hello["version"], env!("CARGO_PKG_VERSION"));
+    assert!(client.hello["page"].is_u64());
     let mut light = json!({
         "name": "led", "title": "led", "hidden": false, "gpio": 21, "driver": "simulated",
         "frequency": 1000, "resolution": 65536, "simulated": true, "transition": 0.0, "fastest": 3,
     });
-    assert_eq!(page.hello["lights"][0], light);
+    assert_eq!(client.hello["lights"][0], light);
     (light["name"], light["title"]) = (json!("shelf"), json!("Shelf"));
     (light["hidden"], light["gpio"]) = (json!(true), json!(20));
-    assert_eq!(page.hello["lights"][1], light);
-    assert_eq!(page.levels["led"], 50.0);
-    assert_eq!(page.levels["shelf"], 5.0);
-    assert_eq!(page.pages, 1);
+    assert_eq!(client.hello["lights"][1], light);
+    assert_eq!(client.levels["led"], 50.0);
+    assert_eq!(client.levels["shelf"], 5.0);
+    assert_eq!(client.pages, 1);
 }
 
 #[tokio::test]
 async fn a_page_never_receives_its_own_level_and_every_other_page_does() {
-    let dimmer = Dimmer::start();
-    let mut one = dimmer.page().await;
-    let mut two = dimmer.page().await;
-    let mut three = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
+    let mut three = dimmer.client().await;
     one.settle().await;
 
     one.say(json!({"level": 42})).await;
     assert_eq!(one.settle().await, Vec::<Value>::new());
-    for page in [&mut two, &mut three] {
-        page.settle().await;
-        assert_eq!(page.levels["led"], 42.0);
+    for client in [&mut two, &mut three] {
+        client.settle().await;
+        assert_eq!(client.levels["led"], 42.0);
     }
 
     two.say(json!(7)).await;
@@ -63,8 +59,8 @@ async fn a_page_never_receives_its_own_level_and_every_other_page_does() {
 
 #[tokio::test]
 async fn the_sender_is_told_the_level_that_it_cannot_know() {
-    let dimmer = Dimmer::start();
-    let mut page = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
     for (said, level) in [
         (json!({"step": 10}), json!(60)),
         (json!({"step": 100}), json!(100)),
@@ -76,22 +72,22 @@ async fn the_sender_is_told_the_level_that_it_cannot_know() {
         (json!({"level": 33.333}), json!(33.3)),
         (json!({"step": 0}), json!(33.3)),
     ] {
-        page.say(said.clone()).await;
-        let heard = page.settle().await;
+        client.say(said.clone()).await;
+        let heard = client.settle().await;
         assert_eq!(heard, [json!({"light": "led", "level": level})], "{said}");
     }
     for said in [json!({"level": "12.5"}), json!(13), json!({"level": 14})] {
-        page.say(said.clone()).await;
-        assert_eq!(page.settle().await, Vec::<Value>::new(), "{said}");
+        client.say(said.clone()).await;
+        assert_eq!(client.settle().await, Vec::<Value>::new(), "{said}");
     }
     assert_eq!(dimmer.level("led").await, 14.0);
 }
 
 #[tokio::test]
 async fn a_page_that_counts_is_told_how_far_it_was_seen() {
-    let dimmer = Dimmer::start();
-    let mut one = dimmer.page().await;
-    let mut two = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
     one.settle().await;
 
     one.say(json!({"level": 10, "seq": 5})).await;
@@ -118,9 +114,9 @@ async fn a_page_that_counts_is_told_how_far_it_was_seen() {
 
 #[tokio::test]
 async fn a_page_that_is_overruled_before_it_is_answered_hears_the_newer_level() {
-    let dimmer = Dimmer::start();
-    let mut one = dimmer.page().await;
-    let mut two = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
     for round in 0..200 {
         // Both at once, in whichever order they arrive.
         let (mine, theirs) = (f64::from(round % 50), f64::from(50 + round % 50));
@@ -137,9 +133,9 @@ async fn a_page_that_is_overruled_before_it_is_answered_hears_the_newer_level() 
 
 #[tokio::test]
 async fn a_page_with_a_name_is_named_to_the_others() {
-    let dimmer = Dimmer::start();
-    let mut ana = dimmer.page().await;
-    let mut other = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut ana = dimmer.client().await;
+    let mut other = dimmer.client().await;
     ana.say(json!({"name": "Ana's phone"})).await;
     ana.say(json!(42)).await;
     ana.settle().await;
@@ -151,9 +147,9 @@ async fn a_page_with_a_name_is_named_to_the_others() {
 
 #[tokio::test]
 async fn an_echo_comes_back_to_its_page_alone_and_to_the_letter() {
-    let dimmer = Dimmer::start();
-    let mut one = dimmer.page().await;
-    let mut two = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
     one.settle().await;
     let echo = json!({"echo": {"z": [1.5, null, "ção"], "a": {}}});
     one.say(echo.clone()).await;
@@ -163,10 +159,10 @@ async fn an_echo_comes_back_to_its_page_alone_and_to_the_letter() {
 
 #[tokio::test]
 async fn every_page_is_told_how_many_are_open() {
-    let dimmer = Dimmer::start();
-    let mut one = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
     assert_eq!(one.pages, 1);
-    let two = dimmer.page().await;
+    let two = dimmer.client().await;
     assert_eq!(one.next().await, json!({"pages": 2}));
     drop(two);
     assert_eq!(one.next().await, json!({"pages": 1}));
@@ -174,11 +170,11 @@ async fn every_page_is_told_how_many_are_open() {
 
 #[tokio::test]
 async fn lights_are_changed_by_name_and_apart() {
-    let dimmer = Home::with(TWO_LIGHTS).start();
-    let mut page = dimmer.page().await;
-    page.say(json!({"level": 80, "light": "shelf"})).await;
-    page.say(json!({"level": 20})).await;
-    page.settle().await;
+    let dimmer = Setup::with(TWO_LIGHTS).start();
+    let mut client = dimmer.client().await;
+    client.say(json!({"level": 80, "light": "shelf"})).await;
+    client.say(json!({"level": 20})).await;
+    client.settle().await;
     assert_eq!(dimmer.level("shelf").await, 80.0);
     assert_eq!(dimmer.level("led").await, 20.0, "the first, without a name");
     until("each pin has its own duty", async || {
@@ -190,9 +186,9 @@ async fn lights_are_changed_by_name_and_apart() {
 
 #[tokio::test]
 async fn a_transition_moves_the_pin_by_and_by_and_tells_the_target_at_once() {
-    let dimmer = Dimmer::start();
-    let mut one = dimmer.page().await;
-    let mut two = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
     one.say(json!({"level": 0})).await;
     until("the pin is dark", async || {
         dimmer.duties("led").last() == Some(&0)
@@ -215,11 +211,11 @@ async fn a_transition_moves_the_pin_by_and_by_and_tells_the_target_at_once() {
 
 #[tokio::test]
 async fn bad_input_is_answered_and_changes_nothing() {
-    let dimmer = Dimmer::start();
-    let mut page = dimmer.page().await;
-    let mut other = dimmer.page().await;
-    page.say(json!(42)).await;
-    page.settle().await;
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    let mut other = dimmer.client().await;
+    client.say(json!(42)).await;
+    client.settle().await;
     other.settle().await;
     let large_echo = json!({"echo": "x".repeat(1100)}).to_string();
     for (bad, names) in [
@@ -249,8 +245,8 @@ async fn bad_input_is_answered_and_changes_nothing() {
         ("null", "null"),
         ("[]", "[]"),
     ] {
-        page.send(Message::text(bad)).await.unwrap();
-        let heard = page.settle().await;
+        client.send(Message::text(bad)).await.unwrap();
+        let heard = client.settle().await;
         let error = heard.iter().find(|message| message.get("error").is_some());
         let error = error.unwrap_or_else(|| panic!("{bad} was not answered: {heard:?}"));
         let text = error["error"].as_str().unwrap();
@@ -261,16 +257,16 @@ async fn bad_input_is_answered_and_changes_nothing() {
         assert_eq!(dimmer.level("led").await, 42.0, "{bad}");
     }
     let binary = Message::binary(vec![42]);
-    page.send(binary).await.unwrap();
-    assert!(page.settle().await[0]["error"].is_string());
+    client.send(binary).await.unwrap();
+    assert!(client.settle().await[0]["error"].is_string());
 
     assert_eq!(
         other.settle().await,
         Vec::<Value>::new(),
         "others hear nothing"
     );
-    page.say(json!(43)).await;
-    page.settle().await;
+    client.say(json!(43)).await;
+    client.settle().await;
     assert_eq!(
         dimmer.level("led").await,
         43.0,
@@ -280,17 +276,17 @@ async fn bad_input_is_answered_and_changes_nothing() {
 
 #[tokio::test]
 async fn bad_input_that_is_not_about_a_light_is_answered_with_its_error_alone() {
-    let dimmer = Dimmer::start();
-    let mut page = dimmer.page().await;
-    page.say(json!(42)).await;
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    client.say(json!(42)).await;
     for bad in [
         r#"{"name":""}"#,
         r#"{"echo":1,"transition":1}"#,
         "not JSON",
         "{}",
     ] {
-        page.send(Message::text(bad)).await.unwrap();
-        let heard = page.settle().await;
+        client.send(Message::text(bad)).await.unwrap();
+        let heard = client.settle().await;
         assert!(
             heard.len() == 1 && heard[0]["error"].is_string(),
             "{bad}: {heard:?}"
@@ -300,14 +296,14 @@ async fn bad_input_that_is_not_about_a_light_is_answered_with_its_error_alone() 
 
 #[tokio::test]
 async fn what_the_protocol_forbids_closes_that_page_with_its_code() {
-    let dimmer = Dimmer::start();
-    let mut witness = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut witness = dimmer.client().await;
     let text =
         |bytes: Vec<u8>| Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true));
     let largest = format!(r#"{{"level":1{}}}"#, " ".repeat(4096 - 11));
-    let mut page = dimmer.page().await;
-    page.send(Message::text(largest)).await.unwrap();
-    page.settle().await;
+    let mut client = dimmer.client().await;
+    client.send(Message::text(largest)).await.unwrap();
+    client.settle().await;
     assert_eq!(dimmer.level("led").await, 1.0, "4 KiB are allowed");
 
     for (frame, code) in [
@@ -315,10 +311,10 @@ async fn what_the_protocol_forbids_closes_that_page_with_its_code() {
         (Message::text("x".repeat(1 << 20)), 1009),
         (text(vec![b'"', 0xff, 0xfe, b'"']), 1007),
     ] {
-        let mut page = dimmer.page().await;
+        let mut client = dimmer.client().await;
         // Of a large message the service reads only the beginning, so its end may not be taken.
-        let _ = page.send(frame).await;
-        assert_eq!(page.goodbye().await, code);
+        let _ = client.send(frame).await;
+        assert_eq!(client.close_code().await, code);
     }
     witness.say(json!(2)).await;
     witness.settle().await;
@@ -327,9 +323,9 @@ async fn what_the_protocol_forbids_closes_that_page_with_its_code() {
 
 #[tokio::test]
 async fn a_page_too_many_is_refused_until_one_leaves() {
-    let dimmer = Home::with("max_pages = 2\n").start();
-    let _one = dimmer.page().await;
-    let two = dimmer.page().await;
+    let dimmer = Setup::with("max_pages = 2\n").start();
+    let _one = dimmer.client().await;
+    let two = dimmer.client().await;
     let answer = tokio_tungstenite::connect_async(format!("ws://{}/ws", dimmer.address)).await;
     match answer {
         Err(tokio_tungstenite::tungstenite::Error::Http(answer)) => {
@@ -347,28 +343,31 @@ async fn a_page_too_many_is_refused_until_one_leaves() {
 
 #[tokio::test]
 async fn a_fault_shows_on_every_page_and_so_does_its_end() {
-    let dimmer = Dimmer::start();
-    let mut one = dimmer.page().await;
-    let mut two = dimmer.page().await;
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
     one.settle().await;
-    let trace = dimmer.home().trace_folder();
-    let away = dimmer.home().path().join("away");
+    let trace = dimmer.setup().trace_folder();
+    let away = dimmer.setup().path().join("away");
     std::fs::rename(&trace, &away).unwrap();
 
     one.say(json!(42)).await;
-    for page in [&mut one, &mut two] {
-        let fault = fault(page).await;
+    for client in [&mut one, &mut two] {
+        let fault = fault(client).await;
         assert_eq!(fault["light"], "led");
         assert!(fault["message"].as_str().unwrap().contains("simulated"));
     }
-    let mut late = dimmer.page().await;
+    let mut late = dimmer.client().await;
     late.say(json!(43)).await;
     let health = reqwest::get(dimmer.url("/api/health")).await.unwrap();
     assert_eq!(health.status(), 503);
 
     std::fs::rename(&away, &trace).unwrap();
-    for page in [&mut one, &mut two] {
-        assert_eq!(fault(page).await, json!({"light": "led", "message": null}));
+    for client in [&mut one, &mut two] {
+        assert_eq!(
+            fault(client).await,
+            json!({"light": "led", "message": null})
+        );
     }
     assert_eq!(
         dimmer.duties("led").last(),
@@ -379,9 +378,9 @@ async fn a_fault_shows_on_every_page_and_so_does_its_end() {
     assert_eq!(health.status(), 200);
 }
 
-async fn fault(page: &mut Page) -> Value {
+async fn fault(client: &mut TestClient) -> Value {
     loop {
-        let message = page.next().await;
+        let message = client.next().await;
         if let Some(fault) = message.get("fault") {
             return fault.clone();
         }
@@ -390,13 +389,14 @@ async fn fault(page: &mut Page) -> Value {
 
 #[tokio::test]
 async fn a_ping_is_answered() {
-    let dimmer = Dimmer::start();
-    let mut page = dimmer.page().await;
-    page.send(Message::Ping("are you there".into()))
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    client
+        .send(Message::Ping("are you there".into()))
         .await
         .unwrap();
-    page.socket.flush().await.unwrap();
-    let pong = futures_util::StreamExt::next(&mut page.socket).await;
+    client.socket.flush().await.unwrap();
+    let pong = futures_util::StreamExt::next(&mut client.socket).await;
     assert_eq!(
         pong.unwrap().unwrap(),
         Message::Pong("are you there".into())
@@ -406,9 +406,9 @@ async fn a_ping_is_answered() {
 #[tokio::test]
 async fn arrows_select_the_visible_lights_of_this_page_and_step_the_selected_one() {
     let third = "[[light]]\nname = \"door\"\ngpio = 19\non_start = 98\n";
-    let dimmer = Home::with(&format!("{TWO_LIGHTS}{third}")).start();
-    let mut one = dimmer.page().await;
-    let mut other = dimmer.page().await;
+    let dimmer = Setup::with(&format!("{TWO_LIGHTS}{third}")).start();
+    let mut one = dimmer.client().await;
+    let mut other = dimmer.client().await;
     one.settle().await;
     let level = |light: &str, level: u32| json!({"light": light, "level": level});
     for (command, heard) in [

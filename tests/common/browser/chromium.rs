@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::hand::{Hand, Motion};
-use super::{Driver, PI, Program, Setup, Window};
+use super::{Driver, PI, Program, Window, WindowSetup};
 use crate::common::until;
 
 pub fn start() -> Driver {
@@ -44,7 +44,7 @@ fn try_start() -> Result<Driver, String> {
 }
 
 /// The capabilities of a session.
-pub fn wanted(setup: &Setup) -> Value {
+pub fn wanted(setup: &WindowSetup) -> Value {
     let mut options = match setup.hand {
         Hand::Finger => {
             let metrics = json!({"width": 390, "height": 844, "pixelRatio": 3, "touch": true});

@@ -12,11 +12,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::hand::{Hand, Motion};
-use super::{Driver, Program, Setup, Window};
+use super::{Driver, Program, Window, WindowSetup};
 use crate::common::until;
 
 /// The screen, and the driver on it. Of each window one, as a driver has one session.
-pub async fn start(setup: &Setup<'_>) -> Driver {
+pub async fn start(setup: &WindowSetup<'_>) -> Driver {
     let mut screen = Command::new("Xvfb");
     screen
         .args("-displayfd 1 -screen 0 1280x1024x24 -nolisten tcp".split(' '))
@@ -52,7 +52,7 @@ pub async fn start(setup: &Setup<'_>) -> Driver {
 }
 
 /// The language is that of the system's locale, of which only the name matters.
-fn locale(setup: &Setup) -> String {
+fn locale(setup: &WindowSetup) -> String {
     let locale = setup.language.replace('-', "_") + ".UTF-8";
     symlink("/usr/lib/locale/C.utf8", setup.folder.join(&locale)).unwrap();
     locale
@@ -78,7 +78,7 @@ fn port_of(pid: u32) -> Option<u16> {
 }
 
 /// The capabilities of a session.
-pub fn wanted(setup: &Setup) -> Value {
+pub fn wanted(setup: &WindowSetup) -> Value {
     let mut arguments = vec!["--automation", "--full-screen"];
     if setup.night {
         arguments.push("--dark-mode");

@@ -1,56 +1,30 @@
 //! Requests that other sites make browsers send, over raw sockets: they get nothing, and change
 //! nothing.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use std::fs;
-use std::path::Path;
-
-use common::{Dimmer, Home};
+use crate::common::{Answer, Setup, TestServer, UPGRADE};
 use reqwest::header::HeaderMap;
-use serde_json::Value;
 
-/// What makes a request one for a WebSocket.
-const UPGRADE: &str = "connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-
-/// Sends a request with these header lines, and returns its status and what follows the headers.
-fn ask(dimmer: &Dimmer, line: &str, headers: &str) -> (u16, String) {
+/// Sends a request with these header lines, and returns the answer.
+fn ask(dimmer: &TestServer, line: &str, headers: &str) -> Answer {
     let close = match headers.contains("upgrade") {
         true => "",
         false => "connection: close\r\n",
     };
-    read(&dimmer.raw(format!("{line}\r\n{headers}{close}\r\n")))
-}
-
-fn read(answer: &str) -> (u16, String) {
-    let status = answer.split(' ').nth(1).and_then(|text| text.parse().ok());
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    (
-        status.unwrap_or_else(|| panic!("no answer: {answer:?}")),
-        body.into(),
-    )
-}
-
-fn error(body: &str) -> String {
-    let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {body:?}"));
-    body["error"].as_str().unwrap().into()
+    Answer::parse(&dimmer.raw(format!("{line}\r\n{headers}{close}\r\n")))
 }
 
 /// `PUT` of level 1, with these header lines.
-fn put(dimmer: &Dimmer, headers: &str) -> (u16, String) {
+fn put(dimmer: &TestServer, headers: &str) -> Answer {
     let body = r#"{"level":1}"#;
     let length = body.len();
-    read(&dimmer.raw(format!(
+    Answer::parse(&dimmer.raw(format!(
         "PUT /api/lights/led HTTP/1.1\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
     )))
 }
 
 #[tokio::test]
 async fn a_page_of_another_site_cannot_set_the_light() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let port = dimmer.address.port();
     for origin in [
         "http://evil.example",
@@ -60,22 +34,22 @@ async fn a_page_of_another_site_cannot_set_the_light() {
         "null",
     ] {
         let headers = format!("host: 127.0.0.1:{port}\r\norigin: {origin}\r\n");
-        let (status, body) = put(&dimmer, &headers);
-        assert_eq!(status, 403, "{origin}");
-        let error = error(&body);
+        let answer = put(&dimmer, &headers);
+        assert_eq!(answer.status, 403, "{origin}");
+        let error = answer.error();
         assert!(error.contains("allowed_hosts"), "{error}");
         assert!(error.contains(&format!("{origin:?}")), "{error}");
         // The question that a browser asks before it sends such a PUT.
         let question = format!("{headers}access-control-request-method: PUT\r\n");
-        let (status, _) = ask(&dimmer, "OPTIONS /api/lights/led HTTP/1.1", &question);
-        assert_eq!(status, 403, "{origin}");
+        let answer = ask(&dimmer, "OPTIONS /api/lights/led HTTP/1.1", &question);
+        assert_eq!(answer.status, 403, "{origin}");
     }
     assert_eq!(dimmer.level("led").await, 50.0);
 }
 
 #[test]
 fn a_page_of_another_site_cannot_open_a_websocket() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let host = dimmer.address;
     for (origin, expected) in [
         ("origin: http://evil.example\r\n".into(), 403),
@@ -85,14 +59,14 @@ fn a_page_of_another_site_cannot_open_a_websocket() {
         (String::new(), 101),
     ] {
         let headers = format!("host: {host}\r\n{origin}{UPGRADE}");
-        let (status, _) = ask(&dimmer, "GET /ws HTTP/1.1", &headers);
-        assert_eq!(status, expected, "{origin:?}");
+        let answer = ask(&dimmer, "GET /ws HTTP/1.1", &headers);
+        assert_eq!(answer.status, expected, "{origin:?}");
     }
 }
 
 #[tokio::test]
 async fn a_name_that_a_site_points_here_gets_nothing() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let port = dimmer.address.port();
     for host in ["evil.example", "raspberrypi.local.evil.example"] {
         let headers = format!("host: {host}:{port}\r\n");
@@ -108,26 +82,26 @@ async fn a_name_that_a_site_points_here_gets_nothing() {
             "GET /a/b HTTP/1.1",
             "POST / HTTP/1.1",
         ] {
-            let (status, body) = ask(&dimmer, line, &headers);
-            assert_eq!(status, 403, "{line} at {host}");
+            let answer = ask(&dimmer, line, &headers);
+            assert_eq!(answer.status, 403, "{line} at {host}");
             if !line.starts_with("HEAD") {
-                let error = error(&body);
+                let error = answer.error();
                 assert!(error.contains("allowed_hosts"), "{error}");
                 assert!(error.contains(&format!("\"{host}:{port}\"")), "{error}");
             }
         }
         let upgrade = format!("{headers}{UPGRADE}");
-        assert_eq!(ask(&dimmer, "GET /ws HTTP/1.1", &upgrade).0, 403);
+        assert_eq!(ask(&dimmer, "GET /ws HTTP/1.1", &upgrade).status, 403);
         // To the browser, the site and this name are of one origin.
         let same = format!("{headers}origin: http://{host}:{port}\r\n");
-        assert_eq!(put(&dimmer, &same).0, 403);
+        assert_eq!(put(&dimmer, &same).status, 403);
     }
     assert_eq!(dimmer.level("led").await, 50.0);
 }
 
 #[test]
 fn the_names_and_addresses_of_this_machine_are_let_in() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let own = rustix::system::uname();
     let own = own.nodename().to_str().unwrap();
     for host in [
@@ -141,16 +115,20 @@ fn the_names_and_addresses_of_this_machine_are_let_in() {
     ] {
         for port in ["", ":5000"] {
             let headers = format!("Host: {host}{port}\r\n");
-            assert_eq!(ask(&dimmer, "GET / HTTP/1.1", &headers).0, 200, "{host}");
+            assert_eq!(
+                ask(&dimmer, "GET / HTTP/1.1", &headers).status,
+                200,
+                "{host}"
+            );
             let headers = format!("{headers}Origin: http://{host}{port}\r\n");
-            assert_eq!(put(&dimmer, &headers).0, 200, "{host}");
+            assert_eq!(put(&dimmer, &headers).status, 200, "{host}");
         }
     }
 }
 
 #[test]
 fn a_host_that_is_missing_doubled_broken_or_another_than_the_target_is_a_bad_request() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     for (line, headers, expected) in [
         ("GET / HTTP/1.1", "", 400),
         ("GET / HTTP/1.0", "", 400),
@@ -201,49 +179,20 @@ fn a_host_that_is_missing_doubled_broken_or_another_than_the_target_is_a_bad_req
             400,
         ),
     ] {
-        let (status, body) = ask(&dimmer, line, headers);
-        assert_eq!(status, expected, "{line} {headers:?}: {body}");
-        if status != 200 {
-            let error = error(&body);
+        let answer = ask(&dimmer, line, headers);
+        let body = &answer.body;
+        assert_eq!(answer.status, expected, "{line} {headers:?}: {body}");
+        if answer.status != 200 {
+            let error = answer.error();
             assert!(!error.contains('\n') && error.contains("Host"), "{error}");
         }
     }
 }
 
 #[test]
-fn every_promise_in_the_documentation_has_its_test() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut sources = String::new();
-    for folder in ["src", "src/pin", "src/web", "tests"] {
-        for file in fs::read_dir(root.join(folder)).unwrap() {
-            // The folders among them cannot be read.
-            sources += &fs::read_to_string(file.unwrap().path()).unwrap_or_default();
-        }
-    }
-    let settings = fs::read_to_string(root.join("systemd/dimmer.toml")).unwrap();
-    for page in ["docs/security.md", "docs/reliability.md"] {
-        let text = fs::read_to_string(root.join(page)).unwrap();
-        let word = |quoted: &&str| !quoted.contains(char::is_whitespace);
-        let names: Vec<_> = text
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .filter(word)
-            .filter(|word| word.matches('_').count() > 2 && !settings.contains(word))
-            .collect();
-        assert!(names.len() > 15, "{page}: {names:?}");
-        for name in names {
-            // Those of the page are given their browser.
-            let is_there = sources.contains(&format!("fn {name}("));
-            assert!(is_there, "{page}: {name}");
-        }
-    }
-}
-
-#[test]
 fn allowed_hosts_may_be_the_host_and_the_origin() {
-    let home = Home::with("allowed_hosts = [\"Dimmer.example\", \"10.0.0.9\"]\n");
-    let dimmer = home.start();
+    let setup = Setup::with("allowed_hosts = [\"Dimmer.example\", \"10.0.0.9\"]\n");
+    let dimmer = setup.start();
     for (host, origin, expected) in [
         ("dimmer.example", "https://dimmer.example", 200),
         // A proxy that passes its own host on.
@@ -255,14 +204,18 @@ fn allowed_hosts_may_be_the_host_and_the_origin() {
         ("evil.example", "https://dimmer.example", 403),
     ] {
         let headers = format!("host: {host}\r\norigin: {origin}\r\n");
-        assert_eq!(put(&dimmer, &headers).0, expected, "{origin} at {host}");
+        assert_eq!(
+            put(&dimmer, &headers).status,
+            expected,
+            "{origin} at {host}"
+        );
     }
 }
 
 #[test]
 fn allowed_hosts_are_a_flag_and_a_variable_too() {
     for by_flag in [true, false] {
-        let dimmer = Home::new().start_with(|command| {
+        let dimmer = Setup::new().start_with(|command| {
             match by_flag {
                 true => command.args(["--allowed-hosts", "a.example,b.example"]),
                 false => command.env("DIMMER_ALLOWED_HOSTS", "a.example,b.example"),
@@ -270,14 +223,14 @@ fn allowed_hosts_are_a_flag_and_a_variable_too() {
         });
         for (host, expected) in [("a.example", 200), ("b.example", 200), ("c.example", 403)] {
             let headers = format!("host: {host}\r\n");
-            assert_eq!(ask(&dimmer, "GET / HTTP/1.1", &headers).0, expected);
+            assert_eq!(ask(&dimmer, "GET / HTTP/1.1", &headers).status, expected);
         }
     }
 }
 
 #[tokio::test]
 async fn no_answer_opens_itself_to_other_sites_or_tells_the_server() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let client = reqwest::Client::new();
     for (path, host, status) in [
         ("/", "localhost", 200),
@@ -306,7 +259,7 @@ async fn no_answer_opens_itself_to_other_sites_or_tells_the_server() {
 
 #[tokio::test]
 async fn the_page_runs_its_own_files_alone_and_nobody_can_frame_it() {
-    let dimmer = Dimmer::start();
+    let dimmer = TestServer::start();
     let answer = reqwest::get(dimmer.url("/")).await.unwrap();
     let policy = answer.headers()["content-security-policy"]
         .to_str()
