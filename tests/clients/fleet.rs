@@ -3,17 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::broker::{Broker, MqttClient, options};
-use crate::common::{Setup, TestClient, TestServer, linear, take_turn, until};
+use crate::common::{Setup, TestClient, TestServer, take_turn, until};
 use serde_json::{Value, json};
 
 /// A dimmer of this name on the broker, with more settings of MQTT and then its lights.
 fn dimmer(node: &str, more: &str, broker: &Broker) -> TestServer {
-    Setup::with(&settings(node, more, broker)).start()
-}
-
-fn settings(node: &str, more: &str, broker: &Broker) -> String {
-    let port = broker.port;
-    format!("[mqtt]\nbroker = \"mqtt://127.0.0.1:{port}\"\nnode = {node:?}\n{more}")
+    Setup::with(&broker.settings_of(node, more)).start()
 }
 
 /// A client of a dimmer that shows the lights of others, and what is shown of them.
@@ -56,13 +51,6 @@ impl Watcher {
     }
 }
 
-async fn pin_is_at(dimmer: &TestServer, light: &str, level: f64) {
-    until(&format!("{light} is at {level}"), async || {
-        dimmer.duty(light) == Some(linear(level))
-    })
-    .await;
-}
-
 /// A dimmer that shows the others, one with a light at 30, and a client that is shown that.
 async fn two(broker: &Broker) -> (TestServer, TestServer, Watcher) {
     let kitchen = dimmer("kitchen", "fleet = true\n", broker);
@@ -78,7 +66,7 @@ async fn two(broker: &Broker) -> (TestServer, TestServer, Watcher) {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_page_sees_dims_and_follows_the_light_of_another_dimmer() {
+async fn a_client_sees_dims_and_follows_the_light_of_another_dimmer() {
     let broker = Broker::start();
     let (kitchen, attic, mut watcher) = two(&broker).await;
     let shown = json!({"light": "attic/led", "title": "Attic: Desk", "level": 30, "online": true});
@@ -88,7 +76,7 @@ async fn a_page_sees_dims_and_follows_the_light_of_another_dimmer() {
         .client
         .change("attic/led", json!({"level": 70}))
         .await;
-    pin_is_at(&attic, "led", 70.0).await;
+    attic.pin_is_at("led", 70.0).await;
     for (change, level) in [
         (json!({"step": -20}), 50.0),
         (json!({"toggle": true}), 0.0),
@@ -96,7 +84,7 @@ async fn a_page_sees_dims_and_follows_the_light_of_another_dimmer() {
         (json!({"level": 80, "transition": 0.1}), 80.0),
     ] {
         watcher.client.change("attic/led", change).await;
-        pin_is_at(&attic, "led", level).await;
+        attic.pin_is_at("led", level).await;
     }
 
     let mut theirs = attic.client().await;
@@ -112,7 +100,7 @@ async fn a_page_sees_dims_and_follows_the_light_of_another_dimmer() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_page_is_not_sent_back_the_level_that_it_set_and_the_others_are_told() {
+async fn a_client_is_not_sent_back_the_level_that_it_set_and_the_others_are_told() {
     let broker = Broker::start();
     let (kitchen, attic, mut watcher) = two(&broker).await;
     let mut other = Watcher::open(&kitchen).await;
@@ -121,7 +109,7 @@ async fn a_page_is_not_sent_back_the_level_that_it_set_and_the_others_are_told()
         .change("attic/led", json!({"level": 70}))
         .await;
     other.shows("attic/led", "level", json!(70)).await;
-    pin_is_at(&attic, "led", 70.0).await;
+    attic.pin_is_at("led", 70.0).await;
     // What it is told next is the change of somebody else.
     let mut theirs = attic.client().await;
     theirs.change("led", json!({"level": 5})).await;
@@ -154,7 +142,7 @@ async fn a_drag_of_200_levels_ends_at_the_last_one_and_queues_up_nothing() {
     }
     let time = start.elapsed();
     let last: f64 = 40.3;
-    pin_is_at(&attic, "led", last).await;
+    attic.pin_is_at("led", last).await;
     let after = start.elapsed() - time;
     until("the last was sent", async || {
         mqtt.newest(set)["brightness"] == last
@@ -236,7 +224,7 @@ async fn three_dimmers_see_each_other_and_again_after_the_broker_was_away() {
     for (light, dimmer) in [("kitchen/led", &dimmers[1]), ("porch/led", &dimmers[2])] {
         watcher.shows(light, "online", json!(true)).await;
         watcher.client.change(light, json!({"level": 9})).await;
-        pin_is_at(dimmer, "led", 9.0).await;
+        dimmer.pin_is_at("led", 9.0).await;
     }
     assert_eq!(watcher.fleet.len(), 2, "{:?}", watcher.fleet);
 }

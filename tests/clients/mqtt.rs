@@ -36,13 +36,6 @@ fn at(level: f64) -> Value {
     }
 }
 
-async fn pin_is_at(dimmer: &TestServer, light: &str, level: f64) {
-    until(&format!("{light} is at {level}"), async || {
-        dimmer.duty(light) == Some(linear(level))
-    })
-    .await;
-}
-
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_light_appears_with_all_that_home_assistant_has_to_know() {
@@ -104,7 +97,7 @@ async fn each_command_of_home_assistant_does_what_it_says() {
     ] {
         mqtt.say(SET, &command).await;
         mqtt.hears(STATE, at(level)).await;
-        pin_is_at(&dimmer, "led", level).await;
+        dimmer.pin_is_at("led", level).await;
     }
 }
 
@@ -120,7 +113,7 @@ async fn each_effect_starts_is_told_and_ends() {
     }
     mqtt.say(SET, json!({"state": "ON", "effect": "off"})).await;
     mqtt.hears(STATE, at(50.0)).await;
-    pin_is_at(&dimmer, "led", 50.0).await;
+    dimmer.pin_is_at("led", 50.0).await;
     mqtt.say(
         SET,
         json!({"state": "ON", "brightness": 70, "effect": "breathe"}),
@@ -139,7 +132,7 @@ async fn each_effect_starts_is_told_and_ends() {
     )
     .await;
     mqtt.hears(STATE, at(30.0)).await;
-    pin_is_at(&dimmer, "led", 30.0).await;
+    dimmer.pin_is_at("led", 30.0).await;
 }
 
 #[tokio::test]
@@ -156,7 +149,7 @@ async fn a_sunrise_takes_its_time_and_tells_its_end() {
     mqtt.hears(STATE, rising).await;
     mqtt.hears(STATE, at(50.0)).await;
     assert!(start.elapsed() >= Duration::from_millis(450));
-    pin_is_at(&dimmer, "led", 50.0).await;
+    dimmer.pin_is_at("led", 50.0).await;
 }
 
 #[tokio::test]
@@ -164,7 +157,7 @@ async fn a_sunrise_takes_its_time_and_tells_its_end() {
 async fn a_transition_fades_the_pin() {
     let (_broker, dimmer, mqtt) = start().await;
     mqtt.say(SET, json!({"state": "OFF"})).await;
-    pin_is_at(&dimmer, "led", 0.0).await;
+    dimmer.pin_is_at("led", 0.0).await;
     let before = dimmer.duties("led").len();
     let start = Instant::now();
     mqtt.say(
@@ -172,7 +165,7 @@ async fn a_transition_fades_the_pin() {
         json!({"state": "ON", "brightness": 100, "transition": 1.0}),
     )
     .await;
-    pin_is_at(&dimmer, "led", 100.0).await;
+    dimmer.pin_is_at("led", 100.0).await;
     assert!(start.elapsed() >= Duration::from_millis(900));
     let way = dimmer.duties("led").split_off(before);
     assert!(way.len() > 20, "in {} steps", way.len());
@@ -206,7 +199,7 @@ async fn a_flash_that_a_stop_cuts_short_is_not_what_the_light_comes_back_with() 
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn what_a_page_sets_is_told() {
+async fn what_a_client_sets_is_told() {
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 12.5})).await;
@@ -217,7 +210,7 @@ async fn what_a_page_sets_is_told() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn what_home_assistant_sets_is_shown_on_a_page() {
+async fn what_home_assistant_sets_is_sent_to_a_client() {
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
     mqtt.say(SET, json!({"state": "ON", "brightness": 31}))
@@ -310,7 +303,7 @@ async fn a_broker_that_restarts_is_told_everything_anew() {
     assert!(!mqtt.heard(CONFIG).is_empty(), "it had forgotten");
     // And it hears as before.
     mqtt.say(SET, json!({"state": "OFF"})).await;
-    pin_is_at(&dimmer, "led", 0.0).await;
+    dimmer.pin_is_at("led", 0.0).await;
 }
 
 #[tokio::test]
@@ -325,7 +318,7 @@ async fn a_command_that_the_broker_keeps_is_not_done_again_at_each_connection() 
     // What comes after it on the same connection is done, so it came and was left.
     mqtt.publish(SET, json!({"state": "ON", "brightness": 60}), true)
         .await;
-    pin_is_at(&dimmer, "led", 60.0).await;
+    dimmer.pin_is_at("led", 60.0).await;
     assert!(!dimmer.duties("led").contains(&0));
     broker.stop();
 }
@@ -344,7 +337,7 @@ async fn a_bad_command_changes_nothing_and_a_flood_of_them_is_a_line() {
     mqtt.say(SET, json!({"state": "ON", "brightness": 60}))
         .await;
     mqtt.hears(STATE, at(60.0)).await;
-    pin_is_at(&dimmer, "led", 60.0).await;
+    dimmer.pin_is_at("led", 60.0).await;
     let duties = dimmer.duties("led");
     assert_eq!(duties, [linear(50.0), linear(60.0)]);
     let log = dimmer.log();
@@ -377,7 +370,7 @@ async fn a_group_moves_its_lights_on_all_dimmers() {
     mqtt.say("dimmer/group/upstairs/set", json!({"state": "OFF"}))
         .await;
     for dimmer in &dimmers {
-        pin_is_at(dimmer, "led", 0.0).await;
+        dimmer.pin_is_at("led", 0.0).await;
         assert_eq!(dimmer.level("b").await, 50.0);
     }
     mqtt.say(
@@ -386,8 +379,8 @@ async fn a_group_moves_its_lights_on_all_dimmers() {
     )
     .await;
     for dimmer in &dimmers {
-        pin_is_at(dimmer, "led", 9.0).await;
-        pin_is_at(dimmer, "b", 9.0).await;
+        dimmer.pin_is_at("led", 9.0).await;
+        dimmer.pin_is_at("b", 9.0).await;
     }
 }
 
@@ -529,7 +522,7 @@ async fn goes_on(settings: &str, says: &str) {
         level = level % 99 + 1;
         let change = Instant::now();
         client.change("led", json!({ "level": level })).await;
-        pin_is_at(&dimmer, "led", level.into()).await;
+        dimmer.pin_is_at("led", level.into()).await;
         slowest = slowest.max(change.elapsed());
         assert!(start.elapsed() < LIMIT, "{}", dimmer.log());
     }
@@ -567,7 +560,7 @@ async fn a_broker_that_is_frozen_delays_no_stop() {
     let mut client = dimmer.client().await;
     for level in 1..=20 {
         client.change("led", json!({ "level": level })).await;
-        pin_is_at(&dimmer, "led", level.into()).await;
+        dimmer.pin_is_at("led", level.into()).await;
     }
     let start = Instant::now();
     dimmer.stop();
@@ -577,7 +570,7 @@ async fn a_broker_that_is_frozen_delays_no_stop() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn what_comes_over_mqtt_is_told_to_the_pages() {
+async fn what_comes_over_mqtt_is_told_to_the_clients() {
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
     mqtt.say(SET, &json!({"state": "ON", "brightness": 80}))

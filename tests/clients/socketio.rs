@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{LIMIT, Setup, TestServer, fetched, linear, long, take_turn, until};
+use crate::common::{LIMIT, Setup, TestServer, fetched, long, take_turn};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
@@ -154,15 +154,12 @@ async fn a_client_is_told_the_level_and_all_hear_what_one_sets_itself_too() {
     }
     let last = 30.0 + (all.len() - 1) as f64;
     assert_eq!(dimmer.level("led").await, last);
-    until("the pin has it", async || {
-        dimmer.duty("led") == Some(linear(last))
-    })
-    .await;
+    dimmer.pin_is_at("led", last).await;
 }
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn a_client_and_a_page_hear_each_other() {
+async fn a_socketio_client_and_a_websocket_client_hear_each_other() {
     let _turn = take_turn();
     let dimmer = TestServer::start();
     let mut all = all(&dimmer);
@@ -304,7 +301,7 @@ async fn a_stop_waits_for_no_client() {
         status.success() && time < Duration::from_secs(2),
         "{time:?}"
     );
-    let log = std::fs::read_to_string(setup.path().join("log")).unwrap();
+    let log = setup.log();
     assert!(!log.contains("did not close in time"), "{log}");
     for tutorial in &all {
         assert_eq!(tutorial.hear(), "disconnect", "{}", tutorial.name);

@@ -78,12 +78,15 @@ impl Broker {
         panic!("mosquitto does not start: {log}");
     }
 
-    /// What goes into `dimmer.toml`, with more to it.
+    /// The settings of a dimmer called attic that uses this broker, and more settings behind these.
     pub fn settings(&self, more: &str) -> String {
-        format!(
-            "[mqtt]\nbroker = \"mqtt://127.0.0.1:{}\"\nnode = \"attic\"\n{more}",
-            self.port
-        )
+        self.settings_of("attic", more)
+    }
+
+    /// The same for a dimmer of this name.
+    pub fn settings_of(&self, node: &str, more: &str) -> String {
+        let port = self.port;
+        format!("[mqtt]\nbroker = \"mqtt://127.0.0.1:{port}\"\nnode = {node:?}\n{more}")
     }
 
     pub fn stop(&mut self) {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::setup::{Setup, duties};
-use super::{TestClient, read_to_end};
+use super::{TestClient, linear, read_to_end, until};
 
 /// A running service, which is killed when this is dropped.
 pub struct TestServer {
@@ -74,7 +74,7 @@ impl TestServer {
     }
 
     pub fn log(&self) -> String {
-        fs::read_to_string(self.setup().path().join("log")).unwrap()
+        self.setup().log()
     }
 
     /// Every duty that the light's pin got, the newest last.
@@ -92,6 +92,14 @@ impl TestServer {
         let mut end = String::new();
         trace.read_to_string(&mut end).ok()?;
         end.lines().last()?.split_once(' ')?.1.parse().ok()
+    }
+
+    /// Waits until the light's pin has the duty of this level on the linear curve.
+    pub async fn pin_is_at(&self, light: &str, level: f64) {
+        until(&format!("the pin of {light} is at {level}"), async || {
+            self.duty(light) == Some(linear(level))
+        })
+        .await;
     }
 
     /// The light's level, by the REST API.
@@ -121,6 +129,16 @@ impl TestServer {
             .unwrap()
     }
 
+    /// This many clients that have been greeted, one after another.
+    pub async fn clients(&self, count: usize) -> Vec<TestClient> {
+        let mut clients = Vec::with_capacity(count);
+        for _ in 0..count {
+            clients.push(self.client().await);
+        }
+        clients
+    }
+
+    /// A client that has been greeted.
     pub async fn client(&self) -> TestClient {
         TestClient::open(self.address).await
     }

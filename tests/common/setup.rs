@@ -69,6 +69,11 @@ impl Setup {
         self.path().join("trace")
     }
 
+    /// What the services that ran here have logged, one after another.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path().join("log")).unwrap()
+    }
+
     /// Writes the settings file and returns its path.
     pub fn write_settings(&self) -> PathBuf {
         let file = self.path().join("dimmer.toml");
@@ -130,8 +135,7 @@ impl Setup {
                 .ok()
         });
         let Some(address) = address else {
-            let log = fs::read_to_string(self.path().join("log")).unwrap();
-            panic!("the service did not start: {log}");
+            panic!("the service did not start: {}", self.log());
         };
         let address: SocketAddr = address;
         self.port = address.port();

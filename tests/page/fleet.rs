@@ -1,27 +1,15 @@
 //! Lights of other dimmers on the page.
 
 use crate::broker::Broker;
-use crate::browser::{Browser, Window, in_both_browsers};
-use crate::common::{Setup, TestServer, linear, until};
+use crate::browser::{Browser, in_both_browsers};
+use crate::common::{Setup, TestServer, until};
+use crate::steps::is;
 use serde_json::json;
 
 const THEIRS: &str = r#"[data-light="attic/led"]"#;
 
 fn dimmer(node: &str, more: &str, broker: &Broker) -> TestServer {
-    let port = broker.port;
-    let mqtt = format!("[mqtt]\nbroker = \"mqtt://127.0.0.1:{port}\"\nnode = {node:?}\n");
-    Setup::with(&(mqtt + more)).start()
-}
-
-async fn is(what: &str, condition: &str, window: &Window) {
-    until(what, async || window.eval(condition).await == true).await;
-}
-
-async fn pin_is_at(dimmer: &TestServer, level: f64) {
-    until(&format!("the pin is at {level}"), async || {
-        dimmer.duty("led") == Some(linear(level))
-    })
-    .await;
+    Setup::with(&broker.settings_of(node, more)).start()
 }
 
 async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(browser: Browser) {
@@ -49,7 +37,7 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
     phone.press(&format!("{THEIRS} .track")).await;
     phone.record("attic/led").await;
     phone.slide("attic/led", 30.0).await;
-    pin_is_at(&attic, 70.0).await;
+    attic.pin_is_at("led", 70.0).await;
     phone.release().await;
     attic
         .client()
@@ -68,8 +56,8 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
     phone.press(".master .track").await;
     phone.slide("led", -25.0).await;
     phone.release().await;
-    pin_is_at(&kitchen, 25.0).await;
-    pin_is_at(&attic, 10.0).await;
+    kitchen.pin_is_at("led", 25.0).await;
+    attic.pin_is_at("led", 10.0).await;
 
     let setup = attic.kill();
     let disabled = format!("document.querySelector('{THEIRS} .lamp').disabled");
@@ -83,7 +71,7 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
     phone.screenshot("phone-fleet-offline").await;
     // Without it, the master is that of the other.
     phone.tap(".master .lamp").await;
-    pin_is_at(&kitchen, 0.0).await;
+    kitchen.pin_is_at("led", 0.0).await;
     let attic = setup.start();
     is("it is back", &enabled, &phone).await;
     assert_eq!(attic.level("led").await, 40.0);

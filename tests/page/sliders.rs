@@ -8,6 +8,7 @@ use crate::browser::{
     in_both_browsers,
 };
 use crate::common::{Setup, TestServer, linear, until};
+use crate::steps::all_have;
 use serde_json::json;
 
 const TRACK: &str = "[data-light=led] .track";
@@ -19,25 +20,6 @@ const LESS: &str = "[data-light=led] .less";
 /// A service whose light starts at this level.
 fn starting_at(level: u8) -> TestServer {
     Setup::with(&format!("[[light]]\non_start = {level}\n")).start()
-}
-
-/// Waits until the windows, the API and the pin have this level.
-async fn all_have(level: f64, light: &str, dimmer: &TestServer, windows: &[&Window]) {
-    for (number, window) in windows.iter().enumerate() {
-        until(
-            &format!("window {number} shows {level} for {light}"),
-            async || window.level(light).await == level,
-        )
-        .await;
-    }
-    until(&format!("the API says {level} for {light}"), async || {
-        dimmer.level(light).await == level
-    })
-    .await;
-    until(&format!("the pin of {light} is at {level}"), async || {
-        dimmer.duties(light).last() == Some(&linear(level))
-    })
-    .await;
 }
 
 async fn status_says(words: &str, window: &Window) {

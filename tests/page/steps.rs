@@ -1,4 +1,4 @@
-//! What the tests of the sheet have in common.
+//! What the tests of the page do and wait for: all windows in step, and the sheet below the page.
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ pub const CLOSE: &str = ".sheet .close";
 pub const OPEN: &str = "document.querySelector('.sheet')?.open && !document.getAnimations().length";
 pub const CLOSED: &str = "!document.querySelector('.sheet').open";
 pub const TWO: &str = "[[light]]\n[[light]]\nname = \"desk\"\ntitle = \"Desk lamp\"\ngpio = 20\n";
+
 /// An effect's button.
 pub fn chip(number: u8) -> String {
     format!(".effects .chip:nth-child({number})")
@@ -19,11 +20,29 @@ pub fn chip(number: u8) -> String {
 pub const NONE: u8 = 1;
 pub const BREATHE: u8 = 2;
 pub const SUNRISE: u8 = 6;
+
+/// Waits until the JavaScript expression is true.
 pub async fn is(what: &str, expression: &str, window: &Window) {
     until(what, async || window.eval(expression).await == true).await;
 }
 
-/// The text of the element, once it is this.
+/// Waits until the windows, the API and the pin have this level.
+pub async fn all_have(level: f64, light: &str, dimmer: &TestServer, windows: &[&Window]) {
+    for (number, window) in windows.iter().enumerate() {
+        until(
+            &format!("window {number} shows {level} for {light}"),
+            async || window.level(light).await == level,
+        )
+        .await;
+    }
+    until(&format!("the API says {level} for {light}"), async || {
+        dimmer.level(light).await == level
+    })
+    .await;
+    dimmer.pin_is_at(light, level).await;
+}
+
+/// Waits until this is the text of the element.
 pub async fn says(selector: &str, text: &str, window: &Window) {
     let same = format!(
         "document.querySelector('{selector}')?.textContent.trim() === {}",

@@ -1,6 +1,5 @@
 //! Who is here, and who did what: to every page, and in the log.
 
-use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::common::{Setup, TestClient, TestServer, until};
@@ -36,7 +35,7 @@ async fn named(dimmer: &TestServer, name: &str) -> TestClient {
 }
 
 #[tokio::test]
-async fn every_page_is_told_who_is_here_once_by_name() {
+async fn every_client_is_told_who_is_here_once_by_name() {
     let dimmer = TestServer::start();
     let mut silent = dimmer.client().await;
     let mut bia = named(&dimmer, "Bia").await;
@@ -209,7 +208,7 @@ async fn a_stop_logs_what_did_not_rest_yet() {
     ana.say(json!({"level": 7})).await;
     ana.settle().await;
     let (_, setup) = dimmer.stop();
-    let log = fs::read_to_string(setup.path().join("log")).unwrap();
+    let log = setup.log();
     assert!(log.contains("Ana (127.0.0.1) set led to 7\n"), "{log}");
 }
 
@@ -227,7 +226,7 @@ async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
     assert_eq!(ana.settle().await, Vec::<Value>::new());
     // A stop would log what did not rest yet.
     let (_, setup) = dimmer.stop();
-    let log = fs::read_to_string(setup.path().join("log")).unwrap();
+    let log = setup.log();
     assert!(!log.contains("Ana") && !log.contains("set led"), "{log}");
 }
 

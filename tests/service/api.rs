@@ -29,7 +29,7 @@ async fn lights_are_listed_and_shown() {
 }
 
 #[tokio::test]
-async fn a_put_changes_the_light_answers_its_state_and_reaches_every_page() {
+async fn a_put_changes_the_light_answers_its_state_and_reaches_every_client() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     for (body, level) in [

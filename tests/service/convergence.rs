@@ -239,7 +239,7 @@ fn seeds() -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn whatever_pages_do_at_rest_all_agree() {
+async fn whatever_clients_do_at_rest_all_agree() {
     let _turn = take_turn();
     let rounds = ROUNDS * if long() { 100 } else { 10 };
     let start = Instant::now();
@@ -254,7 +254,7 @@ async fn whatever_pages_do_at_rest_all_agree() {
 }
 
 #[tokio::test]
-async fn the_simulation_finds_pages_that_ignore_seen() {
+async fn the_simulation_finds_clients_that_ignore_seen() {
     let _turn = take_turn();
     let mut model = Model::new(1, true).await;
     let found = model.rounds(400).await;
@@ -292,6 +292,6 @@ async fn an_older_level_that_comes_after_a_newer_one_was_sent_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_page_that_ignores_seen_ends_out_of_step() {
+async fn a_client_that_ignores_seen_ends_out_of_step() {
     assert_eq!(race(true).await, (10.0, 90.0));
 }

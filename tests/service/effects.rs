@@ -15,7 +15,7 @@ async fn news(client: &mut TestClient) -> Value {
 }
 
 #[tokio::test]
-async fn an_effect_moves_the_pin_and_every_page_is_told_until_a_level_ends_it() {
+async fn an_effect_moves_the_pin_and_every_client_is_told_until_a_level_ends_it() {
     let dimmer = TestServer::start();
     let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     let before = dimmer.duties("led").len();
@@ -36,10 +36,7 @@ async fn an_effect_moves_the_pin_and_every_page_is_told_until_a_level_ends_it() 
 
     one.change("led", json!({"level": 30})).await;
     assert_eq!(news(&mut other).await, json!({"light": "led", "level": 30}));
-    until("the light rests", async || {
-        dimmer.duty("led") == Some(linear(30.0))
-    })
-    .await;
+    dimmer.pin_is_at("led", 30.0).await;
 }
 
 #[tokio::test]
@@ -60,10 +57,7 @@ async fn a_light_that_is_off_plays_at_the_level_that_it_had() {
         (&told["level"], &told["effect"]),
         (&json!(40), &Value::Null)
     );
-    until("the light rests", async || {
-        dimmer.duty("led") == Some(linear(40.0))
-    })
-    .await;
+    dimmer.pin_is_at("led", 40.0).await;
 }
 
 #[tokio::test]
@@ -166,8 +160,5 @@ async fn a_transition_tells_the_time_that_is_left_and_its_own_time_is_known() {
     one.change("led", json!({"level": 80, "transition": 0}))
         .await;
     assert_eq!(news(&mut other).await, json!({"light": "led", "level": 80}));
-    until("the light is there", async || {
-        dimmer.duty("led") == Some(linear(80.0))
-    })
-    .await;
+    dimmer.pin_is_at("led", 80.0).await;
 }

@@ -62,13 +62,6 @@ async fn health(dimmer: &TestServer) -> u16 {
     answer.status().as_u16()
 }
 
-async fn pin_is_at(dimmer: &TestServer, light: &str, level: f64) {
-    until("the pin follows", async || {
-        dimmer.duty(light) == Some(linear(level))
-    })
-    .await;
-}
-
 /// Whether the file holds this level for the light.
 fn keeps(file: &Path, light: &str, level: f64) -> bool {
     let text = fs::read_to_string(file).unwrap_or_default();
@@ -109,7 +102,7 @@ async fn a_driver_that_fails_for_a_while_gets_the_level_set_meanwhile() {
     for level in [10, 20, 60] {
         client.change("bad", json!({"level": level})).await;
         client.change("good", json!({"level": level})).await;
-        pin_is_at(&dimmer, "good", level.into()).await;
+        dimmer.pin_is_at("good", level.into()).await;
     }
     other.settle().await;
     assert_eq!(other.levels["bad"], 60.0);
@@ -130,7 +123,7 @@ async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
     // Whoever comes later is told, too.
     let mut late = TestClient::open(dimmer.address).await;
     late.change("good", json!({"level": 30})).await;
-    pin_is_at(&dimmer, "good", 30.0).await;
+    dimmer.pin_is_at("good", 30.0).await;
     let url = dimmer.url("/api/lights/bad");
     let bad: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
     assert_eq!(bad["level"], 80);
@@ -146,7 +139,7 @@ async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
     // Nor does it keep the service from starting.
     let dimmer = setup.start();
     until("the fault is told", async || health(&dimmer).await == 503).await;
-    pin_is_at(&dimmer, "good", 30.0).await;
+    dimmer.pin_is_at("good", 30.0).await;
 }
 
 #[tokio::test]
@@ -168,7 +161,7 @@ async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level
         client.settle().await;
         other.settle().await;
         assert_eq!(other.levels["bad"], f64::from(level));
-        pin_is_at(&dimmer, "good", level.into()).await;
+        dimmer.pin_is_at("good", level.into()).await;
         slowest = slowest.max(start.elapsed());
     }
     println!("while a driver hung, a change took {slowest:?} at most to reach client and pin");
@@ -197,13 +190,13 @@ async fn a_driver_that_hangs_holds_up_no_stop() {
     hangs(&dimmer);
     client.change("bad", json!({"level": 80})).await;
     client.change("good", json!({"level": 20})).await;
-    pin_is_at(&dimmer, "good", 20.0).await;
+    dimmer.pin_is_at("good", 20.0).await;
     client.settle().await;
     let start = Instant::now();
     let (status, setup) = dimmer.stop();
     assert_eq!(status.code(), Some(0));
     assert!(start.elapsed() < LIMIT / 2, "{:?}", start.elapsed());
-    let log = fs::read_to_string(setup.path().join("log")).unwrap();
+    let log = setup.log();
     assert!(log.contains("a driver hangs"), "{log}");
     assert_eq!(duties(&setup, "good").last(), Some(&0));
     assert!(keeps(&setup.levels_file(), "bad", 80.0));
@@ -243,7 +236,7 @@ async fn a_start_that_hangs_ends_when_it_is_told_to() {
 
 #[tokio::test]
 #[ignore = "takes 30 s; scripts/test.sh runs this"]
-async fn a_page_that_is_gone_without_a_word_is_noticed_within_30_seconds() {
+async fn a_client_that_is_gone_without_a_word_is_noticed_within_30_seconds() {
     // The same on a clock that is made to run is a unit test of the socket.
     let dimmer = TestServer::start();
     let _gone = dimmer.client().await;
@@ -289,7 +282,7 @@ async fn a_state_folder_that_is_read_only_costs_a_warning_until_it_can_be_writte
     let mut client = dimmer.client().await;
     assert_eq!(client.levels["led"], 42.0, "it can be read");
     client.change("led", json!({"level": 77})).await;
-    pin_is_at(&dimmer, "led", 77.0).await;
+    dimmer.pin_is_at("led", 77.0).await;
     until("the warning", async || {
         dimmer.log().contains("cannot keep the levels in") && dimmer.log().contains("Read-only")
     })
@@ -322,7 +315,7 @@ async fn a_full_disk_keeps_the_old_levels_until_there_is_room() {
 
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 77})).await;
-    pin_is_at(&dimmer, "led", 77.0).await;
+    dimmer.pin_is_at("led", 77.0).await;
     until("the warning", async || {
         dimmer.log().contains("No space left on device")
     })
@@ -388,7 +381,7 @@ async fn a_file_of_levels_that_cannot_be_read_is_left_alone_until_it_can() {
     );
     let mut client = dimmer.client().await;
     client.change("bad", json!({"level": 70})).await;
-    pin_is_at(&dimmer, "bad", 70.0).await;
+    dimmer.pin_is_at("bad", 70.0).await;
     until("the warning", async || {
         dimmer.log().contains("cannot keep the levels in")
     })
@@ -485,8 +478,8 @@ async fn a_clock_that_jumps_a_year_changes_nothing() {
         client.settle().await;
         other.settle().await;
         assert_eq!(other.levels["bad"], level);
-        pin_is_at(&dimmer, "bad", level).await;
-        pin_is_at(&dimmer, "good", level).await;
+        dimmer.pin_is_at("bad", level).await;
+        dimmer.pin_is_at("good", level).await;
         is_kept(&file, "good", level).await;
     }
     let stamps: Vec<u64> = fs::read_to_string(trace(&dimmer))
@@ -505,5 +498,5 @@ async fn a_clock_that_jumps_a_year_changes_nothing() {
     fs::write(&back, "").unwrap();
     is_repaired(&dimmer);
     assert_eq!(fault(&mut client).await, None);
-    pin_is_at(&dimmer, "bad", 90.0).await;
+    dimmer.pin_is_at("bad", 90.0).await;
 }

@@ -13,7 +13,7 @@ const NOT_UTF8: u16 = 1007;
 const TOO_BIG: u16 = 1009;
 
 #[tokio::test]
-async fn what_the_protocol_forbids_ends_the_client_and_touches_no_other() {
+async fn what_the_protocol_forbids_closes_the_client_and_touches_no_other() {
     let dimmer = TestServer::start();
     let mut other = dimmer.client().await;
     let level = br#"{"level": 7}"#;
@@ -127,7 +127,7 @@ async fn a_connection_that_ends_within_a_frame_is_forgotten() {
 }
 
 #[tokio::test]
-async fn nothing_follows_a_goodbye() {
+async fn nothing_follows_a_close_frame() {
     const AWAY: u16 = 1001;
     let dimmer = TestServer::start();
     // These do not answer it, so they are kept for a second, in which the client leaves.

@@ -65,7 +65,7 @@ fn change(input: &mut Vec<u8>, other: &[u8], random: &mut impl Rng) {
 }
 
 #[test]
-fn whatever_a_page_sends_is_understood_or_answered() {
+fn whatever_a_client_sends_is_understood_or_answered() {
     try_all("wire", properties::wire);
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{TestClient, TestServer, linear, take_turn, until};
+use crate::common::{TestClient, TestServer, take_turn};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
@@ -47,10 +47,7 @@ async fn assert_in_step(dimmer: &TestServer, clients: &mut [TestClient]) {
     for (number, client) in clients.iter().enumerate() {
         assert_eq!(client.levels["led"], level, "page {number} is out of step");
     }
-    until("the pin follows", async || {
-        dimmer.duties("led").last() == Some(&linear(level))
-    })
-    .await;
+    dimmer.pin_is_at("led", level).await;
     println!("in step {:?} after the last input", rest.elapsed());
 }
 
@@ -66,17 +63,17 @@ async fn dragging(count: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_pages_that_drag_at_once_end_in_step() {
+async fn two_clients_that_drag_at_once_end_in_step() {
     dragging(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_pages_that_drag_at_once_end_in_step() {
+async fn twenty_clients_that_drag_at_once_end_in_step() {
     dragging(20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_vanishing_and_returning_pages_put_nobody_out_of_step() {
+async fn slow_vanishing_and_returning_clients_put_nobody_out_of_step() {
     let _turn = take_turn();
     let dimmer = TestServer::start();
     let mut dragging = JoinSet::new();
@@ -119,7 +116,7 @@ async fn slow_vanishing_and_returning_pages_put_nobody_out_of_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_stops_reading_delays_nobody_and_costs_no_memory() {
+async fn a_client_that_stops_reading_delays_nobody_and_costs_no_memory() {
     let _turn = take_turn();
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;

@@ -15,7 +15,7 @@ fn run(command: &mut Command) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn a_stop_says_goodbye_to_the_pages_and_switches_off() {
+async fn a_stop_closes_the_clients_and_switches_off() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     client.say(json!(80)).await;
@@ -70,7 +70,7 @@ async fn without_a_terminal_sighup_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_that_does_not_answer_the_goodbye_does_not_hold_up_the_stop() {
+async fn a_client_that_does_not_answer_the_close_does_not_hold_up_the_stop() {
     let dimmer = TestServer::start();
     let _deaf = dimmer.client().await;
     let half_sent = std::net::TcpStream::connect(dimmer.address).unwrap();
@@ -118,10 +118,7 @@ async fn the_level_comes_back_after_sigkill() {
     .await;
     let dimmer = dimmer.kill().start();
     assert_eq!(dimmer.level("led").await, 33.0);
-    until("the pin is back", async || {
-        dimmer.duties("led").last() == Some(&linear(33.0))
-    })
-    .await;
+    dimmer.pin_is_at("led", 33.0).await;
 }
 
 #[tokio::test]
@@ -348,7 +345,7 @@ fn variables_stand_for_flags_and_flags_beat_them() {
 }
 
 #[test]
-fn the_limit_of_open_files_leaves_room_for_every_page() {
+fn the_limit_of_open_files_leaves_room_for_every_client() {
     let dimmer = TestServer::start();
     let limits = fs::read_to_string(format!("/proc/{}/limits", dimmer.pid())).unwrap();
     let line = limits

@@ -133,7 +133,7 @@ async fn a_body_above_4_kib_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn one_address_cannot_take_the_pages_of_others() {
+async fn one_address_cannot_take_the_places_of_others() {
     let dimmer = Setup::with("max_pages = 3\nmax_pages_per_address = 2\n").start();
     let address = dimmer.address;
     let mut one = dimmer.client().await;
@@ -187,7 +187,7 @@ async fn silent_connections_of_one_address_keep_no_other_out_and_leave_files_to_
 }
 
 #[tokio::test]
-async fn a_page_counts_as_a_connection_until_it_is_closed() {
+async fn a_client_counts_as_a_connection_until_it_is_closed() {
     // Room for 16 connections, 14 of them from one address.
     let dimmer = Setup::new().with_open_files(64).start();
     let mut clients = Vec::new();

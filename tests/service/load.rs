@@ -29,14 +29,6 @@ fn start() -> TestServer {
     Setup::with("max_pages = 2000\nmax_pages_per_address = 2000\n").start()
 }
 
-async fn open(dimmer: &TestServer, count: usize) -> Vec<TestClient> {
-    let mut clients = Vec::new();
-    for _ in 0..count {
-        clients.push(dimmer.client().await);
-    }
-    clients
-}
-
 /// The level that a round ends with, and that no drag comes by.
 fn last(round: usize) -> f64 {
     round as f64 + 0.5
@@ -72,14 +64,14 @@ fn assert_no_growth(what: &str, memory: &[u64]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drag_before_many_pages_leaves_all_in_step_and_takes_no_memory() {
+async fn a_drag_before_many_clients_leaves_all_in_step_and_takes_no_memory() {
     let _turn = take_turn();
     let (count, time) = match long() {
         true => (1000, Duration::from_secs(60)),
         false => (200, Duration::from_secs(5)),
     };
     let dimmer = start();
-    let mut clients = open(&dimmer, count).await;
+    let mut clients = dimmer.clients(count).await;
     let mut thumb = dimmer.client().await;
     let mut memory = Vec::new();
     for round in 0..ROUNDS {
@@ -107,7 +99,7 @@ async fn a_drag_before_many_pages_leaves_all_in_step_and_takes_no_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_that_reconnect_in_a_loop_leave_nothing_behind() {
+async fn clients_that_reconnect_in_a_loop_leave_nothing_behind() {
     let _turn = take_turn();
     let times = if long() { 50 } else { 5 };
     let dimmer = start();
@@ -146,7 +138,7 @@ async fn pages_that_reconnect_in_a_loop_leave_nothing_behind() {
 const BEFORE_A_PING: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_that_never_read_take_no_memory_and_put_nobody_out_of_step() {
+async fn clients_that_never_read_take_no_memory_and_put_nobody_out_of_step() {
     let _turn = take_turn();
     let time = Duration::from_secs(if long() { 20 } else { 5 });
     let dimmer = start();

@@ -1,40 +1,32 @@
 //! What a page weighs, and that no page is left behind by a burst of two at once.
 
-use crate::common::{Setup, TestClient, TestServer};
+use crate::common::{Setup, TestServer};
 use serde_json::json;
 
 /// In KiB; pages that open one after another take some 5 each.
 const WEIGHT: u64 = 8;
-const CLIENTS: u64 = 300;
-
-async fn open(dimmer: &TestServer, count: u64) -> Vec<TestClient> {
-    let mut clients = Vec::new();
-    for _ in 0..count {
-        clients.push(dimmer.client().await);
-    }
-    clients
-}
+const CLIENTS: usize = 300;
 
 fn roomy() -> TestServer {
     Setup::with("max_pages = 1000\nmax_pages_per_address = 1000\n").start()
 }
 
 #[tokio::test]
-async fn a_page_weighs_little() {
+async fn a_client_takes_little_memory() {
     let dimmer = roomy();
     // The first ones bring what is there once for all.
-    let _first = open(&dimmer, 10).await;
+    let _first = dimmer.clients(10).await;
     let before = dimmer.memory();
-    let _pages = open(&dimmer, CLIENTS).await;
-    let weight = (dimmer.memory() - before) / CLIENTS;
+    let _pages = dimmer.clients(CLIENTS).await;
+    let weight = (dimmer.memory() - before) / CLIENTS as u64;
     println!("a page weighs {weight} KiB");
     assert!(weight < WEIGHT, "a page weighs {weight} KiB");
 }
 
 #[tokio::test]
-async fn a_burst_of_two_pages_at_once_leaves_every_page_with_the_same_level() {
+async fn a_burst_of_two_clients_at_once_leaves_every_client_with_the_same_level() {
     let dimmer = roomy();
-    let mut clients = open(&dimmer, 30).await;
+    let mut clients = dimmer.clients(30).await;
     for change in 0..50 {
         for sender in [0, 1] {
             let level = 50 * sender + change;

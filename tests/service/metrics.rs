@@ -98,7 +98,7 @@ async fn a_driver_that_fails_is_told_of_with_its_failed_writes() {
 }
 
 #[tokio::test]
-async fn who_does_not_know_the_password_is_told_nothing() {
+async fn a_request_without_the_password_gets_no_metrics() {
     let dimmer = Setup::new().with_password("correct horse").start();
     let ask = || Client::new().get(dimmer.url("/metrics"));
     let refused = ask().send().await.unwrap();
@@ -109,7 +109,7 @@ async fn who_does_not_know_the_password_is_told_nothing() {
 
 #[tokio::test]
 #[ignore = "needs promtool of Prometheus; scripts/test.sh installs it and runs this"]
-async fn promtool_has_not_a_word_to_say() {
+async fn promtool_finds_nothing_wrong() {
     let dimmer = TestServer::start();
     let folder = fetched("scripts/clients.sh", &["prometheus"]);
     let mut child = Command::new(folder.join("usr/bin/promtool"))

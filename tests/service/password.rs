@@ -302,7 +302,7 @@ fn cookie_that_ends_in(seconds: u64, service: &TestServer) -> String {
 }
 
 #[tokio::test]
-async fn a_page_is_closed_when_its_session_ends() {
+async fn a_client_is_closed_when_its_session_ends() {
     let service = start();
     let cookie = cookie_that_ends_in(2, &service);
     let mut socket = open_socket(&service, "cookie", &cookie).await.unwrap();
@@ -564,7 +564,7 @@ fn nothing_secret_is_ever_logged() {
     );
     assert_eq!(status_with(&service, "GET /ws", &cookie), 101);
     let (_, setup) = service.stop();
-    let log = fs::read_to_string(setup.path().join("log")).unwrap();
+    let log = setup.log();
     assert!(
         log.contains("a wrong password came from 127.0.0.1"),
         "{log}"

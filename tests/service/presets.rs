@@ -1,13 +1,13 @@
 //! Names for what the lights are set to: on the wire, over REST, and after a restart.
 
-use crate::common::{Setup, TestServer, linear, until};
+use crate::common::{Setup, TestServer};
 use reqwest::Method;
 use serde_json::json;
 
 const TWO: &str = "[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n";
 
 #[tokio::test]
-async fn a_preset_sets_all_lights_again_for_every_page() {
+async fn a_preset_sets_all_lights_again_for_every_client() {
     let dimmer = Setup::with(TWO).start();
     let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     one.change("led", json!({"level": 20})).await;
@@ -39,10 +39,7 @@ async fn a_preset_sets_all_lights_again_for_every_page() {
     );
     other.settle().await;
     assert_eq!(other.levels["led"], 20.0, "who recalls cannot know");
-    until("the light is there", async || {
-        dimmer.duty("led") == Some(linear(20.0))
-    })
-    .await;
+    dimmer.pin_is_at("led", 20.0).await;
 
     one.say(json!({"forget": "Film"})).await;
     assert_eq!(other.hear("presets").await, json!([]));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{Setup, TestServer, dimmer, linear, until};
+use crate::common::{Setup, TestServer, dimmer, until};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -94,10 +94,7 @@ async fn a_timer_recalls_a_preset() {
         .say(json!({"timer": {"in": 1, "recall": "Film"}}))
         .await;
     client.settle().await;
-    until("the light is there", async || {
-        dimmer.duty("led") == Some(linear(12.0))
-    })
-    .await;
+    dimmer.pin_is_at("led", 12.0).await;
 }
 
 #[tokio::test]

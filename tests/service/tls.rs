@@ -131,7 +131,7 @@ async fn plain_http_is_led_to_https_and_gets_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_read_on_sighup_and_drops_no_page() {
+async fn a_new_certificate_is_read_on_sighup_and_drops_no_client() {
     let certificate = Certificate::new();
     let service = certificate.setup().start_with(|command| {
         command.stdin(std::process::Stdio::null());

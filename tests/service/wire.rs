@@ -18,7 +18,7 @@ fn levels(heard: &[Value]) -> Vec<&Value> {
 }
 
 #[tokio::test]
-async fn a_new_page_is_greeted_and_gets_the_level_of_every_light() {
+async fn a_new_client_is_greeted_and_gets_the_level_of_every_light() {
     let dimmer = Setup::with(TWO_LIGHTS).start();
     let client = dimmer.client().await;
     assert_eq!(client.hello["version"], env!("CARGO_PKG_VERSION"));
@@ -37,7 +37,7 @@ async fn a_new_page_is_greeted_and_gets_the_level_of_every_light() {
 }
 
 #[tokio::test]
-async fn a_page_never_receives_its_own_level_and_every_other_page_does() {
+async fn a_client_never_receives_its_own_level_and_every_other_client_does() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
@@ -84,7 +84,7 @@ async fn the_sender_is_told_the_level_that_it_cannot_know() {
 }
 
 #[tokio::test]
-async fn a_page_that_counts_is_told_how_far_it_was_seen() {
+async fn a_client_that_counts_is_told_how_far_it_was_seen() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
@@ -113,7 +113,7 @@ async fn a_page_that_counts_is_told_how_far_it_was_seen() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_overruled_before_it_is_answered_hears_the_newer_level() {
+async fn a_client_that_is_overruled_before_it_is_answered_hears_the_newer_level() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
@@ -132,7 +132,7 @@ async fn a_page_that_is_overruled_before_it_is_answered_hears_the_newer_level() 
 }
 
 #[tokio::test]
-async fn a_page_with_a_name_is_named_to_the_others() {
+async fn a_client_with_a_name_is_named_to_the_others() {
     let dimmer = TestServer::start();
     let mut ana = dimmer.client().await;
     let mut other = dimmer.client().await;
@@ -146,7 +146,7 @@ async fn a_page_with_a_name_is_named_to_the_others() {
 }
 
 #[tokio::test]
-async fn an_echo_comes_back_to_its_page_alone_and_to_the_letter() {
+async fn an_echo_comes_back_to_its_client_alone_and_to_the_letter() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
@@ -158,7 +158,7 @@ async fn an_echo_comes_back_to_its_page_alone_and_to_the_letter() {
 }
 
 #[tokio::test]
-async fn every_page_is_told_how_many_are_open() {
+async fn every_client_is_told_how_many_are_open() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     assert_eq!(one.pages, 1);
@@ -295,7 +295,7 @@ async fn bad_input_that_is_not_about_a_light_is_answered_with_its_error_alone() 
 }
 
 #[tokio::test]
-async fn what_the_protocol_forbids_closes_that_page_with_its_code() {
+async fn what_the_protocol_forbids_closes_that_client_with_its_code() {
     let dimmer = TestServer::start();
     let mut witness = dimmer.client().await;
     let text =
@@ -322,7 +322,7 @@ async fn what_the_protocol_forbids_closes_that_page_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_page_too_many_is_refused_until_one_leaves() {
+async fn a_client_too_many_is_refused_until_one_leaves() {
     let dimmer = Setup::with("max_pages = 2\n").start();
     let _one = dimmer.client().await;
     let two = dimmer.client().await;
@@ -342,7 +342,7 @@ async fn a_page_too_many_is_refused_until_one_leaves() {
 }
 
 #[tokio::test]
-async fn a_fault_shows_on_every_page_and_so_does_its_end() {
+async fn every_client_is_told_of_a_fault_and_of_its_end() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
@@ -404,7 +404,7 @@ async fn a_ping_is_answered() {
 }
 
 #[tokio::test]
-async fn arrows_select_the_visible_lights_of_this_page_and_step_the_selected_one() {
+async fn arrows_select_the_visible_lights_of_this_client_and_step_the_selected_one() {
     let third = "[[light]]\nname = \"door\"\ngpio = 19\non_start = 98\n";
     let dimmer = Setup::with(&format!("{TWO_LIGHTS}{third}")).start();
     let mut one = dimmer.client().await;
