@@ -508,7 +508,7 @@ fn a_check_tells_the_broker_and_the_node() {
     );
 }
 
-/// Starts with these settings, moves the light by a page, and stops; all in a short time.
+/// Starts with these settings, moves the light by a client, and stops; all in a short time.
 async fn goes_on(settings: &str, says: &str) {
     let _turn = take_turn();
     let start = Instant::now();

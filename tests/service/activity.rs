@@ -1,4 +1,4 @@
-//! Who is here, and who did what: to every page, and in the log.
+//! Who is here, and who did what: to every client, and in the log.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

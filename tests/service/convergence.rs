@@ -1,7 +1,7 @@
-//! Convergence as a property: whatever pages do, in whatever order it arrives, at rest the pins, the
-//! state, every page and the store agree.
+//! Convergence as a property: whatever clients do, in whatever order it arrives, at rest the pins, the
+//! state, every client and the store agree.
 //!
-//! A seed decides what the pages do. `DIMMER_SEED=n` repeats the services and actions of one that
+//! A seed decides what the clients do. `DIMMER_SEED=n` repeats the services and actions of one that
 //! failed; when the messages arrive is up to the system, so a rare failure may need several runs.
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ const LIGHTS: [&str; 3] = ["desk", "shelf", "door"];
 const SETTINGS: &str = "[[light]]\nname = \"desk\"\n\
     [[light]]\nname = \"shelf\"\ngpio = 18\ncurve = \"linear\"\n\
     [[light]]\nname = \"door\"\ngpio = 12\n";
-/// Most open pages at a time, beside the one that only watches.
+/// Most open clients at a time, beside the one that only watches.
 const CLIENTS: usize = 8;
 /// Actions between two rests.
 const ACTIONS: u32 = 12;
@@ -30,7 +30,7 @@ const ROUNDS: u32 = 50;
 /// Each light's level.
 type Levels = HashMap<String, f64>;
 
-/// The pages of one service, and what decides what they do.
+/// The clients of one service, and what decides what they do.
 struct Model {
     dimmer: TestServer,
     http: Client,
@@ -38,9 +38,9 @@ struct Model {
     /// Does nothing but watch, so that there is always one.
     watcher: TestClient,
     clients: Vec<TestClient>,
-    /// Pages that have stopped reading.
+    /// Clients that have stopped reading.
     stalled: Vec<TestClient>,
-    /// Set to show what happens to pages that break the rule of `seen`.
+    /// Set to show what happens to clients that break the rule of `seen`.
     ignores_seen: bool,
 }
 
@@ -58,7 +58,7 @@ impl Model {
         }
     }
 
-    /// Takes one of the pages away.
+    /// Takes one of the clients away.
     fn any(&mut self) -> Option<TestClient> {
         let count = self.clients.len();
         (count > 0).then(|| self.clients.swap_remove(self.random.random_range(0..count)))
@@ -102,7 +102,7 @@ impl Model {
                 let change = self.change();
                 client.change(light, change).await;
             }
-            75..80 => client.say(json!({"name": format!("page {action}")})).await,
+            75..80 => client.say(json!({"name": format!("client {action}")})).await,
             80..85 => {
                 client.settle().await;
             }
@@ -159,10 +159,10 @@ impl Model {
 
     /// Lets everything come to rest, and says who is out of step with the state then.
     async fn rest(&mut self) -> Result<Levels, String> {
-        // What vanished pages had sent counts until the service has seen them go.
+        // What vanished clients had sent counts until the service has seen them go.
         let open = 1 + self.clients.len() + self.stalled.len();
         let watcher = &mut self.watcher;
-        until("the pages that left are gone", async || {
+        until("the clients that left are gone", async || {
             watcher.settle().await;
             watcher.pages == open as u64
         })
@@ -177,7 +177,7 @@ impl Model {
         for client in self.clients.iter().chain([&self.watcher]) {
             if client.levels != state {
                 return Err(format!(
-                    "a page shows {:?}, but it is {state:?}",
+                    "a client shows {:?}, but it is {state:?}",
                     client.levels
                 ));
             }
@@ -221,7 +221,7 @@ impl Model {
     }
 }
 
-/// One service with pages that do what the seed says.
+/// One service with clients that do what the seed says.
 async fn simulate(seed: u64, rounds: u32) {
     println!("DIMMER_SEED={seed} repeats this one");
     let mut model = Model::new(seed, false).await;
@@ -259,7 +259,7 @@ async fn the_simulation_finds_clients_that_ignore_seen() {
     let mut model = Model::new(1, true).await;
     let found = model.rounds(400).await;
     println!("{found:?}");
-    assert!(found.unwrap_err().contains("a page shows"));
+    assert!(found.unwrap_err().contains("a client shows"));
 }
 
 /// The race that `seq` and `seen` are for: A sends a level while B's older one is on the way to it.

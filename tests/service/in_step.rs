@@ -1,4 +1,4 @@
-//! Many hands on one light: at rest, every page, the state and the pin agree.
+//! Many hands on one light: at rest, every client, the state and the pin agree.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// How long the pages drag.
+/// How long the clients drag.
 const DRAG: Duration = Duration::from_secs(3);
 
 /// Drags at random for a while as a thumb does: some 60 changes a second.
@@ -45,7 +45,7 @@ async fn assert_in_step(dimmer: &TestServer, clients: &mut [TestClient]) {
     }
     let level = dimmer.level("led").await;
     for (number, client) in clients.iter().enumerate() {
-        assert_eq!(client.levels["led"], level, "page {number} is out of step");
+        assert_eq!(client.levels["led"], level, "client {number} is out of step");
     }
     dimmer.pin_is_at("led", level).await;
     println!("in step {:?} after the last input", rest.elapsed());
@@ -143,7 +143,7 @@ async fn a_client_that_stops_reading_delays_nobody_and_costs_no_memory() {
         round(&mut one, &mut two).await;
     }
     let grown = dimmer.memory().saturating_sub(before);
-    assert!(grown < 1024, "{grown} KiB more for pages that do not read");
+    assert!(grown < 1024, "{grown} KiB more for clients that do not read");
 
     // One that reads again is told the newest level.
     let mut late = stopped.remove(0);

@@ -25,7 +25,7 @@ async fn from_other(address: SocketAddr) -> tokio::net::TcpStream {
     socket.connect(address).await.unwrap()
 }
 
-/// How an attempt to open a page from there ends: with 101, or the error of the refusal.
+/// How an attempt to open a client from there ends: with 101, or the error of the refusal.
 async fn open_client(
     stream: tokio::net::TcpStream,
     address: SocketAddr,
@@ -273,7 +273,7 @@ async fn a_flood_waits_itself_keeps_its_last_level_and_delays_nobody() {
     }
     let (flood, time) = flooding.await.unwrap();
     println!(
-        "{FLOOD} changes at once took {time:?}; another page's round trip: {}, without: {}",
+        "{FLOOD} changes at once took {time:?}; another client's round trip: {}, without: {}",
         summary(meanwhile),
         summary(quiet)
     );

@@ -1,4 +1,4 @@
-//! Many pages for long: memory does not grow, nobody is dropped who reads, all end in step.
+//! Many clients for long: memory does not grow, nobody is dropped who reads, all end in step.
 
 use std::time::{Duration, Instant};
 
@@ -13,16 +13,16 @@ use tokio::time::{sleep, timeout};
 /// Rounds whose memory is compared with that of the second: the first two fill what is kept for use
 /// again.
 const ROUNDS: usize = 5;
-/// More than this in KiB is growth. Less is noise: it is what 250 pages take, and how many of those
+/// More than this in KiB is growth. Less is noise: it is what 250 clients take, and how many of those
 /// that come and go are there at once differs from round to round.
 const NOISE: u64 = 2048;
 
 /// A thumb makes 60 changes a second.
 const THUMB: Duration = Duration::from_millis(16);
 
-/// A service with room for this many pages from here.
+/// A service with room for this many clients from here.
 fn start() -> TestServer {
-    // Each page is an open file of this program, too.
+    // Each client is an open file of this program, too.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
@@ -47,7 +47,7 @@ async fn drag(client: &mut TestClient, time: Duration, pace: Duration, last: f64
     client.settle().await;
 }
 
-/// Reads until the level is this. Panics if the service closes the page, or says nothing for long.
+/// Reads until the level is this. Panics if the service closes the client, or says nothing for long.
 async fn read(mut client: TestClient, last: f64) -> TestClient {
     while client.levels["led"] != last {
         client.next().await;
@@ -84,7 +84,7 @@ async fn a_drag_before_many_clients_leaves_all_in_step_and_takes_no_memory() {
         // All of them, or one has panicked: it was dropped, or told nothing.
         clients = reading.join_all().await;
         println!(
-            "{count} pages in step {:?} after the last input",
+            "{count} clients in step {:?} after the last input",
             rest.elapsed()
         );
         memory.push(dimmer.memory());
@@ -95,7 +95,7 @@ async fn a_drag_before_many_clients_leaves_all_in_step_and_takes_no_memory() {
         assert_eq!(client.pages as usize, count + 1);
     }
     assert_eq!(dimmer.level("led").await, thumb.levels["led"]);
-    assert_no_growth("pages that read", &memory);
+    assert_no_growth("clients that read", &memory);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,10 +131,10 @@ async fn clients_that_reconnect_in_a_loop_leave_nothing_behind() {
     }
     watcher.settle().await;
     assert_eq!(dimmer.level("led").await, watcher.levels["led"]);
-    assert_no_growth("pages that reconnect", &memory);
+    assert_no_growth("clients that reconnect", &memory);
 }
 
-/// Less than is left of the 20 s of silence, after which a page is asked, when the short form has passed.
+/// Less than is left of the 20 s of silence, after which a client is asked, when the short form has passed.
 const BEFORE_A_PING: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +158,7 @@ async fn clients_that_never_read_take_no_memory_and_put_nobody_out_of_step() {
         memory.push(dimmer.memory());
     }
     assert_eq!(dimmer.level("led").await, thumb.levels["led"]);
-    assert_no_growth("pages that never read", &memory);
+    assert_no_growth("clients that never read", &memory);
     // One of them reads after all, and need neither say a word for it nor be asked whether it is there.
     let reads = read(silent.remove(0), last(ROUNDS - 1));
     timeout(BEFORE_A_PING, reads).await.expect("it is told");

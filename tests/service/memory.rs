@@ -1,9 +1,9 @@
-//! What a page weighs, and that no page is left behind by a burst of two at once.
+//! What a client weighs, and that no client is left behind by a burst of two at once.
 
 use crate::common::{Setup, TestServer};
 use serde_json::json;
 
-/// In KiB; pages that open one after another take some 5 each.
+/// In KiB; clients that open one after another take some 5 each.
 const WEIGHT: u64 = 8;
 const CLIENTS: usize = 300;
 
@@ -19,8 +19,8 @@ async fn a_client_takes_little_memory() {
     let before = dimmer.memory();
     let _pages = dimmer.clients(CLIENTS).await;
     let weight = (dimmer.memory() - before) / CLIENTS as u64;
-    println!("a page weighs {weight} KiB");
-    assert!(weight < WEIGHT, "a page weighs {weight} KiB");
+    println!("a client weighs {weight} KiB");
+    assert!(weight < WEIGHT, "a client weighs {weight} KiB");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `/ws` as its pages see it: every message, every error, over real sockets.
+//! `/ws` as its clients see it: every message, every error, over real sockets.
 
 use crate::common::{Setup, TestClient, TestServer, linear, until};
 use futures_util::SinkExt;
@@ -97,7 +97,7 @@ async fn a_client_that_counts_is_told_how_far_it_was_seen() {
     let heard = one.settle().await;
     assert_eq!(heard, [json!({"light": "led", "level": 20, "seen": 5})]);
 
-    // Also of what was not applied: else the page would ignore the level for ever.
+    // Also of what was not applied: else the client would ignore the level for ever.
     one.say(json!({"level": 150, "seq": 6})).await;
     let heard = one.settle().await;
     assert_eq!(heard.len(), 2);
@@ -106,7 +106,7 @@ async fn a_client_that_counts_is_told_how_far_it_was_seen() {
         [&json!({"light": "led", "level": 20, "seen": 6})]
     );
 
-    // To a page that does not count, nothing is said of it.
+    // To a client that does not count, nothing is said of it.
     one.say(json!(30)).await;
     one.settle().await;
     assert_eq!(two.settle().await, [json!({"light": "led", "level": 30})]);
