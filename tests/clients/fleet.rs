@@ -1,4 +1,4 @@
-//! Lights of other dimmers on the same broker: against a real broker, with several real services.
+//! Lights of other dimmers on the same broker, with a real broker and several services.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use crate::broker::{Broker, MqttClient, options};
 use crate::common::{Setup, TestClient, TestServer, take_turn, until};
 use serde_json::{Value, json};
 
-/// A dimmer of this name on the broker, with more settings of MQTT and then its lights.
+/// A dimmer of this name on the broker, with more settings of MQTT, and its lights behind them.
 fn dimmer(node: &str, more: &str, broker: &Broker) -> TestServer {
     Setup::with(&broker.settings_of(node, more)).start()
 }
@@ -36,13 +36,13 @@ impl Watcher {
         }
     }
 
-    /// What it shows of a light.
+    /// What is shown of a light.
     fn light(&self, name: &str) -> &Value {
         let light = self.fleet.iter().find(|light| light["light"] == name);
         light.unwrap_or(&Value::Null)
     }
 
-    /// Waits until it shows this of a light.
+    /// Waits until this is shown of a light.
     async fn shows(&mut self, name: &str, field: &str, wanted: Value) {
         while self.light(name)[field] != wanted {
             let message = self.client.next().await;
@@ -93,7 +93,7 @@ async fn a_client_sees_dims_and_follows_the_light_of_another_dimmer() {
     theirs.change("led", json!({"effect": "breathe"})).await;
     watcher.shows("attic/led", "effect", json!("breathe")).await;
 
-    // Nor does it show itself, or move its own.
+    // It neither shows its own light as another's nor moves it.
     assert_eq!(watcher.fleet.len(), 1, "{:?}", watcher.fleet);
     assert_eq!(kitchen.level("led").await, 50.0);
 }
@@ -110,7 +110,7 @@ async fn a_client_is_not_sent_back_the_level_that_it_set_and_the_others_are_told
         .await;
     other.shows("attic/led", "level", json!(70)).await;
     attic.pin_is_at("led", 70.0).await;
-    // What it is told next is the change of somebody else.
+    // The next message is the change of another client.
     let mut theirs = attic.client().await;
     theirs.change("led", json!({"level": 5})).await;
     loop {

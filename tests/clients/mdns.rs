@@ -19,7 +19,7 @@ fn serve(lan: &Lan, settings: &str, listen: &str) -> TestServer {
     setup.start_by(there)
 }
 
-/// What `dimmer list` prints and says on the phone, and its exit code.
+/// The exit code of `dimmer list` on the phone, and what it prints on stdout and stderr.
 fn list(lan: &Lan, seconds: u32) -> (Option<i32>, String, String) {
     let mut command = dimmer();
     command.args(["list", "--timeout", &seconds.to_string()]);
@@ -137,7 +137,7 @@ impl Avahi<'_> {
         address.unwrap_or_default().into()
     }
 
-    /// What comes and goes of this kind, a line each.
+    /// The services of this type that come and go, a line each.
     fn watch(&self, kind: &str) -> Watch {
         let mut browser = self
             .tool(
@@ -202,7 +202,7 @@ fn need_avahi() {
     }
 }
 
-/// What is true beside Avahi, whoever of the two comes first.
+/// What holds beside Avahi, whichever of the two starts first.
 fn live_beside_avahi(lan: &Lan, avahi_first: bool) {
     let theirs = Avahi::start(&lan.phone);
     let pages = theirs.watch("_http._tcp");

@@ -1,4 +1,4 @@
-//! Home Assistant by MQTT: against a real broker, with a client that says what Home Assistant says.
+//! Home Assistant by MQTT: with a real broker, and a client that sends what Home Assistant sends.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ const SET: &str = "dimmer/attic/led/set";
 const CONFIG: &str = "homeassistant/light/attic/led/config";
 const BIRTH: &str = "homeassistant/status";
 
-/// A broker, a dimmer that is known to it, and one who hears.
+/// A broker, a dimmer that is connected to it, and a client that receives everything.
 async fn start() -> (Broker, TestServer, MqttClient) {
     start_with("").await
 }
@@ -301,7 +301,7 @@ async fn a_broker_that_restarts_is_told_everything_anew() {
     mqtt.hears(STATUS, json!("online")).await;
     mqtt.hears("dimmer/attic/b/state", at(50.0)).await;
     assert!(!mqtt.heard(CONFIG).is_empty(), "it had forgotten");
-    // And it hears as before.
+    // Commands arrive as before.
     mqtt.say(SET, json!({"state": "OFF"})).await;
     dimmer.pin_is_at("led", 0.0).await;
 }
@@ -315,7 +315,7 @@ async fn a_command_that_the_broker_keeps_is_not_done_again_at_each_connection() 
     mqtt.hears(SET, json!({"state": "OFF"})).await;
     let dimmer = Setup::with(&broker.settings("")).start();
     mqtt.hears(STATE, at(50.0)).await;
-    // What comes after it on the same connection is done, so it came and was left.
+    // The next command on the same connection is done, so the first arrived and was ignored.
     mqtt.publish(SET, json!({"state": "ON", "brightness": 60}), true)
         .await;
     dimmer.pin_is_at("led", 60.0).await;
@@ -508,7 +508,7 @@ fn a_check_tells_the_broker_and_the_node() {
     );
 }
 
-/// Starts with these settings, moves the light by a client, and stops; all in a short time.
+/// Starts with these settings, moves the light over a WebSocket, and stops; each within a short time.
 async fn goes_on(settings: &str, says: &str) {
     let _turn = take_turn();
     let start = Instant::now();
@@ -517,7 +517,7 @@ async fn goes_on(settings: &str, says: &str) {
     let mut client = dimmer.client().await;
     let mut slowest = Duration::ZERO;
     let mut level = 0;
-    // Long enough to say what is wrong.
+    // Long enough for the service to log what is wrong.
     while level < 20 || !dimmer.log().contains(says) {
         level = level % 99 + 1;
         let change = Instant::now();

@@ -1,4 +1,4 @@
-//! README's "Works with": its lines as they stand there, against the service.
+//! README's "Works with": each line as it stands there, run against the service.
 //!
 //! scripts/clients.sh fetches the clients.
 
@@ -24,7 +24,7 @@ const ADDRESS: &str = "raspberrypi.local:5000";
 
 static CLIENTS: LazyLock<PathBuf> = LazyLock::new(|| fetched("scripts/clients.sh", &[]));
 
-/// What README gives for a client: the code in its row.
+/// The code in a client's row of README.
 fn lines(client: &str) -> Vec<&'static str> {
     let (_, section) = README.split_once("\n## Works with\n").unwrap();
     let (table, _) = section.split_once("\n## ").unwrap();
@@ -43,7 +43,7 @@ fn to(dimmer: &TestServer, line: &str) -> String {
     line.replace(ADDRESS, &dimmer.address.to_string())
 }
 
-/// The line as a shell runs it, where these programs are.
+/// The shell that runs the line, with these folders in its PATH.
 fn shell(dimmer: &TestServer, line: &str, programs: &[PathBuf]) -> Command {
     let path = env::var_os("PATH").unwrap();
     let folders = programs.iter().cloned().chain(env::split_paths(&path));
@@ -54,7 +54,7 @@ fn shell(dimmer: &TestServer, line: &str, programs: &[PathBuf]) -> Command {
     command
 }
 
-/// What the line prints, once it has ended well.
+/// What the line prints. Asserts that it succeeds.
 fn printed(dimmer: &TestServer, line: &str, programs: &[PathBuf]) -> String {
     let output = shell(dimmer, line, programs).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -70,7 +70,7 @@ struct Running {
 }
 
 impl Running {
-    /// What it keeps goes below `folder`.
+    /// Its files go below `folder`.
     fn start(folder: TempDir, mut command: Command) -> Running {
         let file = File::create(folder.path().join("said")).unwrap();
         let mut child = command
@@ -91,12 +91,12 @@ impl Running {
         writeln!(self.input, "{line}").unwrap();
     }
 
-    /// All that it has said.
+    /// All that the program has printed.
     fn said(&self) -> String {
         fs::read_to_string(self.folder.path().join("said")).unwrap()
     }
 
-    /// Waits until it says this, after so many bytes, and returns where that ends.
+    /// Waits until the program prints this, behind the first `after` bytes, and returns where that ends.
     async fn says(&self, what: &str, after: usize) -> usize {
         let mut end = None;
         until(&format!("it says {what}"), async || {
@@ -108,7 +108,7 @@ impl Running {
         end.unwrap()
     }
 
-    /// The address that it says it listens on, after these words.
+    /// The address that the program prints behind these words.
     async fn address(&self, words: &str) -> String {
         let start = self.says(words, 0).await;
         let said = self.said();
@@ -125,7 +125,7 @@ impl Drop for Running {
     }
 }
 
-/// README's talk by websocat; each line is what is typed, or the start of what is heard.
+/// README's session with websocat: each line is what is typed, or the start of what is received.
 fn talk() -> impl Iterator<Item = (bool, &'static str)> {
     let [websocat, ..] = lines("websocat")[..] else {
         panic!("websocat has no command");
@@ -138,7 +138,7 @@ fn talk() -> impl Iterator<Item = (bool, &'static str)> {
     })
 }
 
-/// Has README's talk by the client's command.
+/// Has README's session by the client's command.
 async fn talk_by(client: &str, programs: &[PathBuf]) {
     let dimmer = TestServer::start();
     let _first = dimmer.client().await;

@@ -52,8 +52,8 @@ pub use chromium::Load;
 use hand::Hand;
 pub use hand::{DOWN, END, HOME, LEFT, PAGE_DOWN, PAGE_UP, RIGHT, UP};
 
-/// A name for 127.0.0.1 that is, unlike that, no secure context: just so is the page on the LAN. Only
-/// Chromium can be told so.
+/// A name for 127.0.0.1. Unlike the address, it is no secure context, and neither is the page on the LAN. Only Chromium
+/// can be given such a name.
 pub const PI: &str = "raspberrypi.local";
 
 /// Makes of each claim, a function of a [`Browser`], a test in each browser.
@@ -208,7 +208,7 @@ impl Browser {
     }
 }
 
-/// What steers one window.
+/// What drives one window.
 struct Driver {
     programs: Vec<Program>,
     /// Where it makes sessions.
@@ -331,7 +331,7 @@ impl Window {
         }
     }
 
-    /// Keeps the looks of the page in the folder `DIMMER_SCREENSHOTS`, if that is set: of Chromium by day
+    /// Saves pictures of the page in the folder `DIMMER_SCREENSHOTS`, if that is set: of Chromium by day
     /// and by night, of WebKit as the window is.
     pub async fn screenshot(&self, name: &str) {
         let Some(folder) = env::var_os("DIMMER_SCREENSHOTS") else {

@@ -14,7 +14,7 @@ use crate::common::{need, run_by};
 
 /// The Pi's address.
 pub const KITCHEN: &str = "10.9.0.1";
-/// Set where the test has been started again as root of a namespace of users.
+/// Set where the test runs again as root of a user namespace.
 const AGAIN: &str = "LAN_TEST_AGAIN";
 
 /// A machine with a network, a name and a `/run` of its own, until it is dropped.
@@ -28,8 +28,8 @@ pub struct Lan {
     pub phone: Machine,
 }
 
-/// Runs a test with a LAN. A user who is not root becomes root in a namespace of users. Panics where the system lets
-/// nobody make namespaces.
+/// Runs a test with a LAN. Where the user is not root, the test runs again as root of a user namespace. Panics where
+/// the system allows no namespaces.
 pub fn with_lan(test: impl FnOnce(Lan)) {
     need("ip", "iproute2");
     if !may("unshare", &["--net", "--mount", "--uts", "true"]) {
@@ -49,14 +49,14 @@ pub fn with_lan(test: impl FnOnce(Lan)) {
     test(Lan { kitchen, phone });
 }
 
-/// The same test, by its own program, as root of a namespace of users.
+/// Runs the same test in a new process, as root of a user namespace.
 fn start_again() {
     let root = ["--user", "--map-root-user"];
     let again = env::var_os(AGAIN).is_some() || geteuid().is_root();
     assert!(
         !again && may("unshare", &[root[0], root[1], "--net", "true"]),
-        "the system lets nobody make namespaces, which stand for a LAN: run this as root, and not in a container without \
-         CAP_SYS_ADMIN"
+        "the system allows no network namespaces, which stand for a LAN: run this as root, and not in a container \
+         without CAP_SYS_ADMIN"
     );
     let thread = thread::current();
     let status = Command::new("unshare")
@@ -101,14 +101,14 @@ impl Machine {
         run_by(there, command)
     }
 
-    /// A line for the shell.
+    /// The shell that runs this line there.
     pub fn shell(&self, line: &str) -> Command {
         let mut shell = Command::new("sh");
         shell.args(["-c", line]);
         self.on(&shell)
     }
 
-    /// Runs such a line, and returns what it prints.
+    /// Runs this line, and returns what it prints. Asserts that it succeeds.
     pub fn does(&self, line: &str) -> String {
         let output = self.shell(line).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! What is claimed of an emulated Raspberry Pi, and how much of it was seen.
+//! Counts what is claimed of an emulated Raspberry Pi.
 
 use std::env;
 use std::fmt::Display;
@@ -14,7 +14,7 @@ pub const ATTEMPTS: usize = 3;
 /// How far a traced duty may be off: 400 µs of the 20 ms that a period has at 50 Hz.
 pub const TRACED_TOLERANCE: f64 = 0.02;
 
-/// How many claims were seen to hold, and how many not.
+/// How many claims held, and how many did not.
 #[derive(Default)]
 pub struct Claims {
     held: usize,

@@ -12,7 +12,7 @@ use crate::waveform::{Period, median};
 use serde_json::json;
 use tokio::time::sleep;
 
-/// What people are told to do.
+/// README's commands are what is run.
 const README: &str = include_str!("../../README.md");
 /// Where README deploys to.
 const PI: &str = "pi@raspberrypi.local";
@@ -20,7 +20,7 @@ const PI: &str = "pi@raspberrypi.local";
 const OVERLAY: &str = "pwm-gpio,gpio=21";
 /// The one without.
 const STOCK: &str = "stock";
-/// What is done on Debian's own kernel, which has no /dev/gpiomem.
+/// The steps for Debian's own kernel, which has no /dev/gpiomem.
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 /// Where an administrator changes the unit.
@@ -60,7 +60,7 @@ struct Deployment {
 }
 
 impl Laptop {
-    /// Knows the Pi by its key.
+    /// A laptop that has the Pi in its known hosts.
     fn new(lab: &Path, machine: &mut Machine) -> Laptop {
         let laptop = Laptop { lab: lab.into() };
         let port = machine.address(SSH).port();

@@ -1,4 +1,4 @@
-//! Nobody is shut out: axe-core finds nothing wrong with the page, in any of its states and colours.
+//! Accessibility: axe-core finds nothing wrong with the page, in any of its states and colours.
 
 use std::fs;
 
@@ -70,7 +70,7 @@ async fn two_lights(browser: &Browser) {
     leave(&desktop).await;
 }
 
-/// With all that it can have, unfolded; and what the page says beneath it.
+/// The sheet with all that it can have, unfolded, and the status below it.
 async fn the_sheet(browser: &Browser) {
     let dimmer = Setup::with(TWO).start();
     for (path, body) in [
@@ -119,10 +119,10 @@ async fn login(browser: &Browser) {
     leave(&phone).await;
 }
 
-/// Before its service ends, or a window that nobody needs any more goes on to look for it.
+/// Before its service ends, as a window that is not needed any more would go on reconnecting.
 async fn leave(window: &Window) {
     window.go("about:blank").await;
-    // That the service was gone, or refused the password.
+    // Complaints that the service was gone, or refused the password.
     window.complaints().await;
 }
 

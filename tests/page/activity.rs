@@ -1,4 +1,4 @@
-//! Who is here, what happened and what people say to each other, on the page.
+//! Who is here, what happened and what people write to each other, on the page.
 
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::TestServer;

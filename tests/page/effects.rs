@@ -1,4 +1,4 @@
-//! Effects, presets and long transitions: set in the sheet, and told by the page while it is closed.
+//! Effects, presets and long transitions: set in the sheet, and shown by the page while the sheet is closed.
 
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
@@ -54,7 +54,7 @@ async fn each_effect_is_a_button_that_shows_what_the_service_says(browser: Brows
     plays(json!("candle"), json!(2.5), "led", &dimmer).await;
     pressed(&chip(4), &phone).await;
 
-    // What others do comes here too; and a level of our own ends it.
+    // An effect that another client set arrives here; and a level set here ends it.
     let body = r#"{"effect": "blink"}"#;
     dimmer.ask(Method::PUT, "/api/lights/led", body).await;
     pressed(&chip(3), &phone).await;
@@ -130,7 +130,7 @@ async fn the_time_left_counts_down_with_one_timer_and_then_none(browser: Browser
         true
     );
 
-    // One of 2 s or less is no news.
+    // A transition of 2 s or less is not announced.
     let body = r#"{"level": 30, "transition": 2}"#;
     dimmer.ask(Method::PUT, "/api/lights/led", body).await;
     until("the page has it", async || phone.level("led").await == 30.0).await;
@@ -168,7 +168,7 @@ async fn a_closed_sheet_costs_no_timer(browser: Browser) {
         client.say(change).await;
     }
     says(".doing", "Candle · 2×", &phone).await;
-    // Only the one that asks after a silence whether the socket still lives.
+    // Only the timer that checks after a silence whether the socket still works.
     assert_eq!(phone.eval("timers.every((ms) => ms === 15000)").await, true);
     assert_eq!(phone.eval("frames").await, 0);
     let chips = "document.querySelectorAll('.presets .chip').length";

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 const FIRST: &str = ".list li:first-child span";
 
-/// The timers that the API tells, once there are so many.
+/// The timers by the API, once there are this many.
 async fn timers(count: usize, dimmer: &TestServer) -> Vec<Value> {
     let mut timers = Vec::new();
     until(&format!("there are {count} timers"), async || {

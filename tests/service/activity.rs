@@ -1,4 +1,4 @@
-//! Who is here, and who did what: to every client, and in the log.
+//! Presence and the activity feed: what every client is sent, and what is logged.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 const TWO: &str = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 20\n";
 
-/// The entries until so many came, in how many frames that was. Their times are now.
+/// The next `count` entries, and the number of frames that brought them. Asserts that their times are now.
 async fn entries(client: &mut TestClient, count: usize) -> (Vec<Value>, usize) {
     let (mut entries, mut frames) = (Vec::new(), 0);
     while entries.len() < count {
@@ -46,7 +46,7 @@ async fn every_client_is_told_who_is_here_once_by_name() {
     while silent.hear("here").await != both {}
     while ana.hear("here").await != both {}
 
-    // Who comes later is told with the first.
+    // A client that connects later is sent them in its first message.
     let again = named(&dimmer, "Bia").await;
     drop(bia);
     drop(ana);
@@ -99,7 +99,7 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
     ana.say(json!({ "timer": wake })).await;
     let soon = json!({"in": 1, "light": "desk", "effect": "candle"}).to_string();
     let (_, timer) = dimmer.ask(Method::POST, "/api/timers", &soon).await;
-    // What failed was not done.
+    // A command that failed is not recorded.
     ana.say(json!({"forget": "Nothing"})).await;
 
     let (mut heard, _) = entries(&mut client, 10).await;
@@ -224,7 +224,7 @@ async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
     let level = json!({"light": "led", "level": 7, "by": "Ana"});
     assert_eq!(other.settle().await, [json!({"pages": 2}), level]);
     assert_eq!(ana.settle().await, Vec::<Value>::new());
-    // A stop would log what did not rest yet.
+    // A stop logs a drag that has not come to rest.
     let (_, setup) = dimmer.stop();
     let log = setup.log();
     assert!(!log.contains("Ana") && !log.contains("set led"), "{log}");

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::common::{Setup, TestServer, dimmer};
 use serde_json::json;
 
-/// What a client command prints and says, and its exit code.
+/// The exit code of a client command, and what it prints on stdout and on stderr.
 fn client(service: &TestServer, arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = dimmer()
         .args(arguments)

@@ -20,11 +20,11 @@ const LIGHTS: [&str; 3] = ["desk", "shelf", "door"];
 const SETTINGS: &str = "[[light]]\nname = \"desk\"\n\
     [[light]]\nname = \"shelf\"\ngpio = 18\ncurve = \"linear\"\n\
     [[light]]\nname = \"door\"\ngpio = 12\n";
-/// Most open clients at a time, beside the one that only watches.
+/// The most clients open at a time, beside the one that only watches.
 const CLIENTS: usize = 8;
-/// Actions between two rests.
+/// Actions before everything is let come to rest.
 const ACTIONS: u32 = 12;
-/// Rests between two looks at the store, which is written once a second.
+/// Rests before the store is checked, which is written once a second.
 const ROUNDS: u32 = 50;
 
 /// Each light's level.
@@ -58,7 +58,7 @@ impl Model {
         }
     }
 
-    /// Takes one of the clients away.
+    /// Takes one of the clients out of the list.
     fn any(&mut self) -> Option<TestClient> {
         let count = self.clients.len();
         (count > 0).then(|| self.clients.swap_remove(self.random.random_range(0..count)))
@@ -82,10 +82,10 @@ impl Model {
         };
         match action {
             12..16 => return self.stalled.push(client),
-            // It leaves with whatever is on the way to it and from it.
+            // The client is dropped with all that is on the way to it and from it.
             16..18 => return,
             18..20 => {
-                // It says that it sends no more, and reads on: for the service it is gone.
+                // The client shuts down its sending half, and reads on: for the service it is gone.
                 client.socket.get_mut().shutdown().await.unwrap();
                 return;
             }
@@ -102,7 +102,11 @@ impl Model {
                 let change = self.change();
                 client.change(light, change).await;
             }
-            75..80 => client.say(json!({"name": format!("client {action}")})).await,
+            75..80 => {
+                client
+                    .say(json!({"name": format!("client {action}")}))
+                    .await
+            }
             80..85 => {
                 client.settle().await;
             }
@@ -113,7 +117,7 @@ impl Model {
 
     async fn join(&mut self) {
         if let Some(client) = self.stalled.pop() {
-            // It reads again.
+            // A client that had stopped reads again.
             self.clients.push(client);
         } else if self.clients.len() < CLIENTS {
             let buffer = self.random.random_bool(0.3).then_some(2048);
@@ -123,7 +127,7 @@ impl Model {
         }
     }
 
-    /// Any change there is, bad ones among them.
+    /// A change of any kind, invalid ones included.
     fn change(&mut self) -> Value {
         let random = &mut self.random;
         match random.random_range(0..10) {
@@ -157,9 +161,9 @@ impl Model {
             .collect()
     }
 
-    /// Lets everything come to rest, and says who is out of step with the state then.
+    /// Lets everything come to rest, and returns the levels, or which client is out of step with them.
     async fn rest(&mut self) -> Result<Levels, String> {
-        // What vanished clients had sent counts until the service has seen them go.
+        // What clients sent before they vanished is handled until the service notices that they are gone.
         let open = 1 + self.clients.len() + self.stalled.len();
         let watcher = &mut self.watcher;
         until("the clients that left are gone", async || {
@@ -167,7 +171,7 @@ impl Model {
             watcher.pages == open as u64
         })
         .await;
-        // Each has its own say; after that each hears of all the others.
+        // The first time what each client sent is handled; the second time each has what the others sent.
         for _ in 0..2 {
             for client in self.clients.iter_mut().chain([&mut self.watcher]) {
                 client.settle().await;
@@ -203,7 +207,7 @@ impl Model {
         .await;
     }
 
-    /// Some rounds of actions and rests; the error says who was out of step first.
+    /// This many rounds of actions and rests. The error names the first client that was out of step.
     async fn rounds(&mut self, count: u32) -> Result<(), String> {
         for round in 0..count {
             for _ in 0..ACTIONS {
@@ -230,7 +234,7 @@ async fn simulate(seed: u64, rounds: u32) {
     });
 }
 
-/// The seed that is asked for, or a few of today's.
+/// The seed in `DIMMER_SEED`, or a few random ones.
 fn seeds() -> Vec<u64> {
     match std::env::var("DIMMER_SEED") {
         Ok(seed) => vec![seed.parse().expect("DIMMER_SEED is a number")],
@@ -275,7 +279,7 @@ async fn race(ignores_seen: bool) -> (f64, f64) {
     b.settle().await;
 
     b.change("led", json!({"level": 10})).await;
-    // B's level is in A's hands, but not yet read. Only then is the thumb of A done.
+    // B's level has arrived at A, but A has not read it when it sends its own.
     let mut byte = [0];
     a.socket.get_ref().peek(&mut byte).await.unwrap();
     a.change("led", json!({"level": 90})).await;

@@ -1,9 +1,9 @@
 //! What `scripts/deploy.sh` says before it reaches a Pi. That it deploys is proven on an emulated one:
-//! tests/emulated_system.rs.
+//! tests/emulated/deployment.rs.
 
 use std::process::Command;
 
-/// What it says on stderr, having failed.
+/// What the script prints on stderr. Asserts that it fails.
 fn refuses(arguments: &[&str]) -> String {
     let output = Command::new("scripts/deploy.sh")
         .args(arguments)
@@ -40,7 +40,7 @@ fn a_host_is_never_an_option_or_a_command() {
     let trap = folder.path().join("trapped");
     let option = format!("-oProxyCommand=touch {}", trap.display());
     assert!(refuses(&[&option]).contains("unknown argument -oProxyCommand"));
-    // No name resolves with a space in it, so this reaches nobody.
+    // No host name has a space, so this reaches no machine.
     let command = format!("nobody; touch {}", trap.display());
     let said = refuses(&[&command]);
     assert!(

@@ -1,4 +1,4 @@
-//! What `dimmer doctor` says of each Pi, on made-up `/sys` trees in the kernel's own shape.
+//! What `dimmer doctor` reports about each Pi, from made-up `/sys` trees that look like the kernel's.
 
 use std::fs;
 use std::os::unix::fs::symlink;

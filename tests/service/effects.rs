@@ -1,5 +1,4 @@
-//! What a light plays around its level: on the wire, over REST, by the command line, at the pin and
-//! after a restart.
+//! Effects: over the WebSocket, REST and the command line, at the pin and after a restart.
 
 use crate::common::{Setup, TestClient, TestServer, linear, until};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! The examples teach what works: each is started as a reader starts it, and spoken to.
+//! The examples do what they teach: each is started as a reader starts it, and used.
 
 use std::env;
 use std::io::{BufRead, BufReader, Cursor, Write};
@@ -25,11 +25,11 @@ use tokio_tungstenite::{WebSocketStream, client_async, client_async_with_config}
 
 const MIB: usize = 1024 * 1024;
 
-/// The examples as the sources have them now: `cargo test --test examples` builds none by itself.
+/// The examples, built from the sources as they are now: `cargo test --test service` builds none by itself.
 static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     let mut cargo = Command::new(env!("CARGO"));
     for (variable, _) in env::vars_os() {
-        // What cargo has set for this test. ring would be built anew whenever it changes.
+        // Cargo has set these for this test; ring would be rebuilt whenever they change.
         let name = variable.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
             cargo.env_remove(variable);
@@ -49,7 +49,7 @@ static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
         profile,
     ]);
     assert!(cargo.status().unwrap().success());
-    // Beside deps/, which this test is in.
+    // The folder beside deps/, where this test is.
     let test = env::current_exe().unwrap();
     test.ancestors().nth(2).unwrap().join("examples")
 });
@@ -88,7 +88,7 @@ impl Example {
         self.socket_with(None).await
     }
 
-    /// With a receive buffer of so many bytes, and small segments, so that little is on the way to who
+    /// With a receive buffer of this many bytes, and small segments, so that little is on the way to a client that
     /// does not read.
     async fn socket_with(&self, buffer: Option<u32>) -> Socket {
         let socket = TcpSocket::new_v4().unwrap();
@@ -135,7 +135,7 @@ impl Socket {
         serde_json::from_str(&self.text().await).unwrap()
     }
 
-    /// The first text that holds these words.
+    /// The next text that contains these words.
     async fn text_with(&mut self, words: &str) -> String {
         loop {
             let text = self.text().await;
@@ -201,12 +201,12 @@ fn the_client_of_echo_sends_its_lines_and_prints_every_answer() {
         .spawn()
         .unwrap();
     let mut stdin = client.stdin.take().unwrap();
-    // More than what fits between the two, so that one who only sends would wait for ever.
+    // More than the buffers between the two hold, so that a client that only sends would wait for ever.
     let lines = format!("one\n{}", format!("{}\n", "x".repeat(4 * MIB)).repeat(8));
     let (done, outputs) = mpsc::channel();
     let typed = lines.clone();
-    // Typing and reading side by side, and the reading where it can be given up: should the client
-    // hang, it ends with the server.
+    // Typing and reading at the same time, and reading in a thread that can be abandoned: a client that hangs ends
+    // with the server.
     thread::spawn(move || stdin.write_all(typed.as_bytes()));
     thread::spawn(move || done.send(client.wait_with_output()));
     let output = outputs.recv_timeout(LIMIT).unwrap().unwrap();
@@ -214,7 +214,7 @@ fn the_client_of_echo_sends_its_lines_and_prints_every_answer() {
     assert!(output.stdout == lines.as_bytes());
 }
 
-/// Enters the chat with this name, and hears everything up to that.
+/// Enters the chat with this name, and reads everything up to the notice of that.
 async fn member(chat: &Example, name: &str) -> Socket {
     let mut socket = chat.socket().await;
     enter(&mut socket, name).await;
@@ -258,7 +258,7 @@ async fn members_of_the_chat_hear_who_comes_what_is_said_when_and_who_leaves() {
     assert_eq!(line["left"], "Rui");
     assert!(line["at"].is_u64());
 
-    // Who comes later hears what was before.
+    // A member who comes later is sent what was said before.
     let mut eva = chat.socket().await;
     assert!(eva.json().await["ask"].is_string());
     eva.send("Eva").await;
@@ -285,7 +285,7 @@ async fn a_name_in_the_chat_is_taken_once_and_free_after() {
 
 #[tokio::test]
 async fn a_slow_member_of_the_chat_delays_nobody_and_stays() {
-    /// Far more than the system takes in for who does not read.
+    /// Far more than the system buffers for a client that does not read.
     const LINES: usize = 10_000;
     let chat = Example::start("chat");
     let mut slow = chat.socket_with(Some(4096)).await;
@@ -296,7 +296,7 @@ async fn a_slow_member_of_the_chat_delays_nobody_and_stays() {
     assert_eq!(ana.json().await["joined"], "Rui");
     for number in 0..LINES {
         ana.send(format!("{number} {long}")).await;
-        // Not further ahead than the room keeps lines.
+        // No further ahead than the number of lines that the room keeps.
         if number % 100 == 99 {
             for socket in [&mut ana, &mut rui] {
                 for number in number - 99..=number {
@@ -307,7 +307,7 @@ async fn a_slow_member_of_the_chat_delays_nobody_and_stays() {
             }
         }
     }
-    // It may speak before it hears.
+    // A member may send before it has read.
     slow.send("I am still here").await;
     assert_eq!(rui.json().await["text"], "I am still here");
     let (mut heard, mut gone) = (0, 0);
@@ -399,7 +399,7 @@ async fn a_wrong_form_of_htmx_is_told_to_its_page_and_changes_nothing() {
     one.text_with(r#"<p id="error" hx-swap-oob="true">expected"#)
         .await;
     one.send(form(json!({"step": "0", "name": "last"}))).await;
-    // Done well, the error goes.
+    // After a form that is right, the error goes.
     one.text_with(r#"<p id="error" hx-swap-oob="true"></p>"#)
         .await;
     assert_eq!(two.text().await, light("50", ""));
@@ -460,7 +460,7 @@ async fn what_is_no_image_or_too_large_is_told_in_text_and_the_socket_stays() {
     let mut socket = invert.socket().await;
     let small = png(RgbaImage::new(1, 1));
     let cut = small[..small.len() / 2].to_vec();
-    // A small file that would unpack to much.
+    // A small file that would decompress to a huge image.
     let wide = png(image::GrayImage::new(4097, 1));
     for (message, words) in [
         (

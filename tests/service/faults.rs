@@ -1,4 +1,4 @@
-//! What breaks around the service, and that it goes on: drivers, the disk, the clock.
+//! Drivers, the disk and the clock break; the service goes on.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -47,7 +47,7 @@ async fn start() -> TestServer {
     dimmer
 }
 
-/// The next that this client is told of the fault of a light: what it is, or that it is over.
+/// The next message to this client about a light's fault: its text, or nothing if the fault is over.
 async fn fault(client: &mut TestClient) -> Option<String> {
     loop {
         let message = client.next().await;
@@ -120,7 +120,7 @@ async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
     breaks(&dimmer);
     client.change("bad", json!({"level": 80})).await;
     assert!(fault(&mut client).await.is_some());
-    // Whoever comes later is told, too.
+    // A client that connects later is told, too.
     let mut late = TestClient::open(dimmer.address).await;
     late.change("good", json!({"level": 30})).await;
     dimmer.pin_is_at("good", 30.0).await;
@@ -149,7 +149,7 @@ async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level
     let mut other = dimmer.client().await;
     hangs(&dimmer);
     client.change("bad", json!({"level": 80})).await;
-    // The time that it hangs is the fault under test.
+    // For the time that the driver hangs, which is the fault under test.
     let hanging = Instant::now();
     let mut slowest = Duration::ZERO;
     let mut level = 0;
@@ -175,7 +175,7 @@ async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level
     let mut pipe = pipe.unwrap();
     let mut written = String::new();
     until("the newest level", async || {
-        // Nothing there is no error here.
+        // An empty pipe is no error here.
         let _ = pipe.read_to_string(&mut written);
         written.ends_with(&format!(" {}\n", linear(33.3)))
     })
@@ -209,7 +209,7 @@ async fn a_start_that_hangs_ends_when_it_is_told_to() {
         fs::create_dir(setup.path().join("state")).unwrap();
         mknodat(CWD, setup.levels_file(), FileType::Fifo, Mode::RWXU, 0).unwrap();
         let mut child = setup.command().stderr(Stdio::null()).spawn().unwrap();
-        // It opens only where someone reads, and as long as it is open the reader waits.
+        // A pipe opens for writing only when somebody reads, and as long as it is open the reader waits.
         let open = || {
             OpenOptions::new()
                 .write(true)
@@ -251,7 +251,7 @@ async fn a_client_that_is_gone_without_a_word_is_noticed_within_30_seconds() {
     assert!((28..=31).contains(&after), "{after} s");
 }
 
-/// A command that mounts something on the state folder, in a mount namespace of its own, and then serves. Only root may.
+/// A command that mounts something on the state folder, in a mount namespace of its own, and then serves. Needs root.
 fn on_a_disk(setup: &Setup, mount: &str) -> Command {
     let state = setup.path().join("state");
     fs::create_dir_all(&state).unwrap();
@@ -304,7 +304,7 @@ async fn a_full_disk_keeps_the_old_levels_until_there_is_room() {
     let setup = Setup::new();
     let command = on_a_disk(&setup, r#"mount -t tmpfs -o size=16k tmpfs "$0""#);
     let dimmer = setup.start_by(command);
-    // As the service sees it.
+    // The path as the service sees it.
     let root = format!("/proc/{}/root", dimmer.pid());
     let file = dimmer.setup().levels_file();
     let file = Path::new(&root).join(file.strip_prefix("/").unwrap());
@@ -371,7 +371,7 @@ async fn a_file_of_levels_that_cannot_be_read_is_left_alone_until_it_can() {
     let setup = Setup::with(TWO);
     let file = setup.levels_file();
     fs::create_dir(file.parent().unwrap()).unwrap();
-    // It leads to itself, so reading fails, and only writing would end that.
+    // A link to itself: reading fails, and only writing would end that.
     symlink(&file, &file).unwrap();
     let dimmer = setup.start();
     assert!(
@@ -424,7 +424,7 @@ async fn a_file_of_levels_cut_at_any_byte_costs_the_levels_alone() {
     }
 }
 
-/// Puts the clock on the wall a year ahead or back, for one process: while a file says so.
+/// A library that sets the wall clock of one process a year ahead or back, while a file exists.
 const CLOCK: &str = r#"
 #define _GNU_SOURCE
 #include <stdlib.h>

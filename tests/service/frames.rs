@@ -1,5 +1,4 @@
-//! What the protocol of WebSockets itself forbids (RFC 6455): the sender is cut off, and nobody else
-//! notices.
+//! Frames that the WebSocket protocol forbids (RFC 6455): the sender is cut off, and no other client notices.
 
 use crate::common::raw::{
     CLOSE, CONTINUATION, FIN, MASKED, PING, RSV1, RSV2, RSV3, TEXT, close_code, frame, websocket,
@@ -130,7 +129,7 @@ async fn a_connection_that_ends_within_a_frame_is_forgotten() {
 async fn nothing_follows_a_close_frame() {
     const AWAY: u16 = 1001;
     let dimmer = TestServer::start();
-    // These do not answer it, so they are kept for a second, in which the client leaves.
+    // These do not answer the close frame, so the service keeps them for a second, in which the client leaves.
     let silent = [websocket(&dimmer).await, websocket(&dimmer).await];
     let mut client = dimmer.client().await;
     let leaving = tokio::spawn(async move { client.close_code().await });

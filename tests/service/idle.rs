@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 const CLIENTS: usize = 100;
 
-/// Every system call of the service that ends in this time, as strace writes it.
+/// Every system call of the service that ends within this time, as strace writes it.
 async fn calls(dimmer: &TestServer, time: Duration) -> Vec<String> {
     let file = dimmer.setup().path().join("calls");
     let mut strace = Command::new("strace")
@@ -29,20 +29,20 @@ async fn calls(dimmer: &TestServer, time: Duration) -> Vec<String> {
     let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
     let first = said.next().unwrap().unwrap();
     assert!(first.contains("attached"), "strace may not look: {first}");
-    // To be looked into ends a wait, and each thread goes back to waiting.
+    // Attaching interrupts the wait of each thread, which then waits again.
     sleep(Duration::from_secs(1)).await;
     let before = fs::read_to_string(&file).unwrap();
     sleep(time).await;
     let calls = fs::read_to_string(&file).unwrap();
     kill_process(Pid::from_child(&strace), Signal::INT).unwrap();
     strace.wait().unwrap();
-    // A wait that was under way then is on a line that was begun; one that is now has no result.
+    // A wait that was under way before is on a line that had begun; a wait that is under way now has no result.
     let from = before.rfind('\n').map_or(0, |end| end + 1);
     let ended = calls[from..].lines().filter(|call| call.contains(" = "));
     ended.map(String::from).collect()
 }
 
-/// How many there are. Those that helped at the start end after ten seconds without work.
+/// The number of threads. Those that helped at the start end after ten seconds without work.
 fn threads(dimmer: &TestServer) -> usize {
     let tasks = format!("/proc/{}/task", dimmer.pid());
     fs::read_dir(tasks).unwrap().count()
@@ -63,12 +63,12 @@ async fn nothing_is_done_while_nothing_changes() {
         threads(&dimmer) == 2
     })
     .await;
-    // Then the keep-alives are due at once, and not again for 20 s.
+    // The silence of all clients begins here, so no ping is due for 20 s.
     let time = Duration::from_secs(if long() { 30 } else { 5 });
     let mut reading = JoinSet::new();
     for mut client in clients {
         client.settle().await;
-        // To read is to answer.
+        // The library answers pings while it reads.
         reading.spawn(async move { while client.socket.next().await.is_some() {} });
     }
     let calls = calls(&dimmer, time).await;
@@ -111,10 +111,10 @@ fn a_service_that_is_announced_looks_up_its_addresses_once_a_minute_and_does_not
     });
 }
 
-/// A frame of nothing but its head, as strace shows it.
+/// A ping, a frame of nothing but its header, as strace shows it.
 const PING: &str = r#""\211\0", 2"#;
 
-/// Whether a call is one of those for a ping and its answer.
+/// Whether a call belongs to a ping and its answer.
 fn keeps_alive(call: &str) -> bool {
     let heard = |name| call.contains(name);
     call.contains(PING) || ["recvfrom(", "epoll_wait("].into_iter().any(heard)

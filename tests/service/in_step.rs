@@ -1,4 +1,4 @@
-//! Many hands on one light: at rest, every client, the state and the pin agree.
+//! Many clients drag one light: at rest, all clients, the state and the pin agree.
 
 use std::time::{Duration, Instant};
 
@@ -39,13 +39,16 @@ async fn assert_in_step(dimmer: &TestServer, clients: &mut [TestClient]) {
     for client in clients.iter_mut() {
         client.settle().await;
     }
-    // Each had its own say; now each has heard of all the others.
+    // What each client sent is handled; now each gets what the others sent.
     for client in clients.iter_mut() {
         client.settle().await;
     }
     let level = dimmer.level("led").await;
     for (number, client) in clients.iter().enumerate() {
-        assert_eq!(client.levels["led"], level, "client {number} is out of step");
+        assert_eq!(
+            client.levels["led"], level,
+            "client {number} is out of step"
+        );
     }
     dimmer.pin_is_at("led", level).await;
     println!("in step {:?} after the last input", rest.elapsed());
@@ -104,7 +107,7 @@ async fn slow_vanishing_and_returning_clients_put_nobody_out_of_step() {
                     let level = random.random_range(0..=100);
                     client.change("led", json!({ "level": level })).await;
                 }
-                // It vanishes without a word, with whatever is on the way to it.
+                // The client is dropped without a close frame, with all that is on the way to it.
             }
             TestClient::open(address).await
         });
@@ -128,7 +131,7 @@ async fn a_client_that_stops_reading_delays_nobody_and_costs_no_memory() {
     let round = async |one: &mut TestClient, two: &mut TestClient| {
         for step in 0..2_500 {
             one.change("led", json!({ "level": step % 101 })).await;
-            // Keeps the newest on the way, rather than a burst that is skipped.
+            // So that the newest level keeps moving, rather than one burst that the fan-out skips.
             if step % 20 == 0 {
                 one.settle().await;
                 two.settle().await;
@@ -143,7 +146,10 @@ async fn a_client_that_stops_reading_delays_nobody_and_costs_no_memory() {
         round(&mut one, &mut two).await;
     }
     let grown = dimmer.memory().saturating_sub(before);
-    assert!(grown < 1024, "{grown} KiB more for clients that do not read");
+    assert!(
+        grown < 1024,
+        "{grown} KiB more for clients that do not read"
+    );
 
     // One that reads again is told the newest level.
     let mut late = stopped.remove(0);

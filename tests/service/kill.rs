@@ -1,7 +1,7 @@
 //! SIGKILL at any moment, again and again: what was acknowledged is there after the restart.
 //!
 //! This proves the order of the writes, not the disk: a killed program's writes are not lost, a
-//! power cut's are. Against that the store syncs; see tests/faults.rs.
+//! power cut's are. Against that the store syncs; see tests/service/faults.rs.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-/// How long an acknowledged level may be in danger: the second between two writes.
+/// How long an acknowledged level may be unwritten: the second between two writes.
 const SECOND: Duration = Duration::from_secs(1);
 /// The time of a write itself, into memory, on a busy test machine.
 const WRITE: Duration = Duration::from_millis(1000);
@@ -73,7 +73,7 @@ async fn drag(mut client: TestClient, first: f64, sent: &mut Vec<Sent>) {
     }
 }
 
-/// The load beside it: another light, as fast as it is taken.
+/// Load at the same time: changes of another light, as fast as the service takes them.
 async fn press(mut client: TestClient) {
     let mut number = 0;
     loop {
@@ -86,7 +86,7 @@ async fn press(mut client: TestClient) {
     }
 }
 
-/// The level that the file holds; none before the first is written.
+/// The level in the file, if one was written.
 fn in_file(file: &Path) -> Option<f64> {
     let text = fs::read_to_string(file).ok()?;
     let contents: Value = serde_json::from_str(&text).expect("the file is whole");
@@ -106,8 +106,7 @@ fn watch(folder: &Path) {
     }
 }
 
-/// One service that is killed so many times; returns how old the oldest level was that a kill lost
-/// though it was acknowledged.
+/// Kills one service this many times. Returns the age of the oldest acknowledged level that a kill lost.
 async fn kill(seed: u64, kills: u32) -> Duration {
     let mut random = StdRng::seed_from_u64(seed);
     let mut setup = Setup::with(SETTINGS);
@@ -125,7 +124,7 @@ async fn kill(seed: u64, kills: u32) -> Duration {
     for number in 0..kills {
         let dimmer = start(setup);
         assert_eq!(dimmer.level("desk").await, first, "kill {number}");
-        // What is there at the start has long been kept.
+        // The level at the start was written long ago.
         let mut sent = vec![Sent {
             level: first,
             acknowledged: None,
@@ -178,7 +177,7 @@ fn after_a_kill_at_any_moment_the_last_level_is_back_but_for_the_last_second() {
     let (services, kills) = if long() { (10, 50) } else { (5, 5) };
     let seed: u64 = rand::random();
     println!("seed {seed}");
-    // Each in a thread of its own, as the start of one would hold up the clock of another.
+    // Each in a thread of its own, as starting one would delay the timing of another.
     let threads: Vec<_> = (0..services)
         .map(|number| {
             thread::spawn(move || {

@@ -8,7 +8,7 @@ use crate::common::{LIMIT, Setup, TestServer, dimmer, duties, linear, need, unti
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-/// Runs to the end; for what is expected to end by itself.
+/// The exit code and stderr of a command that is expected to end by itself.
 fn run(command: &mut Command) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = command.output().unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
@@ -41,7 +41,7 @@ async fn ctrl_c_and_a_terminal_that_goes_away_switch_off() {
     let words: Vec<_> = words
         .map(|word| format!("'{}'", word.to_str().unwrap()))
         .collect();
-    // script is the terminal.
+    // `script` provides the terminal.
     let mut terminal = Command::new("script");
     terminal
         .args(["--quiet", "--command"])
@@ -77,7 +77,7 @@ async fn a_client_that_does_not_answer_the_close_does_not_hold_up_the_stop() {
     std::io::Write::write_all(&mut &half_sent, b"GET / HTTP/1.1\r\n").unwrap();
     let start = Instant::now();
     let (status, setup) = dimmer.stop();
-    // Nothing ends these two but the service's own patience.
+    // Nothing ends these two but the time that the service allows them.
     assert!(start.elapsed() < LIMIT);
     assert_eq!(status.code(), Some(0));
     assert_eq!(duties(&setup, "led").last(), Some(&0));
@@ -195,7 +195,7 @@ async fn the_light_is_from_min_duty_to_max_duty_and_0_is_dark() {
     let settings = "[[light]]\nmin_duty = 10\nmax_duty = 80.5\ncurve = \"perceptual\"\n";
     let dimmer = Setup::with(settings).start();
     let mut client = dimmer.client().await;
-    // A level of 0.1 is 0.1 × 27 / 24389 of what is between.
+    // A level of 0.1 is 0.1 × 27 / 24389 of the range between.
     for (level, duty) in [(0.1, 6559), (100.0, 52756), (0.0, 0)] {
         client.say(json!(level)).await;
         until("the pin follows", async || {

@@ -1,4 +1,4 @@
-//! What one connection, one address and everybody together may cost the service.
+//! What one connection, one address and all clients together may cost the service.
 
 use std::fs;
 use std::io::Write;
@@ -25,7 +25,7 @@ async fn from_other(address: SocketAddr) -> tokio::net::TcpStream {
     socket.connect(address).await.unwrap()
 }
 
-/// How an attempt to open a client from there ends: with 101, or the error of the refusal.
+/// Opens a WebSocket over this connection. The error is that of the refusal.
 async fn open_client(
     stream: tokio::net::TcpStream,
     address: SocketAddr,
@@ -213,7 +213,7 @@ async fn silent_connections_of_everybody_give_way_after_ten_seconds() {
         silent.push(from_other(dimmer.address).await);
     }
     let start = Instant::now();
-    // It waits in the queue, behind as many silent ones as there is room for.
+    // It waits in the queue, behind as many silent connections as the limit allows.
     let answer = reqwest::get(dimmer.url("/api/health")).await.unwrap();
     assert_eq!(answer.status(), 200);
     assert!(start.elapsed() > Duration::from_secs(9), "there was room");
@@ -277,7 +277,7 @@ async fn a_flood_waits_itself_keeps_its_last_level_and_delays_nobody() {
         summary(meanwhile),
         summary(quiet)
     );
-    // A thousand at once, and a thousand a second.
+    // The limiter allows a thousand at once, and then a thousand a second.
     assert!(time > Duration::from_millis(1900), "{time:?}");
     other.settle().await;
     for level in [
@@ -289,7 +289,7 @@ async fn a_flood_waits_itself_keeps_its_last_level_and_delays_nobody() {
     }
 }
 
-/// The time of one, and then a pause: with none there would be no thread to wake.
+/// The time of a round trip, and then a pause: without it no thread would sleep, and none had to be woken.
 async fn round_trip(client: &mut TestClient) -> Duration {
     let start = Instant::now();
     client.settle().await;

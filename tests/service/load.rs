@@ -1,4 +1,4 @@
-//! Many clients for long: memory does not grow, nobody is dropped who reads, all end in step.
+//! Many clients for a long time: memory does not grow, no client that reads is dropped, all end in step.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// Rounds whose memory is compared with that of the second: the first two fill what is kept for use
-/// again.
+/// Rounds; the memory after each is compared with that after the second, as the first two fill the buffers that are
+/// kept for use again.
 const ROUNDS: usize = 5;
-/// More than this in KiB is growth. Less is noise: it is what 250 clients take, and how many of those
-/// that come and go are there at once differs from round to round.
+/// More than this in KiB is growth, less is noise: 250 clients take this much, and the number of those that are
+/// connected at once differs from round to round.
 const NOISE: u64 = 2048;
 
 /// A thumb makes 60 changes a second.
@@ -29,12 +29,12 @@ fn start() -> TestServer {
     Setup::with("max_pages = 2000\nmax_pages_per_address = 2000\n").start()
 }
 
-/// The level that a round ends with, and that no drag comes by.
+/// The level that a round ends with, which no drag passes.
 fn last(round: usize) -> f64 {
     round as f64 + 0.5
 }
 
-/// Drags for a while at a pace, and ends at a level of one's own.
+/// Drags for this time, with this pause between changes, and ends at this level.
 async fn drag(client: &mut TestClient, time: Duration, pace: Duration, last: f64) {
     let start = Instant::now();
     while start.elapsed() < time {
@@ -47,7 +47,7 @@ async fn drag(client: &mut TestClient, time: Duration, pace: Duration, last: f64
     client.settle().await;
 }
 
-/// Reads until the level is this. Panics if the service closes the client, or says nothing for long.
+/// Reads until the level is this. Panics if the service closes the connection, or sends nothing for long.
 async fn read(mut client: TestClient, last: f64) -> TestClient {
     while client.levels["led"] != last {
         client.next().await;
@@ -81,7 +81,7 @@ async fn a_drag_before_many_clients_leaves_all_in_step_and_takes_no_memory() {
         }
         drag(&mut thumb, time / ROUNDS as u32, THUMB, last(round)).await;
         let rest = Instant::now();
-        // All of them, or one has panicked: it was dropped, or told nothing.
+        // Panics if one was disconnected, or was sent nothing.
         clients = reading.join_all().await;
         println!(
             "{count} clients in step {:?} after the last input",
@@ -134,7 +134,7 @@ async fn clients_that_reconnect_in_a_loop_leave_nothing_behind() {
     assert_no_growth("clients that reconnect", &memory);
 }
 
-/// Less than is left of the 20 s of silence, after which a client is asked, when the short form has passed.
+/// Less than what is left of the 20 s of silence after which the service sends a ping, when the short form has passed.
 const BEFORE_A_PING: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +151,7 @@ async fn clients_that_never_read_take_no_memory_and_put_nobody_out_of_step() {
     let mut memory = Vec::new();
     for round in 0..ROUNDS {
         let reading = tokio::spawn(read(other, last(round)));
-        // So fast that a queue of what is not read would show.
+        // So fast that a queue of unread messages would show.
         let pace = Duration::from_millis(1);
         drag(&mut thumb, time / ROUNDS as u32, pace, last(round)).await;
         other = reading.await.unwrap();
@@ -159,7 +159,7 @@ async fn clients_that_never_read_take_no_memory_and_put_nobody_out_of_step() {
     }
     assert_eq!(dimmer.level("led").await, thumb.levels["led"]);
     assert_no_growth("clients that never read", &memory);
-    // One of them reads after all, and need neither say a word for it nor be asked whether it is there.
+    // One of them reads after all: it is sent the level without having to send anything, and before a ping.
     let reads = read(silent.remove(0), last(ROUNDS - 1));
     timeout(BEFORE_A_PING, reads).await.expect("it is told");
 }

@@ -1,9 +1,9 @@
-//! What a client weighs, and that no client is left behind by a burst of two at once.
+//! The memory of a client, and two clients that send at once.
 
 use crate::common::{Setup, TestServer};
 use serde_json::json;
 
-/// In KiB; clients that open one after another take some 5 each.
+/// The most that a client may take, in KiB; clients that connect one after another take some 5 each.
 const WEIGHT: u64 = 8;
 const CLIENTS: usize = 300;
 
@@ -14,13 +14,13 @@ fn roomy() -> TestServer {
 #[tokio::test]
 async fn a_client_takes_little_memory() {
     let dimmer = roomy();
-    // The first ones bring what is there once for all.
+    // The first clients allocate what all share.
     let _first = dimmer.clients(10).await;
     let before = dimmer.memory();
     let _pages = dimmer.clients(CLIENTS).await;
     let weight = (dimmer.memory() - before) / CLIENTS as u64;
-    println!("a client weighs {weight} KiB");
-    assert!(weight < WEIGHT, "a client weighs {weight} KiB");
+    println!("a client takes {weight} KiB");
+    assert!(weight < WEIGHT, "a client takes {weight} KiB");
 }
 
 #[tokio::test]
@@ -35,11 +35,11 @@ async fn a_burst_of_two_clients_at_once_leaves_every_client_with_the_same_level(
                 .await;
         }
     }
-    // The two are first: once they are settled, all that they sent is handled.
+    // The two senders are first: once they are settled, all that they sent is handled.
     for client in &mut clients {
         client.settle().await;
     }
-    // By now also what the second sent after the first was settled.
+    // Also what the second sent after the first was settled.
     clients[0].settle().await;
     let level = dimmer.level("led").await;
     for client in &clients {

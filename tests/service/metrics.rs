@@ -1,4 +1,4 @@
-//! What Prometheus is told.
+//! `/metrics`, and the dashboard that uses it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,7 +18,7 @@ async fn text(dimmer: &TestServer) -> String {
     answer.text().await.unwrap()
 }
 
-/// Each sample with its number.
+/// The value of each sample.
 async fn samples(dimmer: &TestServer) -> HashMap<String, f64> {
     let text = text(dimmer).await;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -129,7 +129,7 @@ async fn promtool_finds_nothing_wrong() {
     assert!(output.status.success());
 }
 
-/// Every query of the panels.
+/// Every query of the dashboard's panels.
 fn queries(dashboard: &Value) -> Vec<&str> {
     let panels = dashboard["panels"].as_array().unwrap().iter();
     panels

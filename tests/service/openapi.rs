@@ -1,4 +1,4 @@
-//! The description of the API, and whether it is true.
+//! The OpenAPI document, compared with the router, the documentation and the answers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -65,16 +65,16 @@ async fn every_route_of_the_router_is_described() {
     assert_eq!(routed, described.cloned().collect());
 }
 
-/// Answers of a service, held against its description.
+/// Answers of a service, compared with the OpenAPI document.
 struct Judge<'a> {
     dimmer: &'a TestServer,
     description: Value,
-    /// The methods and paths that were asked.
+    /// The methods and paths that were requested.
     asked: BTreeSet<String>,
 }
 
 impl Judge<'_> {
-    /// Asks, and takes the answer for what it is described to be.
+    /// Sends a request, and asserts that the answer is as described.
     async fn ask(&mut self, method: &str, path: &str, body: &str, status: u16) {
         let what = format!("{method} {path} {body}");
         let method: Method = method.parse().unwrap();
@@ -99,7 +99,7 @@ impl Judge<'_> {
         self.asked.insert(format!("{method} {template}"));
     }
 
-    /// The described path that this is one of.
+    /// The described path that this path matches.
     fn template(&self, path: &str) -> String {
         let paths = self.description["paths"].as_object().unwrap();
         let fits = |template: &&String| {

@@ -1,5 +1,4 @@
-//! Requests that other sites make browsers send, over raw sockets: they get nothing, and change
-//! nothing.
+//! Requests that other sites make browsers send, over raw sockets: they get nothing, and change nothing.
 
 use crate::common::{Answer, Setup, TestServer, UPGRADE};
 use reqwest::header::HeaderMap;
@@ -39,7 +38,7 @@ async fn a_page_of_another_site_cannot_set_the_light() {
         let error = answer.error();
         assert!(error.contains("allowed_hosts"), "{error}");
         assert!(error.contains(&format!("{origin:?}")), "{error}");
-        // The question that a browser asks before it sends such a PUT.
+        // The preflight request that a browser sends before such a PUT.
         let question = format!("{headers}access-control-request-method: PUT\r\n");
         let answer = ask(&dimmer, "OPTIONS /api/lights/led HTTP/1.1", &question);
         assert_eq!(answer.status, 403, "{origin}");
@@ -92,7 +91,7 @@ async fn a_name_that_a_site_points_here_gets_nothing() {
         }
         let upgrade = format!("{headers}{UPGRADE}");
         assert_eq!(ask(&dimmer, "GET /ws HTTP/1.1", &upgrade).status, 403);
-        // To the browser, the site and this name are of one origin.
+        // To the browser, the site and this name are the same origin.
         let same = format!("{headers}origin: http://{host}:{port}\r\n");
         assert_eq!(put(&dimmer, &same).status, 403);
     }

@@ -1,4 +1,4 @@
-//! The password: who does not know it gets nothing but the login, and guessing it is slow.
+//! The password: a request without it gets nothing but the login, and guessing is slow.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -36,7 +36,7 @@ fn ask(service: &TestServer, line: &str, headers: &str, body: &str) -> Answer {
     )))
 }
 
-/// Sends the login's form.
+/// Submits the login form.
 fn log_in(service: &TestServer, password: &str) -> Answer {
     let body = format!("password={}", password.replace(' ', "+"));
     ask(service, "POST /login", "", &body)
@@ -175,7 +175,7 @@ fn a_session_outlives_a_restart_and_ends_with_a_new_password() {
     let cookie = log_in(&service, PASSWORD).cookie();
     let service = service.stop().1.start();
     assert_eq!(status_with(&service, "GET /ws", &cookie), 101);
-    // The same word, hashed anew.
+    // The same password with another salt.
     let service = service.stop().1.with_password(PASSWORD).start();
     assert_eq!(status_with(&service, "GET /ws", &cookie), 401);
     assert_eq!(status_with(&service, "GET /", &cookie), 303);
@@ -235,7 +235,7 @@ async fn guessing_is_slowed_down_for_its_address_alone() {
         wait.is_some_and(|seconds| seconds.parse::<u64>().unwrap() >= 4)
     })
     .await;
-    // Not even the right one is heard, or guesses would cost nothing.
+    // Not even the right password is accepted, or guesses would cost nothing.
     let answer = log_in(&service, PASSWORD);
     assert_eq!(answer.status, 429);
     let seconds = answer.header("retry-after").unwrap();
@@ -245,7 +245,7 @@ async fn guessing_is_slowed_down_for_its_address_alone() {
     let answer = ask(&service, "GET /api/lights", bearer, "");
     assert_eq!(answer.status, 429);
     assert!(answer.header("retry-after").is_some());
-    // Who is in stays in, and others are not kept out.
+    // A session goes on, and other addresses are not kept out.
     assert_eq!(status_with(&service, "GET /", &cookie), 200);
     let other = log_in_from([127, 0, 0, 2], service.address, "correct+horse").await;
     assert_eq!(other.status, 303);
@@ -262,7 +262,7 @@ async fn guesses_at_the_same_time_are_heard_one_after_the_other() {
     let guess = |number: u8| log_in_from([127, 0, 1, number / 4], service.address, "wrong");
     let answers = futures_util::future::join_all((0..64).map(guess)).await;
     let grown = memory_peak(&service) - before;
-    // Two would take 38 MiB.
+    // Two hashes at once would take 38 MiB.
     assert!(grown < 30 * 1024, "{grown} KiB");
     let heard = answers.iter().filter(|answer| answer.status == 401);
     assert!(heard.count() >= 16);
@@ -274,7 +274,7 @@ async fn guesses_at_the_same_time_are_heard_one_after_the_other() {
     assert!((1..=4).contains(&heard.count()), "of one address");
 }
 
-/// The most memory that it ever had, in KiB.
+/// The peak of its resident memory, in KiB.
 fn memory_peak(service: &TestServer) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", service.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -282,15 +282,15 @@ fn memory_peak(service: &TestServer) -> u64 {
     number.unwrap().parse().unwrap()
 }
 
-/// What the service would give to a browser so many seconds before the session's end.
+/// The cookie of a session that ends in this many seconds.
 fn cookie_that_ends_in(seconds: u64, service: &TestServer) -> String {
     let code = |key: &[u8], text: &[u8]| {
         let code = Hmac::<Sha256>::new_from_slice(key).unwrap();
         code.chain_update(text).finalize().into_bytes().to_vec()
     };
-    let setup = service.setup().path();
-    let secret = fs::read(setup.join("state/secret")).unwrap();
-    let hash = fs::read_to_string(setup.join("password")).unwrap();
+    let folder = service.setup().path();
+    let secret = fs::read(folder.join("state/secret")).unwrap();
+    let hash = fs::read_to_string(folder.join("password")).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let end = now.as_secs() + seconds;
     let code = code(
@@ -435,7 +435,7 @@ fn the_command_line_takes_the_password_from_a_variable() {
     );
 }
 
-/// What `dimmer password` prints and says when this is piped into it.
+/// What `dimmer password` prints on stdout and stderr when this is piped into it.
 fn dimmer_password(input: &str) -> (String, String) {
     let mut child = dimmer()
         .arg("password")
@@ -502,7 +502,7 @@ async fn in_a_terminal_the_password_is_asked_for_twice_and_not_shown() {
             assert!(size > 0, "{shown}");
             shown += &String::from_utf8_lossy(&part[..size]);
         }
-        // What is typed while nobody asks would be shown by the terminal itself.
+        // The terminal itself would echo what is typed before the question.
         until("it is asked for", async || {
             let child = fs::read_to_string(&children).unwrap_or_default();
             let terminal = fs::read_link(format!("/proc/{}/fd/0", child.trim()));

@@ -1,4 +1,4 @@
-//! Names for what the lights are set to: on the wire, over REST, and after a restart.
+//! Presets: over the WebSocket and REST, and after a restart.
 
 use crate::common::{Setup, TestServer};
 use reqwest::Method;

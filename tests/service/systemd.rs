@@ -1,4 +1,4 @@
-//! What systemd and the service tell each other, and what is in the unit.
+//! Notifications, the watchdog and socket activation, and the unit files.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -33,7 +33,7 @@ impl Systemd {
         self.hears(LIMIT).expect("a notification")
     }
 
-    /// Hears until this comes.
+    /// Reads until this comes.
     fn waits_for(&self, news: &str) {
         let start = Instant::now();
         while self.next() != news {
@@ -49,7 +49,7 @@ fn notifying(setup: &Setup) -> Command {
     command
 }
 
-/// The same, expected to say twice in this time that it is alive.
+/// The same with a watchdog that expects a sign of life within this time.
 fn watched(setup: &Setup, patience: Duration) -> Command {
     let mut command = notifying(setup);
     command.env("WATCHDOG_USEC", patience.as_micros().to_string());
@@ -134,7 +134,7 @@ async fn the_watchdog_hears_no_more_while_a_driver_hangs() {
     })
     .await;
     client.settle().await;
-    // What was told before that.
+    // Notifications from before.
     while systemd.hears(Duration::from_millis(1)).is_some() {}
     while let Some(news) = systemd.hears(2 * PATIENCE) {
         assert_ne!(news, "WATCHDOG=1", "the pin does not follow");
@@ -155,7 +155,7 @@ fn a_stopping_service_is_alive_to_the_last() {
     systemd.waits_for("STOPPING=1");
 }
 
-/// The command that serves on sockets that it is handed over, as systemd does it.
+/// The command that serves on sockets that it inherits, as systemd hands them over.
 fn activated(setup: &Setup, socket: OwnedFd, count: u32) -> Command {
     // Standard input becomes the first descriptor that systemd hands over, and the second.
     let hand_over = "exec 3<&0 4<&0 0</dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"";
@@ -215,7 +215,7 @@ fn a_socket_that_is_no_single_tcp_one_is_refused() {
 #[ignore = "needs systemd-socket-activate; scripts/test.sh installs it and runs this"]
 async fn systemds_own_socket_is_taken() {
     need("systemd-socket-activate", "systemd");
-    // The program wants a number: one that was free just now.
+    // The program wants a port number: one that was free a moment ago.
     let address: SocketAddr = {
         let port = TcpListener::bind("127.0.0.1:0").unwrap();
         port.local_addr().unwrap()
@@ -224,7 +224,7 @@ async fn systemds_own_socket_is_taken() {
     let mut activate = Command::new("systemd-socket-activate");
     activate.arg(format!("--listen={address}"));
     let command = run_by(activate, &setup.command());
-    // It starts the service for the first who connects.
+    // It starts the service at the first connection.
     let (dimmer, ()) = tokio::join!(
         tokio::task::spawn_blocking(|| setup.start_by(command)),
         until("a socket", async || TcpStream::connect(address).is_ok())
@@ -247,7 +247,7 @@ fn units() -> tempfile::TempDir {
     folder
 }
 
-/// The exit code of a program that checks something, and all that it says.
+/// The exit code of a program that checks something, and all that it prints.
 fn judged_by(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
@@ -281,8 +281,8 @@ fn the_exposure_of_the_service_is_at_most_1_5() {
     assert_eq!(code, Some(0), "{report}");
 }
 
-/// What udev says about a file of rules, which it reads under this name, with a group gpio as on a Pi. In namespaces of
-/// its own: `udevadm verify`, which would need none of this, came with systemd 254.
+/// What udev prints about a rules file, on a system with a group gpio as on a Pi. `udevadm verify`, which would need no
+/// mount namespace for that, came with systemd 254.
 fn udev_says(rules: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("60-dimmer.rules"), rules).unwrap();
@@ -311,7 +311,7 @@ fn udev_understands_the_rules() {
     let rules = include_str!("../../systemd/60-dimmer.rules");
     let read = "Reading rules file: /run/udev/rules.d/60-dimmer.rules";
     assert_eq!(udev_says(rules), [read]);
-    // Rules that are wrong are told of.
+    // An error would show.
     let wrong = udev_says(&rules.replace("GROUP=\"gpio\"", "GRUPPE=\"gpio\""));
     assert!(wrong.len() > 1, "{wrong:?}");
 }

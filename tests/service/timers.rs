@@ -1,4 +1,4 @@
-//! What is to happen at a time: on the wire, over REST, by the command line, and after a restart.
+//! Timers: over the WebSocket, REST and the command line, and after a restart.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const ZONE: &str = "America/Sao_Paulo";
 
-/// A service whose clock shows the time of that zone.
+/// A service in the time zone [`ZONE`].
 fn in_zone(setup: Setup) -> TestServer {
     setup.start_with(|command| {
         command.env("TZ", ZONE);

@@ -28,7 +28,7 @@ impl Certificate {
         certificate
     }
 
-    /// Puts another in its place.
+    /// Replaces it with a new one.
     fn renew(&self) {
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".into()]).unwrap();
         fs::write(self.cert(), made.cert.pem()).unwrap();
@@ -51,7 +51,7 @@ impl Certificate {
         ))
     }
 
-    /// A connection to a service that has this very certificate.
+    /// A connection that trusts this certificate alone.
     async fn connect(&self, service: &TestServer) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots
@@ -122,7 +122,7 @@ async fn plain_http_is_led_to_https_and_gets_nothing_else() {
          content-length: 11\r\n\r\n{\"level\":1}",
     );
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
-    // A site cannot have its visitors led to it by a name that it points here.
+    // A site that points its own name here cannot have visitors redirected to it.
     let answer = service.raw(GET.replace("127.0.0.1", "evil.example"));
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
     let get = GET.replace("/ ", "/api/lights ");
@@ -150,7 +150,7 @@ async fn a_new_certificate_is_read_on_sighup_and_drops_no_client() {
     })
     .await;
 
-    // What cannot be read changes nothing.
+    // A certificate that cannot be read changes nothing.
     fs::write(certificate.key(), "no key").unwrap();
     kill_process(pid, Signal::HUP).unwrap();
     until("it says so", async || {

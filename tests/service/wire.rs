@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 const TWO_LIGHTS: &str = "[[light]]\n[[light]]\nname = \"shelf\"\ntitle = \"Shelf\"\nhidden = true\ngpio = 20\non_start = 5\n";
 
-/// The level messages among the heard ones.
+/// The messages with a level among these.
 fn levels(heard: &[Value]) -> Vec<&Value> {
     heard
         .iter()
@@ -97,7 +97,7 @@ async fn a_client_that_counts_is_told_how_far_it_was_seen() {
     let heard = one.settle().await;
     assert_eq!(heard, [json!({"light": "led", "level": 20, "seen": 5})]);
 
-    // Also of what was not applied: else the client would ignore the level for ever.
+    // Also for a change that was refused: otherwise the client would ignore the level for ever.
     one.say(json!({"level": 150, "seq": 6})).await;
     let heard = one.settle().await;
     assert_eq!(heard.len(), 2);
@@ -106,7 +106,7 @@ async fn a_client_that_counts_is_told_how_far_it_was_seen() {
         [&json!({"light": "led", "level": 20, "seen": 6})]
     );
 
-    // To a client that does not count, nothing is said of it.
+    // A client that sends no `seq` is sent no `seen`.
     one.say(json!(30)).await;
     one.settle().await;
     assert_eq!(two.settle().await, [json!({"light": "led", "level": 30})]);
@@ -312,7 +312,7 @@ async fn what_the_protocol_forbids_closes_that_client_with_its_code() {
         (text(vec![b'"', 0xff, 0xfe, b'"']), 1007),
     ] {
         let mut client = dimmer.client().await;
-        // Of a large message the service reads only the beginning, so its end may not be taken.
+        // The service reads only the beginning of a large message, so sending its end may fail.
         let _ = client.send(frame).await;
         assert_eq!(client.close_code().await, code);
     }

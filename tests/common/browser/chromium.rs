@@ -1,4 +1,4 @@
-//! Chromium, steered by chromedriver; and what it alone can, by the DevTools protocol.
+//! Chromium, driven by chromedriver, and what only Chromium can do, by the DevTools protocol.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader};
@@ -14,14 +14,14 @@ pub fn start() -> Driver {
     loop {
         match try_start() {
             Ok(driver) => return driver,
-            // It takes a free port for IPv6, and then wants the same for IPv4.
+            // chromedriver takes a free port for IPv6, and then wants the same for IPv4.
             Err(said) if said.contains("IPv4 port not available") => {}
             Err(said) => panic!("chromedriver did not start: {said}"),
         }
     }
 }
 
-/// Or what chromedriver said before it ended.
+/// The error is what chromedriver printed before it ended.
 fn try_start() -> Result<Driver, String> {
     let mut command = Command::new("chromedriver");
     command

@@ -1,4 +1,4 @@
-//! WebKit: MiniBrowser, steered by WebKitWebDriver, on a screen that nobody sees.
+//! WebKit: MiniBrowser, driven by WebKitWebDriver, on a virtual screen.
 //!
 //! It has no touchscreen: WebDriver's touches arrive as those of a mouse, and those of a touchscreen of
 //! the X server as `touchstart` and so on, without the pointer events that WebKit sends on an iPhone.
@@ -15,7 +15,7 @@ use super::hand::{Hand, Motion};
 use super::{Driver, Program, Window, WindowSetup};
 use crate::common::until;
 
-/// The screen, and the driver on it. Of each window one, as a driver has one session.
+/// A screen, and the driver on it: one for each window, as a driver has one session.
 pub async fn start(setup: &WindowSetup<'_>) -> Driver {
     let mut screen = Command::new("Xvfb");
     screen
@@ -86,7 +86,7 @@ pub fn wanted(setup: &WindowSetup) -> Value {
     json!({"browserName": "MiniBrowser", "webkitgtk:browserOptions": {"args": arguments}})
 }
 
-/// As the driver has no log. What goes wrong while the page loads is not heard.
+/// Collects errors, as the driver has no log. What goes wrong while the page loads is missed.
 const LISTEN: &str = "(() => {
     const heard = (window.complaints ??= []);
     const told = ({ message, reason, violatedDirective }) => String(message ?? reason ?? violatedDirective);
