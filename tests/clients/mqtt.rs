@@ -269,7 +269,7 @@ async fn discovery_comes_again_when_home_assistant_starts() {
     for _ in 0..2 {
         mqtt.forget();
         mqtt.say(BIRTH, "online").await;
-        until("all is told anew", async || {
+        until("all is told again", async || {
             [CONFIG, STATUS, STATE]
                 .iter()
                 .all(|topic| !mqtt.heard(topic).is_empty())
@@ -285,7 +285,7 @@ async fn discovery_comes_again_when_home_assistant_starts() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_broker_that_restarts_is_told_everything_anew() {
+async fn a_broker_that_restarts_is_told_everything_again() {
     let two = "[[light]]\n[[light]]\nname = \"b\"\ngpio = 18\n";
     let (mut broker, dimmer, mqtt) = start_with(two).await;
     broker.stop();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
@@ -12,6 +13,14 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::LIMIT;
+
+/// Lets this process have as many open files as the system allows it: each client is one. For all tests of the crate, and
+/// for the services that they start from then on.
+pub fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+}
 
 fn is_activity(message: &Value) -> bool {
     !message["activity"].is_null() || !message["here"].is_null()

@@ -13,7 +13,7 @@ mod turn;
 
 use std::time::{Duration, Instant};
 
-pub use client::TestClient;
+pub use client::{TestClient, raise_file_limit};
 pub use program::{fetched, need, run_by};
 pub use raw::{Answer, UPGRADE, read_to_end};
 pub use server::TestServer;

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::setup::{Setup, duties};
-use super::{TestClient, linear, read_to_end, until};
+use super::{TestClient, linear, raise_file_limit, read_to_end, until};
 
 /// A running service, which is killed when this is dropped.
 pub struct TestServer {
@@ -131,6 +131,7 @@ impl TestServer {
 
     /// This many clients that have been greeted, one after another.
     pub async fn clients(&self, count: usize) -> Vec<TestClient> {
+        raise_file_limit();
         let mut clients = Vec::with_capacity(count);
         for _ in 0..count {
             clients.push(self.client().await);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Held by the test whose turn it is.
-pub struct Turn(#[allow(dead_code)] MutexGuard<'static, ()>);
+pub struct Turn(MutexGuard<'static, ()>);
 
 /// Waits until no other such test of this crate runs, and keeps the others waiting until the result is dropped.
 ///

@@ -8,7 +8,6 @@ use std::time::Duration;
 use crate::common::{Setup, TestServer, long, need, until};
 use crate::lan::with_lan;
 use futures_util::StreamExt;
-use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -53,7 +52,7 @@ fn threads(dimmer: &TestServer) -> usize {
 async fn nothing_is_done_while_nothing_changes() {
     need("strace", "strace");
     let dimmer = Setup::with("max_pages_per_address = 200\n").start();
-    let mut clients = join_all((0..CLIENTS).map(|_| dimmer.client())).await;
+    let mut clients = dimmer.clients(CLIENTS).await;
     for client in &mut clients {
         while client.pages != CLIENTS as u64 {
             client.next().await;

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
-use crate::common::{LIMIT, Setup, TestServer, dimmer, duties, linear, need, until};
+use crate::common::{LIMIT, Setup, TestServer, dimmer, duties, linear, need, run_by, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -346,7 +346,12 @@ fn variables_stand_for_flags_and_flags_beat_them() {
 
 #[test]
 fn the_limit_of_open_files_leaves_room_for_every_client() {
-    let dimmer = TestServer::start();
+    let setup = Setup::new();
+    // Whatever the tests' own process has raised its soft limit to.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"ulimit -S -n 128 && exec "$0" "$@""#]);
+    let command = run_by(shell, &setup.command());
+    let dimmer = setup.start_by(command);
     let limits = fs::read_to_string(format!("/proc/{}/limits", dimmer.pid())).unwrap();
     let line = limits
         .lines()

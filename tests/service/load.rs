@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Setup, TestClient, TestServer, long, take_turn, until};
+use crate::common::{Setup, TestClient, TestServer, long, raise_file_limit, take_turn, until};
 use futures_util::future::join_all;
 use rand::RngExt;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -20,12 +19,9 @@ const NOISE: u64 = 2048;
 /// A thumb makes 60 changes a second.
 const THUMB: Duration = Duration::from_millis(16);
 
-/// A service with room for this many clients from here.
+/// A service with room for many clients from this address.
 fn start() -> TestServer {
-    // Each client is an open file of this program, too.
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).unwrap();
+    raise_file_limit();
     Setup::with("max_pages = 2000\nmax_pages_per_address = 2000\n").start()
 }
 
