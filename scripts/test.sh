@@ -66,6 +66,12 @@ scripts=(scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/{postinst,prerm,postrm}
 shellcheck -x "${scripts[@]}"
 shfmt --indent 2 --diff "${scripts[@]}"
 
+step "workflows"
+scripts/workflows.sh
+
+step "the page without a browser"
+tests scripts/page.sh
+
 step "format"
 cargo fmt --check
 
