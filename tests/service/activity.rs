@@ -176,7 +176,7 @@ async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
     }
     assert_eq!(
         ana.hear("error").await,
-        "say must come at most 10 times a minute from a page"
+        "say must come at most 10 times a minute from a client"
     );
 }
 

@@ -168,7 +168,7 @@ async fn the_33rd_preset_is_refused_and_nothing_is_lost() {
     let error = client.hear("error").await;
     assert_eq!(
         error,
-        "there may be 32 presets, and there are: forget one first"
+        "the limit of 32 presets is reached: forget one first"
     );
     let (_, all) = dimmer.ask(Method::GET, "/api/presets", "").await;
     assert_eq!(all.as_array().unwrap().len(), 32);
