@@ -50,7 +50,8 @@ impl Model {
         Model {
             watcher: dimmer.client().await,
             dimmer,
-            http: Client::new(),
+            // The service closes a connection after 10 s without a request, maybe just when one comes.
+            http: Client::builder().pool_max_idle_per_host(0).build().unwrap(),
             random: StdRng::seed_from_u64(seed),
             clients: Vec::new(),
             stalled: Vec::new(),

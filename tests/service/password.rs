@@ -260,12 +260,22 @@ async fn guesses_at_the_same_time_are_heard_one_after_the_other() {
     let service = start();
     let before = memory_peak(&service);
     let guess = |number: u8| log_in_from([127, 0, 1, number / 4], service.address, "wrong");
-    let answers = futures_util::future::join_all((0..64).map(guess)).await;
+    // On a busy machine those at the end of the queue are answered with 408, and come again.
+    let mut unheard: Vec<u8> = (0..64).collect();
+    let mut heard = 0;
+    for _ in 0..10 {
+        let answers = futures_util::future::join_all(unheard.iter().copied().map(guess)).await;
+        heard += answers.iter().filter(|answer| answer.status == 401).count();
+        let mut answers = answers.into_iter();
+        unheard.retain(|_| answers.next().is_some_and(|answer| answer.status == 408));
+        if unheard.is_empty() {
+            break;
+        }
+    }
     let grown = memory_peak(&service) - before;
     // Two hashes at once would take 38 MiB.
     assert!(grown < 30 * 1024, "{grown} KiB");
-    let heard = answers.iter().filter(|answer| answer.status == 401);
-    assert!(heard.count() >= 16);
+    assert!(heard >= 16, "{heard}");
     let answers = futures_util::future::join_all(
         (0..20).map(|_| log_in_from([127, 0, 2, 1], service.address, "wrong")),
     )
