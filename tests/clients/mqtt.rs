@@ -584,3 +584,15 @@ async fn what_comes_over_mqtt_is_told_to_the_clients() {
     let set = (&entry["via"], &entry["what"], &entry["level"]);
     assert_eq!(set, (&json!("mqtt"), &json!("set"), &json!(80)), "{entry}");
 }
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_flash_is_told_to_the_clients_like_any_other_command() {
+    let (_broker, dimmer, mqtt) = start().await;
+    let mut client = dimmer.client().await;
+    mqtt.say(SET, &json!({"state": "ON", "flash": 2})).await;
+    let entry = client.hear("activity").await[0].clone();
+    let flashed = (&entry["via"], &entry["what"], &entry["light"]);
+    let expected = (&json!("mqtt"), &json!("flashed"), &json!("led"));
+    assert_eq!(flashed, expected, "{entry}");
+}

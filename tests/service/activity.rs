@@ -145,6 +145,32 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
 }
 
 #[tokio::test]
+async fn a_client_named_timer_is_told_apart_from_a_timer() {
+    let dimmer = TestServer::start();
+    let mut other = dimmer.client().await;
+    let mut liar = named(&dimmer, "timer").await;
+    liar.say(json!({"level": 7})).await;
+    let update = loop {
+        let message = other.next().await;
+        if message["light"] == "led" {
+            break message;
+        }
+    };
+    let expected = json!({"light": "led", "level": 7, "by": "timer"});
+    assert_eq!(update, expected);
+
+    liar.say(json!({"timer": {"in": 1, "level": 8}})).await;
+    let update = loop {
+        let message = other.next().await;
+        if message["light"] == "led" {
+            break message;
+        }
+    };
+    let expected = json!({"light": "led", "level": 8, "by": "timer", "via": "timer"});
+    assert_eq!(update, expected);
+}
+
+#[tokio::test]
 async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
     let dimmer = TestServer::start();
     let mut other = dimmer.client().await;
