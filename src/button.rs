@@ -281,7 +281,8 @@ mod tests {
         /// Holds for this number of steps, and returns the resulting level.
         async fn hold(&self, steps: u32) -> f64 {
             // Release in the middle between two steps.
-            self.press(HOLD_TIME + steps * STEP_TIME - STEP_TIME / 2).await
+            self.press(HOLD_TIME + steps * STEP_TIME - STEP_TIME / 2)
+                .await
         }
     }
 
@@ -305,7 +306,11 @@ mod tests {
         assert_eq!(finger.hold(25).await, 35.0);
         assert_eq!(finger.press(STEP_TIME).await, 0.0);
         assert_eq!(finger.press(STEP_TIME).await, 35.0);
-        assert_eq!(finger.hold(5).await, 40.0, "a press does not change the direction");
+        assert_eq!(
+            finger.hold(5).await,
+            40.0,
+            "a press does not change the direction"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -97,12 +97,25 @@ impl Metrics {
     /// clients so far.
     pub fn text(&self, lights: &Lights, connected: usize, total: u64) -> String {
         let mut text = Exposition(String::new());
-        text.head("dimmer_build_info", "gauge", "The version of the running service.");
+        text.head(
+            "dimmer_build_info",
+            "gauge",
+            "The version of the running service.",
+        );
         let version = format!("version={:?}", env!("CARGO_PKG_VERSION"));
         text.sample("dimmer_build_info", &version, 1);
-        text.single("dimmer_pages", "gauge", "Connected WebSocket clients.", connected);
+        text.single(
+            "dimmer_pages",
+            "gauge",
+            "Connected WebSocket clients.",
+            connected,
+        );
         for (name, help, count) in [
-            ("dimmer_pages_opened_total", "WebSocket clients that have connected.", total),
+            (
+                "dimmer_pages_opened_total",
+                "WebSocket clients that have connected.",
+                total,
+            ),
             (
                 "dimmer_messages_total",
                 "Messages of WebSocket clients.",

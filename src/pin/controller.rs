@@ -428,7 +428,10 @@ mod tests {
 
                 let step = 1.0 / f64::from(resolution);
                 let end = light.fraction();
-                assert!(!light.advance(tick), "{case}: no timer runs after the transition");
+                assert!(
+                    !light.advance(tick),
+                    "{case}: no timer runs after the transition"
+                );
                 let steady = light.fraction();
                 assert!((steady - target).abs() <= (step + DUTY) / 2.0, "{case}");
                 assert!((steady - end).abs() <= step + DUTY, "{case}");
@@ -506,7 +509,10 @@ mod tests {
         light.play(EffectKind::Breathe, None);
         light.advance(Duration::from_millis(1_500));
         light.change(Level::HALF, Duration::from_secs(1));
-        assert!(light.advance(Duration::from_millis(900)), "the transition runs");
+        assert!(
+            light.advance(Duration::from_millis(900)),
+            "the transition runs"
+        );
         let jumps = light.writes[2..].windows(2);
         let largest = jumps
             .map(|pair| (pair[1].1.fraction() - pair[0].1.fraction()).abs())

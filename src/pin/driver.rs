@@ -14,9 +14,9 @@ use crate::config::{DriverChoice, LightConfig, OnStop};
 use crate::model::lights::Driver;
 
 /// Default frequency of `kernel-pwm` and `simulated`, in Hz.
-pub const KERNEL_FREQUENCY: u32 = 1000;
+pub(crate) const KERNEL_FREQUENCY: u32 = 1000;
 /// Default frequency of `software-pwm`, in Hz: lower, because each period costs CPU time.
-pub const SOFTWARE_FREQUENCY: u32 = 200;
+pub(crate) const SOFTWARE_FREQUENCY: u32 = 200;
 
 /// The driver that results from the settings and the machine.
 #[derive(Debug, PartialEq)]
@@ -49,7 +49,7 @@ pub fn choose(root: &Path, wanted: DriverChoice, gpio: u8) -> Choice {
 ///
 /// # Errors
 /// It does not; the message names the setting, its value and what is allowed.
-pub fn check(choice: &Choice, light: &LightConfig) -> anyhow::Result<()> {
+pub(crate) fn check(choice: &Choice, light: &LightConfig) -> anyhow::Result<()> {
     match choice {
         Choice::NoChip => bail!(
             "kernel-pwm: no pwmchip drives GPIO {}; run dimmer doctor to see how to get one",
@@ -70,7 +70,7 @@ pub fn check(choice: &Choice, light: &LightConfig) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The driver cannot be opened, or does not support the settings.
-pub fn open(light: &LightConfig, trace: Option<&Path>) -> anyhow::Result<OpenOutput> {
+pub(crate) fn open(light: &LightConfig, trace: Option<&Path>) -> anyhow::Result<OpenOutput> {
     let choice = choose(Path::new("/"), light.driver, light.gpio);
     check(&choice, light)?;
     match choice {
@@ -95,7 +95,7 @@ fn open_kernel(light: &LightConfig, channel: Channel) -> anyhow::Result<OpenOutp
 }
 
 /// The number of pulse widths of a channel at a frequency in Hz.
-pub fn kernel_resolution(channel: &Channel, frequency: u32) -> u32 {
+pub(crate) fn kernel_resolution(channel: &Channel, frequency: u32) -> u32 {
     (1_000_000_000 / frequency / channel.step_ns).max(1)
 }
 

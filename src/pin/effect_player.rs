@@ -155,7 +155,11 @@ mod tests {
         ] {
             let shown = each_ms(&player(kind, 1.0, start), start, 60_000);
             assert!((shown[0] - 0.5).abs() < 1e-9, "{kind:?}");
-            assert!(shown.iter().all(|luminance| (0.0..=0.5 + 1e-9).contains(luminance)));
+            assert!(
+                shown
+                    .iter()
+                    .all(|luminance| (0.0..=0.5 + 1e-9).contains(luminance))
+            );
         }
     }
 

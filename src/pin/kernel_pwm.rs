@@ -45,12 +45,13 @@ impl KernelPwm {
         let pulse = format!("/sys/class/pwm/pwmchip{chip}/pwm{channel}/duty_cycle");
         let _ = fs::write(pulse, dark.pulse_ns(period_ns).to_string());
 
-        let mut pwm =
-            retry_while_denied(|| Pwm::with_pwmchip(chip, channel)).context("cannot export the channel")?;
+        let mut pwm = retry_while_denied(|| Pwm::with_pwmchip(chip, channel))
+            .context("cannot export the channel")?;
         // Off is a duty of 0 on an enabled channel, also after the service has ended.
         pwm.set_reset_on_drop(false);
         // Pulse 0 first: the kernel refuses a period below the pulse that a previous user left.
-        retry_while_denied(|| pwm.set_pulse_width(Duration::ZERO)).context("cannot set the duty cycle")?;
+        retry_while_denied(|| pwm.set_pulse_width(Duration::ZERO))
+            .context("cannot set the duty cycle")?;
         pwm.set_period(Duration::from_nanos(period_ns))
             .with_context(|| format!("cannot set a period of {period_ns} ns"))?;
         pwm.set_pulse_width(Duration::from_nanos(dark.pulse_ns(period_ns)))
@@ -65,7 +66,7 @@ impl KernelPwm {
 }
 
 /// The period of a frequency in Hz, in ns.
-pub fn period_ns(frequency: u32) -> u64 {
+fn period_ns(frequency: u32) -> u64 {
     u64::from(1_000_000_000 / frequency)
 }
 

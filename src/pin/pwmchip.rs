@@ -82,7 +82,7 @@ impl ChipKind {
 
 /// A pwmchip.
 #[derive(Debug, Clone)]
-pub struct Chip {
+pub(crate) struct Chip {
     /// Its number, which another boot may change.
     pub number: u8,
     /// The name of its device, such as `pwm_gpio@15`.
@@ -113,7 +113,7 @@ impl fmt::Display for Channel {
 }
 
 /// Every pwmchip of the machine whose files are below `root`, sorted by number.
-pub fn list(root: &Path) -> Vec<Chip> {
+pub(crate) fn list(root: &Path) -> Vec<Chip> {
     let Ok(entries) = fs::read_dir(root.join(CLASS)) else {
         return Vec::new();
     };
@@ -151,7 +151,7 @@ fn read_chip(path: &Path) -> Option<Chip> {
 }
 
 /// The channel that drives a GPIO, if there is one.
-pub fn find(root: &Path, gpio: u8) -> Option<Channel> {
+pub(crate) fn find(root: &Path, gpio: u8) -> Option<Channel> {
     list(root)
         .into_iter()
         .find_map(|chip| chip.channel(root, gpio))

@@ -20,7 +20,9 @@ pub fn explain(error: Error) -> anyhow::Error {
         Error::PermissionDenied(path) => {
             anyhow!("cannot open {path}: permission denied; add the user to group gpio")
         }
-        Error::PinUsed(pin) => anyhow!("GPIO {pin} is already in use by this process; give each pin and button its own"),
+        Error::PinUsed(pin) => anyhow!(
+            "GPIO {pin} is already in use by this process; give each pin and button its own"
+        ),
         Error::Io(error) if error.kind() == ErrorKind::ResourceBusy => {
             anyhow!("the kernel or another program uses it; run gpioinfo to see which")
         }
