@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_of_the_thread_is_reported_and_ends_its_answers() {
+    async fn a_thread_that_panics_is_noticed_and_answers_no_more() {
         let mut pin = start_hanging_pin();
         let thread = pin.thread;
         drop(pin.release);
