@@ -283,7 +283,7 @@ fn following_the_advice_changes_what_auto_takes() {
         assert_eq!(lines(&report, "auto takes"), [expected]);
         assert_eq!(lines(&report, "better"), Vec::<&str>::new());
         assert_eq!(
-            lines(&report, "pin of"),
+            lines(&report, "used by"),
             [format!("{name}@15 in the device tree")]
         );
     }
@@ -381,17 +381,17 @@ fn an_i2s_hat_on_the_pin_is_named() {
     machine.property("soc/i2s@7e203000", "pinctrl-0", &cells(&[pins]));
     machine.property("soc/i2s@7e203000", "status", &text(&["disabled"]));
     assert_eq!(
-        lines(&machine.report(21), "pin of"),
+        lines(&machine.report(21), "used by"),
         Vec::<&str>::new(),
         "no HAT"
     );
 
     machine.property("soc/i2s@7e203000", "status", &text(&["okay"]));
     assert_eq!(
-        lines(&machine.report(21), "pin of"),
+        lines(&machine.report(21), "used by"),
         ["i2s@7e203000 in the device tree"]
     );
-    assert_eq!(lines(&machine.report(22), "pin of"), Vec::<&str>::new());
+    assert_eq!(lines(&machine.report(22), "used by"), Vec::<&str>::new());
 }
 
 #[test]
@@ -406,7 +406,7 @@ fn the_button_of_a_light_is_told_with_who_else_has_its_gpio() {
     let text = tell(&machine, DriverChoice::Auto);
     let says = ["GPIO 20: a press toggles, a hold dims"];
     assert_eq!(lines(&text, "button"), says);
-    assert_eq!(lines(&text, "pin of"), Vec::<&str>::new());
+    assert_eq!(lines(&text, "used by"), Vec::<&str>::new());
 
     let text = tell(&machine, DriverChoice::Simulated);
     let says = ["none on GPIO 20, as the light is simulated"];
@@ -414,7 +414,7 @@ fn the_button_of_a_light_is_told_with_who_else_has_its_gpio() {
 
     machine.overlay(0, "pwm_gpio", "pwm-gpio", 20);
     let text = tell(&machine, DriverChoice::Auto);
-    assert_eq!(lines(&text, "pin of").len(), 1, "{text}");
+    assert_eq!(lines(&text, "used by").len(), 1, "{text}");
     assert_eq!(lines(&machine.report(21), "button"), Vec::<&str>::new());
 }
 
@@ -451,7 +451,7 @@ fn a_machine_that_is_no_pi_is_simulated() {
     assert_eq!(lines(&text, "machine"), ["no device tree here"]);
     assert_eq!(
         lines(&text, "auto takes"),
-        ["simulated, as this is no Raspberry Pi"]
+        ["simulated, because this is not a Raspberry Pi"]
     );
     assert_eq!(
         choose(root.path(), DriverChoice::KernelPwm, 21),

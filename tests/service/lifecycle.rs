@@ -253,7 +253,7 @@ fn what_cannot_start_says_why_in_one_line_and_exits_with_1() {
         (
             Setup::new(),
             vec!["--driver", "software-pwm"],
-            vec!["GPIO 21", "software-pwm", "no Raspberry Pi"],
+            vec!["GPIO 21", "software-pwm", "not a Raspberry Pi"],
         ),
     ];
     for (setup, arguments, says) in cases {
@@ -372,7 +372,7 @@ fn park_needs_no_service_and_says_what_it_cannot_do() {
         .arg(&settings));
     assert_eq!(code, Some(1), "{log}");
     assert!(
-        log.contains("GPIO 21: software-pwm: this is no Raspberry Pi"),
+        log.contains("GPIO 21: software-pwm: this is not a Raspberry Pi"),
         "{log}"
     );
 }
