@@ -76,7 +76,7 @@ node-red)
 *) fail "unknown argument $1; see the head of $0" ;;
 esac
 if [ -n "$find" ]; then
-  [ -d "$cache/$name" ] || fail "${1:-the Socket.IO clients} not fetched yet; run $0${1:+ $1}"
+  [ -d "$cache/$name" ] || fail "not fetched yet: ${1:-the Socket.IO clients}; run $0${1:+ $1}"
 else
   cached "$name" "$make"
 fi
