@@ -1,6 +1,6 @@
 //! The messages that clients and the service exchange, as types: over `/ws`, the REST API and MQTT.
 //!
-//! [`fields`] describes every field of a request once: the parser, the errors, the OpenAPI document and
+//! `fields` describes every field of a request once: the parser, the errors, the OpenAPI document and
 //! the tables of docs/wire.md agree with it.
 
 #[cfg(test)]

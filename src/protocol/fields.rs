@@ -20,6 +20,7 @@ pub struct Field {
     /// The values it may have.
     pub kind: FieldKind,
     /// The effect of the field, for the OpenAPI document, which a test generates.
+    #[cfg_attr(not(test), expect(dead_code))]
     pub meaning: &'static str,
 }
 
@@ -140,11 +141,9 @@ pub const NAME: Field = Field {
 };
 pub const ECHO: Field = Field {
     name: "echo",
-    kind: FieldKind::Json(MAX_ECHO),
+    kind: FieldKind::Json(1024),
     meaning: "Sent back unchanged.",
 };
-/// In bytes of JSON.
-pub const MAX_ECHO: usize = 1024;
 pub const LIGHT: Field = Field {
     name: "light",
     kind: FieldKind::Reference,
@@ -270,10 +269,46 @@ impl Field {
     /// # Errors
     /// The value is no text, too long, empty, or has control characters.
     pub fn text<const MAX: usize>(&self, value: &Value) -> Result<Text<MAX>, InputError> {
+        debug_assert!(
+            matches!(self.kind, FieldKind::Text(max) if max == MAX),
+            "{} has another length",
+            self.name
+        );
         let text = value
             .as_str()
             .ok_or_else(|| self.malformed("text", value))?;
         Text::new(text).map_err(|error| InputError::out_of_range(self.name, error))
+    }
+
+    /// The word in a value.
+    ///
+    /// # Errors
+    /// The value is not one of the words.
+    pub fn word(&self, value: &Value) -> Result<&'static str, InputError> {
+        let FieldKind::OneOf(words) = self.kind else {
+            unreachable!("{} is no word", self.name)
+        };
+        let word = words.iter().find(|word| value == **word);
+        word.copied().ok_or_else(|| {
+            let (last, others) = words.split_last().unwrap_or((&"", &[]));
+            self.malformed(format_args!("{} or {last}", others.join(", ")), value)
+        })
+    }
+
+    /// Checks the length of JSON, in bytes.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn check_length(&self, length: usize) -> Result<(), InputError> {
+        let FieldKind::Json(max) = self.kind else {
+            unreachable!("{} is no JSON", self.name)
+        };
+        if length <= max {
+            Ok(())
+        } else {
+            let why = format!("must have at most {max} bytes, not {length}");
+            Err(InputError::out_of_range(self.name, why))
+        }
     }
 
     /// The name of something that exists.

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn sleep_and_wake_are_read() {
+    fn a_timer_to_sleep_and_one_to_wake_are_parsed() {
         let sleep =
             read(json!({"in": 1800, "on": false, "transition": 60, "light": "led"})).unwrap();
         assert_eq!(sleep.due, Due::In(Duration::from_secs(1800)));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_timer_is_told_by_field_value_and_range() {
+    fn a_bad_timer_is_refused_with_the_field_the_value_and_what_is_allowed() {
         for (fields, says) in [
             (json!({"on": false}), "a timer has either in or at"),
             (
