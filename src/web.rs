@@ -170,37 +170,38 @@ async fn redirect_to_https(request: Request) -> Response {
     }
 }
 
-/// Serves one simulated light to two clients on loopback, until the test ends.
 #[cfg(test)]
-async fn serve_in_test() -> (
-    std::net::SocketAddr,
-    Supervisor,
-    crate::platform::supervisor::Failures,
-) {
-    use crate::model::lights::Lights;
-    use crate::platform::supervisor::heartbeat;
+mod testing {
+    use std::net::SocketAddr;
 
-    let config = WebConfig {
-        allowed_hosts: Vec::new(),
-        max_pages: 2,
-        max_pages_per_address: 2,
-        socketio: true,
-        password: None,
-        tls: None,
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (supervisor, failures) = Supervisor::new();
-    let server = Server::new(
-        Hub::with(Lights::led()),
-        Metrics::new(Vec::new()),
-        config,
-        None,
-        supervisor.clone(),
-        CancellationToken::new(),
-    );
-    let fanout = server.fanout();
-    tokio::spawn(async move { fanout.run(heartbeat().1).await });
-    tokio::spawn(server.serve(listener));
-    (address, supervisor, failures)
+    use super::*;
+    use crate::model::lights::Lights;
+    use crate::platform::supervisor::{Failures, heartbeat};
+
+    /// Serves one light to two clients on loopback, until the test ends.
+    pub async fn serve() -> (SocketAddr, Supervisor, Failures) {
+        let config = WebConfig {
+            allowed_hosts: Vec::new(),
+            max_pages: 2,
+            max_pages_per_address: 2,
+            socketio: true,
+            password: None,
+            tls: None,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (supervisor, failures) = Supervisor::new();
+        let server = Server::new(
+            Hub::with(Lights::led()),
+            Metrics::new(Vec::new()),
+            config,
+            None,
+            supervisor.clone(),
+            CancellationToken::new(),
+        );
+        let fanout = server.fanout();
+        tokio::spawn(async move { fanout.run(heartbeat().1).await });
+        tokio::spawn(server.serve(listener));
+        (address, supervisor, failures)
+    }
 }

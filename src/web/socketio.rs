@@ -332,11 +332,11 @@ mod tests {
     use tokio_tungstenite::connect_async;
 
     use super::*;
-    use crate::web::serve_in_test;
+    use crate::web::testing::serve;
 
     #[tokio::test]
     async fn a_panic_in_a_task_of_a_client_is_a_failure_that_names_it() {
-        let (address, supervisor, mut failures) = serve_in_test().await;
+        let (address, supervisor, mut failures) = serve().await;
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let (mut client, _) = connect_async(url).await.unwrap();
         // The packets of Engine.IO and Socket.IO: open, join the namespace, joined, the level.

@@ -64,14 +64,17 @@ pub async fn open(
         .on_upgrade(async move |socket| {
             let supervisor = app.supervisor.clone();
             let name = format!("client {}", permit.number);
-            // axum runs this in a task that nobody watches.
-            supervisor.spawn_short(name, async move {
+            // axum runs this in a task that nobody watches, so the client gets another one. Boxed: the
+            // supervisor moves the future, and each move keeps room for it. A client takes 5 KiB with the box,
+            // 7 without.
+            let task = Box::pin(async move {
                 let session = session.and_then(|Extension(SessionTime(left))| left);
                 let client = ClientConnection::new(app, permit, socket, stream);
                 client.run(session).await;
                 // A client is a connection, too, and counts as one until its end.
                 drop(peer);
             });
+            supervisor.spawn_short(name, task);
         })
 }
 
@@ -349,7 +352,7 @@ mod tests {
     use tokio_tungstenite::{WebSocketStream, client_async};
 
     use super::*;
-    use crate::web::serve_in_test;
+    use crate::web::testing::serve;
 
     /// The frames that are read in this time from a client that sends as fast as it can.
     fn flood(budget: &mut FrameBudget, start: Instant, time: Duration) -> u32 {
@@ -398,7 +401,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_answers_stays_and_one_that_does_not_is_closed_after_30_seconds() {
-        let (address, _supervisor, _failures) = serve_in_test().await;
+        let (address, _supervisor, _failures) = serve().await;
         // tungstenite answers pings while it reads. The other client is like one whose Wi-Fi is gone.
         let mut there = connect(address).await;
         let _gone = connect(address).await;
@@ -418,7 +421,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_the_task_of_a_client_is_a_failure_that_names_the_client() {
-        let (address, supervisor, mut failures) = serve_in_test().await;
+        let (address, supervisor, mut failures) = serve().await;
         let mut client = connect(address).await;
         read_until(&mut client, 1).await;
         supervisor.sabotage.make_panic("client 1");
