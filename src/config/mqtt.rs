@@ -96,7 +96,7 @@ impl MqttFile {
     pub(super) fn load(self) -> anyhow::Result<MqttConfig> {
         let ca = self.ca.as_deref().unwrap_or(Path::new(tls::SYSTEM_CA));
         let tls = match self.broker.encrypted {
-            true => Some(tls::trusting(ca).with_context(|| format!("ca {}", ca.display()))?),
+            true => Some(tls::client_config(ca).with_context(|| format!("ca {}", ca.display()))?),
             false => None,
         };
         let password_file = self.password_file.or_else(|| credential("mqtt-password"));

@@ -25,7 +25,7 @@ pub const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 ///
 /// # Errors
 /// The file cannot be read, or holds no certificate.
-pub fn trusting(ca: &Path) -> anyhow::Result<Arc<ClientConfig>> {
+pub fn client_config(ca: &Path) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates(ca)?);
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
