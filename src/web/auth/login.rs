@@ -115,7 +115,7 @@ impl Login {
         let verified = task::spawn_blocking(move || {
             // Until the end, also if the request is given up meanwhile: so is what came of it.
             let _turn = turn;
-            let right = login.hash.is_of(&password);
+            let right = login.hash.matches(&password);
             let mut attempts = login
                 .attempts
                 .lock()
