@@ -1,4 +1,4 @@
-//! Runs timers when they are due.
+//! The scheduler: runs timers when they are due.
 
 mod clock;
 
@@ -13,10 +13,10 @@ use crate::model::hub::Hub;
 use crate::platform::supervisor::Heartbeat;
 use clock::{Clock, Woken};
 
-/// Runs the timers of this hub. While there are none, nothing runs.
+/// Runs the timers of the hub when they are due. Without timers, nothing wakes up.
 ///
 /// # Errors
-/// The kernel has no timer left.
+/// The kernel cannot create or set its timer.
 pub async fn run(hub: Arc<Hub>, mut heartbeat: Heartbeat) -> anyhow::Result<()> {
     let mut watch = hub.timers.watch();
     let mut clock = Clock::new()?;
@@ -26,7 +26,7 @@ pub async fn run(hub: Arc<Hub>, mut heartbeat: Heartbeat) -> anyhow::Result<()> 
             tokio::select! {
                 // Cannot fail: the hub holds the sender.
                 _ = watch.changed() => {
-                    // A clock that was set while there were no timers moves none.
+                    // A new clock, so that a jump from the time without timers moves no timer.
                     clock = Clock::new()?;
                 }
                 () = heartbeat.beat() => {}
