@@ -17,11 +17,8 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::model::activity::Activity;
 use crate::model::hub::Hub;
 use crate::model::lights::Lights;
-use crate::model::presets::Presets;
-use crate::model::timers::Timers;
 use crate::pin::PinThread;
 use crate::platform::mdns::Announcement;
 use crate::platform::supervisor::{Failures, Supervisor};
@@ -71,11 +68,7 @@ impl Service {
         let pins = opening::pins(&config.lights, config.trace).await?;
         let lights = opening::lights(&config.lights, &pins, &store);
         let buttons = opening::buttons(&config.lights, &lights)?;
-        let hub = Arc::new(Hub {
-            presets: Presets::new(store.presets()),
-            timers: Timers::new(store.timers(), config.place),
-            ..Hub::new(lights, Activity::new(config.activity))
-        });
+        let hub = Arc::new(opening::hub(lights, &store, config.place, config.activity));
 
         let (supervisor, failures) = Supervisor::new();
         let (stop_inputs, stop_outputs) = (CancellationToken::new(), CancellationToken::new());
@@ -95,13 +88,10 @@ impl Service {
             let groups = config.lights.into_iter().map(|light| light.groups);
             tasks.start_mqtt(groups.collect(), mqtt);
         }
-        let announcement = config
-            .mdns
-            .then(|| opening::announcement(address, encrypted, &hub.lights))
-            .flatten();
-        if let Some(announcement) = &announcement {
-            tasks.start_mdns(announcement)?;
-        }
+        let announcement = match config.mdns {
+            true => tasks.start_mdns(address, encrypted)?,
+            false => None,
+        };
         let server = web::Server::new(
             hub.clone(),
             Metrics::new(writes),

@@ -134,7 +134,7 @@ pub enum DriverChoice {
     KernelPwm,
     /// A thread that switches the pin; without a GPIO chip, an error.
     SoftwarePwm,
-    /// No pin.
+    /// No pin: the LED is simulated.
     Simulated,
 }
 

@@ -12,10 +12,13 @@ use tracing::{info, warn};
 use super::systemd;
 use crate::button::Button;
 use crate::config::{LightConfig, OnStart};
+use crate::model::activity::Activity;
+use crate::model::hub::Hub;
 use crate::model::level::Level;
 use crate::model::lights::{LightId, LightState, Lights};
+use crate::model::presets::Presets;
+use crate::model::timers::{Place, Timers};
 use crate::pin::Pin;
-use crate::platform::mdns::Announcement;
 use crate::platform::password::Hash;
 use crate::store::{KeptLight, Store};
 use crate::web::Login;
@@ -97,6 +100,15 @@ fn first_state(settings: &LightConfig, stored: Option<KeptLight>) -> LightState 
     LightState::new(level, last_on).playing(effect)
 }
 
+/// The hub of these lights, with the stored presets and timers.
+pub fn hub(lights: Lights, store: &Store, place: Option<Place>, activity: bool) -> Hub {
+    Hub {
+        presets: Presets::new(store.presets()),
+        timers: Timers::new(store.timers(), place),
+        ..Hub::new(lights, Activity::new(activity))
+    }
+}
+
 /// Opens the buttons, each with its light. A simulated light has none.
 ///
 /// # Errors
@@ -118,12 +130,4 @@ pub fn buttons(
         }
     }
     Ok(buttons)
-}
-
-/// Announces the service on the LAN. The service also works without that, so an error is only logged.
-pub fn announcement(address: SocketAddr, encrypted: bool, lights: &Lights) -> Option<Announcement> {
-    Announcement::new(address, encrypted, lights.list()).unwrap_or_else(|error| {
-        warn!("{error:#}");
-        None
-    })
 }

@@ -1,10 +1,12 @@
 //! Starts the tasks and threads of the service.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::systemd;
 use crate::button::Button;
@@ -111,15 +113,29 @@ impl Tasks {
         self.start_input("mqtt", mqtt::run(hub, groups, config, stop));
     }
 
-    /// Starts to log the events of the announcement.
+    /// Announces the service on the LAN. The service also works without that: if the announcement fails,
+    /// the error is only logged.
     ///
     /// # Errors
-    /// The thread of the announcement has ended.
-    pub fn start_mdns(&mut self, announcement: &Announcement) -> anyhow::Result<()> {
+    /// The thread of the announcement has ended at once.
+    pub fn start_mdns(
+        &mut self,
+        address: SocketAddr,
+        encrypted: bool,
+    ) -> anyhow::Result<Option<Announcement>> {
+        let lights = self.hub.lights.list();
+        let announcement = match Announcement::new(address, encrypted, lights) {
+            Ok(Some(announcement)) => announcement,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                warn!("{error:#}");
+                return Ok(None);
+            }
+        };
         let log = announcement.log()?;
         let task = self.supervisor.spawn_until("mdns", &self.stop_inputs, log);
         self.inputs.push(task);
-        Ok(())
+        Ok(Some(announcement))
     }
 
     /// Returns the task of the fan-out, which sends updates to clients until these are closed.
