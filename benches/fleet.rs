@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use broker::{Broker, Hub, options};
+use broker::{Broker, MqttClient, options};
 use common::until;
 use dimmer::config::{Broker as Address, MqttConfig};
 use dimmer::model::activity::Activity;
@@ -66,12 +66,12 @@ async fn measure(count: usize) -> Vec<Duration> {
     let fleet: Vec<_> = (0..count)
         .map(|number| dimmer(number, &broker, stop.clone()))
         .collect();
-    let hub = Hub::open(&broker).await;
+    let mqtt = MqttClient::open(&broker).await;
     for number in 0..count {
         let status = format!("dimmer/pi-{number}/status");
-        hub.hears(&status, json!("online")).await;
+        mqtt.hears(&status, json!("online")).await;
     }
-    drop(hub);
+    drop(mqtt);
     let slider = slide(options("slider", &broker), stop.clone());
     until("all have the last", async || {
         fleet.iter().all(|arrivals| has(arrivals, MOVES).is_some())

@@ -19,7 +19,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Html;
 use axum::routing::get;
 use browser::{Browser, Load, PI, Window};
-use common::{Dimmer, Home, until};
+use common::{Setup, TestServer, until};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -119,13 +119,13 @@ struct Times {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let dimmer = Home::with("[[light]]\non_start = 20\n").start();
+    let dimmer = Setup::with("[[light]]\non_start = 20\n").start();
     weight(&dimmer).await;
     loads(&dimmer).await;
     drags(&dimmer).await;
 }
 
-async fn loads(dimmer: &Dimmer) {
+async fn loads(dimmer: &TestServer) {
     println!(
         "load of the page and of a bare one, CPU {SLOWER} x slower, nothing cached, since the navigation began:"
     );
@@ -208,7 +208,7 @@ async fn bare() -> u16 {
     port
 }
 
-async fn weight(dimmer: &Dimmer) {
+async fn weight(dimmer: &TestServer) {
     let browser = Browser::chromium();
     let phone = browser.phone(dimmer).await;
     let url = format!("http://{PI}:{}/", dimmer.address.port());
@@ -219,7 +219,7 @@ async fn weight(dimmer: &Dimmer) {
     browser.close().await;
 }
 
-async fn drags(dimmer: &Dimmer) {
+async fn drags(dimmer: &TestServer) {
     let browser = Browser::chromium();
     let desktop = browser.desktop(dimmer).await;
     let other = browser.desktop(dimmer).await;

@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::{Dimmer, Home, Page, dimmer, linear, until};
+use common::{Setup, TestClient, TestServer, dimmer, linear, until};
 use dimmer::model::activity::Activity;
 use dimmer::model::actor::Actor;
 use dimmer::model::command::{Command, Outcome};
@@ -45,7 +45,7 @@ async fn main() {
         in_memory().as_nanos()
     );
     let start = Instant::now();
-    let dimmer = Home::new().start();
+    let dimmer = Setup::new().start();
     println!("start to listening: {:.1} ms", millis(start.elapsed()));
     let idle = dimmer.memory();
     let quiet = shares(changes(&dimmer).await);
@@ -66,7 +66,7 @@ async fn main() {
     );
     let size = fs::metadata(env!("CARGO_BIN_EXE_dimmer")).unwrap().len();
     println!("binary: {:.1} MiB", size as f64 / f64::from(1 << 20));
-    let _deaf = dimmer.page().await;
+    let _deaf = dimmer.client().await;
     let start = Instant::now();
     dimmer.stop();
     println!(
@@ -105,14 +105,14 @@ fn in_memory() -> Duration {
 }
 
 /// The time of each change on its way to the driver.
-async fn changes(dimmer: &Dimmer) -> Vec<Duration> {
-    let mut page = dimmer.page().await;
+async fn changes(dimmer: &TestServer) -> Vec<Duration> {
+    let mut client = dimmer.client().await;
     let mut sent = Vec::new();
     for change in 0..CHANGES {
         let level = f64::from(change % 99 + 1);
         sent.push((level, now()));
-        page.say(json!({ "level": level })).await;
-        page.hear_now();
+        client.say(json!({ "level": level })).await;
+        client.hear_now();
         sleep(PACE).await;
     }
     let (last, _) = sent[sent.len() - 1];
@@ -120,7 +120,7 @@ async fn changes(dimmer: &Dimmer) -> Vec<Duration> {
         dimmer.duty("led").is_some_and(|duty| is_near(duty, last))
     })
     .await;
-    let trace = fs::read_to_string(dimmer.home().trace_folder().join("led")).unwrap();
+    let trace = fs::read_to_string(dimmer.setup().trace_folder().join("led")).unwrap();
     let mut calls = trace.lines().map(|line| {
         let (time, duty) = line.split_once(' ').unwrap();
         let time = Duration::from_nanos(time.parse().unwrap());
@@ -141,7 +141,7 @@ fn is_near(duty: u16, level: f64) -> bool {
 }
 
 /// The same while another page sends as many steps as it is read; also how many those are a second.
-async fn under_a_flood(dimmer: &Dimmer) -> (Vec<Duration>, f64) {
+async fn under_a_flood(dimmer: &TestServer) -> (Vec<Duration>, f64) {
     let (stop, stopped) = oneshot::channel();
     let address = dimmer.address;
     // In a thread of its own, as the page that is measured is to wait for the service alone.
@@ -156,33 +156,34 @@ async fn under_a_flood(dimmer: &Dimmer) -> (Vec<Duration>, f64) {
 }
 
 async fn flood(address: SocketAddr, mut stopped: oneshot::Receiver<()>) -> f64 {
-    let mut page = Page::open(address).await;
+    let mut client = TestClient::open(address).await;
     let start = Instant::now();
     let mut steps = 0;
     while stopped.try_recv().is_err() {
         // So many on the way and no more, as the buffers of loopback hold minutes of them.
         for step in [STEP, -STEP].repeat(50) {
-            page.say(json!({ "step": step })).await;
+            client.say(json!({ "step": step })).await;
             steps += 1;
         }
-        page.settle().await;
+        client.settle().await;
     }
     f64::from(steps) / start.elapsed().as_secs_f64()
 }
 
 /// What a fade of a light at 1 kHz costs, on a simulated LED that keeps no trace.
 async fn fade() {
-    let home = Home::new();
+    let setup = Setup::new();
     let mut command = dimmer();
-    command.arg("--config").arg(home.write_settings());
+    command.arg("--config").arg(setup.write_settings());
     command.args(["--listen", "127.0.0.1:0", "--frequency", "1000"]);
-    command.arg("--state-dir").arg(home.path().join("state"));
-    let dimmer = home.start_by(command);
-    let mut page = dimmer.page().await;
-    page.say(json!({"level": 0})).await;
-    page.settle().await;
+    command.arg("--state-dir").arg(setup.path().join("state"));
+    let dimmer = setup.start_by(command);
+    let mut client = dimmer.client().await;
+    client.say(json!({"level": 0})).await;
+    client.settle().await;
     let before = schedule(&dimmer);
-    page.say(json!({"level": 100, "transition": FADE.as_secs()}))
+    client
+        .say(json!({"level": 100, "transition": FADE.as_secs()}))
         .await;
     sleep(FADE).await;
     let after = schedule(&dimmer);
@@ -195,7 +196,7 @@ async fn fade() {
 }
 
 /// The time that the service's threads have had on a processor, and how often they got it.
-fn schedule(dimmer: &Dimmer) -> (Duration, u64) {
+fn schedule(dimmer: &TestServer) -> (Duration, u64) {
     let tasks = fs::read_dir(format!("/proc/{}/task", dimmer.pid())).unwrap();
     let mut all = (Duration::ZERO, 0);
     for task in tasks {

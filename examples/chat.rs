@@ -1,10 +1,10 @@
-//! A room to chat in: names, who comes and who leaves, times; and a slow member holds up nobody.
+//! A chat room with names, times, and notices of who joins and leaves, in which a slow member delays nobody.
 //!
 //!     cargo run --example chat    serves on 127.0.0.1:5002, or on the address given
 //!
-//! Tokio's `broadcast` seems made for this, but it is a bounded queue: who is further behind, as after a
-//! pause of the Wi-Fi, gets `Lagged`, and is often cut off for it. Here all watch one value, the room,
-//! and each has a place in it: nothing queues up, so nothing overruns, and who speaks waits for nobody.
+//! Tokio's `broadcast` seems made for this, but it is a bounded queue: a receiver that lags too far, as after a
+//! pause of the Wi-Fi, gets `Lagged`, and many servers then close its connection. Here all members watch one value,
+//! the room, and each has its own position in it: nothing queues up, so nothing overflows, and no sender waits.
 
 use std::collections::{HashSet, VecDeque};
 use std::env;
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// How many lines the room keeps, for who comes later and for who is slow.
+/// Lines that the room keeps for members who join later or are slow.
 const KEPT: usize = 1000;
 const ASK_NAME: &str = r#"{"ask": "Action is your name? One that is free, up to 40 characters"}"#;
 
@@ -31,13 +31,13 @@ const ASK_NAME: &str = r#"{"ask": "Action is your name? One that is free, up to 
 struct Room {
     members: HashSet<String>,
     lines: VecDeque<Utf8Bytes>,
-    /// How many lines there were before these.
+    /// Number of lines that were dropped before these.
     gone: usize,
 }
 
 impl Room {
     fn add(&mut self, mut line: Value) {
-        // In milliseconds, as JavaScript counts: each page shows it in its own time zone.
+        // In milliseconds since 1970, as JavaScript counts: each page shows the time in its own time zone.
         line["at"] = json!(UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64);
         self.lines.push_back(line.to_string().into());
         if self.lines.len() > KEPT {
@@ -46,7 +46,7 @@ impl Room {
         }
     }
 
-    /// Takes the name, if it may be had: looking and taking are one step.
+    /// Takes the name if it is valid and free. Checking and taking are one step, so two members cannot get one name.
     fn enter(&mut self, name: &str) -> bool {
         let enters = (1..=40).contains(&name.chars().count()) && self.members.insert(name.into());
         if enters {
@@ -56,7 +56,7 @@ impl Room {
     }
 }
 
-/// Waits until there is a line at this place, and moves on. If it is gone by then, tells how many are.
+/// Waits for the line at this position and returns it. If it was dropped meanwhile, returns a notice of how many were.
 async fn read(room: &mut watch::Receiver<Room>, place: &mut usize) -> Option<Message> {
     let there = |room: &Room| *place < room.gone + room.lines.len();
     let room = room.wait_for(there).await.ok()?;
@@ -109,7 +109,7 @@ async fn stay(socket: WebSocket, room: &watch::Sender<Room>) {
         room.send_modify(|room| room.add(json!({"from": name, "text": text})));
         ready(())
     });
-    // Side by side, so that who is slow to hear may speak.
+    // Concurrently, so that a member who is slow to read can still write.
     tokio::select! { () = hear => {}, () = speak => {} }
     room.send_modify(|room| {
         room.members.remove(&name);

@@ -1,5 +1,5 @@
-//! A WebSocket server that says back whatever it hears, and a client to talk to it: text and binary,
-//! of any size up to 16 MiB, whole or in fragments.
+//! A WebSocket server that sends back each message, and a client for it: text and binary messages of up to 16 MiB,
+//! whole or in fragments.
 //!
 //!     cargo run --example echo                            serves on 127.0.0.1:5001, or on the address given
 //!     cargo run --example echo -- ws://127.0.0.1:5001     sends each line that you type, prints the answers
@@ -20,8 +20,8 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::http::Uri;
 
-/// Most bytes of one message. A message is held whole before it goes back, so this, times the
-/// number of clients, is the memory that strangers can take.
+/// Maximum bytes of a message. The server holds a whole message before it sends it back, so this times the number of
+/// clients is the memory that strangers can occupy.
 const LARGEST: usize = 16 * 1024 * 1024;
 
 #[tokio::main]
@@ -37,9 +37,9 @@ async fn serve(address: &str) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
     println!("listening on http://{}", listener.local_addr()?);
-    // Else the system keeps a small answer back while the one before is unacknowledged: some 40 ms.
+    // Otherwise the kernel delays a small answer until the previous one is acknowledged, some 40 ms.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    // On every path: tools differ in what they ask for.
+    // On every path, because tools request different ones.
     axum::serve(listener, Router::new().fallback(any(open))).await?;
     Ok(())
 }
@@ -51,12 +51,12 @@ async fn open(socket: WebSocketUpgrade) -> Response {
         .on_upgrade(echo)
 }
 
-/// Answers each message before it reads the next. So a client that sends and does not read fills no
-/// memory here: its own sending stops.
+/// Answers each message before reading the next. So a client that sends without reading cannot fill the memory of the
+/// server: its own sending blocks.
 async fn echo(mut socket: WebSocket) {
-    // Fragments come as the message that they make up.
+    // axum joins fragments into one message.
     while let Some(Ok(message)) = socket.recv().await {
-        // Pings and goodbyes are answered by axum.
+        // axum answers pings and closing handshakes.
         if let Message::Text(_) | Message::Binary(_) = message
             && socket.send(message).await.is_err()
         {
@@ -78,7 +78,7 @@ async fn talk(url: &str) -> anyhow::Result<()> {
     let (socket, _) = client_async(url, stream).await?;
     let (mut sender, mut receiver) = socket.split();
 
-    // Reading stdin blocks, so it has a thread of its own, which ends with the program.
+    // Reading stdin blocks, so it runs in a thread of its own, which ends with the program.
     let (typed, mut lines) = mpsc::channel(1);
     thread::spawn(move || {
         for line in io::stdin().lines().map_while(Result::ok) {
@@ -87,13 +87,13 @@ async fn talk(url: &str) -> anyhow::Result<()> {
             }
         }
     });
-    // A task of its own, so that answers are read while a large message goes out: two that only
-    // send to each other stand still for good once the buffers between them are full.
+    // A task of its own, so that answers are read while a large message is sent: two peers that only send to each other
+    // block for ever once the buffers between them are full.
     tokio::spawn(async move {
         while let Some(line) = lines.recv().await {
             sender.send(line.into()).await?;
         }
-        // No more to say. The server says goodbye too, and that comes after its last answer.
+        // The server answers the closing handshake after its last answer.
         sender.close().await
     });
     while let Some(message) = receiver.next().await {

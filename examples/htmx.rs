@@ -1,10 +1,10 @@
-//! A page for the light without a script of its own: htmx sends its forms over a WebSocket and puts the
-//! HTML that comes back into it. The pin is moved by dimmer's own parts.
+//! A page for the light without a script of its own: htmx sends its forms over a WebSocket and inserts the HTML that
+//! comes back. This crate moves the pin.
 //!
 //!     cargo run --example htmx    serves on 127.0.0.1:5003, or on the address given
 //!
-//! The level lives here alone, so pages cannot get out of step. (A slider holds one, too, while it is
-//! dragged: docs/wire.md has what that takes.)
+//! Only the server holds the level, so pages cannot get out of step. (A slider holds one, too, while it is dragged:
+//! docs/wire.md says what that requires.)
 
 use std::env;
 use std::net::Ipv4Addr;
@@ -30,7 +30,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The fields of the forms, as text. What else htmx sends, in `HEADERS`, is of no use here.
+/// The fields of the forms, as text. htmx also sends `HEADERS`, which this example does not need.
 #[derive(Deserialize)]
 struct Form {
     level: Option<String>,
@@ -69,11 +69,11 @@ async fn main() -> anyhow::Result<()> {
         _ = tokio::signal::ctrl_c() => {}
     }
     stop.cancel();
-    pin.ended.cancelled().await; // The LED is dark.
+    pin.ended.cancelled().await; // Now the LED is dark.
     Ok(())
 }
 
-/// Browsers let any site open a WebSocket to here, but say which it is. (src/web/origin.rs does more.)
+/// Browsers let any site open a WebSocket to this server, but send its origin. (src/web/origin.rs checks more.)
 async fn open(headers: HeaderMap, hub: State<Arc<Hub>>, ws: WebSocketUpgrade) -> Response {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let own = |origin: &str| origin.strip_prefix("http://") == text(header::HOST);
@@ -84,10 +84,10 @@ async fn open(headers: HeaderMap, hub: State<Arc<Hub>>, ws: WebSocketUpgrade) ->
     ws.on_upgrade(async move |socket| follow(socket, &hub).await)
 }
 
-/// Sends the light whenever it has changed, also to who changed it: the page shows what it is sent.
+/// Sends the light at each change, also to the page that changed it: a page shows only what it is sent.
 async fn follow(mut socket: WebSocket, hub: &Hub) {
     let mut news = hub.lights.watch();
-    // The first is the level that there is.
+    // So that the present level is sent first.
     news.mark_changed();
     loop {
         let html = tokio::select! {
@@ -137,12 +137,12 @@ fn light(light: &LightState) -> String {
     fragment("light", &html)
 }
 
-/// HTML that takes the place of the element with this id: "out of band", as it answers no request.
+/// HTML that replaces the element with this id: htmx's "out of band" swap, because it answers no request.
 fn fragment(id: &str, html: &str) -> String {
     format!(r#"<p id="{id}" hx-swap-oob="true">{html}</p>"#)
 }
 
-/// What people wrote, as text between tags. As it is, a name could be a script on everybody's page.
+/// Escapes text from people for use between tags. Otherwise a name could be a script on everybody's page.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }

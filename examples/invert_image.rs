@@ -1,10 +1,11 @@
-//! Files over a WebSocket: an image goes up in one binary frame, and comes back with its colours inverted.
+//! Files over a WebSocket: the client sends an image in one binary frame, and gets it back with its colours inverted.
 //!
-//!     cargo run --example invert_image                       then open the page that it names
+//!     cargo run --example invert_image                       then open the page that it prints
 //!     cargo run --example invert_image -- 0.0.0.0:5004       for every phone on the LAN
 //!
-//! What strangers send is bounded on every side: the bytes of a message, what an image may unpack to, which a small file
-//! can make huge, and how many are worked on at once. Whatever is wrong is told in a text frame, and the socket stays.
+//! What strangers send is limited in every respect: the bytes of a message; the memory of the decoded image, because a
+//! small file can decode to a huge one; and the number of images in work. Each error is answered with a text frame, and
+//! the connection stays open.
 
 use std::env;
 use std::io::Cursor;
@@ -19,13 +20,13 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task;
 
-/// Most bytes of a file.
+/// Maximum bytes of a file.
 const LARGEST: usize = 4 * 1024 * 1024;
-/// Most pixels in a row, and most rows.
+/// Maximum width and height in pixels.
 const LONGEST: u32 = 4096;
-/// Most bytes that an image may take while it is unpacked: 16 of each pixel of the largest.
+/// Maximum bytes of memory for decoding: 16 for each pixel of the largest image.
 const UNPACKED: u64 = 16 * 4096 * 4096;
-/// One image at a time, whoever sends it: its memory is all that is taken, and one core.
+/// One image at a time, whoever sends it, so that all clients together take the memory of one image, and one core.
 static WORK: Semaphore = Semaphore::const_new(1);
 
 #[tokio::main]
@@ -39,8 +40,8 @@ async fn main() -> anyhow::Result<()> {
     Ok(axum::serve(listener, router).await?)
 }
 
-/// Twice the size is read, so that who sends too much can be told. Past that the connection ends: to a
-/// client that is still sending nothing can be told.
+/// Reads up to twice the maximum size, so that the sender of a file that is too large gets an answer. Beyond that the
+/// connection is closed: a client that is still sending reads no answer.
 async fn open(socket: WebSocketUpgrade) -> Response {
     let socket = socket.max_message_size(2 * LARGEST);
     socket.max_frame_size(2 * LARGEST).on_upgrade(serve)
@@ -70,7 +71,7 @@ async fn inverted(file: Vec<u8>) -> anyhow::Result<Vec<u8>> {
         file.len()
     );
     let _turn = WORK.acquire().await?;
-    // A thread of its own kind: on those of the sockets it would hold up everybody else's.
+    // On a thread for blocking work: on the threads of the sockets it would delay all other clients.
     task::spawn_blocking(move || {
         let mut image = decoded(file).context("not a PNG that can be read")?;
         image.invert();

@@ -1,4 +1,4 @@
-//! What holds for whatever bytes come from a network or a disk. The fuzzer and tests/fuzz.rs both look
+//! What holds for whatever bytes come from a network or a disk. The fuzzer and tests/service/fuzz.rs both look
 //! for bytes for which it does not.
 
 #![allow(dead_code)]

@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # Prints where axe-core is, which the tests of the page's accessibility run; and first fetches it into the
 # cache (DIMMER_CACHE, else ~/.cache/dimmer), unless it is there.
+#
+#   scripts/axe.sh [--find]
+#
+#   --find  fetches nothing: fails if it is not there
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -19,5 +23,10 @@ fetch_axe() {
   mv --no-target-directory "$partial/node_modules/axe-core" "$axe"
   rm -r "$partial"
 }
-[ -d "$axe" ] || fetch_axe
+
+case ${1-} in
+'') [ -d "$axe" ] || fetch_axe ;;
+--find) [ -d "$axe" ] || fail "axe-core is not fetched yet; run $0" ;;
+*) fail "unknown argument $1; see the head of $0" ;;
+esac
 echo "$axe/axe.min.js"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Measures what it costs to keep pages in step, beside servers that do it otherwise: docs/performance.md.
+# Measures what it costs to keep clients in step, beside servers that work differently: docs/performance.md.
 #
 #   scripts/bench.sh [--check | --record] [ARGUMENT…]
 #
 #   --check   fails if a ratio to the floor is worse than the recorded one
 #   --record  records the ratios
 #
-# All others go to the benchmark: --only floor,dimmer --pages 10,1000 --scenario paced --rounds 1
+# All other arguments go to the benchmark: --only floor,dimmer --pages 10,1000 --scenario paced --rounds 1
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -23,11 +23,11 @@ make_flask() {
 if [ -d "$flask" ] || make_flask; then
   export FANOUT_PYTHON=$flask/bin/python
 else
-  say "!!! NOT MEASURED: the tutorials' server, as there is no Python with venv and pip"
+  say "!!! NOT MEASURED: the tutorials' server; it needs Python with venv and pip"
 fi
 
-# Built apart from the benchmark, which would bring tokio's aids for tests into it. A benchmark's build
-# takes its place, hence the copy.
+# Built separately: together with the benchmark, the program would get the features of tokio that only the tests need.
+# Copied, because the build of the benchmark overwrites target/release/dimmer.
 if [ -z "${DIMMER_BIN-}" ]; then
   say "building"
   cargo build --quiet --locked --release

@@ -4,10 +4,10 @@
 #   scripts/build.sh [--target aarch64|armv7|armv6] [--check] [--way cross|rustup|debian]
 #
 #   --target  aarch64 (the default): a Pi 3 or later with a 64-bit system. armv7: a Pi 2 or later
-#             with a 32-bit one. armv6: a Pi 1 or Zero; linked statically.
+#             with a 32-bit system. armv6: a Pi 1 or Zero; linked statically.
 #   --check   runs the binary's --version in QEMU's user emulation
-#   --way     cross: in Docker. rustup: with Rust's own target. debian: with Debian's compiler, which
-#             builds the standard library from source. Without it, the first that works here.
+#   --way     cross: in Docker. rustup: with the standard library that rustup downloads. debian: with Debian's
+#             compiler and the standard library built from source. Without it, the first that works here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -34,14 +34,14 @@ armv7)
   packages=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross) qemu=(qemu-arm-static -L /usr/arm-linux-gnueabihf)
   ;;
 armv6)
-  # Debian's armhf gcc and libraries are for ARMv7: Zig links instead, and brings the library.
+  # Debian's armhf gcc and libraries are for ARMv7, so Zig links, with its own C library.
   triple=arm-unknown-linux-musleabihf linker=zig
-  packages=(python3-venv) qemu=(qemu-arm-static -cpu arm1176)
+  packages=() qemu=(qemu-arm-static -cpu arm1176)
   ;;
 *) fail "--target must be aarch64, armv7 or armv6, not ${target:-nothing}" ;;
 esac
 
-# Whether rustup has the target, or gets it.
+# Whether rustup is here and has the target, or can download it.
 has_target() {
   command -v rustup >/dev/null && rustup target add "$triple" >/dev/null 2>&1
 }
@@ -58,25 +58,18 @@ fi
 
 build=(build --locked --release --target "$triple")
 
-# Builds with the linker for the target; any arguments go to cargo.
+# cargo_build ARGUMENT…: builds with the linker for the target; the arguments go to cargo.
 cargo_build() {
   install "${packages[@]}"
   if [ "$linker" = zig ]; then
-    cached zig make_zig
-    # The standard library's own C library would come in twice.
+    cached zig make_venv ziglang cargo-zigbuild
+    # Otherwise the C library of Rust's target would be linked beside Zig's.
     RUSTFLAGS="-C link-self-contained=no" PATH=$cache/zig/bin:$PATH \
       cargo zig"${build[0]}" "${build[@]:1}" "$@" >&2
   else
     local variable=${triple^^}
     env "CARGO_TARGET_${variable//-/_}_LINKER=$linker" cargo "${build[@]}" "$@" >&2
   fi
-}
-
-# make_zig FOLDER: Zig and cargo-zigbuild, from PyPI.
-make_zig() {
-  say "fetching Zig"
-  python3 -m venv "$1"
-  "$1/bin/pip" install --quiet ziglang cargo-zigbuild >&2
 }
 
 case $way in

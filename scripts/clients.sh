@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# Gets clients that the tests use, in their pinned versions, and prints their folder.
+# Fetches programs that the tests speak with, in their pinned versions, and prints their folder.
 #
-#   scripts/clients.sh [websocat | node-red]
+#   scripts/clients.sh [--find] [prometheus | websocat | node-red]
 #
-# Without an argument: Socket.IO's, wscat, and websockets of Python. The others take minutes, or much room.
+#   --find  fetches nothing: prints the folder, or fails if it is not there
+#
+# Without a name: Socket.IO's clients, wscat, and websockets of Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
 source scripts/debian.sh
 
-pins=$PWD/tests/socketio
+pins=$PWD/tests/clients/socketio
 websocat=1.14.1
 node_red=4.1.8
 
@@ -17,6 +19,8 @@ node_red=4.1.8
 make_clients() {
   local version
   say "fetching the Socket.IO clients, wscat and websockets"
+  need_npm
+  python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
   for version in 3 4; do
     python3 -m venv "$1/engineio-$version"
     "$1/engineio-$version/bin/python" -m pip install --quiet --disable-pip-version-check \
@@ -35,30 +39,45 @@ make_websocat() {
 # make_node_red FOLDER
 make_node_red() {
   say "fetching Node-RED $node_red"
+  need_npm
   mkdir -p "$1"
   npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix "$1" "node-red@$node_red" >&2
 }
 
+# make_prometheus FOLDER: just the program, as the package would start a server.
+make_prometheus() { fetch "$1" prometheus; }
+
 # need_npm: installs it, if it is missing.
 need_npm() { command -v npm >/dev/null || install nodejs npm; }
 
+find=
+if [ "${1-}" = --find ]; then
+  find=1
+  shift
+fi
 case ${1-} in
 '')
-  need_npm
-  python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
   # Other pins are another folder.
   name=clients-$(cat "$pins"/*.txt "$pins"/package*.json | cksum | cut -d ' ' -f 1)
-  cached "$name" make_clients
+  make=make_clients
+  ;;
+prometheus)
+  name=prometheus
+  make=make_prometheus
   ;;
 websocat)
   name=websocat-$websocat
-  cached "$name" make_websocat
+  make=make_websocat
   ;;
 node-red)
-  need_npm
   name=node-red-$node_red
-  cached "$name" make_node_red
+  make=make_node_red
   ;;
 *) fail "unknown argument $1; see the head of $0" ;;
 esac
+if [ -n "$find" ]; then
+  [ -d "$cache/$name" ] || fail "not fetched yet: ${1:-the Socket.IO clients}; run $0${1:+ $1}"
+else
+  cached "$name" "$make"
+fi
 echo "$cache/$name"

@@ -1,9 +1,9 @@
-# Debian packages for the other scripts, which source this: installed, or unpacked in a cache
-# folder. The lists are private, so that arm64's do not end up in the system's; the mirrors are the
-# system's own.
+# What the other scripts share; they source this file. Messages; a cache folder; programs from crates.io and
+# PyPI; Debian packages, installed in the system or unpacked in the cache. The package lists are private, so that those of
+# arm64 do not end up in the system's; the mirrors are the system's own.
 # shellcheck shell=bash
 
-# An error within $(…) ends the script, too.
+# Without this an error within $(…) would not end the script.
 shopt -s inherit_errexit
 
 cache=$(realpath -m "${DIMMER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dimmer}")
@@ -14,6 +14,9 @@ fail() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
   exit 1
 }
+
+# The version of dimmer, from Cargo.toml.
+package_version() { sed -n 's/^version = "\(.*\)"/\1/p;T;q' Cargo.toml; }
 
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
@@ -30,7 +33,7 @@ private_apt() {
     -o Debug::NoLocking=true "$@"
 }
 
-# Brings the private lists up to date, once in a run: old ones name packages that are gone.
+# Updates the private lists, once in a run: outdated lists name packages that the mirrors no longer have.
 update_lists() {
   [ -z "${lists_updated:-}" ] || return 0
   say "reading the package lists"
@@ -39,8 +42,8 @@ update_lists() {
   lists_updated=1
 }
 
-# cached NAME COMMAND ARGUMENT…: fills the folder NAME of the cache, unless it is there, by the
-# command, which gets the folder before its arguments.
+# cached NAME COMMAND ARGUMENT…: fills the folder NAME of the cache, unless it exists, by calling COMMAND FOLDER
+# ARGUMENT…. A command that fails leaves only FOLDER.partial, which the next call replaces.
 cached() {
   local folder=$cache/$1 command=$2
   shift 2
@@ -50,12 +53,35 @@ cached() {
   mv "$folder.partial" "$folder"
 }
 
-# newest META: the package with the version in its name that a meta package stands for.
+# cargo_install NAME VERSION ARGUMENT…: builds a program from crates.io in the cache, unless it is there, and puts it
+# first in the PATH. The arguments go to `cargo install`.
+cargo_install() {
+  local name=$1-$2
+  cached "$name" cargo_build_into "$1@$2" "${@:3}"
+  PATH=$cache/$name/bin:$PATH
+}
+
+# cargo_build_into FOLDER NAME@VERSION ARGUMENT…
+cargo_build_into() {
+  say "building $2"
+  cargo install --quiet --locked --root "$1" "$2" "${@:3}" >&2
+}
+
+# make_venv FOLDER PACKAGE…: a Python environment with these packages from PyPI; for `cached`. That renames the folder
+# afterwards, so start the programs of Python with `bin/python -m`.
+make_venv() {
+  python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
+  say "fetching ${*:2}"
+  python3 -m venv "$1"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${@:2}" >&2
+}
+
+# newest META: the package with a version in its name that the meta package META depends on.
 newest() {
   private_apt apt-cache depends "$1" | awk '/Depends:/ { print $2; exit }'
 }
 
-# unpack_into FOLDER: unpacks the packages in FOLDER/debs there, and removes them.
+# unpack_into FOLDER: unpacks the packages in FOLDER/debs into FOLDER, and removes them.
 unpack_into() {
   local package
   for package in "$1"/debs/*.deb; do
@@ -64,7 +90,7 @@ unpack_into() {
   rm -r "$1/debs"
 }
 
-# fetch FOLDER PACKAGE…: unpacks just these packages in FOLDER.
+# fetch FOLDER PACKAGE…: unpacks these packages in FOLDER, without their dependencies.
 fetch() {
   local folder=$1
   shift
@@ -75,9 +101,8 @@ fetch() {
   unpack_into "$folder"
 }
 
-# fetch_program FOLDER PACKAGE…: unpacks these packages in FOLDER, with what they depend on and this
-# system lacks. Nothing is installed, so nothing is removed either, as QEMU's package would remove a
-# newer qemu-utils.
+# fetch_program FOLDER PACKAGE…: unpacks these packages in FOLDER, and those of their dependencies that are not
+# installed. Installing them could remove other packages: QEMU's would remove a newer qemu-utils.
 fetch_program() {
   local folder=$1
   shift
@@ -88,15 +113,15 @@ fetch_program() {
   unpack_into "$folder"
 }
 
-# libraries FOLDER: the LD_LIBRARY_PATH for programs that fetch_program unpacked.
+# libraries FOLDER: the LD_LIBRARY_PATH for the programs that fetch_program unpacked in FOLDER.
 libraries() {
   local multiarch
   multiarch=$(uname -m)-linux-gnu
   echo "$1/lib/$multiarch:$1/usr/lib/$multiarch"
 }
 
-# install PACKAGE…: installs the packages that are missing, unless another would have to go; as root, or
-# with sudo.
+# install PACKAGE…: installs the packages that are missing, as root or with sudo. Fails if another package would have
+# to be removed.
 install() {
   local missing=() package
   for package in "$@"; do

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Puts dimmer on a Raspberry Pi, from a laptop: builds the package that fits, installs it over SSH,
-# waits until it serves, and says where the page is. When that fails it puts back what was there.
+# Deploys dimmer from a laptop to a Raspberry Pi: builds the package that fits, installs it over SSH, waits until the
+# service answers, and prints the address of the page. If the service does not answer, puts the previous package back.
 #
 #   scripts/deploy.sh [--dry-run] [--package FILE] [USER@]HOST [-- SSH-OPTION…]
 #
-#   --dry-run  only looks, and says what it would do
-#   --package  installs this one instead of building it
+#   --dry-run  changes nothing, and says what it would do
+#   --package  installs this package instead of building one
 #
 # The Pi needs an SSH server and sudo. What follows -- goes to every ssh: -p 2222, -i FILE, -F FILE.
 set -euo pipefail
@@ -36,9 +36,9 @@ done
 [ -n "$host" ] || fail "name the Pi: scripts/deploy.sh pi@raspberrypi.local"
 
 here=$(mktemp -d)
-# One connection for all, so that a password is asked for once.
+# One connection for all commands, so that ssh asks for a password only once.
 ssh=(ssh -o ControlMaster=auto -o ControlPath="$here/%C" -o ControlPersist=60 "$@")
-# on_pi COMMAND: runs it in the shell of the Pi.
+# on_pi COMMAND: runs the command in the shell of the Pi.
 on_pi() { "${ssh[@]}" -- "$host" "$1"; }
 end() {
   "${ssh[@]}" -O exit -- "$host" 2>/dev/null || true
@@ -48,10 +48,10 @@ trap end EXIT
 
 say "looking at $host"
 architecture=$(on_pi 'dpkg --print-architecture') ||
-  fail "cannot reach $host by ssh, or it is no Raspberry Pi OS: try ssh $host"
+  fail "cannot reach $host by ssh, or it does not run Raspberry Pi OS: try ssh $host"
 case $architecture in
 arm64) target=aarch64 ;;
-# Raspberry Pi OS of 32 bits runs from the Pi 1 on, and so does this.
+# The 32-bit Raspberry Pi OS runs from the Pi 1 on, and so does this package.
 armhf) target=armv6 ;;
 *) fail "$host is $architecture; there are packages for arm64 and armhf" ;;
 esac
@@ -59,7 +59,7 @@ say "$host is $architecture: target $target"
 
 if [ -n "$dry" ]; then
   on_pi 'dpkg-query --show dimmer' >&2 2>/dev/null || say "dimmer is not installed there"
-  say "dry run: would copy ${package:-the package for $target, newly built}, install it, and wait until it serves"
+  say "dry run: would copy ${package:-the package for $target, newly built}, install it, and wait until the service answers"
   exit
 fi
 
@@ -74,7 +74,7 @@ else
   folder=$(on_pi 'mktemp -d')
   on_pi "cat >$folder/new.deb" <"$package"
   on_pi "cat >$folder/install.sh" <scripts/deploy/install.sh
-  # With a terminal sudo can ask for a password.
+  # With a terminal, sudo can ask for a password.
   [ ! -t 0 ] || ssh+=(-t)
   status=0
   on_pi "sudo bash $folder/install.sh $folder/new.deb; status=\$?; rm -r $folder; exit \$status" >&2 || status=$?

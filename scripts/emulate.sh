@@ -5,37 +5,31 @@
 #
 #   --system  deploys to an emulated Pi with Debian on its SD card instead, over SSH
 #
-# Everything comes as Debian packages and stays in the cache (DIMMER_CACHE, else ~/.cache/dimmer);
-# remove that folder to get newer ones.
+# QEMU, the kernel and the rest come as Debian packages and stay in the cache (DIMMER_CACHE, else ~/.cache/dimmer);
+# remove that folder to get newer versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
 source scripts/debian.sh
 
-# Ends with the status that tells scripts/test.sh that nothing was measured.
-skip() {
-  say "SKIPPED: there is no QEMU for this system"
-  exit 77
-}
-
 case ${1-} in
-'') test=emulated_pi ;;
---system) test=emulated_system ;;
+'') test=pin ;;
+--system) test=deployment ;;
 *) fail "unknown argument $1; see the head of $0" ;;
 esac
 
-command -v apt-get >/dev/null || skip
+command -v apt-get >/dev/null || fail "QEMU comes as a Debian package, and there is no apt-get"
 install gcc-aarch64-linux-gnu libc6-dev-arm64-cross build-essential device-tree-compiler kmod cpio \
   xz-utils chromium chromium-driver
 
 qemu=$cache/qemu
 if [ ! -d "$qemu" ]; then
   update_lists
-  private_apt apt-get install --simulate qemu-system-arm >/dev/null || skip
+  private_apt apt-get install --simulate qemu-system-arm >/dev/null || fail "there is no QEMU for this system"
 fi
 cached qemu fetch_program qemu-system-arm
 
-# made NAME: the folder that make-NAME.sh fills, again whenever what it is made of here has changed.
+# made NAME: prints the folder that make-NAME.sh fills. Fills it again when the script or the files it uses changed.
 made() {
   local name
   name=$1-$(cat scripts/emulate/make-"$1".sh scripts/emulate/*.{dts,service} | cksum | cut -d ' ' -f 1)
@@ -55,7 +49,7 @@ cp -r "$pi/modules/lib" "$lab/initramfs/"
 cp /usr/aarch64-linux-gnu/lib/{ld-linux-aarch64.so.1,libc.so.6,libgcc_s.so.1,libm.so.6} "$lab/initramfs/lib/"
 cp "$pi/busybox" "$program" "$lab/initramfs/bin/"
 cp scripts/emulate/init "$lab/initramfs/"
-if [ $test = emulated_system ]; then
+if [ $test = deployment ]; then
   system=$(made system)
   cp --sparse=always "$system/sd.img" "$lab/"
   ssh-keygen -q -t ed25519 -N '' -C dimmer -f "$lab/key"
@@ -67,11 +61,11 @@ cp "$pi/vmlinuz" "$pi"/*.dtb "$lab/"
 cat >"$lab/qemu" <<EOF
 #!/bin/sh
 export LD_LIBRARY_PATH="$(libraries "$qemu")"
-# Before all else on this machine, if it may: when QEMU waits for a core, the pin's pulses get longer.
+# With priority over all other programs, if permitted: while QEMU waits for a core, the pulses of the pin get longer.
 chrt --fifo 1 true 2>/dev/null && first='chrt --fifo 1'
 exec \$first setpriv --pdeathsig KILL "$qemu/usr/bin/qemu-system-aarch64" -L "$qemu/usr/share/qemu" "\$@"
 EOF
 chmod +x "$lab/qemu"
 
 say "measuring"
-DIMMER_LAB=$lab cargo test --locked --test "$test"
+DIMMER_LAB=$lab cargo test --locked --test emulated -- --ignored --exact "$test::on_an_emulated_pi" --nocapture

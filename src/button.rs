@@ -1,7 +1,7 @@
-//! A button on the wall, between a GPIO and GND: a press toggles its light, a hold dims it.
+//! A push button between a GPIO and GND: a press toggles its light, a hold dims it.
 //!
-//! Edges come by interrupt from a thread of rppal. The kernel debounces them, with a timer of its own
-//! where the GPIOs cannot.
+//! A thread of rppal waits for the edges by interrupt. The kernel debounces them, with a timer if the
+//! hardware cannot.
 
 use std::fmt;
 use std::future;
@@ -22,22 +22,22 @@ use crate::model::level::{Level, Step};
 use crate::model::lights::{Change, LightId};
 use crate::platform::gpio;
 
-/// For how long the line must be steady. Contacts bounce for up to 20 ms.
+/// How long the line must be steady before an edge counts. Contacts bounce for up to 20 ms.
 const DEBOUNCE: Duration = Duration::from_millis(25);
-/// When a press becomes a hold.
-const HOLD: Duration = Duration::from_millis(400);
-/// Time from one percent to the next during a hold, and of the transition between them.
-const STEP: Duration = Duration::from_millis(30);
+/// How long a press takes to become a hold.
+const HOLD_TIME: Duration = Duration::from_millis(400);
+/// Time between two steps of one percent during a hold, and the transition of each.
+const STEP_TIME: Duration = Duration::from_millis(30);
 
-/// A button that is open.
+/// An open button.
 pub struct Button {
-    /// For the log: its light and its GPIO.
+    /// Its light and its GPIO, for the log.
     name: String,
     pin: InputPin,
     edges: UnboundedReceiver<Edge>,
 }
 
-/// What a finger does.
+/// A debounced edge of the line. The button pulls it low.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Edge {
     Press,
@@ -51,34 +51,34 @@ impl fmt::Display for Button {
 }
 
 impl Button {
-    /// Listens to a GPIO, 0 to 27, with its pull-up, for the light called `light`.
+    /// Opens the button on a GPIO, 0 to 27, with its pull-up, for the light called `light`.
     ///
     /// # Errors
-    /// The GPIO or its interrupts cannot be had; the message says why and what to do.
+    /// The GPIO or its interrupts are not available; the message says why and what to do.
     pub fn open(light: &str, gpio: u8) -> anyhow::Result<Button> {
         let name = format!("light {light}: button on GPIO {gpio}");
-        let mut pin = gpio::take(gpio)
+        let mut pin = gpio::acquire(gpio)
             .with_context(|| name.clone())?
             .into_input_pullup();
         let edges = listen(&mut pin)
-            .map_err(gpio::advice)
+            .map_err(gpio::explain)
             .with_context(|| name.clone())?;
         info!("{name}");
         Ok(Button { name, pin, edges })
     }
 
-    /// Changes the light as the button says.
+    /// Changes the light when the button is used; never ends.
     ///
     /// # Errors
-    /// The interrupts cannot be had any more.
+    /// The interrupts are not available any more.
     pub async fn run(mut self, hub: Arc<Hub>, light: LightId) -> anyhow::Result<()> {
         loop {
-            follow(&mut self.edges, &hub, light).await;
-            self.listen_again().map_err(gpio::advice)?;
+            execute_presses(&mut self.edges, &hub, light).await;
+            self.listen_again().map_err(gpio::explain)?;
         }
     }
 
-    /// The thread of rppal has ended by itself, as it does when the process was stopped and goes on.
+    /// Starts rppal's thread again. It ends by itself when the process is stopped and continued.
     fn listen_again(&mut self) -> Result<(), Error> {
         match self.pin.clear_async_interrupt() {
             Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
@@ -89,39 +89,39 @@ impl Button {
     }
 }
 
-/// What happens at a pin from now on. It ends with the thread of rppal.
+/// The edges of a pin from now on. They end with rppal's thread.
 fn listen(pin: &mut InputPin) -> Result<UnboundedReceiver<Edge>, Error> {
     let (sender, edges) = mpsc::unbounded_channel();
-    // rppal asks the kernel only in its thread, which would keep an error to itself. So ask here first.
+    // rppal requests the interrupt in its thread, and loses the error there. So request it here first.
     pin.set_interrupt(Trigger::Both, Some(DEBOUNCE))?;
     pin.set_async_interrupt(Trigger::Both, Some(DEBOUNCE), move |event| {
         let edge = match event.trigger {
             Trigger::FallingEdge => Edge::Press,
             _ => Edge::Release,
         };
-        // Nobody listens once the service stops.
+        // The receiver is gone once the service stops.
         let _ = sender.send(edge);
     })?;
     Ok(edges)
 }
 
-/// Changes a light by the edges of its button, until they end.
-async fn follow(edges: &mut UnboundedReceiver<Edge>, hub: &Hub, light: LightId) {
-    let mut button = Presses::default();
+/// Executes the presses that the edges make, until the edges end.
+async fn execute_presses(edges: &mut UnboundedReceiver<Edge>, hub: &Hub, light: LightId) {
+    let mut presses = PressDetector::default();
     loop {
         let (change, transition) = tokio::select! {
             biased;
             edge = edges.recv() => match edge {
                 Some(Edge::Press) => {
-                    button.press(Instant::now());
+                    presses.press(Instant::now());
                     continue;
                 }
-                Some(Edge::Release) => (button.release(), None),
+                Some(Edge::Release) => (presses.release(), None),
                 None => return,
             },
-            () = until(button.due()) => {
+            () = sleep_until_due(presses.due()) => {
                 let level = hub.lights.state(light).level;
-                (button.step(Instant::now(), level), Some(STEP))
+                (presses.step(Instant::now(), level), Some(STEP_TIME))
             }
         };
         if let Some(change) = change {
@@ -131,47 +131,49 @@ async fn follow(edges: &mut UnboundedReceiver<Edge>, hub: &Hub, light: LightId) 
                 transition,
             };
             if let Err(error) = hub.execute(&Actor::Button, command) {
-                warn!("a button: {error}");
+                let name = &hub.lights.light(light).name;
+                warn!("light {name}: button: {error}");
             }
         }
     }
 }
 
-async fn until(due: Option<Instant>) {
+/// Never resolves if nothing is due.
+async fn sleep_until_due(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
         None => future::pending().await,
     }
 }
 
-/// What a button is about to do, without its clock and its pin.
+/// Turns presses and releases into changes of a light: a state machine without a clock or a pin.
 #[derive(Debug, Default)]
-struct Presses {
+struct PressDetector {
     phase: Phase,
-    /// Which way the last hold went.
-    last: Option<Step>,
+    /// The direction of the last hold.
+    last_direction: Option<Step>,
 }
 
 #[derive(Debug, Default)]
 enum Phase {
     #[default]
     Released,
-    /// Pressed, and a hold from this time on.
+    /// Pressed; a hold from this time on.
     Pressed(Instant),
-    /// Held, with a step of this kind due at this time.
-    Dims(Step, Instant),
-    /// Held, at the end of its way.
-    Arrived,
+    /// Held; the next step of this kind is due at this time.
+    Dimming(Step, Instant),
+    /// Held, with the level at the end of its range.
+    AtEnd,
 }
 
-impl Presses {
+impl PressDetector {
     fn press(&mut self, now: Instant) {
         if let Phase::Released = self.phase {
-            self.phase = Phase::Pressed(now + HOLD);
+            self.phase = Phase::Pressed(now + HOLD_TIME);
         }
     }
 
-    /// A press that has not become a hold toggles.
+    /// Toggles, unless the press has become a hold.
     fn release(&mut self) -> Option<Change> {
         match std::mem::take(&mut self.phase) {
             Phase::Pressed(_) => Some(Change::Toggle),
@@ -179,48 +181,48 @@ impl Presses {
         }
     }
 
-    /// When [`Presses::step`] is to be called: never while nothing is to be done.
+    /// When to call [`PressDetector::step`] next; `None` while there is nothing to do.
     fn due(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Pressed(due) | Phase::Dims(_, due) => Some(due),
-            Phase::Released | Phase::Arrived => None,
+            Phase::Pressed(due) | Phase::Dimming(_, due) => Some(due),
+            Phase::Released | Phase::AtEnd => None,
         }
     }
 
     /// The next step of a hold, for a light at `level`.
     fn step(&mut self, now: Instant, level: Level) -> Option<Change> {
         let step = match self.phase {
-            Phase::Pressed(_) => self.turn(level),
-            Phase::Dims(step, _) => step,
-            Phase::Released | Phase::Arrived => return None,
+            Phase::Pressed(_) => self.begin_hold(level),
+            Phase::Dimming(step, _) => step,
+            Phase::Released | Phase::AtEnd => return None,
         };
-        if is_end(level, step) {
-            self.phase = Phase::Arrived;
+        if is_at_end(level, step) {
+            self.phase = Phase::AtEnd;
             return None;
         }
-        self.phase = Phase::Dims(step, now + STEP);
+        self.phase = Phase::Dimming(step, now + STEP_TIME);
         Some(Change::Step(step))
     }
 
-    /// The way of a new hold: the other than last time, or away from an end.
-    fn turn(&mut self, level: Level) -> Step {
-        let other = match self.last {
+    /// The direction of a new hold: opposite to the last one, or away from an end.
+    fn begin_hold(&mut self, level: Level) -> Step {
+        let opposite = match self.last_direction {
             Some(Step::UP) => Step::DOWN,
             _ => Step::UP,
         };
-        let step = match level {
-            level if is_end(level, Step::UP) => Step::DOWN,
-            level if is_end(level, Step::DOWN) => Step::UP,
-            _ => other,
+        let direction = match level {
+            level if is_at_end(level, Step::UP) => Step::DOWN,
+            level if is_at_end(level, Step::DOWN) => Step::UP,
+            _ => opposite,
         };
-        self.last = Some(step);
-        step
+        self.last_direction = Some(direction);
+        direction
     }
 }
 
-/// Whether a hold goes no further: up to full, and down to the last step above off, as the level that
-/// it leaves is what the next press goes back to.
-fn is_end(level: Level, step: Step) -> bool {
+/// Whether a hold goes no further: up to full, and down to the last step above off, because the next
+/// press returns to the level that the hold leaves.
+fn is_at_end(level: Level, step: Step) -> bool {
     match step {
         Step::DOWN => level.stepped(step).is_off(),
         _ => level == Level::FULL,
@@ -243,136 +245,141 @@ mod tests {
         Level::from_percent(percent).unwrap()
     }
 
-    /// A finger on the button of a light. Time is the test's own.
+    /// A finger on the button of a light, with tokio's paused clock.
     struct Finger {
         edges: UnboundedSender<Edge>,
         hub: Arc<Hub>,
         lights: Arc<Lights>,
-        follower: JoinHandle<()>,
+        task: JoinHandle<()>,
     }
 
     impl Finger {
-        fn on_a_light_at(percent: f64) -> Finger {
+        fn on_light_at(percent: f64) -> Finger {
             let hub = Hub::with(Lights::led());
             let lights = hub.lights.clone();
             hub.change(LED, Change::Level(level(percent)));
             let shared = hub.clone();
-            let (edges, mut heard) = unbounded_channel();
-            let follower = tokio::spawn(async move { follow(&mut heard, &hub, LED).await });
+            let (edges, mut received) = unbounded_channel();
+            let task = tokio::spawn(async move { execute_presses(&mut received, &hub, LED).await });
             Finger {
                 edges,
                 hub: shared,
                 lights,
-                follower,
+                task,
             }
         }
 
-        /// Presses for this long, and returns the level that comes of it.
-        async fn presses(&self, time: Duration) -> f64 {
+        /// Presses for this long, and returns the resulting level.
+        async fn press(&self, time: Duration) -> f64 {
             self.edges.send(Edge::Press).unwrap();
             sleep(time).await;
             self.edges.send(Edge::Release).unwrap();
-            sleep(10 * STEP).await;
+            sleep(10 * STEP_TIME).await;
             self.lights.state(LED).level.percent()
         }
 
-        /// Holds for so many steps.
-        async fn holds(&self, steps: u32) -> f64 {
-            // In the middle between two steps.
-            self.presses(HOLD + steps * STEP - STEP / 2).await
+        /// Holds for this number of steps, and returns the resulting level.
+        async fn hold(&self, steps: u32) -> f64 {
+            // Release in the middle between two steps.
+            self.press(HOLD_TIME + steps * STEP_TIME - STEP_TIME / 2)
+                .await
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_press_toggles_when_it_ends_and_says_who_did_it() {
-        let finger = Finger::on_a_light_at(30.0);
+    async fn a_press_toggles_when_it_ends_and_is_recorded_as_the_button() {
+        let finger = Finger::on_light_at(30.0);
         finger.edges.send(Edge::Press).unwrap();
-        sleep(HOLD - STEP).await;
+        sleep(HOLD_TIME - STEP_TIME).await;
         assert_eq!(finger.lights.state(LED).level, level(30.0), "not yet");
         finger.edges.send(Edge::Release).unwrap();
-        sleep(STEP).await;
+        sleep(STEP_TIME).await;
         let state = finger.lights.state(LED);
         assert_eq!((state.level, state.by), (Level::OFF, Some(Actor::Button)));
-        assert_eq!(finger.presses(STEP).await, 30.0);
+        assert_eq!(finger.press(STEP_TIME).await, 30.0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_hold_dims_the_other_way() {
-        let finger = Finger::on_a_light_at(50.0);
-        assert_eq!(finger.holds(10).await, 60.0);
-        assert_eq!(finger.holds(25).await, 35.0);
-        assert_eq!(finger.presses(STEP).await, 0.0);
-        assert_eq!(finger.presses(STEP).await, 35.0);
-        assert_eq!(finger.holds(5).await, 40.0, "a press turns nothing");
+        let finger = Finger::on_light_at(50.0);
+        assert_eq!(finger.hold(10).await, 60.0);
+        assert_eq!(finger.hold(25).await, 35.0);
+        assert_eq!(finger.press(STEP_TIME).await, 0.0);
+        assert_eq!(finger.press(STEP_TIME).await, 35.0);
+        assert_eq!(
+            finger.hold(5).await,
+            40.0,
+            "a press does not change the direction"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_hold_brightens_from_off_and_dims_from_full() {
-        let finger = Finger::on_a_light_at(50.0);
-        assert_eq!(finger.holds(1).await, 51.0);
-        assert_eq!(finger.holds(1).await, 50.0);
-        finger.presses(STEP).await;
-        assert_eq!(finger.holds(7).await, 7.0);
+        let finger = Finger::on_light_at(50.0);
+        assert_eq!(finger.hold(1).await, 51.0);
+        assert_eq!(finger.hold(1).await, 50.0);
+        finger.press(STEP_TIME).await;
+        assert_eq!(finger.hold(7).await, 7.0);
         finger.hub.change(LED, Change::Level(Level::FULL));
-        assert_eq!(finger.holds(4).await, 96.0);
-        assert_eq!(finger.holds(3).await, 99.0);
+        assert_eq!(finger.hold(4).await, 96.0);
+        assert_eq!(finger.hold(3).await, 99.0);
         finger.hub.change(LED, Change::On(false));
-        assert_eq!(finger.holds(2).await, 2.0, "up twice in a row");
+        assert_eq!(finger.hold(2).await, 2.0, "up twice in a row");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_hold_stops_at_full_and_at_the_last_step_above_off() {
-        let finger = Finger::on_a_light_at(50.0);
-        assert_eq!(finger.holds(200).await, 100.0);
-        assert_eq!(finger.holds(200).await, 1.0);
-        assert_eq!(finger.holds(1).await, 2.0);
+        let finger = Finger::on_light_at(50.0);
+        assert_eq!(finger.hold(200).await, 100.0);
+        assert_eq!(finger.hold(200).await, 1.0);
+        assert_eq!(finger.hold(1).await, 2.0);
         let revision = finger.lights.state(LED).revision;
-        assert_eq!(revision, 1 + 50 + 99 + 1, "nothing is said at an end");
+        assert_eq!(revision, 1 + 50 + 99 + 1, "no change is made at an end");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hold_dims_evenly_without_a_pause() {
-        let finger = Finger::on_a_light_at(50.0);
+    async fn a_hold_dims_without_pauses_between_its_steps() {
+        let finger = Finger::on_light_at(50.0);
         finger.edges.send(Edge::Press).unwrap();
-        sleep(HOLD + STEP / 2).await;
+        sleep(HOLD_TIME + STEP_TIME / 2).await;
         for _ in 0..20 {
-            let left = finger.lights.state(LED).remaining();
-            assert!(left.is_some(), "it is on its way to the next step");
-            sleep(STEP).await;
+            let remaining = finger.lights.state(LED).remaining();
+            assert!(remaining.is_some(), "the transition of the step runs");
+            sleep(STEP_TIME).await;
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_timer_runs_but_for_a_step() {
-        let mut button = Presses::default();
+    async fn no_timer_runs_unless_a_step_is_due() {
+        let mut button = PressDetector::default();
         let now = Instant::now();
         assert_eq!(button.due(), None);
         button.press(now);
-        assert_eq!(button.due(), Some(now + HOLD));
+        assert_eq!(button.due(), Some(now + HOLD_TIME));
         assert_eq!(
-            button.step(now + HOLD, level(99.0)),
+            button.step(now + HOLD_TIME, level(99.0)),
             Some(Change::Step(Step::UP))
         );
-        assert_eq!(button.due(), Some(now + HOLD + STEP));
-        assert_eq!(button.step(now + HOLD + STEP, Level::FULL), None);
+        assert_eq!(button.due(), Some(now + HOLD_TIME + STEP_TIME));
+        assert_eq!(button.step(now + HOLD_TIME + STEP_TIME, Level::FULL), None);
         assert_eq!(button.due(), None, "held at the end");
         assert_eq!(button.release(), None);
         assert_eq!(button.due(), None);
     }
 
     #[tokio::test]
-    async fn it_ends_with_its_edges() {
-        let finger = Finger::on_a_light_at(50.0);
+    async fn the_task_ends_with_the_edges() {
+        let finger = Finger::on_light_at(50.0);
         drop(finger.edges);
-        finger.follower.await.unwrap();
+        finger.task.await.unwrap();
     }
 
     proptest! {
-        /// Whatever edges come, twice the same among them: each press toggles at most once, and
-        /// what it does ends with its release.
+        /// Also if an edge comes twice in a row: each press toggles at most once, and a hold ends with
+        /// the release.
         #[test]
         fn edges_in_any_order_are_presses(edges in prop::collection::vec((any::<bool>(), 0_u64..900), 0..60)) {
-            let mut button = Presses::default();
+            let mut button = PressDetector::default();
             let mut now = Instant::now();
             let (mut down, mut steps) = (false, 0);
             for (press, pause) in edges {
@@ -388,7 +395,7 @@ mod tests {
                 }
                 let end = now + Duration::from_millis(pause);
                 while let Some(due) = button.due().filter(|due| *due <= end) {
-                    prop_assert!(down, "a step without a finger");
+                    prop_assert!(down, "a step without a press");
                     prop_assert!(button.step(due, Level::HALF).is_some());
                     steps += 1;
                 }

@@ -1,7 +1,7 @@
-//! `dimmer doctor`: what this machine is, what drives each GPIO here, and what would be better; and
-//! what `dimmer serve --check` says.
+//! `dimmer doctor`: describes the machine, the driver of each light's GPIO, and how to get a better one.
+//! Also describes what `dimmer serve --check` would start.
 //!
-//! It only reads, and everything below a root folder, which is `/` but in tests.
+//! Only reads. All files are below a root folder: `/`, except in tests.
 
 use std::fmt::Write;
 use std::fs;
@@ -17,81 +17,103 @@ use crate::pin::driver::{self, Choice, KERNEL_FREQUENCY, SOFTWARE_FREQUENCY};
 use crate::pin::pwmchip::{self, Chip};
 use crate::pin::software_pwm::SoftwarePwm;
 
-/// Devices through which rppal reaches the GPIOs: up to the Pi 4, on the Pi 5, and without either.
+/// The devices through which rppal accesses the GPIOs: up to the Pi 4, on the Pi 5, and if there is
+/// neither.
 const GPIO_DEVICES: [&str; 3] = ["dev/gpiomem", "dev/gpiomem0", "dev/mem"];
 
-/// The GPIOs of the header, of which a chip may drive any.
+/// The GPIOs of the header.
 const HEADER: std::ops::RangeInclusive<u8> = 0..=27;
 
-/// What is true of the machine below `root`, for each of the lights.
+/// Describes the machine whose files are below `root`, and for each light its driver and how to get a
+/// better one. Each line is a name and a value.
 pub fn report(root: &Path, lights: &[LightConfig]) -> String {
     let tree = DeviceTree::new(root);
-    let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
+    let mut report = Report(String::new());
+    report.machine(root, &tree);
+    for light in lights {
+        report.light(root, &tree, light);
+    }
+    report.0
+}
+
+/// Lines of a name and a value.
+struct Report(String);
+
+impl Report {
+    fn line(&mut self, name: &str, value: &str) {
         // Writing to a String does not fail.
-        let _ = writeln!(text, "{name:<12}{value}");
-    };
-    let model = tree.model();
-    line("machine", model.as_deref().unwrap_or("no device tree here"));
-    let kernel = kernel(root);
-    line("kernel", kernel.as_deref().unwrap_or("not known"));
-    for device in GPIO_DEVICES {
-        line("file", &permissions(root, device));
+        let _ = writeln!(self.0, "{name:<12}{value}");
     }
-    let chips = pwmchip::list(root);
-    if chips.is_empty() {
-        line("pwmchips", "none");
-    }
-    for chip in &chips {
-        line(&format!("pwmchip{}", chip.number), &about(root, chip));
-        for file in ["export", "unexport"] {
-            let file = format!("sys/class/pwm/pwmchip{}/{file}", chip.number);
-            line("file", &permissions(root, &file));
+
+    fn machine(&mut self, root: &Path, tree: &DeviceTree) {
+        let model = tree.model();
+        self.line("machine", model.as_deref().unwrap_or("no device tree here"));
+        let kernel = kernel(root);
+        self.line("kernel", kernel.as_deref().unwrap_or("unknown"));
+        for device in GPIO_DEVICES {
+            self.line("file", &permissions(root, device));
+        }
+        let chips = pwmchip::list(root);
+        if chips.is_empty() {
+            self.line("pwmchips", "none");
+        }
+        for chip in &chips {
+            let name = format!("pwmchip{}", chip.number);
+            self.line(&name, &describe_chip(root, chip));
+            for file in ["export", "unexport"] {
+                let file = format!("sys/class/pwm/{name}/{file}");
+                self.line("file", &permissions(root, &file));
+            }
         }
     }
-    for light in lights {
+
+    fn light(&mut self, root: &Path, tree: &DeviceTree, light: &LightConfig) {
         let gpio = light.gpio;
-        line(&format!("light {}", light.name), &format!("GPIO {gpio}"));
+        self.line(&format!("light {}", light.name), &format!("GPIO {gpio}"));
         let choice = driver::choose(root, light.driver, gpio);
-        let verb = match light.driver {
+        let name = match light.driver {
             DriverChoice::Auto => "auto takes",
             _ => "settings",
         };
-        line(verb, &outcome(&choice, light));
+        self.line(name, &describe_driver(&choice, light));
         if let Err(error) = driver::check(&choice, light) {
-            line("but", &format!("it will not start: {error}"));
+            self.line("error", &format!("the service will not start: {error}"));
         }
-        for user in users(&tree, gpio) {
-            line("pin of", &user);
+        self.users(tree, gpio);
+        for advice in advice(root, tree, &choice, gpio) {
+            self.line("better", &advice);
         }
-        for advice in advice(root, &tree, &choice, gpio) {
-            line("better", &advice);
-        }
-        let Some(gpio) = light.button_gpio else {
-            continue;
-        };
-        line("button", &button(&choice, gpio));
-        for user in users(&tree, gpio) {
-            line("pin of", &user);
+        if let Some(gpio) = light.button_gpio {
+            self.line("button", &describe_button(&choice, gpio));
+            self.users(tree, gpio);
         }
     }
-    text
+
+    /// The users of a GPIO in the device tree.
+    fn users(&mut self, tree: &DeviceTree, gpio: u8) {
+        for user in tree.users(gpio) {
+            let name = user.file_name().unwrap_or_default().to_string_lossy();
+            self.line("used by", &format!("{name} in the device tree"));
+        }
+    }
 }
 
-/// What a service with these settings would do on the machine below `root`, a line each for the port,
-/// the lights and their buttons. No pin is touched.
+/// What a service with these settings would do on the machine whose files are below `root`: a line each
+/// for the port, the lights, their buttons and MQTT. Touches no pin.
 ///
 /// # Errors
-/// It would not start; the message names the light and what is wrong with it.
+/// The service would not start; the message names the light and says what is wrong with its settings.
 pub fn plan(root: &Path, config: &Config) -> anyhow::Result<String> {
     let mut text = format!("listen {}\n", config.listen);
     for light in &config.lights {
         let LightConfig { name, gpio, .. } = light;
         let choice = driver::choose(root, light.driver, *gpio);
         driver::check(&choice, light).with_context(|| format!("light {name} on GPIO {gpio}"))?;
-        text += &format!("light {name}: GPIO {gpio}: {}\n", outcome(&choice, light));
+        let driver = describe_driver(&choice, light);
+        text += &format!("light {name}: GPIO {gpio}: {driver}\n");
         if let Some(gpio) = light.button_gpio {
-            text += &format!("light {name}: button: {}\n", button(&choice, gpio));
+            let button = describe_button(&choice, gpio);
+            text += &format!("light {name}: button: {button}\n");
         }
     }
     if let Some(mqtt) = &config.mqtt {
@@ -100,28 +122,21 @@ pub fn plan(root: &Path, config: &Config) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Who has a GPIO by the device tree.
-fn users(tree: &DeviceTree, gpio: u8) -> impl Iterator<Item = String> {
-    tree.users(gpio).into_iter().map(|user| {
-        let name = user.file_name().unwrap_or_default().to_string_lossy();
-        format!("{name} in the device tree")
-    })
-}
-
-/// The button of a light that has this driver.
-fn button(choice: &Choice, gpio: u8) -> String {
+/// What the button on this GPIO does, for a light with this driver.
+fn describe_button(choice: &Choice, gpio: u8) -> String {
     match choice {
         Choice::Simulated(_) => format!("none on GPIO {gpio}, as the light is simulated"),
         _ => format!("GPIO {gpio}: a press toggles, a hold dims"),
     }
 }
 
+/// The kernel's release, such as `6.12.25+rpt-rpi-v8`.
 fn kernel(root: &Path) -> Option<String> {
     let release = fs::read_to_string(root.join("proc/sys/kernel/osrelease")).ok()?;
     Some(release.trim().to_owned())
 }
 
-/// A file with its owner and mode, and whether this user may write to it.
+/// Describes a file: its owner and mode, and whether the current user may write to it.
 fn permissions(root: &Path, file: &str) -> String {
     let path = root.join(file);
     let Ok(metadata) = fs::metadata(&path) else {
@@ -129,18 +144,18 @@ fn permissions(root: &Path, file: &str) -> String {
     };
     let mode = metadata.permissions().mode() & 0o7777;
     let (user, group) = (metadata.uid(), metadata.gid());
-    let may = match access(&path, Access::WRITE_OK) {
+    let access = match access(&path, Access::WRITE_OK) {
         Ok(()) => "can be opened",
         Err(_) if group != 0 && mode & 0o020 != 0 => {
             "cannot be opened: add the user to that group (sudo adduser $USER gpio)"
         }
         Err(_) => "cannot be opened: only root may",
     };
-    format!("/{file}: user {user}, group {group}, mode {mode:04o}, {may}")
+    format!("/{file}: user {user}, group {group}, mode {mode:04o}, {access}")
 }
 
-/// What a pwmchip is and drives.
-fn about(root: &Path, chip: &Chip) -> String {
+/// Describes a pwmchip and the GPIOs that it drives.
+fn describe_chip(root: &Path, chip: &Chip) -> String {
     let device = &chip.device;
     let Some(kind) = chip.kind else {
         return format!("{device}: not for lights, never touched");
@@ -158,8 +173,8 @@ fn about(root: &Path, chip: &Chip) -> String {
     format!("{} ({device}): {pins}", kind.name())
 }
 
-/// The driver that a light gets, with its frequency and resolution.
-fn outcome(choice: &Choice, light: &LightConfig) -> String {
+/// Describes the driver of a light, with its frequency and resolution.
+fn describe_driver(choice: &Choice, light: &LightConfig) -> String {
     match choice {
         Choice::Kernel(channel) => {
             let frequency = light.frequency.unwrap_or(KERNEL_FREQUENCY);
@@ -178,12 +193,12 @@ fn outcome(choice: &Choice, light: &LightConfig) -> String {
                 "software-pwm, {frequency} Hz, {steps} steps, up to {percent:.0} % of a core, {priority}"
             )
         }
-        Choice::Simulated(why) => format!("simulated, {why}"),
+        Choice::Simulated(reason) => format!("simulated, {reason}"),
         Choice::NoChip => "kernel-pwm".into(),
     }
 }
 
-/// What would be better than `choice`, best first, and exactly how to get it.
+/// Better drivers than `choice`, best first, with the exact steps to get each.
 fn advice(root: &Path, tree: &DeviceTree, choice: &Choice, gpio: u8) -> Vec<String> {
     if !tree.is_pi() || matches!(choice, Choice::Kernel(_) | Choice::Simulated(_)) {
         return Vec::new();
@@ -216,7 +231,7 @@ fn advice(root: &Path, tree: &DeviceTree, choice: &Choice, gpio: u8) -> Vec<Stri
     vec![here, elsewhere]
 }
 
-/// The function that puts the PWM block on a GPIO, where it can be: the `pwm` overlay's `func`.
+/// The `func` of the `pwm` overlay that routes the PWM block to a GPIO, if there is one.
 fn block_function(tree: &DeviceTree, gpio: u8) -> Option<u8> {
     match gpio {
         12 | 13 => Some(4),
@@ -226,7 +241,7 @@ fn block_function(tree: &DeviceTree, gpio: u8) -> Option<u8> {
     }
 }
 
-/// Whether a kernel of the Raspberry Pi has `pwm-gpio`: since 6.11, and in 6.6 since 6.6.62.
+/// Whether a release of the Raspberry Pi's kernel has `pwm-gpio`: since 6.11, and 6.6 since 6.6.62.
 fn has_pwm_gpio(release: &str) -> bool {
     let mut numbers = release
         .split(|character: char| !character.is_ascii_digit())

@@ -1,6 +1,6 @@
-//! What Prometheus is told: counts that only grow, and the lights as they are when it asks.
+//! Metrics for Prometheus: counters, and the state of the lights at the time of the scrape.
 //!
-//! To count costs an atomic addition, and all else is looked up when somebody asks.
+//! To count costs an atomic addition; everything else is read at the scrape.
 
 use std::fmt::{Display, Write};
 use std::sync::Arc;
@@ -12,129 +12,144 @@ use crate::model::lights::Lights;
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Where the parts of a [`Histogram`] end, in seconds. Above the last there is one more.
+/// Upper bounds of the buckets of a [`Histogram`] in seconds, without the last: +Inf.
 const BOUNDS: [f64; 11] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1,
 ];
 
-/// Counts something, from 0 at the start of the service.
+/// A counter, 0 at the start of the service.
 #[derive(Debug, Default)]
-pub struct Count(AtomicU64);
+pub struct Counter(AtomicU64);
 
-impl Count {
-    /// One more.
+impl Counter {
+    /// Adds one.
     pub fn add(&self) {
         self.add_many(1);
     }
 
-    fn add_many(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
+    fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// How many there were so far.
+    /// The count since the start.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// How many times were how long.
+/// A histogram of durations.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    /// Those up to each of [`BOUNDS`] and above the one before, then those above all.
-    parts: [Count; BOUNDS.len() + 1],
-    nanoseconds: Count,
+    /// The durations in each bucket alone: not cumulative, unlike Prometheus' buckets.
+    buckets: [Counter; BOUNDS.len() + 1],
+    /// The sum of all durations.
+    nanoseconds: Counter,
 }
 
 impl Histogram {
-    /// One more, which was this long.
-    pub fn add(&self, time: Duration) {
-        let seconds = time.as_secs_f64();
-        let part = BOUNDS.partition_point(|bound| *bound < seconds);
-        self.parts[part].add();
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    /// Adds a duration.
+    pub fn add(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
+        self.buckets[bucket].add();
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.add_many(nanoseconds);
     }
 
-    fn seconds(&self) -> f64 {
+    fn sum_seconds(&self) -> f64 {
         Duration::from_nanos(self.nanoseconds.get()).as_secs_f64()
     }
 }
 
-/// What a light's driver was given.
+/// The writes to a light's driver.
 #[derive(Debug, Default)]
-pub struct Writes {
-    /// Duties, those that it did not take, too.
-    pub all: Count,
-    /// Duties that it did not take.
-    pub failed: Count,
-    /// The times from a change of the light to the end of the first write for it.
+pub struct WriteMetrics {
+    /// All writes, including those that failed.
+    pub all: Counter,
+    /// Writes that failed.
+    pub failed: Counter,
+    /// Times from a change of the light to the end of the first write for that change.
     pub delay: Histogram,
 }
 
-/// All that is counted.
+/// All counters of the service.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Messages from pages.
-    pub messages: Count,
-    /// Those and requests that asked for what cannot be, and changed nothing.
-    pub refused: Count,
+    /// Messages of WebSocket clients.
+    pub messages: Counter,
+    /// Messages and REST requests that were refused, and changed nothing.
+    pub refused: Counter,
     /// In the order of the lights.
-    writes: Vec<Arc<Writes>>,
+    writes: Vec<Arc<WriteMetrics>>,
 }
 
 impl Metrics {
-    /// With what the driver of each light was given, in the order of the lights.
-    pub fn new(writes: Vec<Arc<Writes>>) -> Metrics {
+    /// Takes the writes to the driver of each light, in the order of the lights.
+    pub fn new(writes: Vec<Arc<WriteMetrics>>) -> Metrics {
         Metrics {
-            messages: Count::default(),
-            refused: Count::default(),
+            messages: Counter::default(),
+            refused: Counter::default(),
             writes,
         }
     }
 
-    /// Everything in Prometheus' text format, with the open pages, and those opened in all.
-    pub fn text(&self, lights: &Lights, pages: usize, opened: u64) -> String {
-        let mut text = Text(String::new());
-        text.head("dimmer_build_info", "gauge", "The version that runs.");
+    /// All metrics in Prometheus' text format, with the number of `connected` clients and the total of
+    /// clients so far.
+    pub fn text(&self, lights: &Lights, connected: usize, total: u64) -> String {
+        let mut text = Exposition(String::new());
+        text.head(
+            "dimmer_build_info",
+            "gauge",
+            "The version of the running service.",
+        );
         let version = format!("version={:?}", env!("CARGO_PKG_VERSION"));
         text.sample("dimmer_build_info", &version, 1);
-        text.total("dimmer_pages", "gauge", "Open pages.", pages);
+        text.single(
+            "dimmer_pages",
+            "gauge",
+            "Connected WebSocket clients.",
+            connected,
+        );
         for (name, help, count) in [
-            ("dimmer_pages_opened_total", "Pages opened.", opened),
+            (
+                "dimmer_pages_opened_total",
+                "WebSocket clients that have connected.",
+                total,
+            ),
             (
                 "dimmer_messages_total",
-                "Messages from pages.",
+                "Messages of WebSocket clients.",
                 self.messages.get(),
             ),
             (
                 "dimmer_refused_inputs_total",
-                "Messages and requests that asked for what cannot be.",
+                "Messages and requests that were refused.",
                 self.refused.get(),
             ),
         ] {
-            text.total(name, "counter", help, count);
+            text.single(name, "counter", help, count);
         }
         self.lights(lights, &mut text);
         text.0
     }
 
-    fn lights(&self, lights: &Lights, text: &mut Text) {
-        // A light's name needs no escapes: it has a to z, 0 to 9 and - alone.
+    fn lights(&self, lights: &Lights, text: &mut Exposition) {
+        // A light's name needs no escapes: it consists of a to z, 0 to 9 and -.
         let list = lights.list().iter();
         let labels: Vec<_> = list
             .map(|light| format!("light={:?}", light.name))
             .collect();
         let states = lights.states().clone();
 
-        text.each(
+        text.per_light(
             "dimmer_light_level_ratio",
             "gauge",
-            "The level that a light is at or on its way to, from 0 to 1.",
+            "The level of a light, from 0 to 1; during a transition, the level that it leads to.",
             labels
                 .iter()
                 .zip(states.iter().map(|state| state.level.percent() / 100.0)),
         );
-        text.each(
+        text.per_light(
             "dimmer_light_fault",
             "gauge",
             "1 while the driver of a light fails, else 0.",
@@ -142,18 +157,18 @@ impl Metrics {
                 .iter()
                 .zip(states.iter().map(|state| u8::from(state.fault.is_some()))),
         );
-        text.each(
+        text.per_light(
             "dimmer_driver_writes_total",
             "counter",
-            "Duties given to the driver of a light.",
+            "Writes of a duty cycle to the driver of a light.",
             labels
                 .iter()
                 .zip(self.writes.iter().map(|writes| writes.all.get())),
         );
-        text.each(
+        text.per_light(
             "dimmer_driver_failed_writes_total",
             "counter",
-            "Those of them that it did not take.",
+            "Writes to the driver of a light that failed.",
             labels
                 .iter()
                 .zip(self.writes.iter().map(|writes| writes.failed.get())),
@@ -162,7 +177,7 @@ impl Metrics {
         text.head(
             name,
             "histogram",
-            "Time from a change of a light to the end of the first write for it.",
+            "Time from a change of a light to the end of the first write for that change.",
         );
         for (label, writes) in labels.iter().zip(&self.writes) {
             text.histogram(name, label, &writes.delay);
@@ -170,10 +185,10 @@ impl Metrics {
     }
 }
 
-/// Text in the making.
-struct Text(String);
+/// A response in Prometheus' text exposition format.
+struct Exposition(String);
 
-impl Text {
+impl Exposition {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.line(format_args!("# HELP {name} {help}"));
         self.line(format_args!("# TYPE {name} {kind}"));
@@ -184,13 +199,13 @@ impl Text {
     }
 
     /// A metric without labels.
-    fn total(&mut self, name: &str, kind: &str, help: &str, number: impl Display) {
+    fn single(&mut self, name: &str, kind: &str, help: &str, number: impl Display) {
         self.head(name, kind, help);
         self.line(format_args!("{name} {number}"));
     }
 
-    /// A metric with a number for each light.
-    fn each<'a>(
+    /// A metric with a sample for each light.
+    fn per_light<'a>(
         &mut self,
         name: &str,
         kind: &str,
@@ -204,19 +219,19 @@ impl Text {
     }
 
     fn histogram(&mut self, name: &str, label: &str, histogram: &Histogram) {
-        let mut sum = 0;
+        let mut count = 0;
         let bounds = BOUNDS.iter().map(f64::to_string).chain(["+Inf".into()]);
-        for (bound, part) in bounds.zip(&histogram.parts) {
-            sum += part.get();
+        for (bound, bucket) in bounds.zip(&histogram.buckets) {
+            count += bucket.get();
             let labels = format!("{label},le={bound:?}");
-            self.sample(&format!("{name}_bucket"), &labels, sum);
+            self.sample(&format!("{name}_bucket"), &labels, count);
         }
-        self.sample(&format!("{name}_sum"), label, histogram.seconds());
-        self.sample(&format!("{name}_count"), label, sum);
+        self.sample(&format!("{name}_sum"), label, histogram.sum_seconds());
+        self.sample(&format!("{name}_count"), label, count);
     }
 
     fn line(&mut self, line: impl Display) {
-        writeln!(self.0, "{line}").expect("memory takes all that is written to it");
+        writeln!(self.0, "{line}").expect("writing to a String does not fail");
     }
 }
 
@@ -225,12 +240,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_counted_in_each_bucket_that_holds_it() {
+    fn a_duration_counts_in_each_bucket_that_includes_it() {
         let histogram = Histogram::default();
         for micros in [1, 50, 51, 100_000, 100_001] {
             histogram.add(Duration::from_micros(micros));
         }
-        let mut text = Text(String::new());
+        let mut text = Exposition(String::new());
         text.histogram("delay", "light=\"led\"", &histogram);
         for line in [
             "delay_bucket{light=\"led\",le=\"0.00005\"} 2\n",

@@ -1,10 +1,10 @@
-//! Moves the pins: one thread for each light, which follows [`Lights`] and writes duty cycles to a driver.
+//! Moves the pins: one thread per light follows [`Lights`] and writes duty cycles to a driver.
 //!
-//! A driver may block, and no hardware call may delay the network. Transitions and effects run in the
-//! same thread. While nothing changes, it sleeps without a timer.
+//! A thread, because a driver may block, and no hardware call may delay the network. Transitions and
+//! effects run in the same thread. While nothing changes, it sleeps without a timer.
 
 mod controller;
-pub mod device_tree;
+pub(crate) mod device_tree;
 mod dither;
 pub mod driver;
 mod effect_player;
@@ -12,7 +12,7 @@ mod kernel_pwm;
 mod output;
 pub mod pwmchip;
 mod simulated;
-pub mod software_pwm;
+pub(crate) mod software_pwm;
 mod transition;
 
 use std::path::Path;
@@ -24,55 +24,54 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::{LightConfig, OnStop};
-use crate::metrics::Writes;
+use crate::metrics::WriteMetrics;
 use crate::model::lights::{Driver, LightId, Lights};
 use crate::platform::supervisor::{Probe, Supervisor, heartbeat};
 use controller::PinController;
-use output::Opened;
+use output::OpenOutput;
 
-/// A pin that is open, and dark so far.
+/// An open pin, which is dark.
 pub struct Pin {
     config: LightConfig,
-    opened: Opened,
+    open: OpenOutput,
 }
 
-/// The thread of a pin. It ends, with the pin off or kept, once its token is cancelled.
+/// The thread of a pin. It ends once its token is cancelled, and leaves the pin as `on_stop` says.
 pub struct PinThread {
     /// The name of its light.
     pub light: String,
-    /// Cancelled when the thread has ended: the pin has got its last duty cycle, or the thread panicked.
+    /// Cancelled when the thread has ended: the final duty has been written, or the thread panicked.
     pub ended: CancellationToken,
-    /// Asks the thread whether it still runs: not while the driver hangs in a write.
+    /// Asks the thread whether it still runs. No answer while the driver hangs in a write.
     pub probe: Probe,
-    /// Counts what the driver was given.
-    pub writes: Arc<Writes>,
+    /// The metrics of the writes to the driver.
+    pub(crate) writes: Arc<WriteMetrics>,
 }
 
 impl Pin {
-    /// Opens the driver that the settings ask for. May block for seconds, until udev has come by.
+    /// Opens the driver that the settings ask for. May block for seconds: udev sets permissions late.
     ///
     /// # Errors
     /// The driver cannot be opened; the message says why and what to do.
     pub fn open(config: LightConfig, trace: Option<&Path>) -> anyhow::Result<Pin> {
-        let opened = driver::open(&config, trace)
+        let open = driver::open(&config, trace)
             .with_context(|| format!("light {} on GPIO {}", config.name, config.gpio))?;
         info!(
             "light {}: GPIO {}: {}, {} Hz, {} steps",
-            config.name, config.gpio, opened.about, opened.frequency, opened.resolution
+            config.name, config.gpio, open.description, open.frequency, open.resolution
         );
-        Ok(Pin { config, opened })
+        Ok(Pin { config, open })
     }
 
-    /// The driver that moves the pin, with its frequency in Hz and its resolution.
+    /// The pin's driver, its frequency in Hz and its resolution in steps.
     pub fn driver(&self) -> (Driver, u32, u32) {
-        let opened = &self.opened;
-        (opened.driver, opened.frequency, opened.resolution)
+        (self.open.driver, self.open.frequency, self.open.resolution)
     }
 
-    /// Starts the thread that moves this pin as the light says, until `stop`.
+    /// Starts the thread that moves this pin as the light's state says, until `stop`.
     ///
     /// # Errors
-    /// The system has no thread left.
+    /// The system cannot start another thread.
     pub fn start(
         self,
         lights: Arc<Lights>,
@@ -86,9 +85,9 @@ impl Pin {
             .context("cannot start the pin's thread")?;
         let name = self.config.name.clone();
         let ended = CancellationToken::new();
-        let end = ended.clone().drop_guard();
+        let ended_guard = ended.clone().drop_guard();
         let (probe, heartbeat) = heartbeat();
-        let controller = PinController::new(self.config, self.opened, lights, light);
+        let controller = PinController::new(self.config, self.open, lights, light);
         let writes = controller.writes();
         let run = {
             let stop = stop.clone();
@@ -102,7 +101,7 @@ impl Pin {
             .name(format!("pin-{}", light.index()))
             .spawn(move || {
                 // Dropped last, after the pin.
-                let _end = end;
+                let _ended_guard = ended_guard;
                 runtime.block_on(run);
             })
             .context("cannot start the pin's thread")?;
@@ -115,18 +114,18 @@ impl Pin {
     }
 }
 
-/// Puts the pins of the lights off without a service, as after a crash: those that are to be off
-/// when the service stops.
+/// Switches off the pins without a service, as after a crash, except those that keep their duty when
+/// the service stops.
 ///
 /// # Errors
-/// Some driver could not be opened; each such is logged, and all others are off.
+/// A driver cannot be opened; each failure is logged, and all other pins are off.
 pub fn park(lights: Vec<LightConfig>) -> anyhow::Result<()> {
     let mut failed = 0;
     for light in lights {
         if light.on_stop == OnStop::Keep {
             continue;
         }
-        // An open pin is dark.
+        // To open a pin makes it dark.
         match Pin::open(light, None) {
             Ok(Pin { config, .. }) => info!("light {}: off", config.name),
             Err(error) => {
@@ -153,55 +152,56 @@ mod tests {
     use crate::model::lights::{Change, LightState};
     use crate::platform::supervisor::Failures;
 
-    /// How long something may take that must come about.
-    const LIMIT: Duration = Duration::from_secs(20);
+    /// The longest wait for what must happen.
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
-    /// An LED whose every write hangs until the test lets it go on, and panics when the test is gone.
-    struct Held {
-        called: Sender<()>,
-        go_on: Receiver<()>,
+    /// An output whose every write hangs until the test releases it, and panics if the test has dropped
+    /// its end.
+    struct HangingOutput {
+        started: Sender<()>,
+        release: Receiver<()>,
     }
 
-    impl ErrorType for Held {
+    impl ErrorType for HangingOutput {
         type Error = output::WriteError;
     }
 
-    impl SetDutyCycle for Held {
+    impl SetDutyCycle for HangingOutput {
         fn max_duty_cycle(&self) -> u16 {
             u16::MAX
         }
 
         fn set_duty_cycle(&mut self, _: u16) -> Result<(), output::WriteError> {
-            self.called.send(()).expect("a test that listens");
-            self.go_on.recv().expect("a test that panics on purpose");
+            self.started.send(()).expect("the test receives");
+            self.release.recv().expect("the test panics on purpose");
             Ok(())
         }
     }
 
-    /// The thread of a light with such an LED.
-    struct Test {
+    /// The running thread of a light with such an output.
+    struct HangingPin {
         hub: Arc<Hub>,
         thread: PinThread,
-        /// Hears of each write as it begins.
-        calls: Receiver<()>,
-        go_on: Sender<()>,
+        /// Receives a message when a write begins.
+        started: Receiver<()>,
+        release: Sender<()>,
         failures: Failures,
     }
 
-    fn start_held() -> Test {
-        let (called, calls) = channel();
-        let (go_on, held) = channel();
+    fn start_hanging_pin() -> HangingPin {
+        let (start, started) = channel();
+        let (release, released) = channel();
         let pin = Pin {
             config: LightConfig::default(),
-            opened: Opened {
-                output: Box::new(Held {
-                    called,
-                    go_on: held,
+            open: OpenOutput {
+                output: Box::new(HangingOutput {
+                    started: start,
+                    release: released,
                 }),
                 driver: Driver::Simulated,
                 frequency: 1000,
                 resolution: 65_536,
-                about: "held".into(),
+                description: "hanging".into(),
             },
         };
         let state = LightState::new(Level::HALF, Level::HALF);
@@ -210,46 +210,46 @@ mod tests {
         let (supervisor, failures) = Supervisor::new();
         let stop = CancellationToken::new();
         let thread = pin.start(hub.lights.clone(), LightId::FIRST, &supervisor, stop);
-        Test {
+        HangingPin {
             hub,
             thread: thread.unwrap(),
+            started,
+            release,
             failures,
-            calls,
-            go_on,
         }
     }
 
     #[tokio::test]
-    async fn a_thread_answers_but_not_while_its_driver_hangs() {
-        let test = start_held();
-        test.calls.recv_timeout(LIMIT).unwrap();
-        test.go_on.send(()).unwrap();
-        let thread = test.thread;
-        timeout(LIMIT, thread.probe.answered())
+    async fn a_thread_answers_except_while_its_driver_hangs() {
+        let pin = start_hanging_pin();
+        pin.started.recv_timeout(TIMEOUT).unwrap();
+        pin.release.send(()).unwrap();
+        let thread = pin.thread;
+        timeout(TIMEOUT, thread.probe.answered())
             .await
             .expect("an answer");
 
-        test.hub.change(LightId::FIRST, Change::Level(Level::FULL));
-        test.calls.recv_timeout(LIMIT).unwrap();
+        pin.hub.change(LightId::FIRST, Change::Level(Level::FULL));
+        pin.started.recv_timeout(TIMEOUT).unwrap();
         let mut answer = std::pin::pin!(thread.probe.answered());
         let early = timeout(Duration::from_millis(200), &mut answer).await;
-        assert!(early.is_err(), "it hangs in the write");
-        test.go_on.send(()).unwrap();
-        timeout(LIMIT, answer).await.expect("an answer after all");
+        assert!(early.is_err(), "the thread hangs in the write");
+        pin.release.send(()).unwrap();
+        timeout(TIMEOUT, answer).await.expect("an answer after all");
         assert!(!thread.ended.is_cancelled());
     }
 
     #[tokio::test]
     async fn a_thread_that_panics_is_noticed_and_answers_no_more() {
-        let mut test = start_held();
-        let thread = test.thread;
-        drop(test.go_on);
-        timeout(LIMIT, thread.ended.cancelled())
+        let mut pin = start_hanging_pin();
+        let thread = pin.thread;
+        drop(pin.release);
+        timeout(TIMEOUT, thread.ended.cancelled())
             .await
             .expect("the end of the thread");
         let answer = timeout(Duration::from_millis(50), thread.probe.answered()).await;
         assert!(answer.is_err());
-        let failure = timeout(LIMIT, test.failures.next())
+        let failure = timeout(TIMEOUT, pin.failures.next())
             .await
             .unwrap()
             .to_string();

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# install.sh PACKAGE: what deploy.sh runs on the Pi, as root. Installs the package and waits until it
-# serves; otherwise shows the journal and puts the package before it back, which it keeps for that.
+# install.sh PACKAGE: deploy.sh runs this on the Pi, as root. Installs the package, waits until the service answers, and
+# keeps a copy of the package. If the service does not answer, shows its journal and installs the previous package again.
 set -euo pipefail
 
 new=$1
-# The package that runs.
+# The package that is installed and works.
 current=/var/cache/dimmer/current.deb
-# Seconds that a service has to serve.
+# Seconds until the service must answer.
 PATIENCE=30
 
 say() { printf '== %s\n' "$*"; }
 
-# Whether it serves and every light works, as it says itself; with a password or TLS it only says the first.
+# Whether the service answers and says that every light works. With a password or TLS, only whether it answers.
 is_healthy() {
   local port status
   port=$(systemctl show --property=Listen dimmer.socket)
@@ -25,9 +25,9 @@ is_healthy() {
   [[ $status == @(200|401|30?) ]]
 }
 
-# Installs a package and waits until it serves.
+# install_package FILE: installs the package and waits until the service answers.
 install_package() {
-  # An administrator's changes to dimmer.toml stay.
+  # Keeps the administrator's changes to dimmer.toml.
   DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --install "$1" || return 1
   local end=$((SECONDS + PATIENCE))
   until is_healthy; do

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# make-pi.sh FOLDER: what emulate.sh boots, from Debian packages: the kernel with its modules, among
-# them pwm-gpio and gpio-sim, which Debian builds without; busybox; and two device trees, one with a
-# node for pwm-gpio.
+# make-pi.sh FOLDER: makes what emulate.sh boots, from Debian packages: the kernel; its modules, with pwm-gpio and
+# gpio-sim, which Debian's kernel lacks; busybox; and two device trees, one with a node for pwm-gpio.
 set -euo pipefail
 folder=$(realpath -m "$1")
 cd "$(dirname "$0")"
@@ -28,7 +27,7 @@ sed -i "s#/usr/src/#$root/usr/src/#" "$headers/Makefile"
 mkdir "$folder/module"
 tar -xf "$root/usr/src/linux-source-6.12.tar.xz" -C "$folder/module" --strip-components=3 \
   --occurrence=1 linux-source-6.12/{drivers/pwm/pwm-gpio.c,drivers/gpio/gpio-sim.c,kernel/irq/irq_sim.c}
-# irq_sim, for gpio-sim, is no module by itself; irq_to_desc is not for modules.
+# gpio-sim needs irq_sim, which the kernel does not build as a module; and modules cannot use irq_to_desc.
 sed -i 's/handle_simple_irq(irq_to_desc(irqnum))/generic_handle_irq(irqnum)/' "$folder/module/irq_sim.c"
 printf '%s\n' '#include <linux/module.h>' 'MODULE_LICENSE("GPL");' >>"$folder/module/irq_sim.c"
 echo 'obj-m := pwm-gpio.o gpio-sim.o irq_sim.o' >"$folder/module/Makefile"
@@ -52,6 +51,6 @@ depmod -b "$folder/modules" "$version"
 say "making the device trees"
 cp "$root/usr/lib/linux-image-$version/broadcom/bcm2837-rpi-3-b.dtb" "$folder/stock.dtb"
 dtc -q -@ -o "$folder/pwm-gpio.dtbo" pwm-gpio.dts
-# As dtoverlay=pwm-gpio,gpio=21 in config.txt makes it.
+# The same tree as with dtoverlay=pwm-gpio,gpio=21 in config.txt.
 fdtoverlay -i "$folder/stock.dtb" -o "$folder/pwm-gpio,gpio=21.dtb" "$folder/pwm-gpio.dtbo"
 rm -r "$root" "$folder/module" "$folder/pwm-gpio.dtbo"

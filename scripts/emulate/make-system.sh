@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make-system.sh FOLDER: the SD card of an emulated Pi with Debian, systemd, an SSH server and the user
-# pi, who may use sudo. As root: the packages' scripts run in QEMU's user emulation.
+# make-system.sh FOLDER: makes the SD card of an emulated Pi, with Debian, systemd, an SSH server and the user pi, who
+# may use sudo. Needs root, because the scripts of the packages run in QEMU's user emulation.
 set -euo pipefail
 folder=$(realpath -m "$1")
 cd "$(dirname "$0")"
@@ -11,7 +11,7 @@ install mmdebstrap arch-test e2fsprogs
 cached qemu-user fetch qemu-user-static
 mkdir -p "$folder"
 
-# The kernel starts arm64 programs by this interpreter, for as long as this script runs.
+# While this script runs, the kernel starts arm64 programs with this interpreter.
 formats=/proc/sys/fs/binfmt_misc
 [ -e $formats/register ] || mount -t binfmt_misc none $formats
 name=dimmer-$$
@@ -21,7 +21,7 @@ echo ":$name:M::$elf:$mask:$cache/qemu-user/usr/bin/qemu-aarch64-static:F" >$for
 trap 'echo -1 >$formats/$name' EXIT
 
 say "installing Debian for arm64"
-# $1 is mmdebstrap's: the root of the new system.
+# $1 is for mmdebstrap's hooks: the root folder of the new system.
 # shellcheck disable=SC2016
 mmdebstrap --quiet --mode=root --skip=check/qemu --architectures=arm64 --variant=minbase \
   --include=systemd-sysv,udev,dbus,openssh-server,sudo,procps \

@@ -1,17 +1,12 @@
 #!/usr/bin/env bash
-# Whether cross reads cross.toml when build.sh calls it: the real cross, with a Docker and a rustup that
-# only write down what they are asked.
+# Tests that cross reads cross.toml when build.sh calls it: the real cross, with stand-ins for Docker and rustup that
+# only record how they are called.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/debian.sh
 source scripts/debian.sh
 
-version=0.2.5
-make_cross() {
-  say "building cross $version"
-  cargo install --quiet --locked --root "$1" "cross@$version"
-}
-cached "cross-$version" make_cross
+cargo_install cross 0.2.5
 
 fakes=$(mktemp -d)
 trap 'rm -rf "$fakes"' EXIT
@@ -30,9 +25,10 @@ EOF
 chmod +x "$fakes"/*
 
 export no_proxy=localhost
-PATH=$fakes:$cache/cross-$version/bin:$PATH scripts/build.sh --way cross >/dev/null
-# cross passes this variable on where cross.toml says so, and only there.
+PATH=$fakes:$PATH scripts/build.sh --way cross >/dev/null
+# cross passes this variable to the container only because cross.toml lists it.
 grep -q '^run .*-e no_proxy ' "$fakes/asked" || fail "cross does not read cross.toml"
-# On a disk that ignores case this would be cross.toml itself, and hide the mistake.
-! git ls-files | grep -x Cross.toml || fail "cross.toml has a rival"
+# cross reads Cross.toml without being told. On a file system that ignores case that would be cross.toml, and the test
+# would pass without CROSS_CONFIG.
+! git ls-files | grep -x Cross.toml || fail "there is a Cross.toml beside cross.toml; remove it"
 say "cross reads cross.toml"

@@ -2,6 +2,7 @@
 //! [`Hub::execute`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,8 +11,9 @@ use super::actor::Actor;
 use super::command::{Command, CommandError, Flash, Outcome, Target};
 use super::effect::Effect;
 use super::fleet::Fleet;
-use super::lights::{Change, Light, LightId, Lights};
+use super::lights::{Change, Light, LightId, LightState, Lights};
 use super::presets::{self, Preset, PresetError, Presets, PresetsByName};
+use super::text::Name;
 use super::timers::{NewTimer, Timer, TimerAction, Timers};
 
 /// All shared state of the service: watched values, which outputs follow.
@@ -72,9 +74,7 @@ impl Hub {
                 if let Change::Effect(Some(effect)) = change {
                     check_speed(effect, self.lights.light(light))?;
                 }
-                let state = self.lights.change(light, change, transition, actor);
-                let light = self.lights.light(light);
-                self.record(actor, Action::changed(change, light, &state));
+                let state = self.change_light(actor, light, change, transition);
                 Ok(Outcome::Light(state))
             }
             Command::Change {
@@ -87,61 +87,26 @@ impl Hub {
                 self.record(actor, Action::Set { light, level });
                 Ok(Outcome::Remote(state))
             }
-            Command::Flash(light) => {
-                let before = self.lights.state(light);
-                let revision = self.lights.flash(light, actor).revision;
-                let name = self.lights.light(light).name.clone();
-                self.record(actor, Action::Flashed { light: name });
-                Ok(Outcome::Flash(Flash {
-                    light,
-                    before,
-                    revision,
-                }))
-            }
+            Command::Flash(light) => Ok(Outcome::Flash(self.flash(actor, light))),
             // The end of what is recorded already.
             Command::EndFlash(flash) => {
                 self.lights
                     .restore(flash.light, flash.before, flash.revision);
                 Ok(Outcome::Done)
             }
-            Command::SavePreset { name, preset } => {
-                let preset = match preset {
-                    None => presets::current(&self.lights),
-                    Some(preset) => self.check_preset(preset)?,
-                };
-                self.presets.save(name.as_str(), preset.clone())?;
-                let name = name.into();
-                self.record(actor, Action::Saved { preset: name });
-                Ok(Outcome::Preset(preset))
-            }
+            Command::SavePreset { name, preset } => self.save_preset(actor, name, preset),
             Command::RecallPreset { name, transition } => {
-                let preset = self.presets.get(&name)?;
-                for (light, scene) in presets::scenes(&preset, &self.lights) {
-                    self.lights
-                        .change(light, Change::Level(scene.level), transition, actor);
-                    if scene.effect.is_some() {
-                        let change = Change::Effect(scene.effect);
-                        self.lights.change(light, change, transition, actor);
-                    }
-                }
-                self.record(actor, Action::Recalled { preset: name });
+                self.recall_preset(actor, name, transition)
+            }
+            Command::ForgetPreset(preset) => {
+                self.presets.forget(&preset)?;
+                self.record(actor, Action::Forgot { preset });
                 Ok(Outcome::Done)
             }
-            Command::ForgetPreset(name) => {
-                self.presets.forget(&name)?;
-                self.record(actor, Action::Forgot { preset: name });
-                Ok(Outcome::Done)
-            }
-            Command::AddTimer(new) => {
-                self.check_timer(&new)?;
-                let timer = self.timers.add(new)?;
-                let name = timer.name.clone();
-                self.record(actor, Action::Timer { timer: name });
-                Ok(Outcome::Timer(timer))
-            }
-            Command::CancelTimer(name) => {
-                self.timers.cancel(&name)?;
-                self.record(actor, Action::Cancelled { timer: name });
+            Command::AddTimer(new) => self.add_timer(actor, new),
+            Command::CancelTimer(timer) => {
+                self.timers.cancel(&timer)?;
+                self.record(actor, Action::Cancelled { timer });
                 Ok(Outcome::Done)
             }
             Command::RunTimer(timer) => self.run_timer(actor, timer),
@@ -170,6 +135,76 @@ impl Hub {
         self.activity.record(actor, action);
     }
 
+    /// Changes a light of this dimmer, and records that.
+    fn change_light(
+        &self,
+        actor: &Actor,
+        light: LightId,
+        change: Change,
+        transition: Option<Duration>,
+    ) -> LightState {
+        let state = self.lights.change(light, change, transition, actor);
+        let action = Action::changed(change, self.lights.light(light), &state);
+        self.record(actor, action);
+        state
+    }
+
+    fn flash(&self, actor: &Actor, light: LightId) -> Flash {
+        let before = self.lights.state(light);
+        let revision = self.lights.flash(light, actor).revision;
+        let name = self.lights.light(light).name.clone();
+        self.record(actor, Action::Flashed { light: name });
+        Flash {
+            light,
+            before,
+            revision,
+        }
+    }
+
+    fn save_preset(
+        &self,
+        actor: &Actor,
+        name: Name,
+        preset: Option<Preset>,
+    ) -> Result<Outcome, CommandError> {
+        let preset = match preset {
+            None => presets::current(&self.lights),
+            Some(preset) => self.check_preset(preset)?,
+        };
+        self.presets.save(name.as_str(), preset.clone())?;
+        let name = name.into();
+        self.record(actor, Action::Saved { preset: name });
+        Ok(Outcome::Preset(preset))
+    }
+
+    /// Recorded as one action, however many lights it changes.
+    fn recall_preset(
+        &self,
+        actor: &Actor,
+        name: String,
+        transition: Option<Duration>,
+    ) -> Result<Outcome, CommandError> {
+        let preset = self.presets.get(&name)?;
+        for (light, scene) in presets::scenes(&preset, &self.lights) {
+            let level = Change::Level(scene.level);
+            self.lights.change(light, level, transition, actor);
+            if scene.effect.is_some() {
+                let effect = Change::Effect(scene.effect);
+                self.lights.change(light, effect, transition, actor);
+            }
+        }
+        self.record(actor, Action::Recalled { preset: name });
+        Ok(Outcome::Done)
+    }
+
+    fn add_timer(&self, actor: &Actor, new: NewTimer) -> Result<Outcome, CommandError> {
+        self.check_timer(&new)?;
+        let timer = self.timers.add(new)?;
+        let name = timer.name.clone();
+        self.record(actor, Action::Timer { timer: name });
+        Ok(Outcome::Timer(timer))
+    }
+
     fn run_timer(&self, actor: &Actor, timer: Timer) -> Result<Outcome, CommandError> {
         let change = match timer.action {
             TimerAction::Level(level) => Change::Level(level),
@@ -178,13 +213,11 @@ impl Hub {
             TimerAction::Effect(effect) => Change::Effect(Some(effect)),
             TimerAction::Recall(name) => {
                 let transition = timer.transition;
-                return self.execute(actor, Command::RecallPreset { name, transition });
+                return self.recall_preset(actor, name, transition);
             }
         };
         for light in self.lights_of(timer.light.as_deref()) {
-            let state = self.lights.change(light, change, timer.transition, actor);
-            let light = self.lights.light(light);
-            self.record(actor, Action::changed(change, light, &state));
+            self.change_light(actor, light, change, timer.transition);
         }
         Ok(Outcome::Done)
     }
@@ -227,9 +260,6 @@ fn check_speed(effect: Effect, light: &Light) -> Result<(), CommandError> {
     let checked = effect.speed.at_most(light.fastest);
     checked.map(|_| ()).map_err(CommandError::TooFast)
 }
-
-#[cfg(test)]
-use {super::lights::LightState, std::time::Duration};
 
 #[cfg(test)]
 impl Hub {

@@ -148,7 +148,7 @@ pub enum Curve {
 
 impl Curve {
     /// The relative luminance at `level`, 0 to 1, which is the share of time that the LED is on.
-    pub fn light(self, level: Level) -> f64 {
+    pub fn luminance(self, level: Level) -> f64 {
         match self {
             Curve::Linear => level.percent() / 100.0,
             Curve::Perceptual => luminance(level.percent()),
@@ -212,17 +212,17 @@ mod tests {
     fn curves_start_dark_end_full_and_never_fall() {
         for curve in [Curve::Linear, Curve::Perceptual] {
             assert_eq!(
-                Duty::from_fraction(curve.light(Level::OFF)),
+                Duty::from_fraction(curve.luminance(Level::OFF)),
                 Duty::OFF,
                 "{curve:?}"
             );
             assert_eq!(
-                Duty::from_fraction(curve.light(Level::FULL)),
+                Duty::from_fraction(curve.luminance(Level::FULL)),
                 Duty::FULL,
                 "{curve:?}"
             );
             let duties: Vec<Duty> = every_level()
-                .map(|level| Duty::from_fraction(curve.light(level)))
+                .map(|level| Duty::from_fraction(curve.luminance(level)))
                 .collect();
             assert!(
                 duties.windows(2).all(|pair| pair[0] < pair[1]),
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn perceptual_half_is_the_cie_value() {
         // L* = 50 has Y = (66 / 116)³ = 0.18419.
-        let half = Curve::Perceptual.light(Level::HALF);
+        let half = Curve::Perceptual.luminance(Level::HALF);
         assert!((half - 0.184_186_5).abs() < 1e-6, "{half}");
     }
 

@@ -1,4 +1,4 @@
-//! Moves one pin as its light says: changes, transitions, effects, and writes that fail.
+//! Moves one pin as its light's state says: changes, transitions, effects, and retries of failed writes.
 
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
@@ -11,96 +11,96 @@ use tracing::{debug, info, warn};
 
 use super::dither::Dither;
 use super::effect_player::EffectPlayer;
-use super::output::{Opened, Output};
+use super::output::{OpenOutput, Output};
 use super::transition::Transition;
 use crate::config::{LightConfig, OnStop};
-use crate::metrics::Writes;
+use crate::metrics::WriteMetrics;
 use crate::model::effect::EffectKind;
 use crate::model::level::Duty;
 use crate::model::lights::{LightId, LightState, Lights};
 use crate::platform::supervisor::Heartbeat;
 
-/// The first wait before a failed write is tried again; each further wait is twice as long.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-/// The longest such wait.
-const LAST_RETRY: Duration = Duration::from_secs(5);
-/// The shortest time between two duties: tokio's timers count in these.
-const SHORTEST_TICK: Duration = Duration::from_millis(1);
+/// The delay before the first retry of a failed write; each further delay is twice as long.
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// The longest delay before a retry.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
+/// The shortest time between two writes of a transition: the resolution of tokio's timers.
+const MIN_TICK: Duration = Duration::from_millis(1);
 
-/// What a pin's thread knows.
+/// Moves one pin; runs in the pin's thread.
 pub struct PinController {
     config: LightConfig,
     output: Output,
     lights: Arc<Lights>,
     light_id: LightId,
-    /// Shortest time between two duties of a transition: the driver takes one a period.
+    /// Shortest time between two writes of a transition: the driver takes one duty per period.
     tick: Duration,
-    /// When the next dithered duty is due, or a driver that fails is tried again.
-    ready: Instant,
-    /// The revision of the light that `fade` leads to.
+    /// No write before this time: the next dithered duty, or the retry of a failed write.
+    not_before: Instant,
+    /// The revision of the light's state that `transition` leads to.
     revision: Option<u64>,
-    /// The way through the curve's shares of light, before `min_duty` and `max_duty`.
-    fade: Transition,
-    /// What is played instead, around the end of `fade`.
-    play: Option<EffectPlayer>,
-    /// Set while `fade` is a sunrise, which is to be told when it is over.
-    rises: bool,
+    /// The luminance over time, before `min_duty` and `max_duty`.
+    transition: Transition,
+    /// Played instead of `transition`, around the luminance that the transition leads to.
+    effect: Option<EffectPlayer>,
+    /// Set while `transition` is a sunrise, whose end must be reported.
+    is_sunrise: bool,
     dither: Dither,
-    /// The last duty that the driver took, before inversion.
-    written: Option<Duty>,
-    /// Set while the driver fails: the wait after the next try.
-    retry: Option<Duration>,
-    /// When the light was changed, until the driver has its first duty for that.
-    changed: Option<Instant>,
-    writes: Arc<Writes>,
-    /// Whether the last duty cycle was written.
-    finished: bool,
+    /// The last duty that the driver took, before inversion; `None` if what the pin shows is unknown.
+    last_duty: Option<Duty>,
+    /// Set while the driver fails: the delay before the retry after the next one.
+    retry_delay: Option<Duration>,
+    /// When the light was changed, until the first write for that change.
+    changed_at: Option<Instant>,
+    writes: Arc<WriteMetrics>,
+    /// Whether the final duty has been written.
+    is_finished: bool,
 }
 
 impl PinController {
-    /// The motion of an open pin that is dark so far, for the light at `index`.
+    /// A controller of this open output, which is dark, for the light `light_id`.
     pub fn new(
         config: LightConfig,
-        opened: Opened,
+        open: OpenOutput,
         lights: Arc<Lights>,
         light_id: LightId,
     ) -> PinController {
-        let period = Duration::from_secs(1) / opened.frequency.max(1);
+        let period = Duration::from_secs(1) / open.frequency.max(1);
         PinController {
             config,
-            output: opened.output,
+            output: open.output,
             lights,
             light_id,
-            tick: period.max(SHORTEST_TICK),
-            ready: Instant::now(),
+            tick: period.max(MIN_TICK),
+            not_before: Instant::now(),
             revision: None,
-            fade: Transition::at(0.0),
-            play: None,
-            rises: false,
-            dither: Dither::new(opened.resolution),
-            written: None,
-            retry: None,
-            changed: None,
+            transition: Transition::constant(0.0),
+            effect: None,
+            is_sunrise: false,
+            dither: Dither::new(open.resolution),
+            last_duty: None,
+            retry_delay: None,
+            changed_at: None,
             writes: Arc::default(),
-            finished: false,
+            is_finished: false,
         }
     }
 
-    /// What the driver was given, counted.
-    pub fn writes(&self) -> Arc<Writes> {
+    /// The metrics of the writes to the driver.
+    pub fn writes(&self) -> Arc<WriteMetrics> {
         self.writes.clone()
     }
 
-    /// Follows the light until told to stop, and leaves the pin as `on_stop` says.
+    /// Follows the light until `stop`, then leaves the pin as `on_stop` says.
     pub async fn run(mut self, stop: CancellationToken, mut heartbeat: Heartbeat) {
-        let mut watch = self.lights.watch();
+        let mut states = self.lights.watch();
         while !stop.is_cancelled() {
             let now = Instant::now();
-            self.aim(now, &watch.borrow_and_update()[self.light_id.index()]);
+            self.retarget(now, &states.borrow_and_update()[self.light_id.index()]);
             let wake = self.advance(now);
             tokio::select! {
                 () = stop.cancelled() => {}
-                changed = watch.changed() => {
+                changed = states.changed() => {
                     if changed.is_err() {
                         break;
                     }
@@ -112,102 +112,104 @@ impl PinController {
         self.finish();
     }
 
-    /// Takes over a change of the light, from wherever the pin is at `now`.
-    fn aim(&mut self, now: Instant, light: &LightState) {
+    /// Adopts a change of the light, starting from what the pin shows at `now`.
+    fn retarget(&mut self, now: Instant, light: &LightState) {
         if self.revision == Some(light.revision) {
             return;
         }
-        let first = self.revision.is_none();
-        let target = self.config.curve.light(light.level);
-        self.rises = light
+        let is_first = self.revision.is_none();
+        let target = self.config.curve.luminance(light.level);
+        self.is_sunrise = light
             .effect
             .is_some_and(|effect| effect.kind == EffectKind::Sunrise);
-        let (from, time) = match first {
-            _ if self.rises => (0.0, light.duration),
-            // The service does not fade in: it goes back to where it was.
-            true => (target, Duration::ZERO),
-            false => (self.light(now), light.duration),
+        let (from, duration) = if self.is_sunrise {
+            (0.0, light.duration)
+        } else if is_first {
+            // No transition at the start of the service: the light returns to where it was.
+            (target, Duration::ZERO)
+        } else {
+            (self.luminance(now), light.duration)
         };
-        self.fade = Transition::at(from).turned(now, target, time);
-        self.play = light
+        self.transition = Transition::new(from, target, now, duration);
+        self.effect = light
             .effect
-            .and_then(|effect| EffectPlayer::new(effect, target, now, self.play));
+            .and_then(|effect| EffectPlayer::new(effect, target, now, self.effect));
         self.revision = Some(light.revision);
-        self.changed = (!first).then_some(light.since);
+        self.changed_at = (!is_first).then_some(light.since);
     }
 
-    /// The share of light that is due at `now`.
-    fn light(&self, now: Instant) -> f64 {
-        match self.play {
-            Some(play) => play.light(now),
-            None => self.fade.light(now),
+    /// The luminance that is due at `now`, 0 to 1.
+    fn luminance(&self, now: Instant) -> f64 {
+        match self.effect {
+            Some(effect) => effect.luminance(now),
+            None => self.transition.luminance(now),
         }
     }
 
-    /// Brings the pin to where it is due at `now`, and says when to look again: never, once it rests.
+    /// Writes the duty that is due at `now`, and returns when to call again; `None` once the light is
+    /// steady.
     fn advance(&mut self, now: Instant) -> Option<Instant> {
-        if now < self.ready {
-            return Some(self.ready);
+        if now < self.not_before {
+            return Some(self.not_before);
         }
-        let moves = self.play.is_some() || !self.fade.is_over(now);
-        let light = self.config.trimmed(self.light(now));
-        let rest = self.play.map_or(Duration::ZERO, |play| play.rest(now));
-        let dithered = moves && rest.is_zero() && self.dither.is_needed();
-        let duty = if dithered {
-            self.dither.next(light)
+        let is_moving = self.effect.is_some() || !self.transition.is_finished(now);
+        let steady_time = self
+            .effect
+            .map_or(Duration::ZERO, |effect| effect.steady_time(now));
+        let is_dithered = is_moving && steady_time.is_zero() && self.dither.is_needed();
+        let fraction = self.config.trimmed(self.luminance(now));
+        let duty = if is_dithered {
+            self.dither.next_duty(fraction)
         } else {
-            self.dither.rest(light)
+            self.dither.steady_duty(fraction)
         };
-        if self.written != Some(duty) {
-            if let Err(message) = self.write(duty) {
-                return Some(self.failed(now, message));
-            }
-            self.recovered();
+        if self.last_duty == Some(duty) {
+            // No delay to measure: the pin shows the change already, or a later duty will.
+            self.changed_at = None;
+        } else if let Err(message) = self.write(duty) {
+            return Some(self.schedule_retry(now, message));
         } else {
-            // It shows the change already, or from a later duty on.
-            self.changed = None;
+            self.report_recovery();
         }
-        if !moves {
-            if mem::take(&mut self.rises) {
+        if !is_moving {
+            if mem::take(&mut self.is_sunrise) {
                 let revision = self.revision.unwrap_or_default();
                 self.lights.finish_sunrise(self.light_id, revision);
             }
             return None;
         }
-        if dithered {
-            // Also where the duty stays: whoever wakes the thread, it owes once a period.
-            self.ready = now + self.tick;
+        if is_dithered {
+            // Even if the duty is unchanged: the dither error advances once per period, not once per
+            // wake-up.
+            self.not_before = now + self.tick;
+            return Some(self.not_before);
         }
-        // Where each duty is a step, a slow fade needs no more wakes than it has duties.
-        let wait = if dithered {
-            self.tick
-        } else {
-            self.tick.max(self.fade.tick()).max(rest)
-        };
-        Some(now + wait)
+        // Without dithering, a slow transition needs no more wake-ups than it has duties.
+        Some(now + self.tick.max(self.transition.tick()).max(steady_time))
     }
 
     fn write(&mut self, duty: Duty) -> Result<(), String> {
-        let wired = if self.config.invert {
+        let pin_duty = if self.config.invert {
             duty.inverted()
         } else {
             duty
         };
-        debug!("light {}: duty {}", self.config.name, wired.0);
+        debug!("light {}: duty {}", self.config.name, pin_duty.0);
         self.writes.all.add();
-        self.output.set_duty_cycle(wired.0).map_err(|error| {
+        self.output.set_duty_cycle(pin_duty.0).map_err(|error| {
             self.writes.failed.add();
             error.to_string()
         })?;
-        if let Some(changed) = self.changed.take() {
-            self.writes.delay.add(changed.elapsed());
+        if let Some(changed_at) = self.changed_at.take() {
+            self.writes.delay.add(changed_at.elapsed());
         }
-        self.written = Some(duty);
+        self.last_duty = Some(duty);
         Ok(())
     }
 
-    fn recovered(&mut self) {
-        if self.retry.take().is_some() {
+    /// Reports that the driver works again, if it failed before.
+    fn report_recovery(&mut self) {
+        if self.retry_delay.take().is_some() {
             let fault = self.lights.state(self.light_id).fault;
             let lasted = fault.and_then(|fault| fault.since.elapsed().ok());
             let seconds = lasted.unwrap_or_default().as_secs_f64();
@@ -219,48 +221,49 @@ impl PinController {
         }
     }
 
-    fn failed(&mut self, now: Instant, message: String) -> Instant {
-        let wait = match self.retry {
-            Some(wait) => wait,
+    /// Reports that a write failed with `message`, and returns when to retry.
+    fn schedule_retry(&mut self, now: Instant, message: String) -> Instant {
+        let delay = match self.retry_delay {
+            Some(delay) => delay,
             None => {
                 warn!("light {}: {message}; trying again", self.config.name);
-                FIRST_RETRY
+                FIRST_RETRY_DELAY
             }
         };
-        // What the pin shows now is not known.
-        self.written = None;
+        self.last_duty = None;
         self.lights.report_fault(self.light_id, Some(message));
-        self.retry = Some((wait * 2).min(LAST_RETRY));
-        self.ready = now + wait;
-        self.ready
+        self.retry_delay = Some((delay * 2).min(MAX_RETRY_DELAY));
+        self.not_before = now + delay;
+        self.not_before
     }
 
-    /// Writes the last duty cycle: off, or the level without the rest of a transition.
+    /// Writes the final duty: off, or with `keep` that of the light's level, even if a transition to it
+    /// has not ended.
     fn finish(mut self) {
         let last = match self.config.on_stop {
             OnStop::Off => Duty::OFF,
             OnStop::Keep => {
                 let level = self.lights.state(self.light_id).level;
-                let light = self.config.curve.light(level);
-                self.dither.rest(self.config.trimmed(light))
+                let luminance = self.config.curve.luminance(level);
+                self.dither.steady_duty(self.config.trimmed(luminance))
             }
         };
-        if self.written != Some(last)
+        if self.last_duty != Some(last)
             && let Err(message) = self.write(last)
         {
             warn!("light {}: at the stop: {message}", self.config.name);
         }
-        self.finished = true;
+        self.is_finished = true;
     }
 }
 
-/// A thread that panics leaves the pin as a stop does.
+/// Leaves the pin as a stop does if the thread panics.
 impl Drop for PinController {
     fn drop(&mut self) {
-        if self.finished || self.config.on_stop == OnStop::Keep {
+        if self.is_finished || self.config.on_stop == OnStop::Keep {
             return;
         }
-        // The driver may be what panicked, and may do so again.
+        // The panic may come from the driver, which may panic again.
         let off = panic::catch_unwind(AssertUnwindSafe(|| self.write(Duty::OFF)));
         if !matches!(off, Ok(Ok(()))) {
             warn!("light {}: its pin may not be off", self.config.name);
@@ -284,7 +287,7 @@ mod tests {
 
     const LED: LightId = LightId::FIRST;
 
-    /// An LED that tells the test each duty it gets.
+    /// An output that sends each duty to the test.
     struct Recorder(Sender<u16>);
 
     impl ErrorType for Recorder {
@@ -297,45 +300,45 @@ mod tests {
         }
 
         fn set_duty_cycle(&mut self, duty: u16) -> Result<(), WriteError> {
-            self.0.send(duty).expect("a test that listens");
+            self.0.send(duty).expect("the test receives");
             Ok(())
         }
     }
 
-    /// A motion with its own clock, which stands still but in [`Test::pass`].
-    struct Test {
+    /// A controller with a clock of its own, which only [`ControlledLight::advance`] moves.
+    struct ControlledLight {
         hub: Arc<Hub>,
-        motion: PinController,
+        controller: PinController,
         now: Instant,
-        told: Receiver<u16>,
-        /// Each duty with its time.
+        duties: Receiver<u16>,
+        /// Each duty that the output was given, with its time.
         writes: Vec<(Instant, Duty)>,
     }
 
-    impl Test {
-        /// A dark light on a driver of this frequency in Hz and so many steps.
-        fn new(frequency: u32, resolution: u32, config: LightConfig) -> Test {
-            let (tells, told) = channel();
-            let opened = Opened {
-                output: Box::new(Recorder(tells)),
+    impl ControlledLight {
+        /// A dark light whose driver has this frequency in Hz and this number of steps.
+        fn new(frequency: u32, resolution: u32, config: LightConfig) -> ControlledLight {
+            let (sender, duties) = channel();
+            let open = OpenOutput {
+                output: Box::new(Recorder(sender)),
                 driver: Driver::Simulated,
                 frequency,
                 resolution,
-                about: "recorded".into(),
+                description: "recorded".into(),
             };
             let state = LightState::new(Level::OFF, Level::FULL);
             let light = config.light((Driver::Simulated, frequency, resolution));
             let hub = Hub::with(Lights::new(vec![(light, state)]));
-            let motion = PinController::new(config, opened, hub.lights.clone(), LED);
-            let mut test = Test {
-                now: motion.ready,
+            let controller = PinController::new(config, open, hub.lights.clone(), LED);
+            let mut light = ControlledLight {
+                now: controller.not_before,
                 hub,
-                motion,
-                told,
+                controller,
+                duties,
                 writes: Vec::new(),
             };
-            test.pass(Duration::ZERO);
-            test
+            light.advance(Duration::ZERO);
+            light
         }
 
         fn change(&self, level: Level, transition: Duration) {
@@ -352,14 +355,16 @@ mod tests {
             self.hub.change_in(LED, change, transition);
         }
 
-        /// Lets time pass, as the thread does; says whether a timer runs at its end.
-        fn pass(&mut self, time: Duration) -> bool {
+        /// Runs the controller for `time`, as the thread does; returns whether a timer runs at the end.
+        fn advance(&mut self, time: Duration) -> bool {
             let end = self.now + time;
             loop {
-                self.motion.aim(self.now, &self.motion.lights.state(LED));
-                let wake = self.motion.advance(self.now);
-                let told = self.told.try_iter();
-                self.writes.extend(told.map(|duty| (self.now, Duty(duty))));
+                let state = self.hub.lights.state(LED);
+                self.controller.retarget(self.now, &state);
+                let wake = self.controller.advance(self.now);
+                let duties = self.duties.try_iter();
+                self.writes
+                    .extend(duties.map(|duty| (self.now, Duty(duty))));
                 match wake {
                     Some(at) if at <= end => self.now = at,
                     _ => {
@@ -370,12 +375,10 @@ mod tests {
             }
         }
 
-        fn shown(&self) -> f64 {
-            self.writes
-                .last()
-                .expect("a write at the start")
-                .1
-                .fraction()
+        /// The duty of the pin, 0 to 1.
+        fn fraction(&self) -> f64 {
+            let (_, duty) = self.writes.last().expect("a write at the start");
+            duty.fraction()
         }
     }
 
@@ -383,17 +386,17 @@ mod tests {
         Level::from_percent(percent).unwrap()
     }
 
-    /// One of the 65 535 parts of full light.
+    /// One of the 65 535 steps of a duty.
     const DUTY: f64 = 1.0 / 65_535.0;
 
     #[test]
-    fn a_slow_fade_on_a_coarse_driver_has_the_curve_for_its_mean_and_no_steps() {
+    fn a_slow_transition_on_a_coarse_driver_follows_the_curve_on_average_and_never_jumps() {
         const TIME: Duration = Duration::from_secs(60);
         const WINDOW: Duration = Duration::from_millis(100);
         for (frequency, resolution) in [(200, 5_000), (1_000, 1_000), (1_000, 10_000)] {
             for curve in [Curve::Linear, Curve::Perceptual] {
-                let what = format!("{frequency} Hz, {resolution} steps, {curve:?}");
-                let mut test = Test::new(
+                let case = format!("{frequency} Hz, {resolution} steps, {curve:?}");
+                let mut light = ControlledLight::new(
                     frequency,
                     resolution,
                     LightConfig {
@@ -401,37 +404,40 @@ mod tests {
                         ..LightConfig::default()
                     },
                 );
-                let start = test.now;
-                test.change(level(5.0), TIME);
-                let target = curve.light(level(5.0));
+                let start = light.now;
+                light.change(level(5.0), TIME);
+                let target = curve.luminance(level(5.0));
                 let due = |at: Instant| {
-                    let done = (at - start).div_duration_f64(TIME);
-                    luminance(lightness(target) * done)
+                    let progress = (at - start).div_duration_f64(TIME);
+                    luminance(lightness(target) * progress)
                 };
-                let tick = test.motion.tick;
+                let tick = light.controller.tick;
                 let ticks = WINDOW.div_duration_f64(tick) as usize;
                 let mut shown = Vec::new();
-                while test.now + tick < start + TIME {
-                    test.pass(tick);
-                    shown.push((test.shown(), due(test.now)));
+                while light.now + tick < start + TIME {
+                    light.advance(tick);
+                    shown.push((light.fraction(), due(light.now)));
                 }
                 for window in shown.windows(ticks) {
                     let (shown, due) = window
                         .iter()
-                        .fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-                    let off = (shown - due) / ticks as f64;
-                    assert!(off.abs() <= DUTY, "{what}: the mean is {off} off");
+                        .fold((0.0, 0.0), |sum, tick| (sum.0 + tick.0, sum.1 + tick.1));
+                    let error = (shown - due) / ticks as f64;
+                    assert!(error.abs() <= DUTY, "{case}: the mean is {error} off");
                 }
 
                 let step = 1.0 / f64::from(resolution);
-                let end = test.shown();
-                assert!(!test.pass(tick), "{what}: no timer runs after the fade");
-                let rest = test.shown();
-                assert!((rest - target).abs() <= (step + DUTY) / 2.0, "{what}");
-                assert!((rest - end).abs() <= step + DUTY, "{what}");
-                for pair in test.writes.windows(2) {
+                let end = light.fraction();
+                assert!(
+                    !light.advance(tick),
+                    "{case}: no timer runs after the transition"
+                );
+                let steady = light.fraction();
+                assert!((steady - target).abs() <= (step + DUTY) / 2.0, "{case}");
+                assert!((steady - end).abs() <= step + DUTY, "{case}");
+                for pair in light.writes.windows(2) {
                     let jump = (pair[1].1.fraction() - pair[0].1.fraction()).abs();
-                    assert!(jump <= step + DUTY, "{what}: a jump of {jump}");
+                    assert!(jump <= step + DUTY, "{case}: a jump of {jump}");
                 }
             }
         }
@@ -443,135 +449,138 @@ mod tests {
             curve: Curve::Perceptual,
             ..LightConfig::default()
         };
-        let mut test = Test::new(1_000, 1_000, config);
-        test.change(level(0.1), Duration::ZERO);
-        test.pass(Duration::from_millis(1));
-        assert_eq!(test.writes.last().unwrap().1, Duty(66), "one step");
-        test.change(Level::OFF, Duration::ZERO);
-        test.pass(Duration::from_millis(1));
-        assert_eq!(test.writes.last().unwrap().1, Duty::OFF);
+        let mut light = ControlledLight::new(1_000, 1_000, config);
+        light.change(level(0.1), Duration::ZERO);
+        light.advance(Duration::from_millis(1));
+        assert_eq!(light.writes.last().unwrap().1, Duty(66), "one step");
+        light.change(Level::OFF, Duration::ZERO);
+        light.advance(Duration::from_millis(1));
+        assert_eq!(light.writes.last().unwrap().1, Duty::OFF);
     }
 
     #[test]
-    fn the_driver_gets_each_change_at_once() {
-        let mut test = Test::new(200, 5_000, LightConfig::default());
-        test.pass(Duration::from_secs(1));
-        test.writes.clear();
-        let start = test.now;
+    fn each_change_is_written_at_once() {
+        let mut light = ControlledLight::new(200, 5_000, LightConfig::default());
+        light.advance(Duration::from_secs(1));
+        light.writes.clear();
+        let start = light.now;
         for tenth in 1..=1000 {
-            test.change(level(f64::from(tenth) / 10.0), Duration::ZERO);
-            assert!(!test.pass(Duration::from_micros(100)), "no timer runs");
+            light.change(level(f64::from(tenth) / 10.0), Duration::ZERO);
+            assert!(!light.advance(Duration::from_micros(100)), "no timer runs");
         }
-        assert_eq!(test.writes[0].0, start);
-        assert_eq!(test.writes.len(), 1000);
-        assert_eq!(test.writes.last().unwrap().1, Duty::FULL);
+        assert_eq!(light.writes[0].0, start);
+        assert_eq!(light.writes.len(), 1000);
+        assert_eq!(light.writes.last().unwrap().1, Duty::FULL);
     }
 
     #[test]
-    fn a_level_that_a_light_has_already_is_not_written_again() {
-        let mut test = Test::new(1_000, 1_000, LightConfig::default());
+    fn an_unchanged_level_is_not_written_again() {
+        let mut light = ControlledLight::new(1_000, 1_000, LightConfig::default());
         for time in [0, 0, 1, 0] {
-            test.change(Level::HALF, Duration::from_secs(time));
-            assert!(!test.pass(Duration::from_secs(2)));
+            light.change(Level::HALF, Duration::from_secs(time));
+            assert!(!light.advance(Duration::from_secs(2)));
         }
-        assert_eq!(test.writes.len(), 2, "dark at the start, then half");
+        assert_eq!(light.writes.len(), 2, "dark at the start, then half");
     }
 
     #[test]
     fn a_sunrise_goes_from_dark_to_its_level_and_ends() {
-        let mut test = Test::new(1_000, 65_536, LightConfig::default());
+        let mut light = ControlledLight::new(1_000, 65_536, LightConfig::default());
         let minute = Duration::from_secs(60);
-        test.change(level(80.0), Duration::ZERO);
-        test.pass(minute);
-        test.writes.clear();
-        let start = test.now;
-        test.play(EffectKind::Sunrise, Some(minute));
-        assert!(test.pass(minute / 2));
-        assert!(test.motion.lights.state(LED).effect.is_some());
-        assert!((test.shown() - luminance(lightness(0.8) / 2.0)).abs() < 0.001);
-        assert!(!test.pass(minute), "no timer runs after it");
-        assert_eq!(test.writes[0], (start, Duty::OFF));
-        assert!(test.writes.is_sorted_by_key(|(_, duty)| duty.0));
-        assert_eq!(test.shown(), Duty::from_fraction(0.8).fraction());
-        assert_eq!(test.motion.lights.state(LED).effect, None);
+        light.change(level(80.0), Duration::ZERO);
+        light.advance(minute);
+        light.writes.clear();
+        let start = light.now;
+        light.play(EffectKind::Sunrise, Some(minute));
+        assert!(light.advance(minute / 2));
+        assert!(light.hub.lights.state(LED).effect.is_some());
+        assert!((light.fraction() - luminance(lightness(0.8) / 2.0)).abs() < 0.001);
+        assert!(!light.advance(minute), "no timer runs after the sunrise");
+        assert_eq!(light.writes[0], (start, Duty::OFF));
+        assert!(light.writes.is_sorted_by_key(|(_, duty)| duty.0));
+        assert_eq!(light.fraction(), Duty::from_fraction(0.8).fraction());
+        assert_eq!(light.hub.lights.state(LED).effect, None);
     }
 
     #[test]
     fn a_change_takes_over_from_an_effect_without_a_jump() {
-        let mut test = Test::new(1_000, 65_536, LightConfig::default());
-        test.change(Level::FULL, Duration::ZERO);
-        test.play(EffectKind::Breathe, None);
-        test.pass(Duration::from_millis(1_500));
-        test.change(Level::HALF, Duration::from_secs(1));
-        assert!(test.pass(Duration::from_millis(900)), "it fades");
-        let jumps = test.writes[2..].windows(2);
+        let mut light = ControlledLight::new(1_000, 65_536, LightConfig::default());
+        light.change(Level::FULL, Duration::ZERO);
+        light.play(EffectKind::Breathe, None);
+        light.advance(Duration::from_millis(1_500));
+        light.change(Level::HALF, Duration::from_secs(1));
+        assert!(
+            light.advance(Duration::from_millis(900)),
+            "the transition runs"
+        );
+        let jumps = light.writes[2..].windows(2);
         let largest = jumps
             .map(|pair| (pair[1].1.fraction() - pair[0].1.fraction()).abs())
             .fold(0.0, f64::max);
         assert!(largest < 0.002, "a jump of {largest}");
-        assert!(!test.pass(Duration::from_secs(1)));
+        assert!(!light.advance(Duration::from_secs(1)));
     }
 
     #[test]
-    fn a_blink_takes_two_wakes_a_second() {
-        let mut test = Test::new(1_000, 1_000, LightConfig::default());
-        test.change(Level::HALF, Duration::ZERO);
-        test.writes.clear();
-        test.play(EffectKind::Blink, None);
-        test.pass(Duration::from_millis(9_900));
-        let duties: Vec<_> = test.writes.iter().map(|(_, duty)| *duty).collect();
+    fn a_blink_takes_two_writes_per_second() {
+        let mut light = ControlledLight::new(1_000, 1_000, LightConfig::default());
+        light.change(Level::HALF, Duration::ZERO);
+        light.writes.clear();
+        light.play(EffectKind::Blink, None);
+        light.advance(Duration::from_millis(9_900));
+        let duties: Vec<_> = light.writes.iter().map(|(_, duty)| *duty).collect();
         let half = Duty::from_fraction(0.5);
         assert_eq!(duties.len(), 20, "{duties:?}");
         assert!(duties.chunks(2).all(|pair| pair == [half, Duty::OFF]));
     }
 
-    /// A change: its level, seconds it takes, and seconds until the next.
+    /// A change: its level, its transition in seconds, and the seconds until the next change.
     fn change() -> impl Strategy<Value = (Level, f64, f64)> {
         let level = (0..=1000u16).prop_map(|tenths| level(f64::from(tenths) / 10.0));
-        let time = prop_oneof![Just(0.0), 0.001..3.0f64];
-        (level, time, 0.0..2.0f64)
+        let transition = prop_oneof![Just(0.0), 0.001..3.0f64];
+        (level, transition, 0.0..2.0f64)
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn changes_in_any_order_move_a_light_without_jumps_to_the_last_of_them(
+        fn changes_in_any_order_move_a_light_to_the_last_of_them_without_jumps(
             changes in prop::collection::vec(change(), 1..12),
             frequency in prop::sample::select(&[20, 200, 1_000, 20_000]),
             resolution in prop::sample::select(&[100, 5_000, 65_536]),
             (min_duty, max_duty) in prop::sample::select(&[(0.0, 100.0), (12.3, 70.0)]),
         ) {
             let config = LightConfig { min_duty, max_duty, ..LightConfig::default() };
-            let mut test = Test::new(frequency, resolution, config.clone());
-            // Where the light is due: lightness from, to, since when, in how many seconds.
-            let (mut from, mut to, mut since, mut seconds) = (0.0, 0.0, test.now, 0.0);
-            let due = |at: Instant, from: f64, to: f64, since: Instant, seconds: f64| {
-                let passed = (at - since).as_secs_f64();
+            let mut light = ControlledLight::new(frequency, resolution, config.clone());
+            // The expected transition: lightness at both ends, its start, its duration in seconds.
+            let (mut from, mut to, mut start, mut seconds) = (0.0, 0.0, light.now, 0.0);
+            let due = |at: Instant, from: f64, to: f64, start: Instant, seconds: f64| {
+                let passed = (at - start).as_secs_f64();
                 if passed < seconds { from + (to - from) * passed / seconds } else { to }
             };
             let step = 1.0 / f64::from(resolution.min(65_535));
-            let tick = test.motion.tick;
-            let mut checked = test.writes.len();
-            for (target, time, pause) in changes {
-                from = due(test.now, from, to, since, seconds);
-                to = lightness(config.curve.light(target));
-                (since, seconds) = (test.now, time);
-                test.change(target, Duration::from_secs_f64(time));
-                test.pass(Duration::from_secs_f64(pause));
-                for (at, duty) in &test.writes[checked..] {
-                    let due = config.trimmed(luminance(due(*at, from, to, since, seconds)));
-                    let off = (duty.fraction() - due).abs();
-                    prop_assert!(off <= step + DUTY, "{off} off at {:?}", *at - since);
+            let tick = light.controller.tick;
+            let mut checked = light.writes.len();
+            for (target, transition, pause) in changes {
+                from = due(light.now, from, to, start, seconds);
+                to = lightness(config.curve.luminance(target));
+                (start, seconds) = (light.now, transition);
+                light.change(target, Duration::from_secs_f64(transition));
+                light.advance(Duration::from_secs_f64(pause));
+                for (at, duty) in &light.writes[checked..] {
+                    let due = config.trimmed(luminance(due(*at, from, to, start, seconds)));
+                    let error = (duty.fraction() - due).abs();
+                    prop_assert!(error <= step + DUTY, "{error} off at {:?}", *at - start);
                 }
-                checked = test.writes.len();
+                checked = light.writes.len();
             }
-            let rests = test.pass(Duration::from_secs_f64(seconds) + 2 * tick);
-            prop_assert!(!rests, "no timer runs at rest");
+            let timer_runs = light.advance(Duration::from_secs_f64(seconds) + 2 * tick);
+            prop_assert!(!timer_runs, "no timer runs for a steady light");
             let last = config.trimmed(luminance(to));
-            let near = (step / 2.0).max(if to > 0.0 { step - last } else { 0.0 });
-            prop_assert!((test.shown() - last).abs() <= near + DUTY);
-            prop_assert!(test.writes.windows(2).all(|pair| pair[1].1 != pair[0].1));
+            let tolerance = (step / 2.0).max(if to > 0.0 { step - last } else { 0.0 });
+            prop_assert!((light.fraction() - last).abs() <= tolerance + DUTY);
+            prop_assert!(light.writes.windows(2).all(|pair| pair[1].1 != pair[0].1));
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What the device tree says of this machine: its model, and who uses which GPIO.
+//! Reads the device tree: the machine's model, and the users of each GPIO.
 //!
-//! Everything is read below a root folder, which is `/` but in tests.
+//! All files are below a root folder: `/`, except in tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the kernel shows the device tree, below the root.
+/// The folder of the device tree, below the root.
 const BASE: &str = "sys/firmware/devicetree/base";
 
 /// The device tree of the running kernel.
@@ -14,14 +14,14 @@ pub struct DeviceTree {
 }
 
 impl DeviceTree {
-    /// The tree below `root`; on a machine without one, all answers are empty.
+    /// The device tree below `root`. On a machine without one, every answer is empty or `false`.
     pub fn new(root: &Path) -> DeviceTree {
         DeviceTree {
             base: root.join(BASE),
         }
     }
 
-    /// The machine's name for people, such as `Raspberry Pi 4 Model B Rev 1.4`.
+    /// The model of the machine, such as `Raspberry Pi 4 Model B Rev 1.4`.
     pub fn model(&self) -> Option<String> {
         strings(&self.base.join("model")).into_iter().next()
     }
@@ -36,33 +36,33 @@ impl DeviceTree {
         self.is_compatible("brcm,bcm2712")
     }
 
-    fn is_compatible(&self, start: &str) -> bool {
+    fn is_compatible(&self, prefix: &str) -> bool {
         let names = strings(&self.base.join("compatible"));
-        names.iter().any(|name| name.starts_with(start))
+        names.iter().any(|name| name.starts_with(prefix))
     }
 
-    /// The nodes in use whose pins include the GPIO.
+    /// The enabled nodes whose pins include the GPIO.
     pub fn users(&self, gpio: u8) -> Vec<PathBuf> {
         let mut nodes = Vec::new();
         collect(&self.base, &mut nodes);
-        let pins: Vec<(u32, &PathBuf)> = nodes
+        let groups: Vec<u32> = nodes
             .iter()
             .filter(|node| pins(node).contains(&gpio))
-            .filter_map(|node| Some((*numbers(&node.join("phandle")).first()?, node)))
+            .filter_map(|node| numbers(&node.join("phandle")).first().copied())
             .collect();
         nodes
             .iter()
             .filter(|node| is_enabled(node))
             .filter(|node| {
-                let wanted = numbers(&node.join("pinctrl-0"));
-                pins.iter().any(|(phandle, _)| wanted.contains(phandle))
+                let used = numbers(&node.join("pinctrl-0"));
+                groups.iter().any(|phandle| used.contains(phandle))
             })
             .cloned()
             .collect()
     }
 }
 
-/// A property that holds strings.
+/// The strings of a property; none if it is missing.
 pub fn strings(property: &Path) -> Vec<String> {
     let bytes = fs::read(property).unwrap_or_default();
     bytes
@@ -72,14 +72,14 @@ pub fn strings(property: &Path) -> Vec<String> {
         .collect()
 }
 
-/// A property that holds 32-bit numbers, which are big-endian.
+/// The numbers of a property, big-endian with 32 bits each; none if it is missing.
 pub fn numbers(property: &Path) -> Vec<u32> {
     let bytes = fs::read(property).unwrap_or_default();
     let (words, _) = bytes.as_chunks();
     words.iter().map(|word| u32::from_be_bytes(*word)).collect()
 }
 
-/// The GPIOs that a pin group names: by number in Broadcom's binding, by name in the RP1's.
+/// The GPIOs of a pin group: numbers in Broadcom's binding, names in the RP1's.
 fn pins(group: &Path) -> Vec<u8> {
     let by_number = numbers(&group.join("brcm,pins"));
     let by_name = strings(&group.join("pins"));
@@ -100,7 +100,7 @@ fn is_enabled(node: &Path) -> bool {
         .is_none_or(|status| status == "okay" || status == "ok")
 }
 
-/// Every node of the tree, in a stable order.
+/// Collects every node below `node`, in a stable order.
 fn collect(node: &Path, nodes: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(node) else {
         return;

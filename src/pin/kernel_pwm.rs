@@ -1,4 +1,4 @@
-//! PWM by the kernel on a pwmchip that drives the light's GPIO, through rppal.
+//! PWM by the kernel, on the pwmchip that drives the light's GPIO, through rppal.
 
 use std::fs;
 use std::io;
@@ -13,15 +13,15 @@ use super::output::WriteError;
 use super::pwmchip::{Channel, ChipKind};
 use crate::model::level::Duty;
 
-/// How long a channel's files may take to get their group after the export: udev gives it to them
-/// some 300 ms later.
-const PERMISSIONS: Duration = Duration::from_secs(3);
+/// How long to wait for permission to a channel's files: udev sets their group some 300 ms after the
+/// export.
+const PERMISSION_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// An exported channel that is enabled.
+/// An exported and enabled channel.
 pub struct KernelPwm {
     pwm: Pwm,
     period_ns: u64,
-    /// Pulses closer than this to none or to the whole period are refused.
+    /// The chip refuses pulses closer than this to 0 or to the whole period.
     margin_ns: u64,
 }
 
@@ -39,18 +39,19 @@ impl KernelPwm {
         let Channel { chip, channel, .. } = *channel;
         let dark = if invert { Duty::FULL } else { Duty::OFF };
         let period_ns = period_ns(frequency);
-        // rppal disables the channel as it opens it, and a disabled pwm-pio freezes where it is. So
-        // a channel that still runs, as after a crash, goes dark before that. One that does not
-        // run has no such file, or refuses, and is dark anyway.
+        // rppal disables a channel when it opens it, and a disabled pwm-pio freezes at the level of that
+        // moment. So a channel that still runs, as after a crash, gets dark first. A channel that
+        // does not run has no such file or refuses the write, and is dark already.
         let pulse = format!("/sys/class/pwm/pwmchip{chip}/pwm{channel}/duty_cycle");
         let _ = fs::write(pulse, dark.pulse_ns(period_ns).to_string());
 
-        let mut pwm =
-            retried(|| Pwm::with_pwmchip(chip, channel)).context("cannot export the channel")?;
-        // Off is a duty of 0 on a channel that stays enabled, also after the service.
+        let mut pwm = retry_while_denied(|| Pwm::with_pwmchip(chip, channel))
+            .context("cannot export the channel")?;
+        // Off is a duty of 0 on an enabled channel, also after the service has ended.
         pwm.set_reset_on_drop(false);
-        // Pulse 0 first: a period below the pulse that someone left there is refused.
-        retried(|| pwm.set_pulse_width(Duration::ZERO)).context("cannot set the duty cycle")?;
+        // Pulse 0 first: the kernel refuses a period below the pulse that a previous user left.
+        retry_while_denied(|| pwm.set_pulse_width(Duration::ZERO))
+            .context("cannot set the duty cycle")?;
         pwm.set_period(Duration::from_nanos(period_ns))
             .with_context(|| format!("cannot set a period of {period_ns} ns"))?;
         pwm.set_pulse_width(Duration::from_nanos(dark.pulse_ns(period_ns)))
@@ -65,29 +66,29 @@ impl KernelPwm {
 }
 
 /// The period of a frequency in Hz, in ns.
-pub fn period_ns(frequency: u32) -> u64 {
+fn period_ns(frequency: u32) -> u64 {
     u64::from(1_000_000_000 / frequency)
 }
 
-/// The pulse in ns for a duty: exact, but for what the chip refuses near both ends.
+/// The pulse in ns for a duty: exact, except where the chip would refuse it near both ends.
 fn pulse_ns(duty: Duty, period_ns: u64, margin_ns: u64) -> u64 {
     match duty {
         Duty::OFF | Duty::FULL => duty.pulse_ns(period_ns),
         duty => {
-            let most = period_ns.saturating_sub(margin_ns).max(margin_ns);
-            duty.pulse_ns(period_ns).clamp(margin_ns, most)
+            let max = period_ns.saturating_sub(margin_ns).max(margin_ns);
+            duty.pulse_ns(period_ns).clamp(margin_ns, max)
         }
     }
 }
 
-/// Calls again while permission is denied, as udev may not have come by yet.
-fn retried<T>(mut call: impl FnMut() -> pwm::Result<T>) -> pwm::Result<T> {
+/// Repeats a call while permission is denied: udev may not have set the group yet.
+fn retry_while_denied<T>(mut call: impl FnMut() -> pwm::Result<T>) -> pwm::Result<T> {
     let start = Instant::now();
     loop {
         match call() {
             Err(pwm::Error::Io(error))
                 if error.kind() == io::ErrorKind::PermissionDenied
-                    && start.elapsed() < PERMISSIONS =>
+                    && start.elapsed() < PERMISSION_TIMEOUT =>
             {
                 thread::sleep(Duration::from_millis(20));
             }
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pulse_keeps_clear_of_what_pwm_pio_refuses() {
+    fn no_pulse_is_one_that_pwm_pio_refuses() {
         let pulse = |duty| pulse_ns(Duty(duty), 1_000_000, 30);
         assert_eq!(pulse(0), 0);
         assert_eq!(pulse(1), 30);

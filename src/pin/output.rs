@@ -1,4 +1,4 @@
-//! The output of a driver: what takes the duty cycles.
+//! The output of a driver.
 
 use embedded_hal::pwm::SetDutyCycle;
 
@@ -7,7 +7,7 @@ use crate::model::lights::Driver;
 /// Takes the duty cycles.
 pub type Output = Box<dyn SetDutyCycle<Error = WriteError> + Send>;
 
-/// A duty cycle that did not reach the pin: what failed and what to do about it, in one line.
+/// A failed write of a duty cycle: what failed and what to do about it, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WriteError(pub String);
@@ -18,16 +18,16 @@ impl embedded_hal::pwm::Error for WriteError {
     }
 }
 
-/// An open output with its properties.
-pub struct Opened {
+/// An open output with its properties; the pin is dark.
+pub struct OpenOutput {
     /// Takes the duty cycles.
     pub output: Output,
-    /// The driver behind it.
+    /// The driver that it belongs to.
     pub driver: Driver,
     /// PWM frequency in Hz.
     pub frequency: u32,
-    /// The number of duty cycles that it distinguishes.
+    /// The number of duty cycles that the driver distinguishes.
     pub resolution: u32,
     /// The driver with its details, for the log.
-    pub about: String,
+    pub description: String,
 }

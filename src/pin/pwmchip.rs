@@ -1,7 +1,7 @@
 //! Finds the pwmchip that drives a GPIO.
 //!
-//! The numbers of pwmchips change with the kernel and the overlays, and a fan hangs on some of
-//! them, so a chip counts only by what its device tree node says that it drives.
+//! The numbers of pwmchips change with the kernel and the overlays, and some of them drive a fan. So a
+//! chip is chosen only by what its device tree node says that it drives.
 
 use std::fmt;
 use std::fs;
@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::device_tree::{DeviceTree, numbers, strings};
 
-/// Where the kernel shows pwmchips, below the root.
+/// The folder of the pwmchips, below the root.
 const CLASS: &str = "sys/class/pwm";
 
-/// The driver behind a pwmchip.
+/// The kernel driver of a pwmchip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChipKind {
     /// The RP1's programmable I/O on any GPIO of a Pi 5.
@@ -43,7 +43,7 @@ impl ChipKind {
         }
     }
 
-    /// Its name for people.
+    /// The name of the kernel driver.
     pub fn name(self) -> &'static str {
         match self {
             ChipKind::PwmPio => "pwm-pio",
@@ -53,14 +53,14 @@ impl ChipKind {
         }
     }
 
-    /// The finest pulse in ns.
+    /// The step of the pulse width in ns.
     fn step_ns(self, node: &Path) -> u32 {
         match self {
             // Three cycles of the RP1's 200 MHz.
             ChipKind::PwmPio => 15,
             ChipKind::PwmGpio => 1,
             ChipKind::Bcm2835 | ChipKind::Rp1 => {
-                // The block counts its clock, 10 MHz where the tree names none.
+                // The block counts the cycles of its clock: 10 MHz if the tree names no rate.
                 let clock = numbers(&node.join("assigned-clock-rates"));
                 let hz = clock.first().copied().unwrap_or(10_000_000);
                 (1_000_000_000 / hz.max(1)).max(1)
@@ -68,7 +68,7 @@ impl ChipKind {
         }
     }
 
-    /// Which of a block's channels can come out at a GPIO: BCM2711 and RP1 peripherals manuals.
+    /// The channel of a PWM block that can be routed to a GPIO (BCM2711 and RP1 peripherals manuals).
     fn block_channel(self, gpio: u8) -> Option<u8> {
         match (self, gpio) {
             (ChipKind::Bcm2835, 12 | 18) | (ChipKind::Rp1, 12) => Some(0),
@@ -82,26 +82,26 @@ impl ChipKind {
 
 /// A pwmchip.
 #[derive(Debug, Clone)]
-pub struct Chip {
-    /// Its number today.
+pub(crate) struct Chip {
+    /// Its number, which another boot may change.
     pub number: u8,
-    /// Its device, such as `pwm_gpio@15`.
+    /// The name of its device, such as `pwm_gpio@15`.
     pub device: String,
-    /// What it is, if it is of a kind that may drive a light.
+    /// `None` if it is of a kind that never drives a light.
     pub kind: Option<ChipKind>,
     node: PathBuf,
 }
 
-/// A channel of a pwmchip that drives a GPIO.
+/// A channel of a pwmchip, which drives a GPIO.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
-    /// The chip's number today.
+    /// The chip's number, which another boot may change.
     pub chip: u8,
     /// The channel's number within the chip.
     pub channel: u8,
-    /// What the chip is.
+    /// The kind of the chip.
     pub kind: ChipKind,
-    /// The finest pulse in ns.
+    /// The step of the pulse width in ns.
     pub step_ns: u32,
 }
 
@@ -112,20 +112,20 @@ impl fmt::Display for Channel {
     }
 }
 
-/// Every pwmchip below `root`, by number.
-pub fn list(root: &Path) -> Vec<Chip> {
+/// Every pwmchip of the machine whose files are below `root`, sorted by number.
+pub(crate) fn list(root: &Path) -> Vec<Chip> {
     let Ok(entries) = fs::read_dir(root.join(CLASS)) else {
         return Vec::new();
     };
     let mut chips: Vec<Chip> = entries
         .flatten()
-        .filter_map(|entry| chip(&entry.path()))
+        .filter_map(|entry| read_chip(&entry.path()))
         .collect();
     chips.sort_by_key(|chip| chip.number);
     chips
 }
 
-fn chip(path: &Path) -> Option<Chip> {
+fn read_chip(path: &Path) -> Option<Chip> {
     let number = path
         .file_name()?
         .to_str()?
@@ -150,34 +150,34 @@ fn chip(path: &Path) -> Option<Chip> {
     })
 }
 
-/// The channel that drives a GPIO, if any does.
-pub fn find(root: &Path, gpio: u8) -> Option<Channel> {
+/// The channel that drives a GPIO, if there is one.
+pub(crate) fn find(root: &Path, gpio: u8) -> Option<Channel> {
     list(root)
         .into_iter()
         .find_map(|chip| chip.channel(root, gpio))
 }
 
 impl Chip {
-    /// The channel of this chip that drives a GPIO.
+    /// The channel of this chip that drives a GPIO, if there is one.
     pub fn channel(&self, root: &Path, gpio: u8) -> Option<Channel> {
         let kind = self.kind?;
         let channel = match kind {
             ChipKind::PwmPio | ChipKind::PwmGpio => {
-                // An entry is the controller, the GPIO and its flags.
+                // Each entry has three cells: the controller, the GPIO and its flags.
                 let gpios = numbers(&self.node.join("gpios"));
                 let mut entries = gpios.chunks_exact(3);
-                let place = entries.position(|entry| entry[1] == u32::from(gpio))?;
-                u8::try_from(place).ok()?
+                let index = entries.position(|entry| entry[1] == u32::from(gpio))?;
+                u8::try_from(index).ok()?
             }
             ChipKind::Bcm2835 | ChipKind::Rp1 => {
                 let channel = kind.block_channel(gpio)?;
-                // The block may be there without its pins, or be another one: a fan's.
+                // The block may be enabled without its pins, or be another one, such as a fan's.
                 let node = fs::canonicalize(&self.node).ok()?;
                 let users = DeviceTree::new(root).users(gpio);
-                let mine = users
+                let is_user = users
                     .iter()
                     .any(|user| fs::canonicalize(user).is_ok_and(|user| user == node));
-                mine.then_some(channel)?
+                is_user.then_some(channel)?
             }
         };
         Some(Channel {

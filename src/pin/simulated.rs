@@ -1,4 +1,4 @@
-//! The driver without a pin: for laptops and tests.
+//! The driver without a pin, for laptops and tests.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -9,15 +9,15 @@ use embedded_hal::pwm::{ErrorType, SetDutyCycle};
 
 use super::output::WriteError;
 
-/// Takes every duty, and adds it to a file where it was given one.
+/// Accepts every duty, and appends it to a trace file if there is one.
 pub struct Simulated {
     trace: Option<PathBuf>,
 }
 
 impl Simulated {
     /// A simulated LED. Each duty becomes a line of `trace`: nanoseconds since 1970, a space, the
-    /// duty. The file is opened for each line, so that its folder may come and go; while it cannot
-    /// be written, this LED fails as a broken one does.
+    /// duty. The file is opened for each line, so that its folder may be removed and created again;
+    /// while the file cannot be written, the writes fail as those of a broken driver do.
     pub fn new(trace: Option<PathBuf>) -> Simulated {
         Simulated { trace }
     }

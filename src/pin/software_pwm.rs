@@ -1,7 +1,7 @@
-//! PWM by a thread that switches the GPIO, through rppal: works on every Pi without any set-up.
+//! PWM by a thread of rppal that switches the GPIO: works on every Pi without any set-up.
 //!
-//! It needs the CPU for every edge (rppal busy-waits up to 200 µs for each), and jitters where the
-//! thread gets no real-time priority.
+//! Each edge costs CPU time (rppal busy-waits for up to 200 µs), and the edges jitter if the thread has
+//! no real-time priority.
 
 use anyhow::{Context, ensure};
 use embedded_hal::pwm::{ErrorType, SetDutyCycle};
@@ -13,16 +13,16 @@ use super::output::WriteError;
 use crate::model::level::Duty;
 use crate::platform::gpio;
 
-/// Highest frequency in Hz. At 1 kHz rppal's thread takes some 40 % of a core; past it, most.
+/// Highest frequency in Hz. At 1 kHz rppal's thread takes some 40 % of a core; above that, most of it.
 const MAX_FREQUENCY: u32 = 1000;
 
-/// The finest pulse in ns that the thread can time: some system calls' worth.
+/// The shortest step of a pulse in ns that the thread can time: the duration of some system calls.
 const STEP_NS: u32 = 1000;
 
-/// How long rppal's thread busy-waits in each period, in ns: up to 200 µs for either edge.
+/// How long rppal's thread busy-waits per period, in ns: up to 200 µs for each of the two edges.
 const BUSY_NS: u32 = 400_000;
 
-/// The real-time priority that rppal's thread asks for.
+/// The real-time priority that rppal's thread requests.
 const PRIORITY: u64 = 99;
 
 /// An output pin with rppal's software PWM.
@@ -35,15 +35,15 @@ impl SoftwarePwm {
     /// Opens the GPIO as an output, dark from the first moment.
     ///
     /// # Errors
-    /// The GPIO cannot be had.
+    /// The GPIO cannot be acquired; the message says why and what to do.
     pub fn open(gpio: u8, frequency: u32, invert: bool) -> anyhow::Result<SoftwarePwm> {
-        let pin = gpio::take(gpio).context("software-pwm")?;
+        let pin = gpio::acquire(gpio).context("software-pwm")?;
         let mut pin = if invert {
             pin.into_output_high()
         } else {
             pin.into_output_low()
         };
-        // The pin stays an output at its last level, rather than floating, when the service ends.
+        // When the service ends, the pin remains an output at its last level instead of floating.
         pin.set_reset_on_drop(false);
         Ok(SoftwarePwm {
             pin,
@@ -51,11 +51,11 @@ impl SoftwarePwm {
         })
     }
 
-    /// Whether a frequency in Hz is one that the thread can keep.
+    /// Checks whether the thread can keep up with a frequency in Hz.
     ///
     /// # Errors
-    /// It is too high.
-    pub fn check(frequency: u32) -> anyhow::Result<()> {
+    /// The frequency is too high.
+    pub fn check_frequency(frequency: u32) -> anyhow::Result<()> {
         ensure!(
             frequency <= MAX_FREQUENCY,
             "software-pwm: frequency must be from 1 to {MAX_FREQUENCY} Hz, not {frequency}"
@@ -63,7 +63,7 @@ impl SoftwarePwm {
         Ok(())
     }
 
-    /// How many pulse widths there are at a frequency in Hz.
+    /// The number of pulse widths at a frequency in Hz.
     pub fn resolution(frequency: u32) -> u32 {
         1_000_000_000 / frequency / STEP_NS
     }
@@ -73,8 +73,8 @@ impl SoftwarePwm {
         f64::from(BUSY_NS) * f64::from(frequency) / 1e9 * 100.0
     }
 
-    /// Whether this process may have real-time priority. Without it the light flickers whenever
-    /// something else wants the CPU.
+    /// Whether this process may have real-time priority. Without that, the light flickers whenever
+    /// another process needs the CPU.
     pub fn has_real_time() -> bool {
         let limit = getrlimit(Resource::Rtprio).current;
         limit.is_none_or(|limit| limit >= PRIORITY)
@@ -91,7 +91,7 @@ impl SetDutyCycle for SoftwarePwm {
         u16::MAX
     }
 
-    /// The two ends are steady levels: rppal's PWM would still dip at full and run on at zero.
+    /// 0 and full stop the PWM and set the pin: rppal's PWM would dip at full and keep running at 0.
     fn set_duty_cycle(&mut self, duty: u16) -> Result<(), WriteError> {
         match Duty(duty) {
             Duty::OFF => self.pin.clear_pwm().map(|()| self.pin.set_low()),

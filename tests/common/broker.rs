@@ -1,6 +1,6 @@
-//! A real MQTT broker, and a client that hears everything.
+//! A real MQTT broker, and a client that receives everything.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::fs;
 use std::net::{self, TcpStream};
@@ -17,8 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::common::{LIMIT, until};
 
-/// A mosquitto of one's own, on a port of its own, that keeps nothing when it ends. Killed when
-/// dropped.
+/// A mosquitto on a port of its own, which keeps nothing when it ends. It is killed when this is dropped.
 pub struct Broker {
     folder: TempDir,
     pub port: u16,
@@ -31,7 +30,7 @@ impl Broker {
         Broker::start_with(tempfile::tempdir().unwrap(), "allow_anonymous true\n")
     }
 
-    /// One that lets in this name with this password alone.
+    /// One that lets in only this user name with this password.
     pub fn with_login(name: &str, password: &str) -> Broker {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("passwords");
@@ -45,7 +44,7 @@ impl Broker {
         Broker::start_with(folder, &settings)
     }
 
-    /// One that speaks TLS, with a certificate for 127.0.0.1; and the file of that.
+    /// One that speaks TLS with a certificate for 127.0.0.1, and the file of that certificate.
     pub fn with_tls() -> (Broker, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
@@ -61,7 +60,7 @@ impl Broker {
     }
 
     fn start_with(folder: TempDir, settings: &str) -> Broker {
-        // It takes no port 0. Should somebody else take the port first, the next will do.
+        // mosquitto does not accept port 0. If another program takes the port first, the next try has another.
         for _ in 0..5 {
             let port = free_port();
             let text = format!("user root\nlistener {port} 127.0.0.1\n{settings}");
@@ -78,12 +77,15 @@ impl Broker {
         panic!("mosquitto does not start: {log}");
     }
 
-    /// What goes into `dimmer.toml`, with more to it.
+    /// The settings of a dimmer called attic that uses this broker, and more settings behind these.
     pub fn settings(&self, more: &str) -> String {
-        format!(
-            "[mqtt]\nbroker = \"mqtt://127.0.0.1:{}\"\nnode = \"attic\"\n{more}",
-            self.port
-        )
+        self.settings_of("attic", more)
+    }
+
+    /// The same for a dimmer of this name.
+    pub fn settings_of(&self, node: &str, more: &str) -> String {
+        let port = self.port;
+        format!("[mqtt]\nbroker = \"mqtt://127.0.0.1:{port}\"\nnode = {node:?}\n{more}")
     }
 
     pub fn stop(&mut self) {
@@ -91,7 +93,7 @@ impl Broker {
         self.child.wait().unwrap();
     }
 
-    /// From now on it does nothing, but its connections stay.
+    /// Suspends the process: the connections stay, and nothing is answered.
     pub fn freeze(&self) {
         kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
     }
@@ -120,7 +122,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Starts it, and waits until it listens or has ended.
+/// Starts mosquitto, and waits until it listens or has ended.
 fn serve(folder: &Path, port: u16) -> Option<Child> {
     let log = fs::File::create(folder.join("log")).unwrap();
     // Debian has it where only root's PATH leads.
@@ -132,7 +134,7 @@ fn serve(folder: &Path, port: u16) -> Option<Child> {
         .stdout(log.try_clone().unwrap())
         .stderr(Stdio::from(log))
         .spawn()
-        .expect("apt-get install mosquitto");
+        .expect("mosquitto is needed: apt install mosquitto");
     while child.try_wait().unwrap().is_none() {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return Some(child);
@@ -151,19 +153,19 @@ pub struct Heard {
     pub at: Instant,
 }
 
-/// A client that hears everything from when it is opened, as Home Assistant would.
-pub struct Hub {
+/// A client that receives everything from when it connects, as Home Assistant would.
+pub struct MqttClient {
     client: AsyncClient,
     heard: Arc<Mutex<Vec<Heard>>>,
     task: JoinHandle<()>,
 }
 
-impl Hub {
-    pub async fn open(broker: &Broker) -> Hub {
-        Hub::open_with(options("hub", broker)).await
+impl MqttClient {
+    pub async fn open(broker: &Broker) -> MqttClient {
+        MqttClient::open_with(options("hub", broker)).await
     }
 
-    pub async fn open_with(options: MqttOptions) -> Hub {
+    pub async fn open_with(options: MqttOptions) -> MqttClient {
         let (client, mut events) = AsyncClient::new(options, 100);
         let heard = Arc::new(Mutex::new(Vec::new()));
         let (ears, subscriber) = (heard.clone(), client.clone());
@@ -187,7 +189,7 @@ impl Hub {
                 }
             }
         });
-        Hub {
+        MqttClient {
             client,
             heard,
             task,
@@ -201,7 +203,7 @@ impl Hub {
         its.cloned().collect()
     }
 
-    /// Forgets what came, so that only what comes from now on is told.
+    /// Forgets what has come so far.
     pub fn forget(&self) {
         self.heard.lock().unwrap().clear();
     }
@@ -236,7 +238,7 @@ impl Hub {
     }
 }
 
-impl Drop for Hub {
+impl Drop for MqttClient {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -1,19 +1,15 @@
-//! One way to look at the page: real browsers, steered by WebDriver.
+//! Real browsers, driven by WebDriver.
 //!
-//! What is claimed about the page is a function of a [`Browser`]. The last lines of a file name its claims,
-//! and make of each a test in each browser: `chromium::it_is_live` and `webkit::it_is_live`. One that they
-//! leave out is told as never used.
+//! A claim about the page is a function that takes a [`Browser`]. The last lines of a file name its claims and make a
+//! test in each browser of each: `chromium::it_is_live` and `webkit::it_is_live`. The compiler warns of a claim that
+//! they leave out: it is never used.
 //!
 //! ```ignore
-//! #[path = "common/browser.rs"]
-//! mod browser;
-//! mod common;
-//!
-//! use browser::{Browser, in_both_browsers};
-//! use common::Dimmer;
+//! use crate::browser::{Browser, in_both_browsers};
+//! use crate::common::TestServer;
 //!
 //! async fn it_is_live(browser: Browser) {
-//!     let dimmer = Dimmer::start();
+//!     let dimmer = TestServer::start();
 //!     let phone = browser.phone(&dimmer).await;
 //!     phone.tap("[data-light=led] .more").await;
 //!     phone.is_accessible("live").await;
@@ -24,11 +20,11 @@
 //! in_both_browsers! { it_is_live }
 //! ```
 //!
-//! A phone has a touchscreen in Chromium, and a mouse in WebKit. What needs the one, a page that is no secure
-//! context, or DevTools is a `#[tokio::test]` of its own with [`Browser::chromium`], and says so.
+//! A phone has a touchscreen in Chromium, and a mouse in WebKit. A test that needs the touchscreen, a page that is no
+//! secure context, or DevTools is a `#[tokio::test]` of its own with [`Browser::chromium`], and says so.
 //! `scripts/test.sh` installs both browsers.
 
-#![allow(dead_code, unused_imports, unused_macros)]
+#![allow(dead_code, unused_imports, unused_macros, clippy::unwrap_used)]
 
 #[path = "browser/axe.rs"]
 mod axe;
@@ -51,13 +47,13 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Dimmer, LIMIT, until};
+use crate::common::{LIMIT, TestServer, until};
 pub use chromium::Load;
 use hand::Hand;
 pub use hand::{DOWN, END, HOME, LEFT, PAGE_DOWN, PAGE_UP, RIGHT, UP};
 
-/// A name for 127.0.0.1 that is, unlike that, no secure context: just so is the page on the LAN. Only
-/// Chromium can be told so.
+/// A name for 127.0.0.1. Unlike the address, it is no secure context, and neither is the page on the LAN. Only Chromium
+/// can be given such a name.
 pub const PI: &str = "raspberrypi.local";
 
 /// Makes of each claim, a function of a [`Browser`], a test in each browser.
@@ -65,6 +61,7 @@ macro_rules! in_both_browsers {
     ($($claim:ident),+ $(,)?) => {
         mod chromium {
             $(#[tokio::test]
+            #[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
             async fn $claim() {
                 super::$claim(super::Browser::chromium()).await;
             })+
@@ -72,6 +69,7 @@ macro_rules! in_both_browsers {
 
         mod webkit {
             $(#[tokio::test]
+            #[ignore = "needs WebKit; scripts/test.sh installs it and runs this"]
             async fn $claim() {
                 super::$claim(super::Browser::webkit()).await;
             })+
@@ -97,7 +95,7 @@ enum Kind {
 }
 
 /// What a window is opened with.
-struct Setup<'a> {
+struct WindowSetup<'a> {
     hand: Hand,
     language: &'a str,
     night: bool,
@@ -140,7 +138,7 @@ impl Browser {
     }
 
     /// The live page in a window with the size of a phone, in Chromium also with the touchscreen of one.
-    pub async fn phone(&self, dimmer: &Dimmer) -> Window {
+    pub async fn phone(&self, dimmer: &TestServer) -> Window {
         self.phone_in("en-US", dimmer.address.port()).await
     }
 
@@ -157,7 +155,7 @@ impl Browser {
     }
 
     /// The live page in a window with a mouse, on the machine of the service itself.
-    pub async fn desktop(&self, dimmer: &Dimmer) -> Window {
+    pub async fn desktop(&self, dimmer: &TestServer) -> Window {
         let desktop = self.open(Hand::Mouse, "en-US", &dimmer.url("/")).await;
         desktop.is_live().await;
         desktop
@@ -167,7 +165,7 @@ impl Browser {
         let number = self.windows.borrow().len();
         let folder = self.folder.path().join(number.to_string());
         fs::create_dir(&folder).unwrap();
-        let setup = Setup {
+        let setup = WindowSetup {
             hand,
             language,
             night: self.night,
@@ -210,7 +208,7 @@ impl Browser {
     }
 }
 
-/// What steers one window.
+/// What drives one window.
 struct Driver {
     programs: Vec<Program>,
     /// Where it makes sessions.
@@ -333,7 +331,7 @@ impl Window {
         }
     }
 
-    /// Keeps the looks of the page in the folder `DIMMER_SCREENSHOTS`, if that is set: of Chromium by day
+    /// Saves pictures of the page in the folder `DIMMER_SCREENSHOTS`, if that is set: of Chromium by day
     /// and by night, of WebKit as the window is.
     pub async fn screenshot(&self, name: &str) {
         let Some(folder) = env::var_os("DIMMER_SCREENSHOTS") else {

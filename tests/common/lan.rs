@@ -1,6 +1,6 @@
 //! A LAN of two machines, a Pi called kitchen and a phone, in namespaces of the kernel.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -10,9 +10,11 @@ use std::thread;
 
 use rustix::process::geteuid;
 
+use crate::common::{need, run_by};
+
 /// The Pi's address.
 pub const KITCHEN: &str = "10.9.0.1";
-/// Set where the test has been started again as root of a namespace of users.
+/// Set where the test runs again as root of a user namespace.
 const AGAIN: &str = "LAN_TEST_AGAIN";
 
 /// A machine with a network, a name and a `/run` of its own, until it is dropped.
@@ -26,9 +28,10 @@ pub struct Lan {
     pub phone: Machine,
 }
 
-/// Runs a test with a LAN. Who is not root becomes it in a namespace of users; where the system has
-/// no namespaces, that is said aloud.
+/// Runs a test with a LAN. Where the user is not root, the test runs again as root of a user namespace. Panics where
+/// the system allows no namespaces.
 pub fn with_lan(test: impl FnOnce(Lan)) {
+    need("ip", "iproute2");
     if !may("unshare", &["--net", "--mount", "--uts", "true"]) {
         return start_again();
     }
@@ -46,19 +49,21 @@ pub fn with_lan(test: impl FnOnce(Lan)) {
     test(Lan { kitchen, phone });
 }
 
-/// The same test, by its own program, as root of a namespace of users.
+/// Runs the same test in a new process, as root of a user namespace.
 fn start_again() {
     let root = ["--user", "--map-root-user"];
     let again = env::var_os(AGAIN).is_some() || geteuid().is_root();
-    if again || !may("unshare", &[root[0], root[1], "--net", "true"]) {
-        eprintln!("!!! NOT TESTED: the system lets nobody make namespaces, which stand for a LAN");
-        return;
-    }
+    assert!(
+        !again && may("unshare", &[root[0], root[1], "--net", "true"]),
+        "the system allows no network namespaces, which stand for a LAN: run this as root, and not in a container \
+         without CAP_SYS_ADMIN"
+    );
     let thread = thread::current();
     let status = Command::new("unshare")
         .args(root)
         .arg(env::current_exe().unwrap())
-        .args(["--exact", thread.name().unwrap(), "--nocapture"])
+        .args(["--exact", thread.name().unwrap(), "--include-ignored"])
+        .arg("--nocapture")
         .env(AGAIN, "1")
         .status()
         .unwrap();
@@ -92,26 +97,18 @@ impl Machine {
         let mut there = Command::new("nsenter");
         there
             .arg(format!("--target={}", self.holder.id()))
-            .args(["--net", "--mount", "--uts", "--"])
-            .arg(command.get_program())
-            .args(command.get_args());
-        for (variable, setting) in command.get_envs() {
-            match setting {
-                Some(setting) => there.env(variable, setting),
-                None => there.env_remove(variable),
-            };
-        }
-        there
+            .args(["--net", "--mount", "--uts", "--"]);
+        run_by(there, command)
     }
 
-    /// A line for the shell.
+    /// The shell that runs this line there.
     pub fn shell(&self, line: &str) -> Command {
         let mut shell = Command::new("sh");
         shell.args(["-c", line]);
         self.on(&shell)
     }
 
-    /// Runs such a line, and returns what it prints.
+    /// Runs this line, and returns what it prints. Asserts that it succeeds.
     pub fn does(&self, line: &str) -> String {
         let output = self.shell(line).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

@@ -8,11 +8,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::common::Page;
-use crate::emulated::machine::Machine;
-use crate::emulated::waveform::median;
-use crate::emulated::{ATTEMPTS, Claims, DIMMER, TRACED_TOLERANCE};
-use crate::{FREQUENCY, duty, is_dark, set};
+use crate::claims::{ATTEMPTS, Claims, DIMMER, TRACED_TOLERANCE};
+use crate::common::TestClient;
+use crate::machine::Machine;
+use crate::pin::{FREQUENCY, duty, is_dark, set};
+use crate::waveform::median;
 
 /// The level before the first press.
 const LEVEL: f64 = 40.0;
@@ -27,11 +27,11 @@ pub async fn toggles_and_dims(machine: &mut Machine, claims: &mut Claims) {
     machine.start_dimmer(&format!(
         "--frequency {FREQUENCY} --config /tmp/button.toml"
     ));
-    let mut page = Page::open(machine.address(DIMMER)).await;
-    set(&mut page, LEVEL).await;
+    let mut client = TestClient::open(machine.address(DIMMER)).await;
+    set(&mut client, LEVEL).await;
 
     let before = interrupts(machine);
-    let levels = presses(machine, &mut page, "0.1").await;
+    let levels = presses(machine, &mut client, "0.1").await;
     claims.check(
         levels == [0.0] && is_dark(machine),
         format!(
@@ -39,17 +39,17 @@ pub async fn toggles_and_dims(machine: &mut Machine, claims: &mut Claims) {
             interrupts(machine) - before
         ),
     );
-    let levels = presses(machine, &mut page, "0.1").await;
+    let levels = presses(machine, &mut client, "0.1").await;
     let (follows, seen) = pin_follows(machine, LEVEL).await;
     claims.check(
         levels == [LEVEL] && follows,
         format!("the next one on again: {levels:?}, and the pin is high for {seen:.4}"),
     );
-    holds(machine, &mut page, "brightens", 20.0, claims).await;
-    holds(machine, &mut page, "dims", -20.0, claims).await;
+    holds(machine, &mut client, "brightens", 20.0, claims).await;
+    holds(machine, &mut client, "dims", -20.0, claims).await;
 
     machine.run("kill -STOP $(cat /tmp/pid); kill -CONT $(cat /tmp/pid); sleep 0.5");
-    let levels = presses(machine, &mut page, "0.1").await;
+    let levels = presses(machine, &mut client, "0.1").await;
     claims.check(
         levels == [0.0],
         format!("it is heard, too, after the process was stopped and goes on: {levels:?}"),
@@ -88,15 +88,15 @@ fn interrupts(machine: &mut Machine) -> u32 {
 }
 
 /// Presses the button for so many seconds, with bounce at either end, and returns the levels that
-/// the page is told, of the button's making.
-async fn presses(machine: &mut Machine, page: &mut Page, seconds: &str) -> Vec<f64> {
+/// the client is told, of the button's making.
+async fn presses(machine: &mut Machine, client: &mut TestClient, seconds: &str) -> Vec<f64> {
     let bounce =
         format!("for i in $(seq {BOUNCES}); do echo pull-down >$LINE; echo pull-up >$LINE; done");
     machine.run(&format!(
         "{bounce}; echo pull-down >$LINE; sleep {seconds}; {bounce}"
     ));
     sleep(Duration::from_millis(300)).await;
-    let heard = page.settle().await;
+    let heard = client.settle().await;
     let by_button = |message: &&Value| message["by"] == "button";
     let levels = heard.iter().filter(by_button);
     levels
@@ -105,10 +105,16 @@ async fn presses(machine: &mut Machine, page: &mut Page, seconds: &str) -> Vec<f
 }
 
 /// A hold of a second changes the level one way, by as much at least, and the pin follows.
-async fn holds(machine: &mut Machine, page: &mut Page, verb: &str, by: f64, claims: &mut Claims) {
-    let before = page.levels["led"];
-    let levels = presses(machine, page, "1.2").await;
-    let last = page.levels["led"];
+async fn holds(
+    machine: &mut Machine,
+    client: &mut TestClient,
+    verb: &str,
+    by: f64,
+    claims: &mut Claims,
+) {
+    let before = client.levels["led"];
+    let levels = presses(machine, client, "1.2").await;
+    let last = client.levels["led"];
     let (follows, seen) = pin_follows(machine, last).await;
     let one_way = levels.is_sorted_by(|one, next| (next - one) * by > 0.0);
     let steps = levels.len();

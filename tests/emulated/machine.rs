@@ -25,11 +25,11 @@ const GPLEV0: u32 = 0x3f20_0034;
 /// QEMU's event for a write to a register of any device.
 const WRITE: &str = "memory_region_ops_write";
 
-/// A Pi that runs. It is gone when dropped.
+/// A running Pi, which is killed when this is dropped.
 pub struct Machine {
     qemu: Child,
     console: UnixStream,
-    /// What the console said that nobody has read yet.
+    /// Output of the console that was not read yet.
     unread: String,
     monitor: BufReader<UnixStream>,
     /// What QEMU traces; read up to the end of the last trace.
@@ -240,7 +240,7 @@ impl Machine {
         u32::from_str_radix(value.unwrap(), 16).unwrap()
     }
 
-    /// A command of the monitor for people.
+    /// A command of QEMU's human monitor.
     fn human(&mut self, command: &str) -> String {
         let answer = self.ask_monitor("human-monitor-command", json!({"command-line": command}));
         answer.as_str().unwrap().to_owned()

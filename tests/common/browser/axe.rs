@@ -1,20 +1,15 @@
 //! axe-core, which knows the rules of accessibility.
 
 use std::fs;
-use std::process::Command;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
 use super::Window;
+use crate::common::fetched;
 
-static AXE: LazyLock<String> = LazyLock::new(|| {
-    let printed = Command::new("scripts/axe.sh").output().unwrap();
-    let said = String::from_utf8_lossy(&printed.stderr);
-    assert!(printed.status.success(), "scripts/axe.sh: {said}");
-    let file = String::from_utf8(printed.stdout).unwrap();
-    fs::read_to_string(file.trim()).unwrap()
-});
+static AXE: LazyLock<String> =
+    LazyLock::new(|| fs::read_to_string(fetched("scripts/axe.sh", &[])).unwrap());
 
 /// Without these the size of what one taps, a rule of WCAG 2.2, is left out.
 const OPTIONS: &str = "{ rules: { 'target-size': { enabled: true } } }";

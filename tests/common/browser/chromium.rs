@@ -1,4 +1,4 @@
-//! Chromium, steered by chromedriver; and what it alone can, by the DevTools protocol.
+//! Chromium, driven by chromedriver, and what only Chromium can do, by the DevTools protocol.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader};
@@ -7,21 +7,21 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::hand::{Hand, Motion};
-use super::{Driver, PI, Program, Setup, Window};
+use super::{Driver, PI, Program, Window, WindowSetup};
 use crate::common::until;
 
 pub fn start() -> Driver {
     loop {
         match try_start() {
             Ok(driver) => return driver,
-            // It takes a free port for IPv6, and then wants the same for IPv4.
+            // chromedriver takes a free port for IPv6, and then wants the same for IPv4.
             Err(said) if said.contains("IPv4 port not available") => {}
             Err(said) => panic!("chromedriver did not start: {said}"),
         }
     }
 }
 
-/// Or what chromedriver said before it ended.
+/// The error is what chromedriver printed before it ended.
 fn try_start() -> Result<Driver, String> {
     let mut command = Command::new("chromedriver");
     command
@@ -44,7 +44,7 @@ fn try_start() -> Result<Driver, String> {
 }
 
 /// The capabilities of a session.
-pub fn wanted(setup: &Setup) -> Value {
+pub fn wanted(setup: &WindowSetup) -> Value {
     let mut options = match setup.hand {
         Hand::Finger => {
             let metrics = json!({"width": 390, "height": 844, "pixelRatio": 3, "touch": true});

@@ -1,4 +1,4 @@
-//! WebKit: MiniBrowser, steered by WebKitWebDriver, on a screen that nobody sees.
+//! WebKit: MiniBrowser, driven by WebKitWebDriver, on a virtual screen.
 //!
 //! It has no touchscreen: WebDriver's touches arrive as those of a mouse, and those of a touchscreen of
 //! the X server as `touchstart` and so on, without the pointer events that WebKit sends on an iPhone.
@@ -12,11 +12,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::hand::{Hand, Motion};
-use super::{Driver, Program, Setup, Window};
+use super::{Driver, Program, Window, WindowSetup};
 use crate::common::until;
 
-/// The screen, and the driver on it. Of each window one, as a driver has one session.
-pub async fn start(setup: &Setup<'_>) -> Driver {
+/// A screen, and the driver on it: one for each window, as a driver has one session.
+pub async fn start(setup: &WindowSetup<'_>) -> Driver {
     let mut screen = Command::new("Xvfb");
     screen
         .args("-displayfd 1 -screen 0 1280x1024x24 -nolisten tcp".split(' '))
@@ -52,7 +52,7 @@ pub async fn start(setup: &Setup<'_>) -> Driver {
 }
 
 /// The language is that of the system's locale, of which only the name matters.
-fn locale(setup: &Setup) -> String {
+fn locale(setup: &WindowSetup) -> String {
     let locale = setup.language.replace('-', "_") + ".UTF-8";
     symlink("/usr/lib/locale/C.utf8", setup.folder.join(&locale)).unwrap();
     locale
@@ -78,7 +78,7 @@ fn port_of(pid: u32) -> Option<u16> {
 }
 
 /// The capabilities of a session.
-pub fn wanted(setup: &Setup) -> Value {
+pub fn wanted(setup: &WindowSetup) -> Value {
     let mut arguments = vec!["--automation", "--full-screen"];
     if setup.night {
         arguments.push("--dark-mode");
@@ -86,7 +86,7 @@ pub fn wanted(setup: &Setup) -> Value {
     json!({"browserName": "MiniBrowser", "webkitgtk:browserOptions": {"args": arguments}})
 }
 
-/// As the driver has no log. What goes wrong while the page loads is not heard.
+/// Collects errors, as the driver has no log. What goes wrong while the page loads is missed.
 const LISTEN: &str = "(() => {
     const heard = (window.complaints ??= []);
     const told = ({ message, reason, violatedDirective }) => String(message ?? reason ?? violatedDirective);

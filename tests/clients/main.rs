@@ -1,0 +1,19 @@
+//! Programs of others that speak with the service: MQTT brokers, Socket.IO libraries, Avahi, Prometheus, what README
+//! names in "Works with". Each test that needs one is ignored; scripts/test.sh installs them and runs all.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/broker.rs"]
+mod broker;
+#[path = "../common/browser.rs"]
+mod browser;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/lan.rs"]
+mod lan;
+
+mod fleet;
+mod mdns;
+mod mqtt;
+mod socketio;
+mod works_with;

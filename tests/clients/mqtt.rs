@@ -1,0 +1,598 @@
+//! Home Assistant by MQTT: with a real broker, and a client that sends what Home Assistant sends.
+
+use std::fs;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use crate::broker::{Broker, MqttClient, options};
+use crate::common::{LIMIT, Setup, TestServer, linear, take_turn, until};
+use serde_json::{Value, json};
+
+const STATUS: &str = "dimmer/attic/status";
+const STATE: &str = "dimmer/attic/led/state";
+const SET: &str = "dimmer/attic/led/set";
+const CONFIG: &str = "homeassistant/light/attic/led/config";
+const BIRTH: &str = "homeassistant/status";
+
+/// A broker, a dimmer that is connected to it, and a client that receives everything.
+async fn start() -> (Broker, TestServer, MqttClient) {
+    start_with("").await
+}
+
+async fn start_with(more: &str) -> (Broker, TestServer, MqttClient) {
+    let broker = Broker::start();
+    let dimmer = Setup::with(&broker.settings(more)).start();
+    let mqtt = MqttClient::open(&broker).await;
+    mqtt.hears(STATUS, json!("online")).await;
+    mqtt.hears(STATE, at(50.0)).await;
+    (broker, dimmer, mqtt)
+}
+
+/// The state of a light that plays no effect.
+fn at(level: f64) -> Value {
+    match level {
+        0.0 => json!({"state": "OFF", "effect": "off"}),
+        level => json!({"state": "ON", "brightness": level, "effect": "off"}),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_light_appears_with_all_that_home_assistant_has_to_know() {
+    let (_broker, _dimmer, mqtt) = start().await;
+    let config = mqtt.newest(CONFIG);
+    let version = env!("CARGO_PKG_VERSION");
+    let expected = json!({
+        "schema": "json",
+        "name": "led",
+        "unique_id": "dimmer_attic_led",
+        "object_id": "attic_led",
+        "command_topic": SET,
+        "state_topic": STATE,
+        "availability_topic": STATUS,
+        "brightness": true,
+        "brightness_scale": 100,
+        "effect": true,
+        "effect_list": ["off", "breathe", "blink", "candle", "strobe", "sunrise"],
+        "device": {
+            "identifiers": ["dimmer_attic"],
+            "name": "attic",
+            "manufacturer": "dimmer",
+            "model": "dimmer",
+            "sw_version": version,
+        },
+        "origin": {"name": "dimmer", "sw": version},
+    });
+    assert_eq!(config, expected);
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn who_comes_later_finds_everything_retained() {
+    let (broker, _dimmer, _hub) = start().await;
+    let late = MqttClient::open_with(options("late", &broker)).await;
+    for topic in [CONFIG, STATE, STATUS] {
+        until(topic, async || {
+            late.heard(topic).iter().any(|heard| heard.retained)
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn each_command_of_home_assistant_does_what_it_says() {
+    let (_broker, dimmer, mqtt) = start().await;
+    for (command, level) in [
+        (json!({"state": "ON", "brightness": 80}), 80.0),
+        (json!({"state": "OFF"}), 0.0),
+        (json!({"state": "ON"}), 80.0),
+        (
+            json!({"state": "ON", "brightness": 20, "transition": 0.2}),
+            20.0,
+        ),
+        (json!({"state": "OFF", "transition": 0.2}), 0.0),
+        (json!({"state": "ON", "transition": 0.2}), 20.0),
+        (json!({"state": "ON", "brightness": 0}), 0.0),
+    ] {
+        mqtt.say(SET, &command).await;
+        mqtt.hears(STATE, at(level)).await;
+        dimmer.pin_is_at("led", level).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn each_effect_starts_is_told_and_ends() {
+    let (_broker, dimmer, mqtt) = start().await;
+    let playing = |brightness: f64, effect: &str| json!({"state": "ON", "brightness": brightness, "effect": effect});
+    for effect in ["breathe", "blink", "candle", "strobe", "sunrise"] {
+        mqtt.say(SET, json!({"state": "ON", "effect": effect}))
+            .await;
+        mqtt.hears(STATE, playing(50.0, effect)).await;
+    }
+    mqtt.say(SET, json!({"state": "ON", "effect": "off"})).await;
+    mqtt.hears(STATE, at(50.0)).await;
+    dimmer.pin_is_at("led", 50.0).await;
+    mqtt.say(
+        SET,
+        json!({"state": "ON", "brightness": 70, "effect": "breathe"}),
+    )
+    .await;
+    mqtt.hears(STATE, playing(70.0, "breathe")).await;
+    mqtt.say(SET, json!({"state": "OFF"})).await;
+    mqtt.hears(STATE, at(0.0)).await;
+    // A light that is off starts from its last level.
+    mqtt.say(SET, json!({"state": "ON", "effect": "candle"}))
+        .await;
+    mqtt.hears(STATE, playing(70.0, "candle")).await;
+    mqtt.say(
+        SET,
+        json!({"state": "ON", "brightness": 30, "effect": "off"}),
+    )
+    .await;
+    mqtt.hears(STATE, at(30.0)).await;
+    dimmer.pin_is_at("led", 30.0).await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_sunrise_takes_its_time_and_tells_its_end() {
+    let (_broker, dimmer, mqtt) = start().await;
+    let start = Instant::now();
+    mqtt.say(
+        SET,
+        json!({"state": "ON", "effect": "sunrise", "transition": 0.5}),
+    )
+    .await;
+    let rising = json!({"state": "ON", "brightness": 50.0, "effect": "sunrise"});
+    mqtt.hears(STATE, rising).await;
+    mqtt.hears(STATE, at(50.0)).await;
+    assert!(start.elapsed() >= Duration::from_millis(450));
+    dimmer.pin_is_at("led", 50.0).await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_transition_fades_the_pin() {
+    let (_broker, dimmer, mqtt) = start().await;
+    mqtt.say(SET, json!({"state": "OFF"})).await;
+    dimmer.pin_is_at("led", 0.0).await;
+    let before = dimmer.duties("led").len();
+    let start = Instant::now();
+    mqtt.say(
+        SET,
+        json!({"state": "ON", "brightness": 100, "transition": 1.0}),
+    )
+    .await;
+    dimmer.pin_is_at("led", 100.0).await;
+    assert!(start.elapsed() >= Duration::from_millis(900));
+    let way = dimmer.duties("led").split_off(before);
+    assert!(way.len() > 20, "in {} steps", way.len());
+    assert!(way.is_sorted());
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_flash_goes_dark_and_comes_back() {
+    let (_broker, dimmer, mqtt) = start().await;
+    let before = dimmer.duties("led").len();
+    mqtt.say(SET, json!({"state": "ON", "flash": 2})).await;
+    until("it is back", async || {
+        dimmer.duties("led")[before..] == [0, linear(50.0)]
+    })
+    .await;
+    mqtt.hears(STATE, at(50.0)).await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_flash_that_a_stop_cuts_short_is_not_what_the_light_comes_back_with() {
+    let (broker, dimmer, mqtt) = start().await;
+    mqtt.say(SET, json!({"state": "ON", "flash": 2})).await;
+    mqtt.hears(STATE, at(0.0)).await;
+    let (_, setup) = dimmer.stop();
+    let dimmer = setup.start();
+    assert_eq!(dimmer.level("led").await, 50.0);
+    drop(broker);
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn what_a_client_sets_is_told() {
+    let (_broker, dimmer, mqtt) = start().await;
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 12.5})).await;
+    mqtt.hears(STATE, at(12.5)).await;
+    client.change("led", json!({"level": 0})).await;
+    mqtt.hears(STATE, at(0.0)).await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn what_home_assistant_sets_is_sent_to_a_client() {
+    let (_broker, dimmer, mqtt) = start().await;
+    let mut client = dimmer.client().await;
+    mqtt.say(SET, json!({"state": "ON", "brightness": 31}))
+        .await;
+    while client.levels["led"] != 31.0 {
+        client.next().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn dragging_is_told_ten_times_a_second_and_its_end_always() {
+    let _turn = take_turn();
+    let (_broker, dimmer, mqtt) = start().await;
+    let mut client = dimmer.client().await;
+    for _ in 0..3 {
+        mqtt.forget();
+        let start = Instant::now();
+        for change in 0..90 {
+            client
+                .change("led", json!({"level": change % 89 + 1}))
+                .await;
+            tokio::time::sleep(Duration::from_millis(11)).await;
+        }
+        let dragged = start.elapsed();
+        client.change("led", json!({"level": 77.7})).await;
+        mqtt.hears(STATE, at(77.7)).await;
+        let told = mqtt.heard(STATE).len();
+        println!("dragged for {dragged:?}, told {told} times");
+        let most = dragged.as_secs_f64() * 10.0 + 2.0;
+        assert!(told as f64 <= most, "{told} in {dragged:?}");
+        assert!(told >= 4, "the light is seen to move: {told}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_stop_and_a_kill_make_the_light_unavailable() {
+    let _turn = take_turn();
+    let (_broker, dimmer, mqtt) = start().await;
+    let start = Instant::now();
+    let (status, setup) = dimmer.stop();
+    assert_eq!(status.code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(2));
+    mqtt.hears(STATUS, json!("offline")).await;
+    let dimmer = setup.start();
+    mqtt.hears(STATUS, json!("online")).await;
+    dimmer.kill();
+    mqtt.hears(STATUS, json!("offline")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn discovery_comes_again_when_home_assistant_starts() {
+    let (_broker, _dimmer, mqtt) = start().await;
+    for _ in 0..2 {
+        mqtt.forget();
+        mqtt.say(BIRTH, "online").await;
+        until("all is told again", async || {
+            [CONFIG, STATUS, STATE]
+                .iter()
+                .all(|topic| !mqtt.heard(topic).is_empty())
+        })
+        .await;
+    }
+    mqtt.forget();
+    mqtt.say(BIRTH, "offline").await;
+    mqtt.say(SET, json!({"state": "OFF"})).await;
+    mqtt.hears(STATE, at(0.0)).await;
+    assert!(mqtt.heard(CONFIG).is_empty(), "only when it starts");
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_broker_that_restarts_is_told_everything_again() {
+    let two = "[[light]]\n[[light]]\nname = \"b\"\ngpio = 18\n";
+    let (mut broker, dimmer, mqtt) = start_with(two).await;
+    broker.stop();
+    until("it is noticed", async || {
+        dimmer.log().contains("trying again")
+    })
+    .await;
+    mqtt.forget();
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 66})).await;
+    broker.start_again();
+    mqtt.hears(STATE, at(66.0)).await;
+    mqtt.hears(STATUS, json!("online")).await;
+    mqtt.hears("dimmer/attic/b/state", at(50.0)).await;
+    assert!(!mqtt.heard(CONFIG).is_empty(), "it had forgotten");
+    // Commands arrive as before.
+    mqtt.say(SET, json!({"state": "OFF"})).await;
+    dimmer.pin_is_at("led", 0.0).await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_command_that_the_broker_keeps_is_not_done_again_at_each_connection() {
+    let mut broker = Broker::start();
+    let mqtt = MqttClient::open(&broker).await;
+    mqtt.publish(SET, json!({"state": "OFF"}), true).await;
+    mqtt.hears(SET, json!({"state": "OFF"})).await;
+    let dimmer = Setup::with(&broker.settings("")).start();
+    mqtt.hears(STATE, at(50.0)).await;
+    // The next command on the same connection is done, so the first arrived and was ignored.
+    mqtt.publish(SET, json!({"state": "ON", "brightness": 60}), true)
+        .await;
+    dimmer.pin_is_at("led", 60.0).await;
+    assert!(!dimmer.duties("led").contains(&0));
+    broker.stop();
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_bad_command_changes_nothing_and_a_flood_of_them_is_a_line() {
+    let (_broker, dimmer, mqtt) = start().await;
+    mqtt.say(SET, json!({"state": "ON", "brightness": 101}))
+        .await;
+    for _ in 0..500 {
+        mqtt.say(SET, "ON").await;
+        mqtt.say("dimmer/attic/sofa/set", json!({"state": "ON"}))
+            .await;
+    }
+    mqtt.say(SET, json!({"state": "ON", "brightness": 60}))
+        .await;
+    mqtt.hears(STATE, at(60.0)).await;
+    dimmer.pin_is_at("led", 60.0).await;
+    let duties = dimmer.duties("led");
+    assert_eq!(duties, [linear(50.0), linear(60.0)]);
+    let log = dimmer.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert!(
+        lines[0].contains("\"dimmer/attic/led/set\": brightness must be from 0 to 100, not 101"),
+        "{log}"
+    );
+    assert!(lines.len() <= 2, "{log}");
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_group_moves_its_lights_on_all_dimmers() {
+    let broker = Broker::start();
+    let settings = |node: &str| {
+        let lights = "[[light]]\ngroups = [\"upstairs\", \"all\"]\n\
+                      [[light]]\nname = \"b\"\ngpio = 18\ngroups = [\"all\"]\n";
+        broker.settings(lights).replace("attic", node)
+    };
+    let dimmers = [
+        Setup::with(&settings("one")).start(),
+        Setup::with(&settings("two")).start(),
+    ];
+    let mqtt = MqttClient::open(&broker).await;
+    for node in ["one", "two"] {
+        mqtt.hears(&format!("dimmer/{node}/status"), json!("online"))
+            .await;
+    }
+    mqtt.say("dimmer/group/upstairs/set", json!({"state": "OFF"}))
+        .await;
+    for dimmer in &dimmers {
+        dimmer.pin_is_at("led", 0.0).await;
+        assert_eq!(dimmer.level("b").await, 50.0);
+    }
+    mqtt.say(
+        "dimmer/group/all/set",
+        json!({"state": "ON", "brightness": 9}),
+    )
+    .await;
+    for dimmer in &dimmers {
+        dimmer.pin_is_at("led", 9.0).await;
+        dimmer.pin_is_at("b", 9.0).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_light_that_is_no_more_is_taken_from_the_broker() {
+    let broker = Broker::start();
+    let mqtt = MqttClient::open(&broker).await;
+    let light = |name: &str| broker.settings(&format!("[[light]]\nname = \"{name}\"\n"));
+    let (old, new) = (light("old"), light("new"));
+    let config = "homeassistant/light/attic/old/config";
+    let others = "homeassistant/light/attic/other/config";
+    mqtt.publish(others, json!({"origin": {"name": "other"}}), true)
+        .await;
+    let dimmer = Setup::with(&old).start();
+    mqtt.hears(STATUS, json!("online")).await;
+    dimmer.stop();
+    mqtt.hears(STATUS, json!("offline")).await;
+    assert!(mqtt.newest(config).is_object());
+    let _dimmer = Setup::with(&new).start();
+    mqtt.hears(config, json!("")).await;
+    mqtt.hears("dimmer/attic/old/state", json!("")).await;
+    assert!(mqtt.newest(others).is_object(), "what others keep stays");
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_do() {
+    let broker = Broker::with_login("ana", "correct horse");
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    let more = format!("username = \"ana\"\npassword_file = {:?}\n", secret.path());
+    let mut ana = options("hub", &broker);
+    ana.set_credentials("ana", "correct horse");
+    let mqtt = MqttClient::open_with(ana).await;
+
+    fs::write(secret.path(), "wrong\n").unwrap();
+    let dimmer = Setup::with(&broker.settings(&more)).start();
+    until("it says so", async || {
+        dimmer.log().contains(
+            "the broker refuses the login; check username and password_file in [mqtt]; trying again",
+        )
+    })
+    .await;
+    assert!(!dimmer.log().contains("wrong\n"));
+    dimmer.stop();
+
+    let dimmer = Setup::with(&broker.settings("")).start();
+    until("it says so", async || {
+        dimmer
+            .log()
+            .contains("set username and password_file in [mqtt]")
+    })
+    .await;
+    dimmer.stop();
+
+    fs::write(secret.path(), "correct horse\n").unwrap();
+    let _dimmer = Setup::with(&broker.settings(&more)).start();
+    mqtt.hears(STATUS, json!("online")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn the_password_may_be_a_credential_of_systemd() {
+    let broker = Broker::with_login("ana", "correct horse");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("mqtt-password"), "correct horse").unwrap();
+    let dimmer = Setup::with(&broker.settings("username = \"ana\"\n")).start_with(|command| {
+        command.env("CREDENTIALS_DIRECTORY", folder.path());
+    });
+    until("it is let in", async || {
+        dimmer.log().contains("mqtt: connected to ")
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn tls_is_spoken_with_the_broker_that_the_ca_vouches_for_alone() {
+    let (broker, cert) = Broker::with_tls();
+    let settings = |more: &str| broker.settings(more).replace("mqtt://", "mqtts://");
+    let dimmer = Setup::with(&settings(&format!("ca = {cert:?}\n"))).start();
+    until("it connects", async || {
+        dimmer.log().contains("connected to mqtts://127.0.0.1:")
+    })
+    .await;
+    let (_other, other) = Broker::with_tls();
+    let dimmer = Setup::with(&settings(&format!("ca = {other:?}\n"))).start();
+    until("it refuses", async || {
+        dimmer
+            .log()
+            .contains("ca in [mqtt] names the file that vouches for the broker")
+    })
+    .await;
+    let setup = Setup::with(&settings("ca = \"/nowhere\"\n"));
+    let output = setup.command().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("dimmer: [mqtt]: ca /nowhere: "), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn two_dimmers_of_the_same_node_are_told_so() {
+    let broker = Broker::start();
+    let one = Setup::with(&broker.settings("")).start();
+    let two = Setup::with(&broker.settings("")).start();
+    until("one is told", async || {
+        let says = "as it does where another dimmer has the node \"attic\", too; trying again";
+        [&one, &two]
+            .iter()
+            .any(|dimmer| dimmer.log().contains(says))
+    })
+    .await;
+}
+
+#[test]
+fn a_check_tells_the_broker_and_the_node() {
+    let setup = Setup::with("[mqtt]\nbroker = \"mqtt://pi.lan\"\nnode = \"attic\"\n");
+    let output = setup.command().arg("--check").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.ends_with("mqtt mqtt://pi.lan:1883 as attic\n"),
+        "{text}"
+    );
+}
+
+/// Starts with these settings, moves the light over a WebSocket, and stops; each within a short time.
+async fn goes_on(settings: &str, says: &str) {
+    let _turn = take_turn();
+    let start = Instant::now();
+    let dimmer = Setup::with(settings).start();
+    let started = start.elapsed();
+    let mut client = dimmer.client().await;
+    let mut slowest = Duration::ZERO;
+    let mut level = 0;
+    // Long enough for the service to log what is wrong.
+    while level < 20 || !dimmer.log().contains(says) {
+        level = level % 99 + 1;
+        let change = Instant::now();
+        client.change("led", json!({ "level": level })).await;
+        dimmer.pin_is_at("led", level.into()).await;
+        slowest = slowest.max(change.elapsed());
+        assert!(start.elapsed() < LIMIT, "{}", dimmer.log());
+    }
+    let stop = Instant::now();
+    let (status, _) = dimmer.stop();
+    let stopped = stop.elapsed();
+    println!("{says}: start {started:?}, a change {slowest:?} at most, stop {stopped:?}");
+    assert_eq!(status.code(), Some(0));
+    let short = Duration::from_secs(2);
+    assert!(started < short && slowest < short && stopped < short);
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_broker_that_is_away_delays_nothing() {
+    let mut broker = Broker::start();
+    broker.stop();
+    goes_on(&broker.settings(""), "cannot connect: Connection refused").await;
+}
+
+#[tokio::test]
+async fn a_broker_that_says_nothing_delays_nothing() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let settings = format!("[mqtt]\nbroker = \"mqtt://127.0.0.1:{port}\"\n");
+    goes_on(&settings, "the broker does not answer").await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_broker_that_is_frozen_delays_no_stop() {
+    let _turn = take_turn();
+    let (broker, dimmer, mqtt) = start().await;
+    broker.freeze();
+    let mut client = dimmer.client().await;
+    for level in 1..=20 {
+        client.change("led", json!({ "level": level })).await;
+        dimmer.pin_is_at("led", level.into()).await;
+    }
+    let start = Instant::now();
+    dimmer.stop();
+    assert!(start.elapsed() < Duration::from_secs(2));
+    drop(mqtt);
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn what_comes_over_mqtt_is_told_to_the_clients() {
+    let (_broker, dimmer, mqtt) = start().await;
+    let mut client = dimmer.client().await;
+    mqtt.say(SET, &json!({"state": "ON", "brightness": 80}))
+        .await;
+    let entry = loop {
+        let told = client.hear("activity").await[0].clone();
+        if !told.is_null() {
+            break told;
+        }
+    };
+    let set = (&entry["via"], &entry["what"], &entry["level"]);
+    assert_eq!(set, (&json!("mqtt"), &json!("set"), &json!(80)), "{entry}");
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_flash_is_told_to_the_clients_like_any_other_command() {
+    let (_broker, dimmer, mqtt) = start().await;
+    let mut client = dimmer.client().await;
+    mqtt.say(SET, &json!({"state": "ON", "flash": 2})).await;
+    let entry = client.hear("activity").await[0].clone();
+    let flashed = (&entry["via"], &entry["what"], &entry["light"]);
+    let expected = (&json!("mqtt"), &json!("flashed"), &json!("led"));
+    assert_eq!(flashed, expected, "{entry}");
+}

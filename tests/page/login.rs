@@ -1,0 +1,76 @@
+//! The login in a real browser.
+
+use crate::browser::{Browser, Window, in_both_browsers};
+use crate::common::{Setup, until};
+
+const BUTTON: &str = "form[action=login] button";
+
+async fn log_in(window: &Window, password: &str) {
+    window
+        .eval("document.querySelector('#password').focus()")
+        .await;
+    for letter in password.chars() {
+        window.key(letter).await;
+    }
+    window.tap(BUTTON).await;
+}
+
+async fn is_at_the_login(window: &Window) {
+    until("the login is shown", async || {
+        window.eval("location.pathname").await == "/login"
+            && window.eval("document.readyState").await == "complete"
+    })
+    .await;
+}
+
+async fn a_browser_is_asked_once_and_again_when_the_password_changes(browser: Browser) {
+    let dimmer = Setup::new().with_password("correct horse").start();
+    let url = browser.url(dimmer.address.port());
+    let phone = browser.phone_at("en-US", &url).await;
+    is_at_the_login(&phone).await;
+    phone.screenshot("phone-login").await;
+    log_in(&phone, "wrong").await;
+    until("it says that the password is wrong", async || {
+        let said = phone.eval("document.querySelector('#said').innerText");
+        said.await == "That is not the password."
+    })
+    .await;
+    phone.screenshot("phone-login-wrong").await;
+    log_in(&phone, "correct horse").await;
+    phone.is_live().await;
+    assert_eq!(
+        phone.eval("document.cookie").await,
+        "",
+        "no script reads it"
+    );
+    phone.eval("location.reload()").await;
+    phone.is_live().await;
+
+    // A restart with the same password is one like any other.
+    phone.eval("window.not_reloaded = true").await;
+    let dimmer = dimmer.stop().1.start();
+    phone.is_live().await;
+    assert_eq!(phone.eval("window.not_reloaded").await, true);
+    // With another, the open page ends at the login by itself.
+    let _dimmer = dimmer.stop().1.with_password("battery staple").start();
+    is_at_the_login(&phone).await;
+    log_in(&phone, "battery staple").await;
+    phone.is_live().await;
+
+    // The browser itself complains of each answer that is an error.
+    let complaints = phone.complaints().await;
+    let expected = |complaint: &String| {
+        let known = [
+            "/ws' failed",
+            "401 (Unauthorized)",
+            "ERR_CONNECTION_REFUSED",
+        ];
+        known.iter().any(|known| complaint.contains(known))
+    };
+    assert!(complaints.iter().all(expected), "{complaints:?}");
+    browser.close().await;
+}
+
+in_both_browsers! {
+    a_browser_is_asked_once_and_again_when_the_password_changes,
+}

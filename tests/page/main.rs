@@ -1,0 +1,22 @@
+//! The web page in real browsers: Chromium, and WebKit, the nearest to Safari that runs on Linux. Each test that needs
+//! one is ignored; scripts/test.sh installs both browsers and runs all.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/broker.rs"]
+mod broker;
+#[path = "../common/browser.rs"]
+mod browser;
+#[path = "../common/mod.rs"]
+mod common;
+
+mod accessibility;
+mod activity;
+mod effects;
+mod fleet;
+mod login;
+mod several_lights;
+mod sheet;
+mod sliders;
+mod steps;
+mod timers;

@@ -1,0 +1,246 @@
+//! The sheet below the page: what it weighs, how hands and keyboards get into it and out of it.
+
+use std::collections::HashSet;
+
+use crate::browser::{Browser, Window, in_both_browsers};
+use crate::common::{Setup, TestServer};
+use crate::steps::{
+    BREATHE, CLOSE, CLOSED, OPEN, OPENER, SUNRISE, TWO, chip, enter, is, open_sheet, plays, says,
+    tap,
+};
+use reqwest::Method;
+use serde_json::json;
+
+const ENTER: char = '\u{e007}';
+const ESCAPE: char = '\u{e00c}';
+const SPACE: char = ' ';
+const TAB: char = '\u{e004}';
+#[tokio::test]
+#[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
+async fn the_sheet_is_loaded_when_it_is_first_opened_and_all_together_weighs_little() {
+    let dimmer = Setup::with(TWO).start();
+    let browser = Browser::chromium();
+    let phone = browser.phone(&dimmer).await;
+    let page = phone.eval("location.href").await;
+    let loaded = "performance.getEntriesByType('resource').map((entry) => entry.name)";
+    let sheet = format!("{loaded}.some((name) => name.includes('sheet'))");
+    assert_eq!(phone.eval(&sheet).await, false);
+    open_sheet(&phone).await;
+    assert_eq!(phone.eval(&sheet).await, true);
+    // The countdown too, which comes with the first long transition.
+    dimmer
+        .ask(
+            Method::PUT,
+            "/api/lights/led",
+            r#"{"level": 5, "transition": 60}"#,
+        )
+        .await;
+    let counts = format!("{loaded}.some((name) => name.includes('countdown'))");
+    is("the countdown is loaded", &counts, &phone).await;
+
+    let (mut requests, mut all) = (HashSet::new(), 0.0);
+    for event in phone.events().await {
+        let about = &event["params"];
+        match event["method"].as_str().unwrap() {
+            // The browser's own start page makes requests too.
+            "Network.requestWillBeSent" if about["documentURL"] == page => {
+                requests.insert(about["requestId"].to_string());
+            }
+            "Network.loadingFinished" if requests.contains(&about["requestId"].to_string()) => {
+                all += about["encodedDataLength"].as_f64().unwrap();
+            }
+            _ => {}
+        }
+    }
+    println!("all of the page: {all} bytes");
+    assert!(all > 15_000.0 && all <= 30_000.0, "{all} bytes");
+    browser.close().await;
+}
+
+async fn an_error_is_shown_in_the_sheet_as_the_service_says_it(browser: Browser) {
+    let dimmer = TestServer::start();
+    let phone = browser.phone(&dimmer).await;
+    let mut client = dimmer.client().await;
+    for number in 0..32 {
+        client
+            .say(json!({"save": format!("Preset {number}")}))
+            .await;
+    }
+    client.settle().await;
+    open_sheet(&phone).await;
+    enter(".save input", "One more", &phone).await;
+    tap(".save button", &phone).await;
+    is(
+        "the error is shown",
+        "document.querySelector('.said').textContent.includes('32')",
+        &phone,
+    )
+    .await;
+    client.say(json!({"save": "One more"})).await;
+    let error = client.hear("error").await;
+    says(".said", error.as_str().unwrap(), &phone).await;
+    phone.screenshot("phone-sheet-error").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
+async fn a_finger_pulls_the_sheet_up_and_down() {
+    let dimmer = TestServer::start();
+    let browser = Browser::chromium();
+    let phone = browser.phone(&dimmer).await;
+    open_sheet(&phone).await;
+    // A tap beside it only closes it.
+    phone.tap("[data-light=led] .lamp").await;
+    is("it is down", CLOSED, &phone).await;
+    for _ in 0..2 {
+        phone.press(OPENER).await;
+        phone.slide("led", 30.0).await;
+        phone.release().await;
+        is("it is up and still", OPEN, &phone).await;
+        phone.press(".sheet h2").await;
+        phone.slide("led", -30.0).await;
+        phone.release().await;
+        is("it is down", CLOSED, &phone).await;
+    }
+    assert_eq!(phone.level("led").await, 50.0);
+    browser.close().await;
+}
+
+/// What has the focus: its class, type or name.
+async fn focused(window: &Window) -> String {
+    let name = "((element) => element.name || element.id || element.className || element.type)";
+    let focused = window
+        .eval(&format!("{name}(document.activeElement)"))
+        .await;
+    focused.as_str().unwrap_or_default().into()
+}
+
+async fn the_keyboard_alone_walks_through_the_sheet_and_back_out(browser: Browser) {
+    let dimmer = TestServer::start();
+    let desktop = browser.desktop(&dimmer).await;
+    let mut client = dimmer.client().await;
+    client.say(json!({"save": "Evening"})).await;
+    client.settle().await;
+    for _ in 0..5 {
+        desktop.key(TAB).await;
+    }
+    assert_eq!(focused(&desktop).await, "opener");
+    desktop.key(ENTER).await;
+    is(
+        "the sheet is open",
+        "document.querySelector('.sheet')?.open",
+        &desktop,
+    )
+    .await;
+    assert_eq!(focused(&desktop).await, "close");
+
+    let mut seen = Vec::new();
+    loop {
+        desktop.key(TAB).await;
+        let name = focused(&desktop).await;
+        // Past the end the browser itself has it for one stop.
+        if name == "close" || seen.len() > 40 {
+            break;
+        }
+        let outline = "document.activeElement.matches(':focus-visible, body')";
+        assert_eq!(desktop.eval(outline).await, true, "{name}");
+        seen.push(name);
+    }
+    let inside = desktop.eval("document.querySelector('.sheet').open").await;
+    assert_eq!(inside, true);
+    let count = |name: &str| seen.iter().filter(|seen| *seen == name).count();
+    assert_eq!(count("opener") + count("lamp"), 0, "{seen:?}");
+    // Effects, the preset, sleep, wake up, who is here.
+    assert_eq!(count("chip"), 6 + 1 + 4 + 1, "{seen:?}");
+    for name in ["speed", "forget", "text", "chip waker"] {
+        assert_eq!(count(name), 1, "{name}: {seen:?}");
+    }
+
+    desktop.key(TAB).await;
+    desktop.key(TAB).await;
+    desktop.key(SPACE).await;
+    plays(json!("breathe"), json!(1), "led", &dimmer).await;
+    desktop.key(ESCAPE).await;
+    is("the sheet is closed", CLOSED, &desktop).await;
+    assert_eq!(focused(&desktop).await, "opener");
+    browser.close().await;
+}
+
+async fn a_target_is_as_large_as_a_thumb_and_has_a_name(browser: Browser) {
+    let dimmer = Setup::with(TWO).start();
+    let phone = browser.phone(&dimmer).await;
+    let mut client = dimmer.client().await;
+    client.say(json!({"save": "Evening"})).await;
+    client.settle().await;
+    open_sheet(&phone).await;
+    tap(&chip(SUNRISE), &phone).await;
+    tap(".waker", &phone).await;
+    let small = "[...document.querySelectorAll('button, input, select')]
+        .filter((one) => one.type !== 'range' || one.closest('.sheet'))
+        .map((one) => [one.className || one.name || one.type, one.getBoundingClientRect()])
+        .filter(([, box]) => box.height < 44 || box.width < 43)
+        .map(([name, box]) => `${name}: ${box.width} x ${box.height}`)";
+    assert_eq!(phone.eval(small).await, json!([]));
+    phone.screenshot("phone-sheet-all").await;
+    browser.close().await;
+}
+
+async fn a_portuguese_phone_reads_a_portuguese_sheet(browser: Browser) {
+    let dimmer = TestServer::start();
+    let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
+    says(OPENER, "Efeitos, cenas, timers", &phone).await;
+    open_sheet(&phone).await;
+    tap(".waker", &phone).await;
+    let text = phone
+        .eval("document.querySelector('.sheet').innerText")
+        .await;
+    let text = text.as_str().unwrap();
+    for word in [
+        "Efeitos",
+        "Vela",
+        "Velocidade",
+        "Salvar",
+        "Desligar em",
+        "Despertar",
+        "seg",
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert!(!text.contains("undefined"), "{text}");
+    for word in ["Effect", "Save", "Off in", "Mon", "minutes"] {
+        assert!(!text.contains(word), "{word}: {text}");
+    }
+    enter(".effects [type=range]", "1.5", &phone).await;
+    says(".effects output", "1,5×", &phone).await;
+    phone.screenshot("phone-sheet-portuguese").await;
+    browser.close().await;
+}
+
+async fn without_the_service_the_sheet_waits_and_closes(browser: Browser) {
+    let dimmer = TestServer::start();
+    let phone = browser.phone(&dimmer).await;
+    open_sheet(&phone).await;
+    let (_, setup) = dimmer.stop();
+    let disabled = "document.querySelector('.sheet fieldset').disabled";
+    is("nothing can be set", disabled, &phone).await;
+    tap(CLOSE, &phone).await;
+    is("it is closed", CLOSED, &phone).await;
+    let dimmer = setup.start();
+    phone.is_live().await;
+    open_sheet(&phone).await;
+    tap(&chip(BREATHE), &phone).await;
+    plays(json!("breathe"), json!(1), "led", &dimmer).await;
+    let complaints = phone.complaints().await;
+    let expected = |complaint: &String| complaint.contains("/ws' failed");
+    assert!(complaints.iter().all(expected), "{complaints:?}");
+    browser.close().await;
+}
+
+in_both_browsers! {
+    an_error_is_shown_in_the_sheet_as_the_service_says_it,
+    the_keyboard_alone_walks_through_the_sheet_and_back_out,
+    a_target_is_as_large_as_a_thumb_and_has_a_name,
+    a_portuguese_phone_reads_a_portuguese_sheet,
+    without_the_service_the_sheet_waits_and_closes,
+}

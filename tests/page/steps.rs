@@ -1,0 +1,97 @@
+//! What the tests of the page do and wait for: all windows in step, and the sheet below the page.
+
+use serde_json::{Value, json};
+
+use crate::browser::Window;
+use crate::common::{TestServer, until};
+use reqwest::Method;
+
+pub const OPENER: &str = "#opener";
+pub const CLOSE: &str = ".sheet .close";
+pub const OPEN: &str = "document.querySelector('.sheet')?.open && !document.getAnimations().length";
+pub const CLOSED: &str = "!document.querySelector('.sheet').open";
+pub const TWO: &str = "[[light]]\n[[light]]\nname = \"desk\"\ntitle = \"Desk lamp\"\ngpio = 20\n";
+
+/// An effect's button.
+pub fn chip(number: u8) -> String {
+    format!(".effects .chip:nth-child({number})")
+}
+
+pub const NONE: u8 = 1;
+pub const BREATHE: u8 = 2;
+pub const SUNRISE: u8 = 6;
+
+/// Waits until the JavaScript expression is true.
+pub async fn is(what: &str, expression: &str, window: &Window) {
+    until(what, async || window.eval(expression).await == true).await;
+}
+
+/// Waits until the windows, the API and the pin have this level.
+pub async fn all_have(level: f64, light: &str, dimmer: &TestServer, windows: &[&Window]) {
+    for (number, window) in windows.iter().enumerate() {
+        until(
+            &format!("window {number} shows {level} for {light}"),
+            async || window.level(light).await == level,
+        )
+        .await;
+    }
+    until(&format!("the API says {level} for {light}"), async || {
+        dimmer.level(light).await == level
+    })
+    .await;
+    dimmer.pin_is_at(light, level).await;
+}
+
+/// Waits until this is the text of the element.
+pub async fn says(selector: &str, text: &str, window: &Window) {
+    let same = format!(
+        "document.querySelector('{selector}')?.textContent.trim() === {}",
+        json!(text)
+    );
+    is(&format!("{selector} says {text:?}"), &same, window).await;
+}
+
+pub async fn open_sheet(window: &Window) {
+    window.tap(OPENER).await;
+    is("the sheet is open and still", OPEN, window).await;
+}
+
+/// Taps what may have to be scrolled into view first.
+pub async fn tap(selector: &str, window: &Window) {
+    let element = format!("document.querySelector('{selector}')");
+    window
+        .eval(&format!("{element}.scrollIntoView({{block: 'center'}})"))
+        .await;
+    window.tap(selector).await;
+}
+
+/// Puts this into a field, as typing does.
+pub async fn enter(selector: &str, text: &str, window: &Window) {
+    let field = format!("document.querySelector('{selector}')");
+    let events = "['input', 'change'].forEach((type) => field.dispatchEvent(new Event(type)))";
+    window
+        .eval(&format!(
+            "((field) => (field.value = {}, {events}))({field})",
+            json!(text)
+        ))
+        .await;
+}
+
+pub async fn light(name: &str, dimmer: &TestServer) -> Value {
+    let path = format!("/api/lights/{name}");
+    dimmer.ask(Method::GET, &path, "").await.1
+}
+
+pub async fn plays(effect: Value, speed: Value, name: &str, dimmer: &TestServer) {
+    let what = format!("{name} plays {effect} at {speed}");
+    until(&what, async || {
+        let light = light(name, dimmer).await;
+        (&light["effect"], &light["speed"]) == (&effect, &speed)
+    })
+    .await;
+}
+
+pub async fn pressed(chip: &str, window: &Window) {
+    let pressed = format!("document.querySelector('{chip}').ariaPressed === 'true'");
+    is(&format!("{chip} is pressed"), &pressed, window).await;
+}

@@ -1,0 +1,177 @@
+//! The timers in the sheet: to sleep, to wake up, and the list of those there are.
+
+use crate::browser::{Browser, in_both_browsers};
+use crate::common::{Setup, TestServer, until};
+use crate::steps::{TWO, enter, is, open_sheet, tap};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const FIRST: &str = ".list li:first-child span";
+
+/// The timers by the API, once there are this many.
+async fn timers(count: usize, dimmer: &TestServer) -> Vec<Value> {
+    let mut timers = Vec::new();
+    until(&format!("there are {count} timers"), async || {
+        let (_, all) = dimmer.ask(Method::GET, "/api/timers", "").await;
+        timers = all.as_array().unwrap().clone();
+        timers.len() == count
+    })
+    .await;
+    timers
+}
+
+async fn a_timer_to_sleep_turns_the_light_off_in_so_many_minutes(browser: Browser) {
+    let dimmer = TestServer::start();
+    let phone = browser.phone(&dimmer).await;
+    let other = browser.phone(&dimmer).await;
+    open_sheet(&phone).await;
+    open_sheet(&other).await;
+    tap(".sleep .chip:nth-child(2)", &phone).await;
+    let timer = &timers(1, &dimmer).await[0];
+    assert_eq!(timer["light"], "led");
+    assert_eq!(
+        (&timer["on"], &timer["transition"]),
+        (&json!(false), &json!(60.0))
+    );
+    // Off after 15 minutes, the last of which it fades.
+    let next = timer["next"].as_str().unwrap();
+    let wait = format!("(Date.parse('{next}') - Date.now()) / 60000");
+    let wait = phone.eval(&wait).await.as_f64().unwrap();
+    assert!(wait > 13.0 && wait <= 14.1, "{wait} minutes");
+    for window in [&phone, &other] {
+        is(
+            "it is in the list",
+            &format!(
+                "document.querySelector('{FIRST}')?.textContent.includes('{}')",
+                &next[11..16]
+            ),
+            window,
+        )
+        .await;
+    }
+    phone.screenshot("phone-timers").await;
+
+    // Another time takes the place of this one.
+    tap(".sleep .chip:nth-child(4)", &phone).await;
+    until("it is in an hour", async || {
+        let timer = &timers(1, &dimmer).await[0];
+        timer["next"] != next
+    })
+    .await;
+    tap(".remove", &other).await;
+    timers(0, &dimmer).await;
+    for window in [&phone, &other] {
+        is("it is gone", "!document.querySelector('.list li')", window).await;
+    }
+    browser.close().await;
+}
+
+async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise(browser: Browser) {
+    let dimmer = Setup::with(TWO).start();
+    let phone = browser.phone(&dimmer).await;
+    open_sheet(&phone).await;
+    enter(".which select", "desk", &phone).await;
+    tap(".waker", &phone).await;
+    enter(".wake [name=at]", "06:30", &phone).await;
+    enter(".wake [name=minutes]", "20", &phone).await;
+    tap(".days [value=mon]", &phone).await;
+    tap(".days [value=fri]", &phone).await;
+    tap(".wake > button", &phone).await;
+    let timer = &timers(1, &dimmer).await[0];
+    assert_eq!(timer["light"], "desk");
+    assert_eq!(
+        (&timer["at"], &timer["days"]),
+        (&json!("06:30"), &json!(["mon", "fri"]))
+    );
+    assert_eq!(
+        (&timer["effect"], &timer["transition"]),
+        (&json!("sunrise"), &json!(1200.0))
+    );
+    is("it is in the list", &format!("/^Sunrise · Desk lamp.* 06:30 · Mon Fri$/.test(document.querySelector('{FIRST}')?.textContent)"), &phone).await;
+    assert_eq!(
+        phone.eval("document.querySelector('.wake').hidden").await,
+        true
+    );
+
+    // Without days once, and for all lights.
+    enter(".which select", "", &phone).await;
+    tap(".waker", &phone).await;
+    for day in ["mon", "fri"] {
+        tap(&format!(".days [value={day}]"), &phone).await;
+    }
+    tap(".wake > button", &phone).await;
+    let all = timers(2, &dimmer).await;
+    let once = all.iter().find(|timer| timer["light"].is_null()).unwrap();
+    assert!(once["days"].as_array().is_none_or(Vec::is_empty), "{once}");
+    is(
+        "both are in the list",
+        "document.querySelectorAll('.list li').length === 2",
+        &phone,
+    )
+    .await;
+    browser.close().await;
+}
+
+async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due(browser: Browser) {
+    let dimmer = TestServer::start();
+    let phone = browser.phone(&dimmer).await;
+    let mut client = dimmer.client().await;
+    client.say(json!({"save": "Film"})).await;
+    for timer in [
+        json!({"in": 7200, "level": 40, "light": "led", "name": "b"}),
+        json!({"in": 3600, "recall": "Film", "name": "a"}),
+    ] {
+        client.say(json!({ "timer": timer })).await;
+    }
+    client.settle().await;
+    open_sheet(&phone).await;
+    let list =
+        "[...document.querySelectorAll('.list span')].map((item) => item.firstChild.textContent)";
+    assert_eq!(phone.eval(list).await, json!(["Film", "40 %"]));
+    // The focus stays in the list when another removes what has it.
+    phone
+        .eval("document.querySelector('.remove').focus()")
+        .await;
+    client.say(json!({"cancel": "a"})).await;
+    is(
+        "one is left",
+        &format!("JSON.stringify({list}) === '[\"40 %\"]'"),
+        &phone,
+    )
+    .await;
+    let focused = phone.eval("document.activeElement.className").await;
+    assert_eq!(focused, "remove");
+    browser.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
+async fn a_timer_says_when_it_is_due_in_the_time_of_the_service() {
+    let dimmer = TestServer::start();
+    let browser = Browser::chromium();
+    let phone = browser.phone(&dimmer).await;
+    let zone = json!({"timezoneId": "Pacific/Marquesas"});
+    phone.devtools("Emulation.setTimezoneOverride", zone).await;
+    let body = r#"{"in": 60, "on": true, "light": "led"}"#;
+    let (_, timer) = dimmer.ask(Method::POST, "/api/timers", body).await;
+    let next = timer["next"].as_str().unwrap();
+    open_sheet(&phone).await;
+    let due = "document.querySelector('.list small')?.textContent";
+    // Tomorrow if the test runs in the last minute of a day.
+    is(
+        "it says when",
+        &format!(
+            "['today {0}', 'tomorrow {0}'].includes({due})",
+            &next[11..16]
+        ),
+        &phone,
+    )
+    .await;
+    browser.close().await;
+}
+
+in_both_browsers! {
+    a_timer_to_sleep_turns_the_light_off_in_so_many_minutes,
+    a_timer_to_wake_up_has_a_time_days_and_a_sunrise,
+    timers_of_others_are_listed_in_the_order_in_which_they_are_due,
+}

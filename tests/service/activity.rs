@@ -1,0 +1,288 @@
+//! Presence and the activity feed: what every client is sent, and what is logged.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::common::{Setup, TestClient, TestServer, until};
+use futures_util::{SinkExt, StreamExt};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+
+const TWO: &str = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 20\n";
+
+/// The next `count` entries, and the number of frames that brought them. Asserts that their times are now.
+async fn entries(client: &mut TestClient, count: usize) -> (Vec<Value>, usize) {
+    let (mut entries, mut frames) = (Vec::new(), 0);
+    while entries.len() < count {
+        let activity = client.hear("activity").await;
+        entries.extend(activity.as_array().unwrap().clone());
+        frames += 1;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    for entry in &mut entries {
+        let at = entry.as_object_mut().unwrap().remove("at").unwrap();
+        let ago = now.as_secs() - at.as_u64().unwrap();
+        assert!(ago < 60, "{ago} s ago");
+    }
+    (entries, frames)
+}
+
+async fn named(dimmer: &TestServer, name: &str) -> TestClient {
+    let mut client = dimmer.client().await;
+    client.say(json!({ "name": name })).await;
+    client
+}
+
+#[tokio::test]
+async fn every_client_is_told_who_is_here_once_by_name() {
+    let dimmer = TestServer::start();
+    let mut silent = dimmer.client().await;
+    let mut bia = named(&dimmer, "Bia").await;
+    assert_eq!(silent.hear("here").await, json!(["Bia"]));
+    assert_eq!(bia.hear("here").await, json!(["Bia"]));
+    let mut ana = named(&dimmer, "Ana's phone").await;
+    let both = json!(["Ana's phone", "Bia"]);
+    while silent.hear("here").await != both {}
+    while ana.hear("here").await != both {}
+
+    // A client that connects later is sent them in its first message.
+    let again = named(&dimmer, "Bia").await;
+    drop(bia);
+    drop(ana);
+    assert_eq!(silent.hear("here").await, json!(["Bia"]));
+    drop(again);
+    assert_eq!(silent.hear("here").await, json!([]));
+}
+
+#[tokio::test]
+async fn a_drag_is_one_entry_in_one_frame_for_everybody_and_in_the_log() {
+    let dimmer = Setup::with(TWO).start();
+    let mut ana = dimmer.client().await;
+    let mut other = dimmer.client().await;
+    for level in 0..=40 {
+        ana.change("desk", json!({"level": level})).await;
+    }
+    ana.change("shelf", json!({"effect": "breathe"})).await;
+    let expected = [
+        json!({"what": "set", "light": "desk", "level": 40}),
+        json!({"what": "effect", "light": "shelf", "effect": "breathe"}),
+    ];
+    for client in [&mut ana, &mut other] {
+        assert_eq!(entries(client, 2).await, (expected.to_vec(), 1));
+    }
+    let later = dimmer.client().await;
+    let told = |message: &&Value| !message["activity"].is_null();
+    let entries = &later.greeting.iter().find(told).unwrap()["activity"];
+    assert_eq!(entries[0]["level"], 40, "{entries}");
+    assert_eq!(dimmer.log().matches(" set desk to ").count(), 1);
+    assert!(
+        dimmer
+            .log()
+            .contains("a client (127.0.0.1) set desk to 40\n")
+    );
+}
+
+#[tokio::test]
+async fn what_people_and_programs_did_is_told_with_who_it_was() {
+    let dimmer = Setup::with(TWO).start();
+    let mut client = dimmer.client().await;
+    let mut ana = named(&dimmer, "Ana").await;
+    ana.say(json!({"save": "Film"})).await;
+    ana.say(json!({"on": false})).await;
+    ana.settle().await;
+    let level = json!({"level": 12.5}).to_string();
+    let (_, light) = dimmer.ask(Method::PUT, "/api/lights/shelf", &level).await;
+    assert_eq!(light["level"], 12.5);
+    dimmer
+        .ask(Method::POST, "/api/presets/Film/recall", "")
+        .await;
+    dimmer.ask(Method::PUT, "/api/presets/Work", "").await;
+    ana.say(json!({"forget": "Work"})).await;
+    let wake = json!({"in": 600, "on": true, "name": "wake"});
+    ana.say(json!({ "timer": wake })).await;
+    let soon = json!({"in": 1, "light": "desk", "effect": "candle"}).to_string();
+    let (_, timer) = dimmer.ask(Method::POST, "/api/timers", &soon).await;
+    // A command that failed is not recorded.
+    ana.say(json!({"forget": "Nothing"})).await;
+
+    let (mut heard, _) = entries(&mut client, 10).await;
+    heard.sort_by_key(Value::to_string);
+    let mut expected = [
+        json!({"who": "Ana", "what": "joined"}),
+        json!({"who": "Ana", "what": "saved", "preset": "Film"}),
+        json!({"who": "Ana", "what": "set", "light": "desk", "level": 0}),
+        json!({"via": "api", "what": "set", "light": "shelf", "level": 12.5}),
+        json!({"via": "api", "what": "recalled", "preset": "Film"}),
+        json!({"via": "api", "what": "saved", "preset": "Work"}),
+        json!({"who": "Ana", "what": "forgot", "preset": "Work"}),
+        json!({"who": "Ana", "what": "timer", "timer": "wake"}),
+        json!({"via": "api", "what": "timer", "timer": timer["name"]}),
+        json!({"via": "timer", "what": "effect", "light": "desk", "effect": "candle"}),
+    ];
+    expected.sort_by_key(Value::to_string);
+    assert_eq!(heard, expected);
+
+    dimmer.ask(Method::DELETE, "/api/timers/wake", "").await;
+    drop(ana);
+    let (heard, _) = entries(&mut client, 2).await;
+    assert_eq!(
+        heard,
+        [
+            json!({"via": "api", "what": "cancelled", "timer": "wake"}),
+            json!({"who": "Ana", "what": "left"}),
+        ]
+    );
+    until("the log says so", async || {
+        dimmer.log().contains("Ana (127.0.0.1) left\n")
+    })
+    .await;
+    assert!(
+        dimmer
+            .log()
+            .contains("the API (127.0.0.1) set shelf to 12.5\n")
+    );
+}
+
+#[tokio::test]
+async fn a_client_named_timer_is_told_apart_from_a_timer() {
+    let dimmer = TestServer::start();
+    let mut other = dimmer.client().await;
+    let mut liar = named(&dimmer, "timer").await;
+    liar.say(json!({"level": 7})).await;
+    let update = loop {
+        let message = other.next().await;
+        if message["light"] == "led" {
+            break message;
+        }
+    };
+    let expected = json!({"light": "led", "level": 7, "by": "timer"});
+    assert_eq!(update, expected);
+
+    liar.say(json!({"timer": {"in": 1, "level": 8}})).await;
+    let update = loop {
+        let message = other.next().await;
+        if message["light"] == "led" {
+            break message;
+        }
+    };
+    let expected = json!({"light": "led", "level": 8, "by": "timer", "via": "timer"});
+    assert_eq!(update, expected);
+}
+
+#[tokio::test]
+async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
+    let dimmer = TestServer::start();
+    let mut other = dimmer.client().await;
+    let mut ana = named(&dimmer, "Ana").await;
+    let text = "keep it low, <b>the baby sleeps</b>";
+    ana.say(json!({ "say": text })).await;
+    let said = json!({"who": "Ana", "what": "said", "text": text});
+    for client in [&mut other, &mut ana] {
+        let (heard, _) = entries(client, 1).await;
+        assert_eq!(heard[0], said);
+    }
+    for (say, says) in [
+        (json!(""), "say must have 1 to 200 characters, not 0"),
+        (
+            json!("ã".repeat(201)),
+            "say must have 1 to 200 characters, not 201",
+        ),
+        (
+            json!("a\nforged line"),
+            r#"say must not have control characters, as in "a\nforged line""#,
+        ),
+        (json!(7), "say must be text, not 7"),
+    ] {
+        ana.say(json!({"say": say, "seq": 3})).await;
+        assert_eq!(ana.hear("error").await, says);
+    }
+    for _ in 0..10 {
+        ana.say(json!({ "say": "ã".repeat(200) })).await;
+    }
+    assert_eq!(
+        ana.hear("error").await,
+        "say must come at most 10 times a minute from a client"
+    );
+}
+
+#[tokio::test]
+async fn who_comes_late_is_told_the_last_100_entries() {
+    let dimmer = Setup::with("max_pages_per_address = 200\n").start();
+    let mut clients = Vec::new();
+    for number in 0..110 {
+        let mut client = dimmer.client().await;
+        client.say(json!({ "say": number.to_string() })).await;
+        client.settle().await;
+        clients.push(client);
+    }
+    until("all is told", async || {
+        let late = dimmer.client().await;
+        let kept = late
+            .greeting
+            .iter()
+            .find_map(|said| said["activity"].as_array());
+        kept.is_some_and(|kept| {
+            let texts: Vec<_> = kept.iter().map(|entry| &entry["text"]).collect();
+            assert!(texts.len() <= 100);
+            texts.last() == Some(&&json!("109")) && texts[0] == "10"
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_logs_what_did_not_rest_yet() {
+    let dimmer = TestServer::start();
+    let mut ana = named(&dimmer, "Ana").await;
+    ana.say(json!({"level": 7})).await;
+    ana.settle().await;
+    let (_, setup) = dimmer.stop();
+    let log = setup.log();
+    assert!(log.contains("Ana (127.0.0.1) set led to 7\n"), "{log}");
+}
+
+#[tokio::test]
+async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
+    let dimmer = Setup::with("activity = false\n").start();
+    let mut other = dimmer.client().await;
+    let mut ana = named(&dimmer, "Ana").await;
+    ana.say(json!({"level": 7})).await;
+    ana.say(json!({"say": "hi"})).await;
+    let error = ana.hear("error").await;
+    assert_eq!(error, "say is off: the settings have activity = false");
+    let level = json!({"light": "led", "level": 7, "by": "Ana"});
+    assert_eq!(other.settle().await, [json!({"pages": 2}), level]);
+    assert_eq!(ana.settle().await, Vec::<Value>::new());
+    // A stop logs a drag that has not come to rest.
+    let (_, setup) = dimmer.stop();
+    let log = setup.log();
+    assert!(!log.contains("Ana") && !log.contains("set led"), "{log}");
+}
+
+#[tokio::test]
+async fn what_the_clients_of_the_tutorials_did_is_told_too() {
+    let dimmer = Setup::with(TWO).start();
+    let mut client = dimmer.client().await;
+    dimmer.ask(Method::POST, "/led", "level=42").await;
+    let url = format!(
+        "ws://{}/socket.io/?EIO=4&transport=websocket",
+        dimmer.address
+    );
+    let (mut tutorial, _) = connect_async(url).await.unwrap();
+    tutorial.send(Message::text("40")).await.unwrap();
+    until("the client has joined", async || {
+        let frame = tutorial.next().await.unwrap().unwrap();
+        frame.to_text().unwrap().starts_with("40")
+    })
+    .await;
+    let event = Message::text(r#"42["led",{"level":"7"}]"#);
+    tutorial.send(event).await.unwrap();
+    assert_eq!(
+        entries(&mut client, 2).await.0,
+        [
+            json!({"via": "api", "what": "set", "light": "desk", "level": 42}),
+            json!({"what": "set", "light": "desk", "level": 7}),
+        ]
+    );
+}

@@ -1,0 +1,177 @@
+//! The REST API and the page's files over HTTP.
+
+use crate::common::{Setup, TestServer};
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+
+async fn put(dimmer: &TestServer, light: &str, body: &str) -> (u16, Value) {
+    let path = format!("/api/lights/{light}");
+    dimmer.ask(Method::PUT, &path, body).await
+}
+
+async fn get(dimmer: &TestServer, path: &str) -> Response {
+    reqwest::get(dimmer.url(path)).await.unwrap()
+}
+
+#[tokio::test]
+async fn lights_are_listed_and_shown() {
+    let dimmer = Setup::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
+    let led = json!({
+        "name": "led", "title": "led", "hidden": false, "level": 50, "gpio": 21,
+        "driver": "simulated", "frequency": 1000, "resolution": 65536, "simulated": true,
+        "transition": 0.0, "fastest": 3, "fault": null,
+    });
+    let all: Value = get(&dimmer, "/api/lights").await.json().await.unwrap();
+    assert_eq!(all[0], led);
+    assert_eq!(all[1]["name"], "shelf");
+    let one: Value = get(&dimmer, "/api/lights/led").await.json().await.unwrap();
+    assert_eq!(one, led);
+}
+
+#[tokio::test]
+async fn a_put_changes_the_light_answers_its_state_and_reaches_every_client() {
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    for (body, level) in [
+        (r#"{"level":42.5}"#, 42.5),
+        (r#"{"level":"40"}"#, 40.0),
+        (r#"{"step":-10}"#, 30.0),
+        (r#"{"toggle":true}"#, 0.0),
+        (r#"{"on":true,"transition":0.1}"#, 30.0),
+    ] {
+        let (status, light) = put(&dimmer, "led", body).await;
+        assert_eq!(
+            (status, light["level"].as_f64()),
+            (200, Some(level)),
+            "{body}"
+        );
+        client.settle().await;
+        assert_eq!(client.levels["led"], level);
+    }
+}
+
+#[tokio::test]
+async fn bad_requests_are_told_apart_and_change_nothing() {
+    let dimmer = TestServer::start();
+    let large = format!(r#"{{"level":1{}}}"#, " ".repeat(5000));
+    for (light, body, status, says) in [
+        ("led", "level=42", 400, "not JSON"),
+        ("led", "[]", 400, "the body is an object, not []"),
+        (
+            "led",
+            "{}",
+            400,
+            "one of level, step, on, toggle, effect is needed",
+        ),
+        (
+            "led",
+            r#"{"level":true}"#,
+            400,
+            "level must be a number from 0 to 100, not true",
+        ),
+        ("led", r#"{"colour":1}"#, 400, "unknown field \"colour\""),
+        (
+            "led",
+            r#"{"level":1,"seq":1}"#,
+            400,
+            "unknown field \"seq\"",
+        ),
+        ("led", r#"{"name":"Ana"}"#, 400, "unknown field \"name\""),
+        (
+            "led",
+            r#"{"level":101}"#,
+            422,
+            "level must be from 0 to 100, not 101",
+        ),
+        (
+            "led",
+            r#"{"step":101}"#,
+            422,
+            "step must be from -100 to 100, not 101",
+        ),
+        (
+            "led",
+            r#"{"on":true,"transition":-1}"#,
+            422,
+            "transition must be from 0 to 3600 seconds, not -1",
+        ),
+        (
+            "cellar",
+            r#"{"level":1}"#,
+            404,
+            "no light is called \"cellar\"",
+        ),
+        ("led", &large, 413, "a body must have at most 4096 bytes"),
+    ] {
+        let (got, answer) = put(&dimmer, light, body).await;
+        let error = answer["error"].as_str().unwrap();
+        assert_eq!(got, status, "{body}: {error}");
+        assert!(error.contains(says), "{body}: {error}");
+    }
+    assert_eq!(dimmer.level("led").await, 50.0);
+    let answer = get(&dimmer, "/api/lights/cellar").await;
+    assert_eq!(answer.status(), 404);
+    let answer = get(&dimmer, "/api/lamps").await;
+    assert_eq!(answer.status(), 404);
+    let answer: Value = answer.json().await.unwrap();
+    assert!(answer["error"].is_string());
+}
+
+#[tokio::test]
+async fn health_is_200_while_every_driver_works() {
+    let dimmer = TestServer::start();
+    let answer = get(&dimmer, "/api/health").await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        answer.json::<Value>().await.unwrap(),
+        json!({"healthy": true})
+    );
+}
+
+#[tokio::test]
+async fn every_file_of_the_page_is_compressed_guarded_and_known_by_its_tag() {
+    let dimmer = TestServer::start();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
+    let mut paths = vec!["/".to_owned()];
+    let mut folders = vec![std::path::PathBuf::from(root)];
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let file = file.unwrap().path();
+            if file.is_dir() {
+                folders.push(file);
+            } else {
+                paths.push(file.to_str().unwrap().replace(root, ""));
+            }
+        }
+    }
+    assert!(paths.contains(&"/lights/slider.js".to_owned()), "{paths:?}");
+    for path in paths {
+        let request = Client::new()
+            .get(dimmer.url(&path))
+            .header("accept-encoding", "gzip");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let header = |name| answer.headers()[name].to_str().unwrap();
+        assert_eq!(header("content-encoding"), "gzip", "{path}");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        assert_eq!(header("cache-control"), "no-cache");
+        if path == "/" || path.ends_with(".html") || path.ends_with(".svg") {
+            let policy = header("content-security-policy");
+            assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"));
+        }
+
+        let tag = header("etag");
+        let again = Client::new()
+            .get(dimmer.url(&path))
+            .header("if-none-match", tag);
+        assert_eq!(again.send().await.unwrap().status(), 304, "{path}");
+    }
+    for path in [
+        "/nothing.html",
+        "/..%2fCargo.toml",
+        "/%2e%2e%2fCargo.toml",
+        "/Cargo.toml",
+    ] {
+        assert_eq!(get(&dimmer, path).await.status(), 404, "{path}");
+    }
+}

@@ -1,0 +1,460 @@
+//! What `dimmer doctor` reports about each Pi, from made-up `/sys` trees that look like the kernel's.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use dimmer::config::{DriverChoice, LightConfig};
+use dimmer::doctor::report;
+use dimmer::pin::driver::{Choice, choose};
+use dimmer::pin::pwmchip::{Channel, ChipKind};
+use tempfile::TempDir;
+
+/// A machine below a folder.
+struct Machine {
+    root: TempDir,
+    phandles: u32,
+}
+
+impl Machine {
+    fn new(model: &str, compatible: &[&str], kernel: &str) -> Machine {
+        let machine = Machine {
+            root: tempfile::tempdir().unwrap(),
+            phandles: 0,
+        };
+        machine.write(
+            "proc/sys/kernel/osrelease",
+            format!("{kernel}\n").as_bytes(),
+        );
+        machine.write("boot/firmware/config.txt", b"");
+        machine.property("", "model", &text(&[model]));
+        machine.property("", "compatible", &text(compatible));
+        machine
+    }
+
+    fn zero_w() -> Machine {
+        let compatible = ["raspberrypi,model-zero-w", "brcm,bcm2835"];
+        Machine::new(
+            "Raspberry Pi Zero W Rev 1.1",
+            &compatible,
+            "6.6.31+rpt-rpi-v6",
+        )
+    }
+
+    fn zero_2_w() -> Machine {
+        let compatible = ["raspberrypi,model-zero-2-w", "brcm,bcm2837"];
+        Machine::new(
+            "Raspberry Pi Zero 2 W Rev 1.0",
+            &compatible,
+            "6.12.25+rpt-rpi-v8",
+        )
+    }
+
+    fn pi_3b() -> Machine {
+        let compatible = ["raspberrypi,3-model-b", "brcm,bcm2837"];
+        Machine::new(
+            "Raspberry Pi 3 Model B Rev 1.2",
+            &compatible,
+            "6.6.74+rpt-rpi-v8",
+        )
+    }
+
+    fn pi_4b() -> Machine {
+        let compatible = ["raspberrypi,4-model-b", "brcm,bcm2711"];
+        Machine::new(
+            "Raspberry Pi 4 Model B Rev 1.4",
+            &compatible,
+            "6.12.25+rpt-rpi-v8",
+        )
+    }
+
+    /// With its fan as this pwmchip: its number is another on each kernel.
+    fn pi_5(kernel: &str, fan: u8) -> Machine {
+        let compatible = ["raspberrypi,5-model-b", "brcm,bcm2712"];
+        let mut machine = Machine::new("Raspberry Pi 5 Model B Rev 1.0", &compatible, kernel);
+        let pins = machine.pins("rp1_pwm1_gpio45", &text(&["gpio45"]), "pins");
+        machine.chip(
+            fan,
+            "1f0009c000.pwm",
+            "rp1/pwm@9c000",
+            "raspberrypi,rp1-pwm",
+            Some(pins),
+        );
+        machine
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) {
+        let path = self.root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn property(&self, node: &str, name: &str, bytes: &[u8]) {
+        self.write(
+            &format!("sys/firmware/devicetree/base/{node}/{name}"),
+            bytes,
+        );
+    }
+
+    /// A pin group, and the phandle it is known by.
+    fn pins(&mut self, name: &str, pins: &[u8], property: &str) -> u32 {
+        self.phandles += 1;
+        let node = format!("soc/gpio@7e200000/{name}");
+        self.property(&node, property, pins);
+        self.property(&node, "phandle", &cells(&[self.phandles]));
+        self.phandles
+    }
+
+    /// A pwmchip with its device and its device tree node.
+    fn chip(&mut self, number: u8, device: &str, node: &str, compatible: &str, pins: Option<u32>) {
+        self.property(node, "compatible", &text(&[compatible]));
+        if let Some(phandle) = pins {
+            self.property(node, "pinctrl-0", &cells(&[phandle]));
+        }
+        let base = self.root.path().join("sys");
+        let device = base.join("devices/platform").join(device);
+        let chip = device.join(format!("pwm/pwmchip{number}"));
+        fs::create_dir_all(&chip).unwrap();
+        fs::write(chip.join("export"), "").unwrap();
+        symlink(
+            base.join("firmware/devicetree/base").join(node),
+            device.join("of_node"),
+        )
+        .unwrap();
+        symlink(&device, chip.join("device")).unwrap();
+        fs::create_dir_all(base.join("class/pwm")).unwrap();
+        symlink(&chip, base.join(format!("class/pwm/pwmchip{number}"))).unwrap();
+    }
+
+    /// As `dtoverlay=pwm-gpio,gpio=N` and `pwm-pio` do.
+    fn overlay(&mut self, number: u8, name: &str, compatible: &str, gpio: u8) {
+        let pins = self.pins(
+            &format!("{name}_pins@{gpio:x}"),
+            &cells(&[gpio.into()]),
+            "brcm,pins",
+        );
+        let node = format!("{name}@{gpio:x}");
+        self.property(&node, "gpios", &cells(&[7, gpio.into(), 0]));
+        self.chip(number, &node.clone(), &node, compatible, Some(pins));
+    }
+
+    /// As `dtoverlay=pwm,pin=N,func=M` does up to the Pi 4.
+    fn block(&mut self, number: u8, gpio: u8) {
+        let pins = self.pins("pwm_pins", &cells(&[gpio.into()]), "brcm,pins");
+        self.chip(
+            number,
+            "fe20c000.pwm",
+            "soc/pwm@7e20c000",
+            "brcm,bcm2835-pwm",
+            Some(pins),
+        );
+    }
+
+    fn choose(&self, gpio: u8) -> Choice {
+        choose(self.root.path(), DriverChoice::Auto, gpio)
+    }
+
+    fn report(&self, gpio: u8) -> String {
+        let light = LightConfig {
+            gpio,
+            ..LightConfig::default()
+        };
+        report(self.root.path(), &[light])
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().join(path)
+    }
+}
+
+fn text(strings: &[&str]) -> Vec<u8> {
+    strings
+        .iter()
+        .flat_map(|string| [string.as_bytes(), b"\0"].concat())
+        .collect()
+}
+
+fn cells(numbers: &[u32]) -> Vec<u8> {
+    numbers
+        .iter()
+        .flat_map(|number| number.to_be_bytes())
+        .collect()
+}
+
+fn channel(chip: u8, channel: u8, kind: ChipKind, step_ns: u32) -> Choice {
+    Choice::Kernel(Channel {
+        chip,
+        channel,
+        kind,
+        step_ns,
+    })
+}
+
+/// The lines of a report whose name is `name`.
+fn lines<'a>(report: &'a str, name: &str) -> Vec<&'a str> {
+    report
+        .lines()
+        .filter_map(|line| line.strip_prefix(name))
+        .map(str::trim)
+        .collect()
+}
+
+#[test]
+fn without_an_overlay_auto_is_software_and_the_way_to_better_is_named() {
+    for (machine, overlay) in [
+        (Machine::zero_2_w(), "pwm-gpio"),
+        (Machine::pi_3b(), "pwm-gpio"),
+        (Machine::pi_4b(), "pwm-gpio"),
+        (Machine::pi_5("6.6.74+rpt-rpi-2712", 0), "pwm-pio"),
+        (Machine::pi_5("6.12.25+rpt-rpi-2712", 2), "pwm-pio"),
+    ] {
+        assert_eq!(machine.choose(21), Choice::Software);
+        let report = machine.report(21);
+        assert!(
+            lines(&report, "auto takes")[0]
+                .starts_with("software-pwm, 200 Hz, 5000 steps, up to 8 % of a core")
+        );
+        assert_eq!(
+            lines(&report, "better"),
+            [
+                format!("kernel-pwm by {overlay}: add the line dtoverlay={overlay},gpio=21 to /boot/firmware/config.txt and reboot"),
+                "kernel-pwm by the PWM block: move the LED to GPIO 18 (header pin 12), set gpio = 18, add the line dtoverlay=pwm,pin=18,func=2 to /boot/firmware/config.txt and reboot".into(),
+            ]
+        );
+    }
+}
+
+#[test]
+fn an_old_kernel_is_to_be_updated_first() {
+    let report = Machine::zero_w().report(21);
+    assert_eq!(lines(&report, "machine"), ["Raspberry Pi Zero W Rev 1.1"]);
+    assert_eq!(lines(&report, "kernel"), ["6.6.31+rpt-rpi-v6"]);
+    assert!(
+        lines(&report, "better")[0].starts_with(
+            "kernel-pwm by pwm-gpio: first update the system to kernel 6.6.62 or newer"
+        )
+    );
+}
+
+#[test]
+fn following_the_advice_changes_what_auto_takes() {
+    for (mut machine, name, compatible, kind, step, steps) in [
+        (
+            Machine::zero_2_w(),
+            "pwm_gpio",
+            "pwm-gpio",
+            ChipKind::PwmGpio,
+            1,
+            1_000_000,
+        ),
+        (
+            Machine::pi_3b(),
+            "pwm_gpio",
+            "pwm-gpio",
+            ChipKind::PwmGpio,
+            1,
+            1_000_000,
+        ),
+        (
+            Machine::pi_4b(),
+            "pwm_gpio",
+            "pwm-gpio",
+            ChipKind::PwmGpio,
+            1,
+            1_000_000,
+        ),
+        (
+            Machine::pi_5("6.12.25", 2),
+            "pwm_pio",
+            "raspberrypi,pwm-pio-rp1",
+            ChipKind::PwmPio,
+            15,
+            66_666,
+        ),
+    ] {
+        machine.overlay(5, name, compatible, 21);
+        assert_eq!(machine.choose(21), channel(5, 0, kind, step));
+        assert_eq!(machine.choose(20), Choice::Software, "only that GPIO");
+        let report = machine.report(21);
+        let expected = format!(
+            "kernel-pwm ({}, pwmchip5 channel 0), 1000 Hz, {steps} steps",
+            kind.name()
+        );
+        assert_eq!(lines(&report, "auto takes"), [expected]);
+        assert_eq!(lines(&report, "better"), Vec::<&str>::new());
+        assert_eq!(
+            lines(&report, "used by"),
+            [format!("{name}@15 in the device tree")]
+        );
+    }
+}
+
+#[test]
+fn a_fan_is_never_touched_whatever_its_number() {
+    for (kernel, fan) in [("6.6.74", 0), ("6.12.25", 2)] {
+        let machine = Machine::pi_5(kernel, fan);
+        for gpio in 0..=27 {
+            assert_eq!(machine.choose(gpio), Choice::Software, "GPIO {gpio}");
+        }
+        let report = machine.report(21);
+        assert_eq!(
+            lines(&report, &format!("pwmchip{fan}")),
+            ["pwm-rp1 (1f0009c000.pwm): no GPIO of the header, never touched"]
+        );
+    }
+    let mut machine = Machine::pi_4b();
+    machine.chip(0, "i2c-fan", "fan@2f", "microchip,emc2305", None);
+    assert_eq!(machine.choose(18), Choice::Software);
+    let report = machine.report(18);
+    assert_eq!(
+        lines(&report, "pwmchip0"),
+        ["i2c-fan: not for lights, never touched"]
+    );
+}
+
+#[test]
+fn the_pwm_block_counts_only_for_the_gpio_it_is_muxed_to() {
+    for (gpio, there) in [(12, 0), (13, 1), (18, 0), (19, 1)] {
+        let mut machine = Machine::pi_4b();
+        machine.block(0, gpio);
+        machine.property(
+            "soc/pwm@7e20c000",
+            "assigned-clock-rates",
+            &cells(&[100_000_000]),
+        );
+        for other in [12, 13, 18, 19, 21] {
+            let expected = match other == gpio {
+                true => channel(0, there, ChipKind::Bcm2835, 10),
+                false => Choice::Software,
+            };
+            assert_eq!(
+                machine.choose(other),
+                expected,
+                "block on {gpio}, light on {other}"
+            );
+        }
+    }
+    for (gpio, there) in [(12, 0), (13, 1), (14, 2), (15, 3), (18, 2), (19, 3)] {
+        let mut machine = Machine::pi_5("6.12.25", 2);
+        let name = format!("gpio{gpio}");
+        let pins = machine.pins("rp1_pwm0", &text(&[&name]), "pins");
+        machine.chip(
+            0,
+            "1f00098000.pwm",
+            "rp1/pwm@98000",
+            "raspberrypi,rp1-pwm",
+            Some(pins),
+        );
+        assert_eq!(machine.choose(gpio), channel(0, there, ChipKind::Rp1, 100));
+        assert_eq!(machine.choose(21), Choice::Software);
+    }
+}
+
+#[test]
+fn a_block_that_is_switched_off_or_without_pins_does_not_count() {
+    let mut machine = Machine::pi_4b();
+    machine.block(0, 18);
+    machine.property("soc/pwm@7e20c000", "status", &text(&["disabled"]));
+    assert_eq!(machine.choose(18), Choice::Software);
+
+    let mut machine = Machine::pi_4b();
+    machine.chip(
+        0,
+        "fe20c000.pwm",
+        "soc/pwm@7e20c000",
+        "brcm,bcm2835-pwm",
+        None,
+    );
+    assert_eq!(machine.choose(18), Choice::Software);
+    assert_eq!(
+        lines(&machine.report(18), "better"),
+        [
+            "kernel-pwm by the PWM block: add the line dtoverlay=pwm,pin=18,func=2 to /boot/firmware/config.txt and reboot"
+        ]
+    );
+}
+
+#[test]
+fn an_i2s_hat_on_the_pin_is_named() {
+    let mut machine = Machine::pi_4b();
+    let pins = machine.pins("i2s_pins", &cells(&[18, 19, 20, 21]), "brcm,pins");
+    machine.property("soc/i2s@7e203000", "pinctrl-0", &cells(&[pins]));
+    machine.property("soc/i2s@7e203000", "status", &text(&["disabled"]));
+    assert_eq!(
+        lines(&machine.report(21), "used by"),
+        Vec::<&str>::new(),
+        "no HAT"
+    );
+
+    machine.property("soc/i2s@7e203000", "status", &text(&["okay"]));
+    assert_eq!(
+        lines(&machine.report(21), "used by"),
+        ["i2s@7e203000 in the device tree"]
+    );
+    assert_eq!(lines(&machine.report(22), "used by"), Vec::<&str>::new());
+}
+
+#[test]
+fn the_button_of_a_light_is_told_with_who_else_has_its_gpio() {
+    let mut machine = Machine::pi_4b();
+    let button = |driver| LightConfig {
+        button_gpio: Some(20),
+        driver,
+        ..LightConfig::default()
+    };
+    let tell = |machine: &Machine, driver| report(machine.root.path(), &[button(driver)]);
+    let text = tell(&machine, DriverChoice::Auto);
+    let says = ["GPIO 20: a press toggles, a hold dims"];
+    assert_eq!(lines(&text, "button"), says);
+    assert_eq!(lines(&text, "used by"), Vec::<&str>::new());
+
+    let text = tell(&machine, DriverChoice::Simulated);
+    let says = ["none on GPIO 20, as the light is simulated"];
+    assert_eq!(lines(&text, "button"), says);
+
+    machine.overlay(0, "pwm_gpio", "pwm-gpio", 20);
+    let text = tell(&machine, DriverChoice::Auto);
+    assert_eq!(lines(&text, "used by").len(), 1, "{text}");
+    assert_eq!(lines(&machine.report(21), "button"), Vec::<&str>::new());
+}
+
+#[test]
+fn the_file_to_edit_is_the_one_that_is_there() {
+    let machine = Machine::pi_3b();
+    fs::rename(
+        machine.path("boot/firmware/config.txt"),
+        machine.path("boot/config.txt"),
+    )
+    .unwrap();
+    fs::remove_dir(machine.path("boot/firmware")).unwrap();
+    assert!(lines(&machine.report(21), "better")[0].ends_with("to /boot/config.txt and reboot"));
+}
+
+#[test]
+fn files_are_shown_with_their_owner_and_mode() {
+    let machine = Machine::pi_4b();
+    machine.write("dev/gpiomem", b"");
+    let files = machine.report(21);
+    let files = lines(&files, "file");
+    assert!(files[0].starts_with("/dev/gpiomem: user "), "{files:?}");
+    assert!(
+        files[0].contains("mode 0644") && files[0].ends_with("can be opened"),
+        "{files:?}"
+    );
+    assert_eq!(files[1], "/dev/gpiomem0: missing");
+}
+
+#[test]
+fn a_machine_that_is_no_pi_is_simulated() {
+    let root = tempfile::tempdir().unwrap();
+    let text = report(root.path(), &[LightConfig::default()]);
+    assert_eq!(lines(&text, "machine"), ["no device tree here"]);
+    assert_eq!(
+        lines(&text, "auto takes"),
+        ["simulated, because this is not a Raspberry Pi"]
+    );
+    assert_eq!(
+        choose(root.path(), DriverChoice::KernelPwm, 21),
+        Choice::NoChip
+    );
+}

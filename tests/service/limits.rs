@@ -1,0 +1,310 @@
+//! What one connection, one address and all clients together may cost the service.
+
+use std::fs;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::{Answer, LIMIT, Setup, TestClient, TestServer, read_to_end, take_turn, until};
+use reqwest::Client;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::{Value, json};
+use tokio::net::TcpSocket;
+use tokio::time::sleep;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Error;
+
+/// A second machine on the LAN: Linux has all of 127.0.0.0/8.
+const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// A connection from the other machine.
+async fn from_other(address: SocketAddr) -> tokio::net::TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((OTHER, 0).into()).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// Opens a WebSocket over this connection. The error is that of the refusal.
+async fn open_client(
+    stream: tokio::net::TcpStream,
+    address: SocketAddr,
+) -> Result<impl Sized, String> {
+    match client_async(format!("ws://{address}/ws"), stream).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(Error::Http(answer)) => {
+            assert_eq!(answer.status(), 503);
+            let body: Value = serde_json::from_slice(answer.body().as_ref().unwrap()).unwrap();
+            Err(body["error"].as_str().unwrap().into())
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// How many files the service has open.
+fn open_files(dimmer: &TestServer) -> usize {
+    let folder = fs::read_dir(format!("/proc/{}/fd", dimmer.pid())).unwrap();
+    folder.count()
+}
+
+#[test]
+fn what_does_not_come_within_ten_seconds_is_closed() {
+    let dimmer = TestServer::start();
+    let begun = b"GET / HTTP/1.1\r\nhost: localhost\r\n";
+    let whole = b"GET /api/health HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let headers = b"PUT /api/lights/led HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{";
+    let start = Instant::now();
+    let waiting: Vec<_> = [&b""[..], begun, whole, headers]
+        .map(|sent| {
+            let mut stream = TcpStream::connect(dimmer.address).unwrap();
+            stream.write_all(sent).unwrap();
+            thread::spawn(move || (read_to_end(stream), start.elapsed()))
+        })
+        .into_iter()
+        .map(|waiting| waiting.join().unwrap())
+        .collect();
+    for (answer, after) in &waiting {
+        assert!(*after > Duration::from_secs(9), "{after:?}: {answer:?}");
+    }
+    let [silent, begun, idle, body] = &waiting[..] else {
+        unreachable!()
+    };
+    assert_eq!(silent.0, "");
+    assert_eq!(Answer::parse(&begun.0).status, 408);
+    assert_eq!(
+        Answer::parse(&begun.0).error(),
+        "the headers of a request must come within 10 s"
+    );
+    assert_eq!(Answer::parse(&idle.0).status, 200);
+    assert_eq!(idle.0.matches("HTTP/1.1").count(), 1, "{idle:?}");
+    assert_eq!(Answer::parse(&body.0).status, 408);
+    assert_eq!(
+        Answer::parse(&body.0).error(),
+        "the body of a request must come within 10 s"
+    );
+}
+
+#[test]
+fn headers_above_16_kib_are_refused() {
+    let dimmer = TestServer::start();
+    for (size, expected) in [(15 << 10, 200), (17 << 10, 431), (1 << 20, 431)] {
+        let value = "x".repeat(size);
+        let request = format!(
+            "GET /api/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx: {value}\r\n\r\n"
+        );
+        assert_eq!(
+            Answer::parse(&dimmer.raw(request)).status,
+            expected,
+            "{size}"
+        );
+        let request =
+            format!("GET /{value} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let expected = if expected == 200 { 404 } else { expected };
+        assert_eq!(
+            Answer::parse(&dimmer.raw(request)).status,
+            expected,
+            "{size}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_above_4_kib_is_refused_and_changes_nothing() {
+    let dimmer = TestServer::start();
+    let head = "PUT /api/lights/led HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
+    for (size, expected) in [(4096, 200), (4097, 413), (1 << 20, 413)] {
+        let body = format!(r#"{{"level":9{}}}"#, " ".repeat(size - 11));
+        let whole = format!("{head}content-length: {size}\r\n\r\n{body}");
+        let chunked =
+            format!("{head}transfer-encoding: chunked\r\n\r\n{size:x}\r\n{body}\r\n0\r\n\r\n");
+        for request in [whole, chunked] {
+            let answer = Answer::parse(&dimmer.raw(request));
+            assert_eq!(answer.status, expected, "{size}");
+            if expected == 413 {
+                assert_eq!(answer.error(), "a body must have at most 4096 bytes");
+            }
+        }
+        let level = dimmer.level("led").await;
+        assert_eq!(level, 9.0, "{size}");
+        let mut client = dimmer.client().await;
+        client.say(json!(9)).await;
+        client.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_the_places_of_others() {
+    let dimmer = Setup::with("max_pages = 3\nmax_pages_per_address = 2\n").start();
+    let address = dimmer.address;
+    let mut one = dimmer.client().await;
+    let two = dimmer.client().await;
+    let here = async || {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        open_client(stream, address).await
+    };
+    assert_eq!(
+        here().await.err().unwrap(),
+        "too many open pages from 127.0.0.1; see max_pages_per_address"
+    );
+    let _other = open_client(from_other(address).await, address)
+        .await
+        .unwrap();
+    one.settle().await;
+    assert_eq!(one.pages, 3);
+    let refused = open_client(from_other(address).await, address).await;
+    assert_eq!(refused.err().unwrap(), "too many open pages; see max_pages");
+    drop(two);
+    until("there is room again", async || here().await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn silent_connections_of_one_address_keep_no_other_out_and_leave_files_to_open() {
+    let dimmer = Setup::new().with_open_files(64).start();
+    let mut client = dimmer.client().await;
+    let silent: Vec<_> = (0..200)
+        .map(|_| TcpStream::connect(dimmer.address).unwrap())
+        .collect();
+    let other = Client::builder().local_address(Some(OTHER.into())).build();
+    let other = other.unwrap();
+    let request = other
+        .put(dimmer.url("/api/lights/led"))
+        .body(r#"{"level":7}"#);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    client.settle().await;
+    assert_eq!(client.levels["led"], 7.0);
+    assert!(open_files(&dimmer) < 50, "{} files", open_files(&dimmer));
+    let file = dimmer.setup().levels_file();
+    until("the level is kept", async || {
+        fs::read_to_string(&file).is_ok_and(|text| text.contains(r#""level":7,"#))
+    })
+    .await;
+    assert!(!dimmer.log().contains("cannot accept"), "{}", dimmer.log());
+    drop(silent);
+    until("the address has room again", async || {
+        reqwest::get(dimmer.url("/api/health")).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_counts_as_a_connection_until_it_is_closed() {
+    // Room for 16 connections, 14 of them from one address.
+    let dimmer = Setup::new().with_open_files(64).start();
+    let mut clients = Vec::new();
+    for _ in 0..14 {
+        clients.push(dimmer.client().await);
+    }
+    let ask = async || reqwest::get(dimmer.url("/api/health")).await;
+    assert!(ask().await.is_err(), "one more came in");
+    clients.pop();
+    until("there is room again", async || ask().await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn silent_connections_of_everybody_give_way_after_ten_seconds() {
+    let dimmer = Setup::new().with_open_files(64).start();
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        silent.push(
+            tokio::net::TcpStream::connect(dimmer.address)
+                .await
+                .unwrap(),
+        );
+        silent.push(from_other(dimmer.address).await);
+    }
+    let start = Instant::now();
+    // It waits in the queue, behind as many silent connections as the limit allows.
+    let answer = reqwest::get(dimmer.url("/api/health")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(start.elapsed() > Duration::from_secs(9), "there was room");
+}
+
+#[tokio::test]
+async fn connections_are_accepted_again_by_itself_after_the_files_ran_out() {
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    let pid = Pid::from_raw(dimmer.pid().try_into().unwrap());
+    let open_at_most = |current| {
+        let limit = Rlimit {
+            current: Some(current),
+            maximum: Some(1024),
+        };
+        prlimit(pid, Resource::Nofile, limit).unwrap();
+    };
+    open_at_most(3);
+    let waiting = tokio::spawn(reqwest::get(dimmer.url("/api/health")));
+    until("the service says that it cannot accept", async || {
+        dimmer.log().contains("cannot accept connections")
+    })
+    .await;
+    client.say(json!(42)).await;
+    client.settle().await;
+    assert!(!waiting.is_finished());
+
+    open_at_most(1024);
+    let answer = tokio::time::timeout(LIMIT, waiting).await.unwrap();
+    assert!(answer.unwrap().is_ok());
+    assert_eq!(dimmer.level("led").await, 42.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_waits_itself_keeps_its_last_level_and_delays_nobody() {
+    let _turn = take_turn();
+    const FLOOD: u32 = 3000;
+    let dimmer = TestServer::start();
+    let mut other = dimmer.client().await;
+    let mut quiet = Vec::new();
+    for _ in 0..300 {
+        quiet.push(round_trip(&mut other).await);
+    }
+    let mut flood = dimmer.client().await;
+    let flooding = tokio::spawn(async move {
+        let start = Instant::now();
+        for number in 0..FLOOD {
+            flood.change("led", json!({ "level": number % 100 })).await;
+        }
+        flood.change("led", json!({"level": 77.7})).await;
+        flood.settle().await;
+        (flood, start.elapsed())
+    });
+    let mut meanwhile = Vec::new();
+    while !flooding.is_finished() {
+        meanwhile.push(round_trip(&mut other).await);
+    }
+    let (flood, time) = flooding.await.unwrap();
+    println!(
+        "{FLOOD} changes at once took {time:?}; another client's round trip: {}, without: {}",
+        summary(meanwhile),
+        summary(quiet)
+    );
+    // The limiter allows a thousand at once, and then a thousand a second.
+    assert!(time > Duration::from_millis(1900), "{time:?}");
+    other.settle().await;
+    for level in [
+        flood.levels["led"],
+        other.levels["led"],
+        dimmer.level("led").await,
+    ] {
+        assert_eq!(level, 77.7);
+    }
+}
+
+/// The time of a round trip, and then a pause: without it no thread would sleep, and none had to be woken.
+async fn round_trip(client: &mut TestClient) -> Duration {
+    let start = Instant::now();
+    client.settle().await;
+    let time = start.elapsed();
+    sleep(Duration::from_millis(5)).await;
+    time
+}
+
+fn summary(mut times: Vec<Duration>) -> String {
+    times.sort();
+    let share = |share: usize| times[(times.len() - 1) * share / 100].as_micros();
+    format!(
+        "p50 {} µs, p99 {} µs of {}",
+        share(50),
+        share(99),
+        times.len()
+    )
+}

@@ -1,0 +1,38 @@
+//! The service as a process: what it does on the wire, at the pin, on the disk and for systemd. Needs nothing but Rust;
+//! the few tests that need more are ignored, each with its reason.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/lan.rs"]
+mod lan;
+
+mod activity;
+mod api;
+mod cli;
+mod convergence;
+mod deploy;
+mod doctor;
+mod effects;
+mod examples;
+mod faults;
+mod frames;
+mod fuzz;
+mod idle;
+mod in_step;
+mod kill;
+mod layers;
+mod lifecycle;
+mod limits;
+mod load;
+mod memory;
+mod metrics;
+mod openapi;
+mod origin;
+mod password;
+mod presets;
+mod systemd;
+mod timers;
+mod tls;
+mod wire;

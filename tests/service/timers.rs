@@ -1,0 +1,245 @@
+//! Timers: over the WebSocket, REST and the command line, and after a restart.
+
+use std::time::Duration;
+
+use crate::common::{Setup, TestServer, dimmer, until};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const ZONE: &str = "America/Sao_Paulo";
+
+/// A service in the time zone [`ZONE`].
+fn in_zone(setup: Setup) -> TestServer {
+    setup.start_with(|command| {
+        command.env("TZ", ZONE);
+    })
+}
+
+async fn timers(dimmer: &TestServer) -> Vec<Value> {
+    let (_, timers) = dimmer.ask(Method::GET, "/api/timers", "").await;
+    timers.as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_sleep_timer_fades_the_light_out_and_is_gone() {
+    let dimmer = TestServer::start();
+    let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
+    let timer = json!({"in": 1, "on": false, "transition": 0.2, "light": "led"});
+    one.say(json!({ "timer": timer })).await;
+    for client in [&mut one, &mut other] {
+        let told = client.hear("timers").await;
+        let next: Timestamp = told[0]["next"].as_str().unwrap().parse().unwrap();
+        assert!(next.duration_since(Timestamp::now()) < SignedDuration::from_secs(2));
+        let rest = json!({
+            "name": "1", "light": "led", "on": false, "transition": 0.2, "next": told[0]["next"],
+        });
+        assert_eq!(told, json!([rest]));
+    }
+    for client in [&mut one, &mut other] {
+        let told = client.next().await;
+        assert_eq!((&told["level"], &told["by"]), (&json!(0), &json!("timer")));
+        assert!(told["left"].is_number(), "it fades");
+        assert_eq!(client.hear("timers").await, json!([]));
+    }
+    until("the light is off", async || dimmer.duty("led") == Some(0)).await;
+    assert!(dimmer.duties("led").len() > 5, "in steps");
+}
+
+#[tokio::test]
+async fn a_time_of_day_is_local_and_plays_what_it_says_on_all_lights() {
+    let dimmer = in_zone(Setup::with(
+        "[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n",
+    ));
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 70})).await;
+    client.change("shelf", json!({"level": 30})).await;
+    let soon =
+        Timestamp::now().to_zoned(TimeZone::get(ZONE).unwrap()) + SignedDuration::from_secs(2);
+    let at = soon.strftime("%H:%M:%S").to_string();
+    let day = soon.strftime("%a").to_string().to_lowercase();
+    let wake =
+        json!({"at": at, "days": [day], "effect": "sunrise", "transition": 600, "name": "wake"});
+    let (status, timer) = dimmer
+        .ask(Method::POST, "/api/timers", &wake.to_string())
+        .await;
+    assert_eq!(status, 200, "{timer}");
+    let next = soon.strftime("%Y-%m-%dT%H:%M:%S-03:00").to_string();
+    assert_eq!(timer["next"], next);
+    for light in ["led", "shelf"] {
+        let path = format!("/api/lights/{light}");
+        until("the sun rises", async || {
+            let (_, light) = dimmer.ask(Method::GET, &path, "").await;
+            light["effect"] == "sunrise" && light["left"].as_f64() > Some(500.0)
+        })
+        .await;
+    }
+    let again = soon + SignedDuration::from_hours(7 * 24);
+    let again = again.strftime("%Y-%m-%dT%H:%M:%S-03:00").to_string();
+    assert_eq!(timers(&dimmer).await[0]["next"], again, "in a week");
+}
+
+#[tokio::test]
+async fn a_timer_recalls_a_preset() {
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    client
+        .say(json!({"timer": {"in": 1, "recall": "Film"}}))
+        .await;
+    assert_eq!(client.hear("error").await, "no preset is called \"Film\"");
+    client.change("led", json!({"level": 12})).await;
+    client.say(json!({"save": "Film"})).await;
+    client.change("led", json!({"level": 90})).await;
+    client
+        .say(json!({"timer": {"in": 1, "recall": "Film"}}))
+        .await;
+    client.settle().await;
+    dimmer.pin_is_at("led", 12.0).await;
+}
+
+#[tokio::test]
+async fn timers_survive_a_restart_and_what_was_missed_is_not_made_up_for() {
+    let dimmer = in_zone(Setup::new());
+    let mut client = dimmer.client().await;
+    for timer in [
+        json!({"in": 3, "on": false, "name": "missed"}),
+        json!({"in": 3600, "level": 5, "name": "to come"}),
+        json!({"at": "07:00", "days": ["mon", "sun"], "level": 5, "name": "each week"}),
+    ] {
+        client.say(json!({ "timer": timer })).await;
+    }
+    client.settle().await;
+    let before = timers(&dimmer).await;
+    let setup = dimmer.stop().1;
+    let missed: Timestamp = before[0]["next"].as_str().unwrap().parse().unwrap();
+    until("it is missed", async || {
+        Timestamp::now() > missed + SignedDuration::from_millis(1)
+    })
+    .await;
+
+    let dimmer = in_zone(setup);
+    let after = timers(&dimmer).await;
+    assert_eq!(after, before[1..]);
+    assert_eq!(dimmer.level("led").await, 50.0);
+    let mut client = dimmer.client().await;
+    client.say(json!({"cancel": "to come"})).await;
+    let told = client.hear("timers").await;
+    assert_eq!(told, json!(after[1..]), "the same on the wire");
+    client.say(json!({"cancel": "to come"})).await;
+    assert_eq!(client.hear("error").await, "no timer is called \"to come\"");
+}
+
+#[tokio::test]
+async fn the_sun_is_known_where_the_settings_say_where() {
+    let dimmer = Setup::with("latitude = -23.55\nlongitude = -46.63\n").start_with(|command| {
+        command.env("TZ", ZONE);
+    });
+    let body = r#"{"at": "sunset", "offset": -15, "days": ["sat"], "on": true}"#;
+    let (status, timer) = dimmer.ask(Method::POST, "/api/timers", body).await;
+    assert_eq!(status, 200, "{timer}");
+    let next = timer["next"].as_str().unwrap();
+    let hour: u32 = next[11..13].parse().unwrap();
+    assert!(
+        (16..=18).contains(&hour),
+        "{next}: sunset is from 17:27 to 18:58 there"
+    );
+
+    let dimmer = TestServer::start();
+    let (status, error) = dimmer.ask(Method::POST, "/api/timers", body).await;
+    let says = "at \"sunset\" needs latitude and longitude in the settings";
+    assert_eq!((status, &error["error"]), (422, &json!(says)));
+}
+
+#[tokio::test]
+async fn the_api_adds_and_cancels_and_refuses_what_is_wrong() {
+    let dimmer = TestServer::start();
+    let ask = async |method, path: &str, body| dimmer.ask(method, path, body).await;
+    let body = r#"{"in": 600, "level": 5, "name": "A"}"#;
+    assert_eq!(ask(Method::POST, "/api/timers", body).await.0, 200);
+    assert_eq!(ask(Method::DELETE, "/api/timers/A", "").await.0, 204);
+    assert!(timers(&dimmer).await.is_empty());
+    for (method, path, body, status, says) in [
+        (
+            Method::DELETE,
+            "/api/timers/A",
+            "",
+            404,
+            "no timer is called \"A\"",
+        ),
+        (
+            Method::POST,
+            "/api/timers",
+            "{}",
+            400,
+            "a timer has either in or at",
+        ),
+        (
+            Method::POST,
+            "/api/timers",
+            r#"{"in": 0, "on": true}"#,
+            422,
+            "in must be from 1",
+        ),
+        (
+            Method::POST,
+            "/api/timers",
+            r#"{"in": 9, "on": true, "light": "x"}"#,
+            404,
+            "no light",
+        ),
+        (
+            Method::POST,
+            "/api/timers",
+            r#"{"in": 9, "effect": "blink", "speed": 5}"#,
+            422,
+            "speed",
+        ),
+    ] {
+        let (got, body) = ask(method, path, body).await;
+        let error = body["error"].as_str().unwrap();
+        assert_eq!(got, status, "{path}: {error}");
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_command_line_adds_lists_and_cancels() {
+    let service = in_zone(Setup::new());
+    let run = |arguments: &[&str]| {
+        let mut command = dimmer();
+        command.args(["timer"]).args(arguments);
+        let output = command.env("DIMMER_URL", service.url("")).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let out = run(&[
+        "add", "--at", "07:00", "--days", "mon,tue", "--effect", "sunrise", "--name", "wake",
+    ]);
+    assert!(out.contains("T07:00:00-03:00  wake  {"), "{out}");
+    assert!(
+        out.ends_with("\"effect\":\"sunrise\",\"speed\":1}\n"),
+        "{out}"
+    );
+    run(&["add", "--in", "60", "--off", "--transition", "10"]);
+    let out = run(&["list"]);
+    assert!(
+        out.lines().next().unwrap().contains("  1  {\"on\":false"),
+        "{out}"
+    );
+    run(&["cancel", "wake"]);
+    run(&["cancel", "1"]);
+    assert_eq!(run(&["list"]), "");
+}
+
+#[tokio::test]
+async fn a_timer_costs_nothing_until_it_is_due() {
+    let dimmer = TestServer::start();
+    let body = r#"{"in": 3600, "on": false}"#;
+    assert_eq!(dimmer.ask(Method::POST, "/api/timers", body).await.0, 200);
+    until("it rests", async || {
+        let before = dimmer.switches();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        dimmer.switches() == before
+    })
+    .await;
+}

@@ -1,0 +1,441 @@
+//! `/ws` as its clients see it: every message, every error, over real sockets.
+
+use crate::common::{Setup, TestClient, TestServer, linear, until};
+use futures_util::SinkExt;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+const TWO_LIGHTS: &str = "[[light]]\n[[light]]\nname = \"shelf\"\ntitle = \"Shelf\"\nhidden = true\ngpio = 20\non_start = 5\n";
+
+/// The messages with a level among these.
+fn levels(heard: &[Value]) -> Vec<&Value> {
+    heard
+        .iter()
+        .filter(|message| message.get("level").is_some())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_new_client_is_greeted_and_gets_the_level_of_every_light() {
+    let dimmer = Setup::with(TWO_LIGHTS).start();
+    let client = dimmer.client().await;
+    assert_eq!(client.hello["version"], env!("CARGO_PKG_VERSION"));
+    assert!(client.hello["page"].is_u64());
+    let mut light = json!({
+        "name": "led", "title": "led", "hidden": false, "gpio": 21, "driver": "simulated",
+        "frequency": 1000, "resolution": 65536, "simulated": true, "transition": 0.0, "fastest": 3,
+    });
+    assert_eq!(client.hello["lights"][0], light);
+    (light["name"], light["title"]) = (json!("shelf"), json!("Shelf"));
+    (light["hidden"], light["gpio"]) = (json!(true), json!(20));
+    assert_eq!(client.hello["lights"][1], light);
+    assert_eq!(client.levels["led"], 50.0);
+    assert_eq!(client.levels["shelf"], 5.0);
+    assert_eq!(client.pages, 1);
+}
+
+#[tokio::test]
+async fn a_client_never_receives_its_own_level_and_every_other_client_does() {
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
+    let mut three = dimmer.client().await;
+    one.settle().await;
+
+    one.say(json!({"level": 42})).await;
+    assert_eq!(one.settle().await, Vec::<Value>::new());
+    for client in [&mut two, &mut three] {
+        client.settle().await;
+        assert_eq!(client.levels["led"], 42.0);
+    }
+
+    two.say(json!(7)).await;
+    assert_eq!(levels(&two.settle().await), Vec::<&Value>::new());
+    let heard = one.settle().await;
+    assert_eq!(heard, [json!({"light": "led", "level": 7})]);
+}
+
+#[tokio::test]
+async fn the_sender_is_told_the_level_that_it_cannot_know() {
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    for (said, level) in [
+        (json!({"step": 10}), json!(60)),
+        (json!({"step": 100}), json!(100)),
+        (json!({"step": -30.5}), json!(69.5)),
+        (json!({"toggle": true}), json!(0)),
+        (json!({"toggle": true}), json!(69.5)),
+        (json!({"on": false}), json!(0)),
+        (json!({"on": true}), json!(69.5)),
+        (json!({"level": 33.333}), json!(33.3)),
+        (json!({"step": 0}), json!(33.3)),
+    ] {
+        client.say(said.clone()).await;
+        let heard = client.settle().await;
+        assert_eq!(heard, [json!({"light": "led", "level": level})], "{said}");
+    }
+    for said in [json!({"level": "12.5"}), json!(13), json!({"level": 14})] {
+        client.say(said.clone()).await;
+        assert_eq!(client.settle().await, Vec::<Value>::new(), "{said}");
+    }
+    assert_eq!(dimmer.level("led").await, 14.0);
+}
+
+#[tokio::test]
+async fn a_client_that_counts_is_told_how_far_it_was_seen() {
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
+    one.settle().await;
+
+    one.say(json!({"level": 10, "seq": 5})).await;
+    one.settle().await;
+    two.say(json!({"level": 20})).await;
+    two.settle().await;
+    let heard = one.settle().await;
+    assert_eq!(heard, [json!({"light": "led", "level": 20, "seen": 5})]);
+
+    // Also for a change that was refused: otherwise the client would ignore the level for ever.
+    one.say(json!({"level": 150, "seq": 6})).await;
+    let heard = one.settle().await;
+    assert_eq!(heard.len(), 2);
+    assert_eq!(
+        levels(&heard),
+        [&json!({"light": "led", "level": 20, "seen": 6})]
+    );
+
+    // A client that sends no `seq` is sent no `seen`.
+    one.say(json!(30)).await;
+    one.settle().await;
+    assert_eq!(two.settle().await, [json!({"light": "led", "level": 30})]);
+}
+
+#[tokio::test]
+async fn a_client_that_is_overruled_before_it_is_answered_hears_the_newer_level() {
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
+    for round in 0..200 {
+        // Both at once, in whichever order they arrive.
+        let (mine, theirs) = (f64::from(round % 50), f64::from(50 + round % 50));
+        one.change("led", json!({ "level": mine })).await;
+        two.change("led", json!({ "level": theirs })).await;
+        one.settle().await;
+        two.settle().await;
+        one.settle().await;
+        let level = dimmer.level("led").await;
+        assert_eq!(one.levels["led"], level, "round {round}");
+        assert_eq!(two.levels["led"], level, "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_with_a_name_is_named_to_the_others() {
+    let dimmer = TestServer::start();
+    let mut ana = dimmer.client().await;
+    let mut other = dimmer.client().await;
+    ana.say(json!({"name": "Ana's phone"})).await;
+    ana.say(json!(42)).await;
+    ana.settle().await;
+    assert_eq!(
+        levels(&other.settle().await),
+        [&json!({"light": "led", "level": 42, "by": "Ana's phone"})]
+    );
+}
+
+#[tokio::test]
+async fn an_echo_comes_back_to_its_client_alone_and_to_the_letter() {
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
+    one.settle().await;
+    let echo = json!({"echo": {"z": [1.5, null, "ção"], "a": {}}});
+    one.say(echo.clone()).await;
+    assert_eq!(one.next().await, echo);
+    assert_eq!(two.settle().await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn every_client_is_told_how_many_are_open() {
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    assert_eq!(one.pages, 1);
+    let two = dimmer.client().await;
+    assert_eq!(one.next().await, json!({"pages": 2}));
+    drop(two);
+    assert_eq!(one.next().await, json!({"pages": 1}));
+}
+
+#[tokio::test]
+async fn lights_are_changed_by_name_and_apart() {
+    let dimmer = Setup::with(TWO_LIGHTS).start();
+    let mut client = dimmer.client().await;
+    client.say(json!({"level": 80, "light": "shelf"})).await;
+    client.say(json!({"level": 20})).await;
+    client.settle().await;
+    assert_eq!(dimmer.level("shelf").await, 80.0);
+    assert_eq!(dimmer.level("led").await, 20.0, "the first, without a name");
+    until("each pin has its own duty", async || {
+        dimmer.duties("shelf").last() == Some(&linear(80.0))
+            && dimmer.duties("led").last() == Some(&linear(20.0))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transition_moves_the_pin_by_and_by_and_tells_the_target_at_once() {
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
+    one.say(json!({"level": 0})).await;
+    until("the pin is dark", async || {
+        dimmer.duties("led").last() == Some(&0)
+    })
+    .await;
+    let before = dimmer.duties("led").len();
+
+    one.say(json!({"level": 100, "transition": 0.3})).await;
+    one.settle().await;
+    two.settle().await;
+    assert_eq!(two.levels["led"], 100.0);
+    until("the pin is at full", async || {
+        dimmer.duties("led").last() == Some(&65535)
+    })
+    .await;
+    let way = &dimmer.duties("led")[before..];
+    assert!(way.len() > 5, "{way:?}");
+    assert!(way.is_sorted(), "{way:?}");
+}
+
+#[tokio::test]
+async fn bad_input_is_answered_and_changes_nothing() {
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    let mut other = dimmer.client().await;
+    client.say(json!(42)).await;
+    client.settle().await;
+    other.settle().await;
+    let large_echo = json!({"echo": "x".repeat(1100)}).to_string();
+    for (bad, names) in [
+        (r#"{"level":150,"seq":1}"#, "level"),
+        (r#"{"level":-1,"seq":1}"#, "level"),
+        (r#"{"level":"NaN","seq":1}"#, "level"),
+        (r#"{"level":null,"seq":1}"#, "level"),
+        (r#"{"level":true,"seq":1}"#, "level"),
+        (r#"{"level":{},"seq":1}"#, "level"),
+        (r#"{"step":1000,"seq":1}"#, "step"),
+        (r#"{"on":"yes","seq":1}"#, "on"),
+        (r#"{"toggle":0,"seq":1}"#, "toggle"),
+        (r#"{"level":1,"transition":-1,"seq":1}"#, "transition"),
+        (r#"{"level":1,"light":"cellar","seq":1}"#, "cellar"),
+        (r#"{"level":1,"colour":"red","seq":1}"#, "colour"),
+        (r#"{"level":1,"step":1,"seq":1}"#, "step"),
+        (r#"{"level":1,"toggle":true,"seq":1}"#, "toggle"),
+        (r#"{"name":"","seq":1}"#, "name"),
+        (r#"{"seq":1}"#, "level"),
+        (r#"{"level":1,"seq":"1"}"#, "seq"),
+        (&large_echo, "echo"),
+        ("NaN", "JSON"),
+        ("Infinity", "JSON"),
+        ("level=42", "JSON"),
+        (r#"{"level":42"#, "JSON"),
+        ("", "JSON"),
+        ("null", "null"),
+        ("[]", "[]"),
+    ] {
+        client.send(Message::text(bad)).await.unwrap();
+        let heard = client.settle().await;
+        let error = heard.iter().find(|message| message.get("error").is_some());
+        let error = error.unwrap_or_else(|| panic!("{bad} was not answered: {heard:?}"));
+        let text = error["error"].as_str().unwrap();
+        assert!(text.contains(names), "{bad}: {text}");
+        if bad.ends_with(r#""seq":1}"#) {
+            assert_eq!(error["seq"], 1, "{bad}");
+        }
+        assert_eq!(dimmer.level("led").await, 42.0, "{bad}");
+    }
+    let binary = Message::binary(vec![42]);
+    client.send(binary).await.unwrap();
+    assert!(client.settle().await[0]["error"].is_string());
+
+    assert_eq!(
+        other.settle().await,
+        Vec::<Value>::new(),
+        "others hear nothing"
+    );
+    client.say(json!(43)).await;
+    client.settle().await;
+    assert_eq!(
+        dimmer.level("led").await,
+        43.0,
+        "the connection is as good as before"
+    );
+}
+
+#[tokio::test]
+async fn bad_input_that_is_not_about_a_light_is_answered_with_its_error_alone() {
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    client.say(json!(42)).await;
+    for bad in [
+        r#"{"name":""}"#,
+        r#"{"echo":1,"transition":1}"#,
+        "not JSON",
+        "{}",
+    ] {
+        client.send(Message::text(bad)).await.unwrap();
+        let heard = client.settle().await;
+        assert!(
+            heard.len() == 1 && heard[0]["error"].is_string(),
+            "{bad}: {heard:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_the_protocol_forbids_closes_that_client_with_its_code() {
+    let dimmer = TestServer::start();
+    let mut witness = dimmer.client().await;
+    let text =
+        |bytes: Vec<u8>| Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true));
+    let largest = format!(r#"{{"level":1{}}}"#, " ".repeat(4096 - 11));
+    let mut client = dimmer.client().await;
+    client.send(Message::text(largest)).await.unwrap();
+    client.settle().await;
+    assert_eq!(dimmer.level("led").await, 1.0, "4 KiB are allowed");
+
+    for (frame, code) in [
+        (Message::text("x".repeat(4097)), 1009),
+        (Message::text("x".repeat(1 << 20)), 1009),
+        (text(vec![b'"', 0xff, 0xfe, b'"']), 1007),
+    ] {
+        let mut client = dimmer.client().await;
+        // The service reads only the beginning of a large message, so sending its end may fail.
+        let _ = client.send(frame).await;
+        assert_eq!(client.close_code().await, code);
+    }
+    witness.say(json!(2)).await;
+    witness.settle().await;
+    assert_eq!(dimmer.level("led").await, 2.0);
+}
+
+#[tokio::test]
+async fn a_client_too_many_is_refused_until_one_leaves() {
+    let dimmer = Setup::with("max_pages = 2\n").start();
+    let _one = dimmer.client().await;
+    let two = dimmer.client().await;
+    let answer = tokio_tungstenite::connect_async(format!("ws://{}/ws", dimmer.address)).await;
+    match answer {
+        Err(tokio_tungstenite::tungstenite::Error::Http(answer)) => {
+            assert_eq!(answer.status(), 503);
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(two);
+    until("there is room again", async || {
+        let url = format!("ws://{}/ws", dimmer.address);
+        tokio_tungstenite::connect_async(url).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_client_is_told_of_a_fault_and_of_its_end() {
+    let dimmer = TestServer::start();
+    let mut one = dimmer.client().await;
+    let mut two = dimmer.client().await;
+    one.settle().await;
+    let trace = dimmer.setup().trace_folder();
+    let away = dimmer.setup().path().join("away");
+    std::fs::rename(&trace, &away).unwrap();
+
+    one.say(json!(42)).await;
+    for client in [&mut one, &mut two] {
+        let fault = fault(client).await;
+        assert_eq!(fault["light"], "led");
+        assert!(fault["message"].as_str().unwrap().contains("simulated"));
+    }
+    let mut late = dimmer.client().await;
+    late.say(json!(43)).await;
+    let health = reqwest::get(dimmer.url("/api/health")).await.unwrap();
+    assert_eq!(health.status(), 503);
+
+    std::fs::rename(&away, &trace).unwrap();
+    for client in [&mut one, &mut two] {
+        assert_eq!(
+            fault(client).await,
+            json!({"light": "led", "message": null})
+        );
+    }
+    assert_eq!(
+        dimmer.duties("led").last(),
+        Some(&linear(43.0)),
+        "the level set meanwhile"
+    );
+    let health = reqwest::get(dimmer.url("/api/health")).await.unwrap();
+    assert_eq!(health.status(), 200);
+}
+
+async fn fault(client: &mut TestClient) -> Value {
+    loop {
+        let message = client.next().await;
+        if let Some(fault) = message.get("fault") {
+            return fault.clone();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ping_is_answered() {
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    client
+        .send(Message::Ping("are you there".into()))
+        .await
+        .unwrap();
+    client.socket.flush().await.unwrap();
+    let pong = futures_util::StreamExt::next(&mut client.socket).await;
+    assert_eq!(
+        pong.unwrap().unwrap(),
+        Message::Pong("are you there".into())
+    );
+}
+
+#[tokio::test]
+async fn arrows_select_the_visible_lights_of_this_client_and_step_the_selected_one() {
+    let third = "[[light]]\nname = \"door\"\ngpio = 19\non_start = 98\n";
+    let dimmer = Setup::with(&format!("{TWO_LIGHTS}{third}")).start();
+    let mut one = dimmer.client().await;
+    let mut other = dimmer.client().await;
+    one.settle().await;
+    let level = |light: &str, level: u32| json!({"light": light, "level": level});
+    for (command, heard) in [
+        ("up", level("led", 55)),
+        ("down", level("led", 50)),
+        ("right", json!({"selected": "door"})),
+        ("up", level("door", 100)),
+        ("up", level("door", 100)),
+        ("right", json!({"selected": "led"})),
+        ("left", json!({"selected": "door"})),
+        ("down", level("door", 95)),
+    ] {
+        one.say(json!({ "command": command })).await;
+        assert_eq!(one.settle().await, [heard], "{command}");
+    }
+    assert_eq!(dimmer.level("shelf").await, 5.0, "it is hidden");
+
+    other.settle().await;
+    other.say(json!({"command": "down", "seq": 9})).await;
+    let heard = [json!({"light": "led", "level": 45, "seen": 9})];
+    assert_eq!(other.settle().await, heard, "it has its own selection");
+    assert_eq!(one.settle().await, [level("led", 45)]);
+
+    other.say(json!({"command": "up", "transition": 60})).await;
+    let heard = other.settle().await;
+    assert_eq!(
+        (&heard[0]["level"], &heard[0]["left"]),
+        (&json!(50), &json!(60.0))
+    );
+}
