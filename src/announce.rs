@@ -43,7 +43,7 @@ pub fn addresses(address: SocketAddr, scheme: &str, with_code: bool) -> String {
     text
 }
 
-/// The URLs of the page: those that a phone can open first, that of this machine alone last.
+/// The URLs of the page: first those that phones can open, then the one for this machine.
 fn urls(address: SocketAddr, scheme: &str) -> Vec<String> {
     if !address.ip().is_unspecified() {
         return vec![format!("{scheme}://{address}")];

@@ -43,7 +43,7 @@ pub struct Config {
     pub trace: Option<PathBuf>,
     /// The place that sunrise and sunset are computed for, if it is known.
     pub place: Option<Place>,
-    /// Whether clients are sent who is connected, and who did what.
+    /// Whether to record who is connected and who did what, and to send it to all clients.
     pub activity: bool,
     /// 1 to [`MAX_LIGHTS`] lights with different names and GPIOs.
     pub lights: Vec<LightConfig>,

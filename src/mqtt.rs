@@ -246,7 +246,7 @@ impl Bridge {
         Ok(())
     }
 
-    /// Removes what the broker retains of a light that the settings no longer have.
+    /// Removes the retained messages of a light that the settings no longer have.
     fn remove(&self, client: &AsyncClient, light: &str) {
         for topic in [self.topics.discovery(light), self.topics.state(light)] {
             // If the queue is full, the next connection removes it.
@@ -312,7 +312,7 @@ impl Bridge {
         let _ = client.subscribe_many(filters).await;
     }
 
-    /// Publishes what Home Assistant needs to know of the lights, and that they are online.
+    /// Publishes the descriptions of the lights, and that they are online.
     async fn publish_discovery(&self, client: &AsyncClient) {
         for light in self.lights.list() {
             let message = discovery::message(light, &self.config.node, &self.topics);

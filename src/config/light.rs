@@ -45,7 +45,7 @@ pub struct LightConfig {
     /// Duty in percent at level 100: above `min_duty`, up to 100.
     #[serde(deserialize_with = "max_duty")]
     pub max_duty: f64,
-    /// Duration of changes that do not say theirs.
+    /// Duration of changes that name none.
     #[serde(deserialize_with = "transition")]
     pub transition: Duration,
     /// Whether effects may flash more than three times a second.
@@ -54,8 +54,8 @@ pub struct LightConfig {
     pub on_start: OnStart,
     /// The pin after the service has stopped.
     pub on_stop: OnStop,
-    /// Groups of the light: MQTT changes all lights of a group together, on all dimmers of a broker. Same
-    /// characters as in names.
+    /// Groups of the light, named like lights: an MQTT command to a group changes its lights on all dimmers
+    /// of the broker.
     #[serde(deserialize_with = "groups")]
     pub groups: Vec<String>,
 }

@@ -18,7 +18,7 @@ pub struct Topics {
     discovery: String,
 }
 
-/// The subject of a message, which its topic says.
+/// The subject of a message, by its topic.
 #[derive(Debug, PartialEq)]
 pub enum Subject<'a> {
     /// A command to this light.
