@@ -116,7 +116,7 @@ impl Login {
         let verified = task::spawn_blocking(move || {
             // If the request is cancelled meanwhile, this goes on: it keeps its turn, and the result counts.
             let _turn = turn;
-            let right = login.hash.is_of(&password);
+            let right = login.hash.matches(&password);
             let mut throttle = login.throttle();
             match right {
                 true => throttle.record_right(from),
