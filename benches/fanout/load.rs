@@ -13,7 +13,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-use crate::speech::{Heard, Speech};
+use crate::dialect::{Dialect, Heard};
 
 /// Levels there are: 0 to 100.
 const LEVELS: usize = 101;
@@ -34,7 +34,7 @@ const WITNESS: usize = 2;
 
 /// The pages, of which the first one or two send.
 pub struct Load {
-    speech: Speech,
+    dialect: Dialect,
     epoll: OwnedFd,
     events: Vec<Event>,
     pages: Vec<Page>,
@@ -88,7 +88,7 @@ impl Load {
     /// Opens so many pages, and waits until nothing more is said.
     pub fn open(
         address: SocketAddr,
-        speech: Speech,
+        dialect: Dialect,
         count: usize,
         senders: usize,
     ) -> anyhow::Result<Load> {
@@ -100,7 +100,7 @@ impl Load {
             acknowledged: 0,
         });
         let mut load = Load {
-            speech,
+            dialect,
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             events: Vec::with_capacity(256),
             pages: Vec::with_capacity(count),
@@ -132,7 +132,7 @@ impl Load {
     fn connect(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         let mut stream = TcpStream::connect(address).context("cannot connect")?;
         stream.set_nodelay(true)?;
-        let greeting = self.speech.greeting(address);
+        let greeting = self.dialect.greeting(address);
         stream.write_all(greeting.as_bytes())?;
         stream.set_nonblocking(true)?;
         let number = EventData::new_u64(self.pages.len() as u64);
@@ -196,7 +196,7 @@ impl Load {
                 done &= sender.acknowledged == changes || self.pages[number].gone;
                 if sender.acknowledged == sender.sent.len() && sender.sent.len() < changes {
                     self.send(number)?;
-                    if let Some(echo) = self.speech.echo() {
+                    if let Some(echo) = self.dialect.echo() {
                         self.write(number, &echo)?;
                     }
                 }
@@ -254,7 +254,7 @@ impl Load {
     fn send(&mut self, number: usize) -> anyhow::Result<()> {
         let sender = &mut self.senders[number];
         let level = sender.level(sender.sent.len());
-        let frame = self.speech.change(level, sender.sent.len() as u64 + 1);
+        let frame = self.dialect.change(level, sender.sent.len() as u64 + 1);
         self.pages[number].level = Some(level);
         sender.sent.push(Instant::now());
         self.tally.changes += 1;
@@ -320,18 +320,18 @@ impl Load {
             let head = String::from_utf8_lossy(&bytes[..end]);
             ensure!(head.starts_with("HTTP/1.1 101 "), "refused: {head}");
             page.shaking_hands = false;
-            page.open = self.speech == Speech::Relayed;
+            page.open = self.dialect == Dialect::Relayed;
             taken = end + 4;
         }
         while let Some((opcode, payload, length)) = first_frame(&bytes[taken..]) {
-            match self.speech.understand(opcode, payload) {
+            match self.dialect.understand(opcode, payload) {
                 Heard::Level { level, seen } => self.heard(number, level, seen, now),
                 Heard::Echo => {
                     self.senders[number].acknowledged = self.senders[number].sent.len();
                 }
                 Heard::Asks(answer) => self.write(number, &answer)?,
                 Heard::Goodbye => self.pages[number].gone = true,
-                Heard::Nothing => self.pages[number].open |= self.speech == Speech::Bare,
+                Heard::Nothing => self.pages[number].open |= self.dialect == Dialect::Bare,
             }
             taken += length;
         }
@@ -345,8 +345,9 @@ impl Load {
         page.open = true;
         let sends = number < self.senders.len();
         // The rule of seq and seen, which dimmer's pages keep; no other server has it.
-        let late =
-            sends && self.speech == Speech::Dimmer && seen < self.senders[number].sent.len() as u64;
+        let late = sends
+            && self.dialect == Dialect::Dimmer
+            && seen < self.senders[number].sent.len() as u64;
         if !late {
             page.level = Some(level);
         }
@@ -363,7 +364,7 @@ impl Load {
         page.next[from] = change + 1;
         self.last_heard = now;
         self.tally.delivered += 1;
-        let echo = self.speech == Speech::SocketIo && number == from;
+        let echo = self.dialect == Dialect::SocketIo && number == from;
         let latency = (now - *sent).as_nanos() as u64;
         if !sends {
             self.tally.latencies.push(latency);
@@ -371,7 +372,7 @@ impl Load {
         } else if !echo {
             self.tally.own_latencies.push(latency);
         }
-        if echo || number == WITNESS && self.speech != Speech::Dimmer {
+        if echo || number == WITNESS && self.dialect != Dialect::Dimmer {
             sender.acknowledged = sender.acknowledged.max(change + 1);
         }
     }

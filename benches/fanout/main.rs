@@ -6,10 +6,10 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod dialect;
 mod floor;
 mod load;
 mod server;
-mod speech;
 mod table;
 mod textbook;
 
@@ -25,9 +25,9 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
+use dialect::Dialect;
 use load::{Load, Tally};
 use server::{SERVERS, Server, between};
-use speech::Speech;
 
 /// A thumb makes 60 changes a second.
 const PACE: Duration = Duration::from_nanos(1_000_000_000 / 60);
@@ -133,7 +133,7 @@ fn run(plan: &Plan) -> anyhow::Result<Vec<Record>> {
         for &pages in &plan.pages {
             for &scenario in &plan.scenarios {
                 for &server in &plan.servers {
-                    if server.speech == Speech::SocketIo && pages > MOST_TUTORIAL {
+                    if server.dialect == Dialect::SocketIo && pages > MOST_TUTORIAL {
                         continue;
                     }
                     let what = format!("{} with {pages} pages, {scenario}", server.name);
@@ -166,7 +166,12 @@ fn measure(server: Server, pages: usize, scenario: &str) -> anyhow::Result<BTree
     sleep(Duration::from_millis(100));
     let idle = running.memory("VmRSS:")?;
     let both = scenario.starts_with("both");
-    let mut load = Load::open(running.address, server.speech, pages, 1 + usize::from(both))?;
+    let mut load = Load::open(
+        running.address,
+        server.dialect,
+        pages,
+        1 + usize::from(both),
+    )?;
     let open = running.memory("VmRSS:")?;
 
     let start = Instant::now();

@@ -13,7 +13,7 @@ use anyhow::Context;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tempfile::TempDir;
 
-use crate::speech::Speech;
+use crate::dialect::Dialect;
 
 /// The variable that names the Python that the tutorials' servers run in.
 pub const PYTHON: &str = "FANOUT_PYTHON";
@@ -22,42 +22,42 @@ pub const PYTHON: &str = "FANOUT_PYTHON";
 #[derive(Clone, Copy)]
 pub struct Server {
     pub name: &'static str,
-    pub speech: Speech,
+    pub dialect: Dialect,
 }
 
 /// In the order of the table.
 pub const SERVERS: [Server; 5] = [
     Server {
         name: "floor",
-        speech: Speech::Bare,
+        dialect: Dialect::Bare,
     },
     Server {
         name: "textbook",
-        speech: Speech::Relayed,
+        dialect: Dialect::Relayed,
     },
     Server {
         name: "threading",
-        speech: Speech::SocketIo,
+        dialect: Dialect::SocketIo,
     },
     Server {
         name: "gevent",
-        speech: Speech::SocketIo,
+        dialect: Dialect::SocketIo,
     },
     Server {
         name: "dimmer",
-        speech: Speech::Dimmer,
+        dialect: Dialect::Dimmer,
     },
 ];
 
 impl Server {
     fn command(self, folder: &TempDir) -> anyhow::Result<Command> {
-        match self.speech {
-            Speech::Bare | Speech::Relayed => {
+        match self.dialect {
+            Dialect::Bare | Dialect::Relayed => {
                 let mut command = Command::new(env::current_exe()?);
                 command.args(["--serve", self.name]);
                 Ok(command)
             }
-            Speech::SocketIo => {
+            Dialect::SocketIo => {
                 let python = env::var_os(PYTHON).context("no Python")?;
                 let mut command = Command::new(python);
                 command
@@ -68,7 +68,7 @@ impl Server {
                     .arg(self.name);
                 Ok(command)
             }
-            Speech::Dimmer => {
+            Dialect::Dimmer => {
                 let settings = folder.path().join("dimmer.toml");
                 fs::write(
                     &settings,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 /// How a server is spoken to.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Speech {
+pub enum Dialect {
     /// The floor: the frame that others are to get, without a handshake or a mask.
     Bare,
     /// The textbook: the text that others are to get.
@@ -34,13 +34,13 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-impl Speech {
+impl Dialect {
     /// What a page says once it is connected.
     pub fn greeting(self, address: SocketAddr) -> String {
         let path = match self {
-            Speech::Bare => return String::new(),
-            Speech::Relayed | Speech::Dimmer => "/ws",
-            Speech::SocketIo => "/socket.io/?EIO=4&transport=websocket",
+            Dialect::Bare => return String::new(),
+            Dialect::Relayed | Dialect::Dimmer => "/ws",
+            Dialect::SocketIo => "/socket.io/?EIO=4&transport=websocket",
         };
         format!(
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\n\
@@ -53,17 +53,17 @@ impl Speech {
     pub fn change(self, level: usize, seq: u64) -> Vec<u8> {
         let shown = format!(r#"{{"light":"led","level":{level}}}"#);
         match self {
-            Speech::Bare => {
+            Dialect::Bare => {
                 let mut frame = vec![0x80 | TEXT, shown.len() as u8];
                 frame.extend(shown.as_bytes());
                 frame
             }
-            Speech::Relayed => masked(TEXT, shown.as_bytes()),
-            Speech::Dimmer => {
+            Dialect::Relayed => masked(TEXT, shown.as_bytes()),
+            Dialect::Dimmer => {
                 let text = format!(r#"{{"level":{level},"seq":{seq}}}"#);
                 masked(TEXT, text.as_bytes())
             }
-            Speech::SocketIo => {
+            Dialect::SocketIo => {
                 let text = format!(r#"42["led",{{"level":"{level}"}}]"#);
                 masked(TEXT, text.as_bytes())
             }
@@ -72,7 +72,7 @@ impl Speech {
 
     /// What makes the server say when it has handled a page's changes, where it can.
     pub fn echo(self) -> Option<Vec<u8>> {
-        (self == Speech::Dimmer).then(|| masked(TEXT, br#"{"echo":0}"#))
+        (self == Dialect::Dimmer).then(|| masked(TEXT, br#"{"echo":0}"#))
     }
 
     pub fn understand(self, opcode: u8, payload: &[u8]) -> Heard {
