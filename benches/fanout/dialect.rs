@@ -1,13 +1,13 @@
-//! What the load says to each server, and what it takes from each.
+//! What the load generator sends to each kind of server, and how it reads the answers.
 
 use std::net::SocketAddr;
 
-/// How a server is spoken to.
+/// The protocol that a server speaks.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Dialect {
-    /// The floor: the frame that others are to get, without a handshake or a mask.
+    /// The floor: clients send the exact frame that the others receive, without handshake or mask.
     Bare,
-    /// The textbook: the text that others are to get.
+    /// The textbook: a WebSocket on which clients send the exact text that the others receive.
     Relayed,
     /// dimmer's `/ws`, with `seq`.
     Dimmer,
@@ -15,18 +15,18 @@ pub enum Dialect {
     SocketIo,
 }
 
-/// What a frame means to a page.
-pub enum Heard {
+/// What a frame of the server means.
+pub enum Received {
     Level {
         level: usize,
         seen: u64,
     },
-    /// The server has handled all that this page sent.
+    /// The server has handled everything that this client sent.
     Echo,
-    /// The server wants this said.
-    Asks(Vec<u8>),
-    Goodbye,
-    Nothing,
+    /// The server expects this frame in return.
+    ReplyWith(Vec<u8>),
+    Close,
+    Other,
 }
 
 const TEXT: u8 = 1;
@@ -35,8 +35,8 @@ const PING: u8 = 9;
 const PONG: u8 = 10;
 
 impl Dialect {
-    /// What a page says once it is connected.
-    pub fn greeting(self, address: SocketAddr) -> String {
+    /// The handshake that a client sends once it is connected; empty if there is none.
+    pub fn handshake(self, address: SocketAddr) -> String {
         let path = match self {
             Dialect::Bare => return String::new(),
             Dialect::Relayed | Dialect::Dimmer => "/ws",
@@ -49,16 +49,16 @@ impl Dialect {
         )
     }
 
-    /// A page's frame that sets a level.
+    /// A client's frame that sets a level.
     pub fn change(self, level: usize, seq: u64) -> Vec<u8> {
-        let shown = format!(r#"{{"light":"led","level":{level}}}"#);
+        let broadcast = format!(r#"{{"light":"led","level":{level}}}"#);
         match self {
             Dialect::Bare => {
-                let mut frame = vec![0x80 | TEXT, shown.len() as u8];
-                frame.extend(shown.as_bytes());
+                let mut frame = vec![0x80 | TEXT, broadcast.len() as u8];
+                frame.extend(broadcast.as_bytes());
                 frame
             }
-            Dialect::Relayed => masked(TEXT, shown.as_bytes()),
+            Dialect::Relayed => masked(TEXT, broadcast.as_bytes()),
             Dialect::Dimmer => {
                 let text = format!(r#"{{"level":{level},"seq":{seq}}}"#);
                 masked(TEXT, text.as_bytes())
@@ -70,42 +70,43 @@ impl Dialect {
         }
     }
 
-    /// What makes the server say when it has handled a page's changes, where it can.
-    pub fn echo(self) -> Option<Vec<u8>> {
+    /// A frame that the server answers once it has handled the client's changes; only dimmer has one.
+    pub fn echo_request(self) -> Option<Vec<u8>> {
         (self == Dialect::Dimmer).then(|| masked(TEXT, br#"{"echo":0}"#))
     }
 
-    pub fn understand(self, opcode: u8, payload: &[u8]) -> Heard {
+    pub fn parse(self, opcode: u8, payload: &[u8]) -> Received {
         match opcode {
-            TEXT => self.understand_text(payload),
-            PING => Heard::Asks(masked(PONG, payload)),
-            CLOSE => Heard::Goodbye,
-            _ => Heard::Nothing,
-        }
-    }
-
-    fn understand_text(self, text: &[u8]) -> Heard {
-        // It tells levels, too, but of the past.
-        if text.starts_with(b"{\"activity\"") {
-            return Heard::Nothing;
-        }
-        if let Some(level) = number_after(text, b"\"level\":") {
-            let seen = number_after(text, b"\"seen\":").unwrap_or(0);
-            let level = level as usize;
-            return Heard::Level { level, seen };
-        }
-        match text {
-            [b'0', ..] => Heard::Asks(masked(TEXT, b"40")),
-            b"2" => Heard::Asks(masked(TEXT, b"3")),
-            text if text.starts_with(b"{\"echo\"") => Heard::Echo,
-            _ => Heard::Nothing,
+            TEXT => parse_text(payload),
+            PING => Received::ReplyWith(masked(PONG, payload)),
+            CLOSE => Received::Close,
+            _ => Received::Other,
         }
     }
 }
 
-/// A frame as a page sends it. The mask is zero: it changes nothing, and costs the server as much.
+fn parse_text(text: &[u8]) -> Received {
+    // The activity log contains levels as well, but past ones.
+    if text.starts_with(b"{\"activity\"") {
+        return Received::Other;
+    }
+    if let Some(level) = number_after(text, b"\"level\":") {
+        let seen = number_after(text, b"\"seen\":").unwrap_or(0);
+        let level = level as usize;
+        return Received::Level { level, seen };
+    }
+    match text {
+        // Engine.IO: open, answered with Socket.IO's connect; and ping, answered with pong.
+        [b'0', ..] => Received::ReplyWith(masked(TEXT, b"40")),
+        b"2" => Received::ReplyWith(masked(TEXT, b"3")),
+        text if text.starts_with(b"{\"echo\"") => Received::Echo,
+        _ => Received::Other,
+    }
+}
+
+/// A frame as a client sends it. The mask is zero: unmasking changes no byte, and costs the server as much as any.
 fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    assert!(payload.len() < 126, "no page says that much");
+    assert!(payload.len() < 126, "payload needs a longer frame header");
     let mut frame = vec![0x80 | opcode, 0x80 | payload.len() as u8, 0, 0, 0, 0];
     frame.extend(payload);
     frame
