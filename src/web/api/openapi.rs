@@ -1,7 +1,8 @@
 //! `/api/openapi.json`: the API for programs, as OpenAPI 3.1.
 //!
-//! The document is a static file, so that it costs neither time nor memory. `document` generates it in a
-//! test from the descriptions in [`crate::protocol`]; the test fails when the file is another one.
+//! The document is a static file, so that it costs neither time nor memory. A test generates it from the
+//! descriptions in [`crate::protocol`], and fails if the file differs. To write the file:
+//! `DIMMER_WRITE_OPENAPI=1 cargo test --lib openapi`.
 
 #[cfg(test)]
 mod document;
