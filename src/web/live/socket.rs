@@ -51,12 +51,17 @@ pub async fn open(
     Extension(peer): Extension<Peer>,
     Extension(stream): Extension<SharedStream>,
     session: Option<Extension<SessionTime>>,
-    upgrade: WebSocketUpgrade,
+    mut upgrade: WebSocketUpgrade,
 ) -> Response {
     let permit = match app.clients.try_acquire(peer.address()) {
         Ok(permit) => permit,
         Err(reached) => return too_many_clients(reached, peer.address()),
     };
+    // There is one protocol, whatever a client calls it. A browser that is told none closes the connection.
+    let any = upgrade.requested_protocols().next().cloned();
+    if let Some(subprotocol) = any {
+        upgrade.set_selected_protocol(subprotocol);
+    }
     upgrade
         .read_buffer_size(READ_BUFFER)
         .max_message_size(protocol::MAX_MESSAGE)
