@@ -32,11 +32,7 @@ impl KernelPwm {
     /// # Errors
     /// The channel's files cannot be written, or the chip does not take the period.
     pub fn open(channel: &Channel, frequency: u32, invert: bool) -> anyhow::Result<KernelPwm> {
-        // Kernels up to 2025-11 refuse a pwm-pio pulse within one of its 15 ns steps of an end.
-        let margin_ns = match channel.kind {
-            ChipKind::PwmPio => 2 * u64::from(channel.step_ns),
-            _ => 0,
-        };
+        let margin_ns = margin_ns(channel);
         let Channel { chip, channel, .. } = *channel;
         let dark = if invert { Duty::FULL } else { Duty::OFF };
         let period_ns = period_ns(frequency);
@@ -124,6 +120,15 @@ fn opening_writes(left: u64, period: u64, dark: Duty) -> Vec<Write> {
 /// The period of a frequency in Hz, in ns.
 fn period_ns(frequency: u32) -> u64 {
     u64::from(1_000_000_000 / frequency)
+}
+
+/// How close to 0 and to the whole period a pulse may be, in ns: kernels up to 2025-11 refuse a pwm-pio
+/// pulse within one of its 15 ns steps of an end.
+fn margin_ns(channel: &Channel) -> u64 {
+    match channel.kind {
+        ChipKind::PwmPio => 2 * u64::from(channel.step_ns),
+        _ => 0,
+    }
 }
 
 /// The pulse in ns for a duty: exact, except where the chip would refuse it near both ends.
@@ -350,9 +355,19 @@ mod tests {
         );
     }
 
+    fn channel(kind: ChipKind, step_ns: u32) -> Channel {
+        Channel {
+            chip: 0,
+            channel: 0,
+            kind,
+            step_ns,
+        }
+    }
+
     #[test]
     fn no_pulse_is_one_that_pwm_pio_refuses() {
-        let pulse = |duty| pulse_ns(Duty(duty), 1_000_000, 30);
+        let margin = margin_ns(&channel(ChipKind::PwmPio, 15));
+        let pulse = |duty| pulse_ns(Duty(duty), 1_000_000, margin);
         assert_eq!(pulse(0), 0);
         assert_eq!(pulse(1), 30);
         assert_eq!(pulse(3), 46, "3 of 65 535 is 45.8 ns");
@@ -361,10 +376,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_margin_every_pulse_is_exact() {
-        for duty in 0..=u16::MAX {
-            let exact = (f64::from(duty) / 65_535.0 * 1e6).round() as u64;
-            assert_eq!(pulse_ns(Duty(duty), 1_000_000, 0), exact);
+    fn every_other_chip_gets_every_pulse_exactly() {
+        for kind in [ChipKind::PwmGpio, ChipKind::Bcm2835, ChipKind::Rp1] {
+            let margin = margin_ns(&channel(kind, 100));
+            for duty in 0..=u16::MAX {
+                let exact = (f64::from(duty) / 65_535.0 * 1e6).round() as u64;
+                assert_eq!(pulse_ns(Duty(duty), 1_000_000, margin), exact);
+            }
         }
     }
 }
