@@ -1,8 +1,8 @@
-//! A slider that moves many dimmers at once by MQTT: `cargo bench --bench fleet`.
+//! One slider that moves many dimmers at once by MQTT: `cargo bench --bench fleet`.
 //!
-//! The dimmers are this program's own MQTT, each with a connection and a light without a pin, in one
-//! thread; the broker is a mosquitto beside it. So the figures hold the broker's work and theirs for
-//! all of them on one machine, where real ones each have their own.
+//! All dimmers run in one thread of this process, each with an MQTT connection of its own and a light without a pin;
+//! mosquitto runs in another process. So the figures include the work of the broker and of all dimmers on a single
+//! machine, whereas each real dimmer has a machine of its own.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,6 +10,7 @@
 mod broker;
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod stats;
 
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -17,54 +18,55 @@ use std::time::{Duration, Instant};
 
 use broker::{Broker, MqttClient, options};
 use common::until;
-use dimmer::config::{Broker as Address, MqttConfig};
+use dimmer::config::{Broker as BrokerAddress, MqttConfig};
 use dimmer::model::activity::Activity;
-use dimmer::model::hub::Hub as Dimmer;
+use dimmer::model::hub::Hub;
 use dimmer::model::level::Level;
 use dimmer::model::lights::{Light, LightState, Lights};
 use dimmer::mqtt;
 use rumqttc::{AsyncClient, MqttOptions, QoS};
 use serde_json::json;
+use stats::{millis, p50_p99};
 use tokio_util::sync::CancellationToken;
 
-/// How many dimmers, and what the others are compared with.
-const FLEETS: [usize; 3] = [10, 50, 200];
-/// Levels that the slider goes through, each above the last, in steps of 0.1.
+/// Numbers of dimmers; the figures of the others are also given as ratios to the first.
+const FLEET_SIZES: [usize; 3] = [10, 50, 200];
+/// Number of moves; each raises the level by 0.1.
 const MOVES: u16 = 300;
-/// Pause between two.
+/// Pause between two moves.
 const PACE: Duration = Duration::from_millis(30);
 const GROUP: &str = "dimmer/group/all/set";
 
-/// When a dimmer had which move, or a later one.
+/// The moves that a dimmer applied, and when. A dimmer may skip moves, because the newest level wins.
 type Arrivals = Arc<Mutex<Vec<(u16, Instant)>>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     println!(
-        "| dimmers | until all have a move, p50 | p99 | to {}, p50 | p99 |",
-        FLEETS[0]
+        "| dimmers | until all have applied a move, p50 | p99 | ÷ {} dimmers, p50 | p99 |",
+        FLEET_SIZES[0]
     );
     println!("|---|---|---|---|---|");
     let mut first = None;
-    for count in FLEETS {
-        let [p50, p99] = shares(measure(count).await);
-        let to = *first.get_or_insert([p50, p99]);
+    for count in FLEET_SIZES {
+        let [p50, p99] = p50_p99(measure(count).await);
+        let base = *first.get_or_insert([p50, p99]);
         println!(
             "| {count} | {:.1} ms | {:.1} ms | {:.1} | {:.1} |",
             millis(p50),
             millis(p99),
-            millis(p50) / millis(to[0]),
-            millis(p99) / millis(to[1]),
+            millis(p50) / millis(base[0]),
+            millis(p99) / millis(base[1]),
         );
     }
 }
 
-/// The time of each move until every one of so many dimmers has it.
+/// For each move, the time until all `count` dimmers have applied it or a later one.
 async fn measure(count: usize) -> Vec<Duration> {
     let broker = Broker::start();
     let stop = CancellationToken::new();
     let fleet: Vec<_> = (0..count)
-        .map(|number| dimmer(number, &broker, stop.clone()))
+        .map(|number| start_dimmer(number, &broker, stop.clone()))
         .collect();
     let mqtt = MqttClient::open(&broker).await;
     for number in 0..count {
@@ -72,9 +74,11 @@ async fn measure(count: usize) -> Vec<Duration> {
         mqtt.hears(&status, json!("online")).await;
     }
     drop(mqtt);
-    let slider = slide(options("slider", &broker), stop.clone());
-    until("all have the last", async || {
-        fleet.iter().all(|arrivals| has(arrivals, MOVES).is_some())
+    let slider = publish_moves(options("slider", &broker), stop.clone());
+    until("all dimmers have the last move", async || {
+        fleet
+            .iter()
+            .all(|arrivals| arrival(arrivals, MOVES).is_some())
     })
     .await;
     stop.cancel();
@@ -82,26 +86,28 @@ async fn measure(count: usize) -> Vec<Duration> {
     (1..=MOVES)
         .zip(sent)
         .map(|(step, sent)| {
-            let last = fleet.iter().map(|arrivals| has(arrivals, step).unwrap());
-            last.max().unwrap().saturating_duration_since(sent)
+            let arrived = fleet
+                .iter()
+                .map(|arrivals| arrival(arrivals, step).unwrap());
+            arrived.max().unwrap().saturating_duration_since(sent)
         })
         .collect()
 }
 
-/// When a dimmer had this move.
-fn has(arrivals: &Arrivals, step: u16) -> Option<Instant> {
+/// When a dimmer applied this move or a later one.
+fn arrival(arrivals: &Arrivals, step: u16) -> Option<Instant> {
     let arrivals = arrivals.lock().unwrap();
-    let index = arrivals.partition_point(|(its, _)| *its < step);
+    let index = arrivals.partition_point(|(applied, _)| *applied < step);
     arrivals.get(index).map(|(_, at)| *at)
 }
 
-/// Starts a dimmer, and what notes when its light moves.
-fn dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
+/// Starts a dimmer, and a task that records when its light moves.
+fn start_dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
     let light = Light::simulated("led");
     let state = LightState::new(Level::OFF, Level::FULL);
     let lights = Lights::new(vec![(light, state)]);
     let config = MqttConfig {
-        broker: Address {
+        broker: BrokerAddress {
             host: "127.0.0.1".into(),
             port: broker.port,
             encrypted: false,
@@ -113,25 +119,26 @@ fn dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
         fleet: false,
     };
     let groups = vec![vec!["all".into()]];
-    let hub = Arc::new(Dimmer::new(lights, Activity::new(false)));
+    let hub = Arc::new(Hub::new(lights, Activity::new(false)));
     let lights = hub.lights.clone();
     tokio::spawn(mqtt::run(hub, groups, config, stop));
     let arrivals = Arrivals::default();
-    let notes = arrivals.clone();
+    let record = arrivals.clone();
     tokio::spawn(async move {
         let mut watch = lights.watch();
         while watch.changed().await.is_ok() {
             let level = watch.borrow_and_update()[0].level;
             let step = (level.percent() * 10.0).round() as u16;
-            notes.lock().unwrap().push((step, Instant::now()));
+            record.lock().unwrap().push((step, Instant::now()));
         }
     });
     arrivals
 }
 
-/// Moves the group, from a thread of its own so that the dimmers do not hold it up, and stays until
-/// `stop`; returns when it sent each move.
-fn slide(options: MqttOptions, stop: CancellationToken) -> JoinHandle<Vec<Instant>> {
+/// Publishes all moves to the group, and stays connected until `stop`; returns the time of each move.
+///
+/// In a thread of its own, so that the dimmers do not delay it.
+fn publish_moves(options: MqttOptions, stop: CancellationToken) -> JoinHandle<Vec<Instant>> {
     thread::spawn(move || {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().unwrap();
@@ -147,19 +154,9 @@ fn slide(options: MqttOptions, stop: CancellationToken) -> JoinHandle<Vec<Instan
                 let published = client.publish(GROUP, QoS::AtLeastOnce, false, message);
                 published.await.unwrap();
             }
-            // Until then it may still have something to send.
+            // The event loop above may still have moves to send.
             stop.cancelled().await;
             sent
         })
     })
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
-
-/// The median and the 99th percentile.
-fn shares(mut times: Vec<Duration>) -> [Duration; 2] {
-    times.sort();
-    [50, 99].map(|share| times[(times.len() - 1) * share / 100])
 }

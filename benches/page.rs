@@ -1,10 +1,9 @@
-//! The page in real Chromium, on a simulated LED: `cargo bench --bench page`.
+//! The web page in real Chromium, with a simulated LED: `cargo bench --bench page`.
 //!
-//! - From a pointer event in one window to the frame that leaves it, and to the paint in another.
-//!   Each window is a browser of its own, as each phone is.
-//! - What the first load takes: bytes, requests, and the time until the page can be used, with a
-//!   main thread that is four times slower than this machine's; and what of that time a page takes
-//!   that is nothing but a slider.
+//! - Latency from a pointer event in one window to the frame it sends, and to the paint in another window. Each window
+//!   is a browser of its own, as on two phones.
+//! - Cost of the first load: bytes, requests, and the time until the page is usable, with the main thread slowed down
+//!   four times; and the same time of a bare page that is only a slider.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,6 +11,7 @@
 mod browser;
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod stats;
 
 use axum::Router;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
@@ -22,23 +22,25 @@ use browser::{Browser, Load, PI, Window};
 use common::{Setup, TestServer, until};
 use serde::Deserialize;
 use serde_json::json;
+use stats::percentile;
 use tokio::net::TcpListener;
 
-/// Slides over so many percent of the track. Each is 20 pointer events, one for each percent.
+/// Number of slides, to and fro.
 const SLIDES: usize = 8;
+/// Length of a slide in percent of the track, with one pointer event for each percent.
 const SLIDE: f64 = 20.0;
-/// Loads of each page in each way, each in a new browser. The pages take turns.
+/// Loads of each page, with and without an earlier load, each in a new browser. The two pages take turns.
 const LOADS: usize = 9;
-/// How much slower a phone's main thread is taken to be.
-const SLOWER: f64 = 4.0;
+/// Factor by which Chromium slows down the main thread, to stand for a phone's.
+const SLOWDOWN: f64 = 4.0;
 
-/// Keeps what a window sends with the pointer event that led to it: when the browser got that, when
-/// the page did, when the frame was given to the browser.
+/// Records each level that a window sends, with the times in ms at which the browser received the pointer event
+/// (`received`), the page handled that event (`handled`) and the page passed the frame to the browser (`at`).
 const RECORD_SENT: &str = "(() => {
     window.sent = [];
     let event;
     addEventListener('pointermove', ({ timeStamp }) => {
-        event = { got: timeStamp, heard: performance.now() };
+        event = { received: timeStamp, handled: performance.now() };
     }, { capture: true });
     const send = WebSocket.prototype.send;
     WebSocket.prototype.send = function (text) {
@@ -48,9 +50,9 @@ const RECORD_SENT: &str = "(() => {
     };
 })()";
 
-/// Keeps what a window shows: when the page wrote it, when the next frame began, and when that was
-/// painted. A task after the frame runs as soon as the main thread is through with it: layout and
-/// paint are done, and what is left is the compositor's and the screen's.
+/// Records each level that a window shows, with the times in ms at which the page wrote it (`written`) and the next
+/// frame was painted (`at`). The message posted in the animation frame arrives when the main thread has finished that
+/// frame: layout and paint are done, only the compositor and the screen are left.
 const RECORD_SHOWN: &str = "(() => {
     window.shown = [];
     const input = document.querySelector('input');
@@ -64,8 +66,8 @@ const RECORD_SHOWN: &str = "(() => {
     }).observe(document.querySelector('output'), { subtree: true, childList: true, characterData: true });
 })()";
 
-/// Keeps when the page could be used: its slider is enabled and shows the first level of the
-/// service (`usable`), and that is painted (`seen`). In milliseconds since the navigation began.
+/// Records when the slider is enabled and shows the first level from the service (`usable`), and when that is painted
+/// (`seen`), in milliseconds since the start of the navigation.
 const RECORD_LOAD: &str = "window.times = new Promise((resolve) => {
     new MutationObserver((_, observer) => {
         const input = document.querySelector('main input');
@@ -80,8 +82,8 @@ const RECORD_LOAD: &str = "window.times = new Promise((resolve) => {
     }).observe(document, { subtree: true, childList: true, attributes: true });
 })";
 
-/// The least that can be used: a slider that the first level enables.
-const BARE: &str = "<!doctype html>
+/// The smallest usable page: a slider that the first level enables.
+const BARE_PAGE: &str = "<!doctype html>
     <html lang=en>
     <title>bare</title>
     <link rel=icon href=data:,>
@@ -99,8 +101,8 @@ const BARE_SCRIPT: &str = "const socket = new WebSocket(`ws://${location.host}/w
 #[derive(Deserialize)]
 struct Sent {
     level: f64,
-    got: f64,
-    heard: f64,
+    received: f64,
+    handled: f64,
     at: f64,
 }
 
@@ -120,56 +122,56 @@ struct Times {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let dimmer = Setup::with("[[light]]\non_start = 20\n").start();
-    weight(&dimmer).await;
-    loads(&dimmer).await;
-    drags(&dimmer).await;
+    report_load_size(&dimmer).await;
+    report_load_times(&dimmer).await;
+    report_drag(&dimmer).await;
 }
 
-async fn loads(dimmer: &TestServer) {
+async fn report_load_times(dimmer: &TestServer) {
     println!(
-        "load of the page and of a bare one, CPU {SLOWER} x slower, nothing cached, since the navigation began:"
+        "load of the page and of a bare page, CPU {SLOWDOWN} x slower, empty cache, from the start of the navigation:"
     );
-    let ports = [dimmer.address.port(), bare().await];
+    let ports = [dimmer.address.port(), serve_bare_page().await];
     for again in [false, true] {
         let mut times: [Vec<Times>; 2] = Default::default();
         for _ in 0..LOADS {
             for (port, times) in ports.iter().zip(&mut times) {
-                times.push(load(*port, again).await);
+                times.push(measure_load(*port, again).await);
             }
         }
         println!(
             "  {}",
             if again {
-                "in a browser that had it open before"
+                "loaded again in the same browser"
             } else {
-                "as the first of a new browser"
+                "in a new browser"
             }
         );
         compare(
-            "usable: slider enabled, first level in it",
+            "usable: slider enabled, first level shown",
             &times,
             |times| times.usable,
         );
-        compare("seen: and painted", &times, |times| times.seen);
+        compare("seen: the same, painted", &times, |times| times.seen);
     }
 }
 
-fn compare(what: &str, [page, bare]: &[Vec<Times>; 2], time: fn(&Times) -> f64) {
+fn compare(label: &str, [page, bare]: &[Vec<Times>; 2], time: fn(&Times) -> f64) {
     let page = page.iter().map(time).collect();
     let bare = bare.iter().map(time).collect();
-    let page = print_median(&format!("    {what}"), page);
-    let bare = print_median("      of the bare page", bare);
-    println!("      {:.2} times the bare page's", page / bare);
+    let page = print_median(&format!("    {label}"), page);
+    let bare = print_median("      bare page", bare);
+    println!("      {:.2} times the bare page", page / bare);
 }
 
-/// The page on this port in a new browser, or there its second load.
-async fn load(port: u16, again: bool) -> Times {
+/// Loads the page at this port in a new browser; with `again`, measures its second load there.
+async fn measure_load(port: u16, again: bool) -> Times {
     let url = format!("http://{PI}:{port}/");
     let browser = Browser::chromium();
     let phone = browser.phone_at("en-US", "about:blank").await;
     for (command, parameters) in [
         ("Network.setCacheDisabled", json!({"cacheDisabled": true})),
-        ("Emulation.setCPUThrottlingRate", json!({"rate": SLOWER})),
+        ("Emulation.setCPUThrottlingRate", json!({"rate": SLOWDOWN})),
         (
             "Page.addScriptToEvaluateOnNewDocument",
             json!({"source": RECORD_LOAD}),
@@ -182,25 +184,25 @@ async fn load(port: u16, again: bool) -> Times {
         phone.eval("times").await;
         phone.go(&url).await;
     }
-    // WebDriver waits for a promise.
+    // `times` is a promise; WebDriver waits for it.
     let times = recorded(&phone, "times").await;
     browser.close().await;
     times
 }
 
-/// Serves the bare page, on this port.
-async fn bare() -> u16 {
-    let tell = async |mut socket: WebSocket| {
+/// Serves the bare page, and returns its port.
+async fn serve_bare_page() -> u16 {
+    let send_level = async |mut socket: WebSocket| {
         let _ = socket.send(r#"{"light":"led","level":20}"#.into()).await;
         while let Some(Ok(_)) = socket.recv().await {}
     };
     let script = ([(CONTENT_TYPE, "text/javascript")], BARE_SCRIPT);
     let router = Router::new()
-        .route("/", get(Html(BARE)))
+        .route("/", get(Html(BARE_PAGE)))
         .route("/bare.js", get(script))
         .route(
             "/ws",
-            get(async move |upgrade: WebSocketUpgrade| upgrade.on_upgrade(tell)),
+            get(async move |upgrade: WebSocketUpgrade| upgrade.on_upgrade(send_level)),
         );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -208,7 +210,7 @@ async fn bare() -> u16 {
     port
 }
 
-async fn weight(dimmer: &TestServer) {
+async fn report_load_size(dimmer: &TestServer) {
     let browser = Browser::chromium();
     let phone = browser.phone(dimmer).await;
     let url = format!("http://{PI}:{}/", dimmer.address.port());
@@ -219,7 +221,7 @@ async fn weight(dimmer: &TestServer) {
     browser.close().await;
 }
 
-async fn drags(dimmer: &TestServer) {
+async fn report_drag(dimmer: &TestServer) {
     let browser = Browser::chromium();
     let desktop = browser.desktop(dimmer).await;
     let other = browser.desktop(dimmer).await;
@@ -227,42 +229,43 @@ async fn drags(dimmer: &TestServer) {
     other.eval(RECORD_SHOWN).await;
     desktop.press("[data-light=led] .track").await;
     for slide in 0..SLIDES {
-        let way = if slide % 2 == 0 { SLIDE } else { -SLIDE };
-        desktop.slide("led", way).await;
+        let distance = if slide % 2 == 0 { SLIDE } else { -SLIDE };
+        desktop.slide("led", distance).await;
     }
     desktop.release().await;
     let sent: Vec<Sent> = recorded(&desktop, "sent").await;
-    until("the other window shows all of it", async || {
+    until("the other window shows all levels", async || {
         other.level("led").await == sent.last().unwrap().level
             && other.eval("shown.length").await == sent.len()
     })
     .await;
     let shown: Vec<Shown> = recorded(&other, "shown").await;
-    // Both clocks are the system's monotonic one, each from when its page began.
-    let apart = began(&other).await - began(&desktop).await;
-    let (mut frame, mut handled, mut written, mut painted) =
+    // Both windows use the system's monotonic clock, each from the start of its own navigation.
+    let offset = navigation_start(&other).await - navigation_start(&desktop).await;
+    let (mut frame, mut own_code, mut written, mut painted) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (sent, shown) in sent.iter().zip(&shown) {
         assert_eq!(sent.level, shown.level, "none is skipped at this pace");
-        frame.push(sent.at - sent.got);
-        handled.push(sent.at - sent.heard);
-        written.push(shown.written + apart - sent.at);
-        painted.push(shown.at + apart - sent.got);
+        frame.push(sent.at - sent.received);
+        own_code.push(sent.at - sent.handled);
+        written.push(shown.written + offset - sent.at);
+        painted.push(shown.at + offset - sent.received);
     }
     println!("{} pointer events of a drag:", sent.len());
-    print("  event to frame sent", frame);
-    print("    of that the page's own", handled);
-    print("  frame sent to the other document", written);
-    print("  event to painted in the other window", painted);
+    print("  event to sent frame", frame);
+    print("    of that in the page's own code", own_code);
+    print("  sent frame to the document of the other window", written);
+    print("  event to paint in the other window", painted);
     browser.close().await;
 }
 
-async fn recorded<T: for<'de> Deserialize<'de>>(window: &Window, what: &str) -> T {
-    serde_json::from_value(window.eval(what).await).unwrap()
+/// The value of a JavaScript expression in the window.
+async fn recorded<T: for<'de> Deserialize<'de>>(window: &Window, expression: &str) -> T {
+    serde_json::from_value(window.eval(expression).await).unwrap()
 }
 
-/// When the page's clock was 0, in milliseconds of the system's monotonic clock.
-async fn began(window: &Window) -> f64 {
+/// The zero of the page's clock, in milliseconds of the system's monotonic clock.
+async fn navigation_start(window: &Window) -> f64 {
     window.devtools("Performance.enable", json!({})).await;
     let metrics = window.devtools("Performance.getMetrics", json!({})).await;
     let metrics = metrics["metrics"].as_array().unwrap();
@@ -272,22 +275,16 @@ async fn began(window: &Window) -> f64 {
     start.unwrap()["value"].as_f64().unwrap() * 1000.0
 }
 
-fn print(what: &str, mut times: Vec<f64>) {
+fn print(label: &str, mut times: Vec<f64>) {
     times.sort_by(f64::total_cmp);
-    let share = |share: usize| times[(times.len() - 1) * share / 100];
-    println!(
-        "{what}: p50 {:.1} ms, p99 {:.1} ms, from {:.1} to {:.1} ms",
-        share(50),
-        share(99),
-        share(0),
-        share(100)
-    );
+    let [p0, p50, p99, p100] = [0, 50, 99, 100].map(|percent| percentile(&times, percent));
+    println!("{label}: p50 {p50:.1} ms, p99 {p99:.1} ms, from {p0:.1} to {p100:.1} ms");
 }
 
-/// Of so few that a 99th percentile would say nothing.
-fn print_median(what: &str, mut times: Vec<f64>) -> f64 {
+/// Prints and returns the median, of too few values for a 99th percentile.
+fn print_median(label: &str, mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
-    let (least, median, most) = (times[0], times[times.len() / 2], times[times.len() - 1]);
-    println!("{what}: median {median:.1} ms, from {least:.1} to {most:.1} ms");
+    let (min, median, max) = (times[0], times[times.len() / 2], times[times.len() - 1]);
+    println!("{label}: median {median:.1} ms, from {min:.1} to {max:.1} ms");
     median
 }

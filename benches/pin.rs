@@ -1,12 +1,13 @@
-//! From a page's frame to the driver's call: `cargo bench --bench pin`.
+//! Latency from a client's frame to the call of the driver: `cargo bench --bench pin`.
 //!
-//! Both ends stamp the same clock: the page before it sends a level, the simulated driver when it
-//! is called. So the figure holds the page's send, the kernel's loopback and the service.
+//! Both ends read the same clock: the client before it sends a level, the simulated driver when it is called. So the
+//! figure includes the client's send, the kernel's loopback and the service.
 
 #![allow(clippy::unwrap_used)]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod stats;
 
 use std::fs;
 use std::hint::black_box;
@@ -24,19 +25,20 @@ use dimmer::model::lights::{Light, LightState, Lights};
 use dimmer::protocol::request::{ClientMessage, Request};
 use dimmer::protocol::server_message::{LightUpdate, ServerMessage};
 use serde_json::json;
+use stats::{millis, p50_p99};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-/// Levels sent, each another than the last.
+/// Number of levels sent; each differs from the one before.
 const CHANGES: u32 = 2000;
-/// Pause between two: a thumb's 60 a second.
+/// Pause between two changes: a dragged slider sends 60 a second.
 const PACE: Duration = Duration::from_millis(16);
-/// Percent by which the page that floods steps up and down.
+/// Percent by which the flooding client steps up and down.
 const STEP: f64 = 0.1;
-/// Changes that are only parsed, applied and encoded.
+/// Number of changes that are parsed, applied and encoded without a socket.
 const IN_MEMORY: u32 = 1_000_000;
-/// Length of the fade whose CPU time is taken.
-const FADE: Duration = Duration::from_secs(10);
+/// Duration of the transition whose CPU time is measured.
+const TRANSITION: Duration = Duration::from_secs(10);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -48,35 +50,35 @@ async fn main() {
     let dimmer = Setup::new().start();
     println!("start to listening: {:.1} ms", millis(start.elapsed()));
     let idle = dimmer.memory();
-    let quiet = shares(changes(&dimmer).await);
+    let quiet = p50_p99(change_latencies(&dimmer).await);
     println!(
         "frame to driver, {CHANGES} changes at 60/s: {}",
-        show(quiet)
+        format_percentiles(quiet)
     );
     println!(
-        "memory: {idle} KiB idle, {} KiB with one page",
+        "memory: {idle} KiB idle, {} KiB with one client",
         dimmer.memory()
     );
-    let (flooded, steps) = under_a_flood(&dimmer).await;
-    let flooded = shares(flooded);
+    let (flooded, steps) = latencies_under_flood(&dimmer).await;
+    let flooded = p50_p99(flooded);
     println!(
-        "the same while another page steps {steps:.0} times a second: {}, p99 {:.1} x quiet",
-        show(flooded),
+        "the same while another client sends {steps:.0} steps a second: {}, p99 {:.1} x quiet",
+        format_percentiles(flooded),
         flooded[1].as_secs_f64() / quiet[1].as_secs_f64()
     );
     let size = fs::metadata(env!("CARGO_BIN_EXE_dimmer")).unwrap().len();
     println!("binary: {:.1} MiB", size as f64 / f64::from(1 << 20));
-    let _deaf = dimmer.client().await;
+    let _unresponsive = dimmer.client().await;
     let start = Instant::now();
     dimmer.stop();
     println!(
-        "stop with a page that does not answer: {:.1} ms",
+        "stop with an unresponsive client: {:.1} ms",
         millis(start.elapsed())
     );
-    fade().await;
+    transition().await;
 }
 
-/// The time of one change without a socket and without anyone who follows.
+/// Average time of one change, without a socket and without subscribers.
 fn in_memory() -> Duration {
     let light = Light::simulated("led");
     let state = LightState::new(Level::HALF, Level::HALF);
@@ -96,7 +98,7 @@ fn in_memory() -> Duration {
             transition: wanted.transition,
         };
         let Ok(Outcome::Light(state)) = hub.execute(&actor, command) else {
-            unreachable!("{text} can be done");
+            unreachable!("{text} is a valid change");
         };
         let update = LightUpdate::new(&name, &state, message.seq);
         black_box(ServerMessage::Light(update).to_json());
@@ -104,8 +106,8 @@ fn in_memory() -> Duration {
     start.elapsed() / IN_MEMORY
 }
 
-/// The time of each change on its way to the driver.
-async fn changes(dimmer: &TestServer) -> Vec<Duration> {
+/// The time from sending each change to the call of the driver.
+async fn change_latencies(dimmer: &TestServer) -> Vec<Duration> {
     let mut client = dimmer.client().await;
     let mut sent = Vec::new();
     for change in 0..CHANGES {
@@ -116,7 +118,7 @@ async fn changes(dimmer: &TestServer) -> Vec<Duration> {
         sleep(PACE).await;
     }
     let (last, _) = sent[sent.len() - 1];
-    until("the last is there", async || {
+    until("the driver has the last level", async || {
         dimmer.duty("led").is_some_and(|duty| is_near(duty, last))
     })
     .await;
@@ -128,39 +130,41 @@ async fn changes(dimmer: &TestServer) -> Vec<Duration> {
     });
     sent.into_iter()
         .map(|(level, sent)| {
-            let its = calls.find(|(called, duty)| *called > sent && is_near(*duty, level));
-            its.expect("no paced change is skipped").0 - sent
+            let call = calls.find(|(called, duty)| *called > sent && is_near(*duty, level));
+            call.expect("no paced change is skipped").0 - sent
         })
         .collect()
 }
 
-/// Whether a duty is that of a level, or of a step of the flood from there: one may have come on top
-/// before the pin's thread was awake.
+/// Whether a duty is that of a level, give or take one step of the flood: a step may be applied on top before the pin's
+/// thread wakes.
 fn is_near(duty: u16, level: f64) -> bool {
     duty.abs_diff(linear(level)) <= linear(1.5 * STEP)
 }
 
-/// The same while another page sends as many steps as it is read; also how many those are a second.
-async fn under_a_flood(dimmer: &TestServer) -> (Vec<Duration>, f64) {
+/// The latencies while another client sends steps as fast as the service reads them; and how many steps a second
+/// those are.
+async fn latencies_under_flood(dimmer: &TestServer) -> (Vec<Duration>, f64) {
     let (stop, stopped) = oneshot::channel();
     let address = dimmer.address;
-    // In a thread of its own, as the page that is measured is to wait for the service alone.
+    // In a thread of its own, so that the measured client waits for nothing but the service.
     let flood = thread::spawn(move || {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().unwrap();
         runtime.block_on(flood(address, stopped))
     });
-    let changes = changes(dimmer).await;
+    let latencies = change_latencies(dimmer).await;
     stop.send(()).unwrap();
-    (changes, flood.join().unwrap())
+    (latencies, flood.join().unwrap())
 }
 
+/// Sends steps until `stopped`; returns the steps per second.
 async fn flood(address: SocketAddr, mut stopped: oneshot::Receiver<()>) -> f64 {
     let mut client = TestClient::open(address).await;
     let start = Instant::now();
     let mut steps = 0;
     while stopped.try_recv().is_err() {
-        // So many on the way and no more, as the buffers of loopback hold minutes of them.
+        // Never more than 100 unread steps: the loopback's buffers hold minutes of them.
         for step in [STEP, -STEP].repeat(50) {
             client.say(json!({ "step": step })).await;
             steps += 1;
@@ -170,8 +174,8 @@ async fn flood(address: SocketAddr, mut stopped: oneshot::Receiver<()>) -> f64 {
     f64::from(steps) / start.elapsed().as_secs_f64()
 }
 
-/// What a fade of a light at 1 kHz costs, on a simulated LED that keeps no trace.
-async fn fade() {
+/// Measures the CPU time of a transition at 1 kHz, on a simulated LED that writes no trace.
+async fn transition() {
     let setup = Setup::new();
     let mut command = dimmer();
     command.arg("--config").arg(setup.write_settings());
@@ -181,49 +185,39 @@ async fn fade() {
     let mut client = dimmer.client().await;
     client.say(json!({"level": 0})).await;
     client.settle().await;
-    let before = schedule(&dimmer);
+    let before = scheduled(&dimmer);
     client
-        .say(json!({"level": 100, "transition": FADE.as_secs()}))
+        .say(json!({"level": 100, "transition": TRANSITION.as_secs()}))
         .await;
-    sleep(FADE).await;
-    let after = schedule(&dimmer);
-    let share = (after.0 - before.0).as_secs_f64() / FADE.as_secs_f64();
+    sleep(TRANSITION).await;
+    let after = scheduled(&dimmer);
+    let share = (after.0 - before.0).as_secs_f64() / TRANSITION.as_secs_f64();
     println!(
-        "a fade at 1 kHz: {:.1} % of a core, {:.0} wake-ups a second",
+        "a transition at 1 kHz: {:.1} % of a core, {:.0} wake-ups a second",
         share * 100.0,
-        (after.1 - before.1) as f64 / FADE.as_secs_f64()
+        (after.1 - before.1) as f64 / TRANSITION.as_secs_f64()
     );
 }
 
-/// The time that the service's threads have had on a processor, and how often they got it.
-fn schedule(dimmer: &TestServer) -> (Duration, u64) {
+/// CPU time of all threads of the service, and how often the kernel scheduled them.
+fn scheduled(dimmer: &TestServer) -> (Duration, u64) {
     let tasks = fs::read_dir(format!("/proc/{}/task", dimmer.pid())).unwrap();
-    let mut all = (Duration::ZERO, 0);
+    let mut total = (Duration::ZERO, 0);
     for task in tasks {
         let path = task.unwrap().path().join("schedstat");
-        // A thread may end just now.
+        // The thread may have ended in the meantime.
         let line = fs::read_to_string(path).unwrap_or_default();
         let mut fields = line.split_whitespace().map(|field| field.parse().unwrap());
-        all.0 += Duration::from_nanos(fields.next().unwrap_or_default());
-        all.1 += fields.nth(1).unwrap_or_default();
+        total.0 += Duration::from_nanos(fields.next().unwrap_or_default());
+        total.1 += fields.nth(1).unwrap_or_default();
     }
-    all
+    total
 }
 
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
-
-/// The median and the 99th percentile.
-fn shares(mut times: Vec<Duration>) -> [Duration; 2] {
-    times.sort();
-    [50, 99].map(|share| times[(times.len() - 1) * share / 100])
-}
-
-fn show([p50, p99]: [Duration; 2]) -> String {
+fn format_percentiles([p50, p99]: [Duration; 2]) -> String {
     format!("p50 {} µs, p99 {} µs", p50.as_micros(), p99.as_micros())
 }

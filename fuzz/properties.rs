@@ -1,6 +1,7 @@
-//! What holds for whatever bytes come from a network or a disk. The fuzzer and tests/service/fuzz.rs both look
-//! for bytes for which it does not.
+//! Properties that hold for all bytes from the network or the disk. The fuzzer and tests/service/fuzz.rs both search
+//! for bytes that violate them.
 
+// Each fuzz target uses one of the properties.
 #![allow(dead_code)]
 
 use std::str;
@@ -10,46 +11,47 @@ use dimmer::model::command::Command;
 use dimmer::protocol::request::{self, ClientMessage, Request};
 use dimmer::store;
 
-/// The longest error that an answer may be, in bytes, for input of 4 KiB.
+/// Maximum length of an error message in bytes, for an input of 4 KiB.
 const LONGEST_ERROR: usize = 3 * 4096;
 
-/// A frame, or the body of a PUT: it is understood, or answered with an error.
+/// A frame, or the body of a PUT, is parsed or answered with a readable error; what was parsed keeps its limits.
 pub fn wire(bytes: &[u8]) {
     if bytes.len() > 4096 {
         return;
     }
     if let Err(error) = request::parse_change(bytes) {
-        is_for_people(&error.to_string());
+        assert_readable(&error.to_string());
     }
     if let Err(error) = request::parse_recall(bytes) {
-        is_for_people(&error.to_string());
+        assert_readable(&error.to_string());
     }
     if let Err(error) = request::parse_timer(bytes) {
-        is_for_people(&error.to_string());
+        assert_readable(&error.to_string());
     }
     let Ok(text) = str::from_utf8(bytes) else {
         return;
     };
     match ClientMessage::parse(text).request {
         Ok(Request::Echo(echo)) => assert!(echo.get().len() <= 1024),
-        Ok(Request::Name(name)) => is_short(name.as_str(), 40),
-        Ok(Request::Say(remark)) => is_short(remark.as_str(), 200),
+        Ok(Request::Name(name)) => assert_length(name.as_str(), 40),
+        Ok(Request::Say(remark)) => assert_length(remark.as_str(), 200),
         Ok(Request::Command(
             Command::RecallPreset { name, .. }
             | Command::ForgetPreset(name)
             | Command::CancelTimer(name),
-        )) => is_short(&name, 40),
-        Ok(Request::Command(Command::SavePreset { name, .. })) => is_short(name.as_str(), 40),
+        )) => assert_length(&name, 40),
+        Ok(Request::Command(Command::SavePreset { name, .. })) => assert_length(name.as_str(), 40),
         Ok(_) => {}
-        Err(error) => is_for_people(&error.to_string()),
+        Err(error) => assert_readable(&error.to_string()),
     }
 }
 
-fn is_short(text: &str, max: usize) {
+/// The text has 1 to `max` characters.
+fn assert_length(text: &str, max: usize) {
     assert!((1..=max).contains(&text.chars().count()));
 }
 
-/// `dimmer.toml`: it is 1 to 16 lights on different GPIOs, or told to be wrong.
+/// `dimmer.toml` yields 1 to 16 lights on different GPIOs, or an error of one line that begins with the file name.
 pub fn settings(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else {
         return;
@@ -74,15 +76,17 @@ pub fn settings(bytes: &[u8]) {
     }
 }
 
-/// `levels.json`: what is read can be kept and read again.
+/// `levels.json`: a state that was read is the same after it is written and read again.
 pub fn levels(bytes: &[u8]) {
-    if let Ok(kept) = store::from_json(bytes) {
-        let again = store::to_json(kept.clone()).expect("it is JSON");
-        assert_eq!(store::from_json(&again).expect("as just written"), kept);
+    if let Ok(state) = store::from_json(bytes) {
+        let written = store::to_json(state.clone()).expect("the state can be written as JSON");
+        let read = store::from_json(&written).expect("the written JSON can be read");
+        assert_eq!(read, state);
     }
 }
 
-fn is_for_people(error: &str) {
+/// The error fits into an answer, and is one line that is not empty.
+fn assert_readable(error: &str) {
     assert!(
         !error.is_empty() && error.len() <= LONGEST_ERROR,
         "{error:?}"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Measures what it costs to keep clients in step, beside servers that work differently: docs/performance.md.
+# Measures the cost of keeping clients in step, and compares it with other servers: docs/performance.md.
 #
 #   scripts/bench.sh [--check | --record] [ARGUMENT…]
 #
 #   --check   fails if a ratio to the floor is worse than the recorded one
-#   --record  records the ratios
+#   --record  records the ratios in benches/fanout/ratios.json
 #
-# All other arguments go to the benchmark: --only floor,dimmer --pages 10,1000 --scenario paced --rounds 1
+# The other options of the benchmark select a part: --only floor,dimmer --clients 10,1000 --scenario paced --rounds 1
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -23,11 +23,11 @@ make_flask() {
 if [ -d "$flask" ] || make_flask; then
   export FANOUT_PYTHON=$flask/bin/python
 else
-  say "!!! NOT MEASURED: the tutorials' server; it needs Python with venv and pip"
+  say "!!! NOT MEASURED: the tutorials' server; install Python with venv and pip to measure it"
 fi
 
-# Built separately: together with the benchmark, the program would get the features of tokio that only the tests need.
-# Copied, because the build of the benchmark overwrites target/release/dimmer.
+# Built separately: built together with the benchmark, the binary would get the tokio features that only the tests need.
+# Copied, because building the benchmark overwrites target/release/dimmer.
 if [ -z "${DIMMER_BIN-}" ]; then
   say "building"
   cargo build --quiet --locked --release

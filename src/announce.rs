@@ -1,4 +1,4 @@
-//! Tells on standard output where the page is, so that a phone finds it.
+//! Prints the page's URLs on standard output, so that people can open it on a phone.
 
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,7 +7,7 @@ use dimmer::model::lights::Light;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
-/// Prints the lights and the page's addresses; in a terminal, the first as a QR code, too.
+/// Prints the lights and the page's URLs; in a terminal also the first URL as a QR code.
 pub fn print(address: SocketAddr, encrypted: bool, lights: &[Light]) {
     let mut text = format!("dimmer {}\n", env!("CARGO_PKG_VERSION"));
     for light in lights {
@@ -19,11 +19,11 @@ pub fn print(address: SocketAddr, encrypted: bool, lights: &[Light]) {
     let scheme = if encrypted { "https" } else { "http" };
     text += &addresses(address, scheme, io::stdout().is_terminal());
     let mut out = io::stdout().lock();
-    // With nobody reading there is nobody to tell.
+    // Standard output may be closed; the service runs without it.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// The page's addresses, a line each, and the first as a QR code if that is wanted and a phone can
+/// The page's URLs, one a line, and the first as a QR code, unless that is not wanted or no phone can
 /// reach it.
 pub fn addresses(address: SocketAddr, scheme: &str, with_code: bool) -> String {
     let urls = urls(address, scheme);
@@ -32,7 +32,7 @@ pub fn addresses(address: SocketAddr, scheme: &str, with_code: bool) -> String {
         && !address.ip().is_loopback()
         && let Some(code) = urls.first().and_then(|url| QrCode::new(url).ok())
     {
-        // Light on dark, as terminals mostly are; phones read either.
+        // Light on dark, as most terminals are; phones read both.
         let picture = code
             .render::<Dense1x2>()
             .dark_color(Dense1x2::Light)
@@ -43,7 +43,7 @@ pub fn addresses(address: SocketAddr, scheme: &str, with_code: bool) -> String {
     text
 }
 
-/// Where the page can be opened: first from a phone, last from this machine.
+/// The URLs of the page: first those that phones can open, then the one for this machine.
 fn urls(address: SocketAddr, scheme: &str) -> Vec<String> {
     if !address.ip().is_unspecified() {
         return vec![format!("{scheme}://{address}")];
@@ -54,7 +54,7 @@ fn urls(address: SocketAddr, scheme: &str) -> Vec<String> {
         .into_iter()
         .filter(|interface| interface.is_oper_up() && !interface.is_loopback())
         .map(|interface| interface.ip())
-        .filter(|ip| reachable(*ip, address.is_ipv6()))
+        .filter(|ip| is_reachable(*ip, address.is_ipv6()))
         .map(|ip| format!("{scheme}://{}", SocketAddr::new(ip, port)))
         .collect();
     urls.push(format!(
@@ -64,9 +64,9 @@ fn urls(address: SocketAddr, scheme: &str) -> Vec<String> {
     urls
 }
 
-/// Whether a browser can open the address: a link-local one of IPv6 needs a zone, which no browser
-/// takes.
-fn reachable(ip: IpAddr, with_ipv6: bool) -> bool {
+/// Whether a browser can open the address: a link-local IPv6 address needs a zone, which browsers do
+/// not accept.
+fn is_reachable(ip: IpAddr, with_ipv6: bool) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_link_local(),
         IpAddr::V6(ip) => with_ipv6 && !ip.is_unicast_link_local(),

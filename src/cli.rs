@@ -1,117 +1,119 @@
-//! The command line.
+//! The command line: commands, arguments and their help.
 
 use clap::{Args, Parser, Subcommand};
 
-use dimmer::client::{How, Play, Presets, Setting, Target, Timers};
+use dimmer::client::{
+    ChangeArgs, EffectChoice, LevelChange, PresetCommand, ServiceArgs, TimerCommand,
+};
 use dimmer::config::{LightOptions, Options};
 
 /// Dims the LEDs of a Raspberry Pi from any phone on the LAN.
 ///
-/// Without a command it serves, on a simulated LED where there is no Pi.
+/// Without a command, dimmer serves. Where there is no Raspberry Pi, the LED is simulated.
 #[derive(Debug, Parser)]
 #[command(
     version,
     args_conflicts_with_subcommands = true,
     args_override_self = true,
-    after_help = "DIMMER_LOG sets what is logged: error, warn, info (the default), debug or trace.\n\
-                  DIMMER_PASSWORD is the password that the commands to a running service send.\n\
-                  Exit codes: 0 done, 1 failed, 2 wrong usage."
+    after_help = "DIMMER_LOG sets the log level: error, warn, info (the default), debug or trace.\n\
+                  DIMMER_PASSWORD is the password that commands send to a running service.\n\
+                  Exit codes: 0 success, 1 failure, 2 wrong usage."
 )]
 pub struct Cli {
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CliCommand>,
     #[command(flatten)]
-    pub serve: Serve,
+    pub serve: ServeArgs,
 }
 
-/// How to serve.
+/// The arguments of `dimmer serve`, and of `dimmer` without a command.
 #[derive(Debug, Args)]
-pub struct Serve {
-    /// Only say what would be served, or why it cannot be
+pub struct ServeArgs {
+    /// Check the settings and print what they mean on this machine, without serving
     #[arg(long)]
     pub check: bool,
     #[command(flatten)]
     pub options: Options,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Serve the page and move the pins
-    Serve(Serve),
-    /// Say what drives each GPIO here, and what would be better
+pub enum CliCommand {
+    /// Serve the page and the APIs, and drive the pins
+    Serve(ServeArgs),
+    /// Print which driver each GPIO gets on this machine, and how to get a better one
     Doctor(LightOptions),
-    /// Put the pins off without a service, as after a crash
+    /// Switch the pins off while no service runs, for example after a crash
     Park(LightOptions),
     /// Ask for a password and print its hash, for password_file
     Password,
-    /// Print where the page of this machine is, with a QR code
+    /// Print the URLs of the page on this machine, with a QR code
     Address {
-        /// The service's port
+        /// Port of the service
         #[arg(long, default_value_t = 5000)]
         port: u16,
     },
-    /// Print every dimmer on the LAN: its name, URL, addresses and lights
+    /// List all dimmers on the LAN: name, URL, addresses and lights
     List {
-        /// How long to wait for answers
+        /// Seconds to wait for answers
         #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=60))]
         timeout: u32,
     },
-    /// Change a light
+    /// Change the level of a light
     Set {
-        /// A level from 0 to 100, +N or -N percent, on, off or toggle
+        /// Level from 0 to 100, +N or -N percent, on, off or toggle
         #[arg(allow_hyphen_values = true)]
-        setting: Setting,
+        level: LevelChange,
         #[command(flatten)]
-        how: How,
+        args: ChangeArgs,
         #[command(flatten)]
-        target: Target,
+        service: ServiceArgs,
     },
-    /// Let a light play an effect around its level, until it is set
+    /// Start an effect around the level of a light, or end it
     Effect {
-        /// breathe, blink, candle, strobe, sunrise or none
-        effect: Play,
-        /// How many times as fast as normal, 0.1 to 3; to 10 with allow_fast_strobe [default: 1]
+        /// breathe, blink, candle, strobe or sunrise; none ends the effect
+        effect: EffectChoice,
+        /// Speed relative to normal, 0.1 to 3; up to 10 with allow_fast_strobe [default: 1]
         #[arg(long)]
         speed: Option<f64>,
         #[command(flatten)]
-        how: How,
+        args: ChangeArgs,
         #[command(flatten)]
-        target: Target,
+        service: ServiceArgs,
     },
-    /// Keep what all lights are set to, and set it again
+    /// List, save, recall or remove presets
     Preset {
         #[command(subcommand)]
-        what: Presets,
+        command: PresetCommand,
         #[command(flatten)]
-        target: Target,
+        service: ServiceArgs,
     },
-    /// Let something happen at a time
+    /// List, add or cancel timers
     Timer {
         #[command(subcommand)]
-        what: Timers,
+        command: TimerCommand,
         #[command(flatten)]
-        target: Target,
+        service: ServiceArgs,
     },
-    /// Print the levels
+    /// Print the levels of the lights
     Get {
-        /// Only this light, and only its level
+        /// Print only the level of this light
         #[arg(long)]
         light: Option<String>,
         #[command(flatten)]
-        target: Target,
+        service: ServiceArgs,
     },
     /// Print each change as it happens
     Watch {
         #[command(flatten)]
-        target: Target,
+        service: ServiceArgs,
     },
     /// Measure round trips over the WebSocket
     Ping {
-        /// How many
+        /// Number of round trips
         #[arg(long, short, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         count: u32,
         #[command(flatten)]
-        target: Target,
+        service: ServiceArgs,
     },
 }

@@ -1,10 +1,12 @@
 //! Settings: `dimmer.toml`, `DIMMER_…` variables and flags, merged into one [`Config`].
 //!
-//! Flags beat variables, variables beat the file, the file beats the defaults.
+//! Flags override variables, variables override the file, and the file overrides the defaults.
 
+mod credential;
 mod file;
 mod light;
 mod mqtt;
+mod options;
 
 use std::env;
 use std::net::SocketAddr;
@@ -17,114 +19,60 @@ use crate::model::timers::Place;
 use crate::platform::host::Host;
 use crate::platform::password::Hash;
 use crate::platform::tls::Tls;
+use credential::credential;
 use file::File;
+pub use file::MAX_LIGHTS;
 pub use light::{DriverChoice, LightConfig, OnStart, OnStop};
-pub use mqtt::{Broker, GROUP, Login, MqttConfig};
+pub use mqtt::{Broker, BrokerLogin, GROUP, MqttConfig};
+pub use options::{LightOptions, Options};
 
-/// Most lights that one service drives.
-pub const MAX_LIGHTS: usize = 16;
-
-/// The flags that say what the lights are, each with its variable.
-#[derive(Debug, Default, clap::Args)]
-pub struct LightOptions {
-    /// Settings file [default: /etc/dimmer/dimmer.toml, if there is one]
-    #[arg(long, env = "DIMMER_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// GPIO (BCM number) of the LED [default: 21]
-    #[arg(long, env = "DIMMER_GPIO", value_name = "0-27", value_parser = clap::value_parser!(u8).range(0..=27))]
-    pub gpio: Option<u8>,
-
-    /// What moves the pin of every light [default: auto]
-    #[arg(long, env = "DIMMER_DRIVER", value_enum)]
-    pub driver: Option<DriverChoice>,
-
-    /// PWM frequency of every light, in Hz [default: 1000 for kernel-pwm, 200 for software-pwm]
-    #[arg(long, env = "DIMMER_FREQUENCY", value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub frequency: Option<u32>,
-}
-
-/// The flags of `dimmer serve`, each with its variable.
-#[derive(Debug, Default, clap::Args)]
-pub struct Options {
-    /// What the lights are.
-    #[command(flatten)]
-    pub lights: LightOptions,
-
-    /// Address and port to listen on [default: 0.0.0.0:5000]
-    #[arg(long, env = "DIMMER_LISTEN", value_name = "ADDRESS:PORT")]
-    pub listen: Option<SocketAddr>,
-
-    /// Names that the service is reached by, and pages of others that may use it [default: none].
-    /// IP addresses, localhost, .local names and this machine's own always work
-    #[arg(
-        long,
-        env = "DIMMER_ALLOWED_HOSTS",
-        value_name = "NAME,…",
-        value_delimiter = ','
-    )]
-    pub allowed_hosts: Option<Vec<Host>>,
-
-    /// File with the hash of the password, made by dimmer password [default: the systemd
-    /// credential named password, else no password]
-    #[arg(long, env = "DIMMER_PASSWORD_FILE", value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-
-    /// Folder that keeps the levels [default: $STATE_DIRECTORY, else the XDG state folder]
-    #[arg(long, env = "DIMMER_STATE_DIR", value_name = "FOLDER")]
-    pub state_dir: Option<PathBuf>,
-
-    /// Folder where simulated lights write each duty they get, a line each: time in ns, duty
-    #[arg(long, env = "DIMMER_TRACE", value_name = "FOLDER")]
-    pub trace: Option<PathBuf>,
-}
-
-/// All that `dimmer serve` has to know.
+/// The settings of the service.
 #[derive(Debug)]
 pub struct Config {
-    /// Where the service listens.
+    /// Address and port to listen on.
     pub listen: SocketAddr,
-    /// Whether it is announced on the LAN.
+    /// Whether to announce the service on the LAN.
     pub mdns: bool,
-    /// Who may use it, and how many at once.
+    /// Access over the network.
     pub web: WebConfig,
-    /// With which broker MQTT is spoken; `None`: with none.
+    /// The MQTT broker, if there is one.
     pub mqtt: Option<MqttConfig>,
-    /// Folder that keeps the levels.
+    /// Folder for the stored levels.
     pub state_dir: PathBuf,
-    /// Folder where simulated lights write their duties.
+    /// Folder where simulated lights write their duties, if anywhere.
     pub trace: Option<PathBuf>,
-    /// Where the sun is seen from, if it is known.
+    /// The place that sunrise and sunset are computed for, if it is known.
     pub place: Option<Place>,
-    /// Whether it is kept and told who is here, and who did what.
+    /// Whether to record who is connected and who did what, and to send it to all clients.
     pub activity: bool,
-    /// 1 to [`MAX_LIGHTS`] lights; their names and GPIOs differ.
+    /// 1 to [`MAX_LIGHTS`] lights with different names and GPIOs.
     pub lights: Vec<LightConfig>,
 }
 
-/// Who may use the service over the network, and how many at once.
+/// Access to the service over the network.
 #[derive(Debug)]
 pub struct WebConfig {
-    /// Hosts that it may be addressed as, and whose pages may use it, beside its own.
+    /// Host names of the service besides those of this machine, and hosts whose pages may use the
+    /// service.
     pub allowed_hosts: Vec<Host>,
-    /// Most pages open at once.
+    /// The most clients at once.
     pub max_pages: usize,
-    /// Most of these from one address.
+    /// The most clients at once from one address.
     pub max_pages_per_address: usize,
-    /// Whether it speaks with the tutorials' clients.
+    /// Whether Socket.IO clients are served, such as those of tutorials.
     pub socketio: bool,
-    /// What is known of the password; `None`: it takes none.
+    /// The hash of the password; `None` for a service without a password.
     pub password: Option<Hash>,
-    /// Its certificate; `None`: it speaks plain HTTP.
+    /// The certificate; `None` for plain HTTP.
     pub tls: Option<Arc<Tls>>,
 }
 
 impl Config {
-    /// Reads the file and puts the options over it.
+    /// Reads the settings file, and overrides its settings with the options.
     ///
     /// # Errors
-    /// The file cannot be read or holds something it may not, or the options contradict it. The
-    /// message is one line that says where and what is allowed.
+    /// The file cannot be read, a setting is wrong, or the options contradict the file. The message is
+    /// one line that says where and what is allowed.
     pub fn load(options: Options) -> anyhow::Result<Config> {
         let file = File::load(options.lights)?;
         let password_file = options
@@ -168,7 +116,7 @@ impl Config {
     }
 }
 
-/// Only the lights, for commands that do not serve.
+/// Reads the settings of the lights alone, for commands that do not serve.
 ///
 /// # Errors
 /// As [`Config::load`].
@@ -176,34 +124,29 @@ pub fn load_lights(options: LightOptions) -> anyhow::Result<Vec<LightConfig>> {
     Ok(File::load(options)?.light)
 }
 
-/// The lights of settings in the form of `dimmer.toml`, which came from the file `name`.
+/// Reads the settings of the lights in a text in the format of `dimmer.toml`; `name` is the file's name
+/// for errors.
 ///
 /// # Errors
-/// They are wrong; the message is one line with the file, the line, the setting and what is allowed.
+/// A setting is wrong; the message is one line with the file, the line, the setting and what is allowed.
 pub fn lights_in(text: &str, name: &str) -> anyhow::Result<Vec<LightConfig>> {
     Ok(file::parse(text, name)?.light)
 }
 
-/// The file that systemd made of a line `LoadCredential=name:…`, if there is one.
-fn credential(name: &str) -> Option<PathBuf> {
-    let folder = env::var_os("CREDENTIALS_DIRECTORY")?;
-    Some(Path::new(&folder).join(name)).filter(|file| file.exists())
-}
-
-/// The folder that systemd made for the service, else the user's own.
+/// The folder that systemd made for the service, or else a folder of the user.
 fn default_state_dir() -> anyhow::Result<PathBuf> {
-    let set = |variable| env::var_os(variable).filter(|value| !value.is_empty());
-    if let Some(folders) = set("STATE_DIRECTORY") {
-        // systemd separates several by colons; dimmer's unit has one.
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(folders) = variable("STATE_DIRECTORY") {
+        // systemd separates several folders by colons; dimmer's unit has one.
         return Ok(env::split_paths(&folders).next().unwrap_or_default());
     }
-    if let Some(folder) = set("XDG_STATE_HOME") {
+    if let Some(folder) = variable("XDG_STATE_HOME") {
         return Ok(Path::new(&folder).join("dimmer"));
     }
-    if let Some(home) = set("HOME") {
+    if let Some(home) = variable("HOME") {
         return Ok(Path::new(&home).join(".local/state/dimmer"));
     }
-    bail!("no place for the levels: set --state-dir, or the variable HOME")
+    bail!("no folder to store the levels in: set --state-dir, or the variable HOME")
 }
 
 #[cfg(test)]
@@ -213,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_beat_the_file() {
+    fn options_override_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dimmer.toml");
         fs::write(
@@ -253,8 +196,9 @@ mod tests {
         assert_eq!((led.gpio, led.frequency), (18, Some(60)));
         assert_eq!(led.driver, DriverChoice::Simulated);
     }
+
     #[test]
-    fn the_flag_for_the_gpio_cannot_take_the_button_s() {
+    fn the_gpio_of_the_flag_must_not_be_a_buttons() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dimmer.toml");
         fs::write(&path, "[[light]]\nbutton_gpio = 20\n").unwrap();

@@ -1,4 +1,4 @@
-//! Parses the command line and starts what it names.
+//! Parses the command line and executes its command.
 
 mod announce;
 mod cli;
@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing::{info, warn};
 
-use cli::{Cli, Command, Serve};
+use cli::{Cli, CliCommand, ServeArgs};
 use dimmer::config::{self, Config, LightOptions};
 use dimmer::platform::mdns;
 use dimmer::platform::password::{self, Hash};
@@ -36,66 +36,70 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    // One thread serves all pages: there is little to do for each, and least memory that way.
+    // A single thread serves all clients: each needs little CPU time, and one thread needs the least
+    // memory.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start")?;
-    let result = runtime.block_on(async {
-        match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-            Command::Serve(options) => serve(options).await,
-            Command::Doctor(options) => doctor(options),
-            Command::Park(options) => {
-                log_to_stderr()?;
-                dimmer::pin::park(config::load_lights(options)?)
-            }
-            Command::Password => print(&format!("{}\n", Hash::of(&password::ask()?)?.line())),
-            Command::Address { port } => {
-                let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-                print(&announce::addresses(everywhere, "http", true))
-            }
-            Command::Set {
-                setting,
-                how,
-                target,
-            } => client::set(&target, setting, how).await,
-            Command::Effect {
-                effect,
-                speed,
-                how,
-                target,
-            } => client::play(&target, effect, speed, how).await,
-            Command::Preset { what, target } => client::presets(&target, what).await,
-            Command::Timer { what, target } => client::timers(&target, what).await,
-            Command::Get { light, target } => client::get(&target, light).await,
-            Command::Watch { target } => client::watch(&target).await,
-            Command::List { timeout } => {
-                let time = Duration::from_secs(timeout.into());
-                print(&mdns::list(time).await?)
-            }
-            Command::Ping { count, target } => client::ping(&target, count).await,
-        }
-    });
-    // Not waiting for calls that hang: a driver's, a disk's.
+        .context("cannot start the runtime")?;
+    let command = cli.command.unwrap_or(CliCommand::Serve(cli.serve));
+    let result = runtime.block_on(execute(command));
+    // Without waiting for blocked calls: a driver or a disk may hang.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(serve: Serve) -> anyhow::Result<()> {
+async fn execute(command: CliCommand) -> anyhow::Result<()> {
+    match command {
+        CliCommand::Serve(args) => serve(args).await,
+        CliCommand::Doctor(options) => doctor(options),
+        CliCommand::Park(options) => {
+            log_to_stderr()?;
+            dimmer::pin::park(config::load_lights(options)?)
+        }
+        CliCommand::Password => print(&format!("{}\n", Hash::of(&password::ask()?)?.line())),
+        CliCommand::Address { port } => {
+            let any_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+            print(&announce::addresses(any_address, "http", true))
+        }
+        CliCommand::List { timeout } => {
+            let timeout = Duration::from_secs(timeout.into());
+            print(&mdns::list(timeout).await?)
+        }
+        CliCommand::Set {
+            level,
+            args,
+            service,
+        } => client::set(&service, level, args).await,
+        CliCommand::Effect {
+            effect,
+            speed,
+            args,
+            service,
+        } => client::effect(&service, effect, speed, args).await,
+        CliCommand::Preset { command, service } => client::presets(&service, command).await,
+        CliCommand::Timer { command, service } => client::timers(&service, command).await,
+        CliCommand::Get { light, service } => client::get(&service, light).await,
+        CliCommand::Watch { service } => client::watch(&service).await,
+        CliCommand::Ping { count, service } => client::ping(&service, count).await,
+    }
+}
+
+async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     log_to_stderr()?;
-    let config = Config::load(serve.options)?;
-    if serve.check {
+    let config = Config::load(args.options)?;
+    if args.check {
         return print(&doctor::plan(Path::new("/"), &config)?);
     }
-    // Asked now, as of a terminal that is gone nothing can be asked.
+    // Determined now: once the terminal is closed, it can no longer be determined.
     let in_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
-    let mut asked = pin!(asked_to_end(in_terminal)?);
+    let mut shutdown = pin!(shutdown_signal(in_terminal)?);
     let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
     raise_open_files();
     let mut service = tokio::select! {
         service = Service::start(config) => service?,
-        why = &mut asked => {
-            info!("{why}: stopping before the start");
+        signal = &mut shutdown => {
+            info!("{signal}: stopping before the start");
             return Ok(());
         }
     };
@@ -104,10 +108,10 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
         service.is_encrypted(),
         service.lights().list(),
     );
-    let end = loop {
+    let result = loop {
         tokio::select! {
-            why = &mut asked => {
-                info!("{why}: stopping");
+            signal = &mut shutdown => {
+                info!("{signal}: stopping");
                 break Ok(());
             }
             error = service.failed() => break Err(error),
@@ -115,11 +119,11 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
         }
     };
     service.stop().await;
-    end
+    result
 }
 
-/// Resolves to why, once the service is asked to end. From now on no such signal is lost.
-fn asked_to_end(in_terminal: bool) -> anyhow::Result<impl Future<Output = &'static str>> {
+/// Resolves to the name of the first signal to stop. No signal is lost after this call returns.
+fn shutdown_signal(in_terminal: bool) -> anyhow::Result<impl Future<Output = &'static str>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
@@ -127,17 +131,18 @@ fn asked_to_end(in_terminal: bool) -> anyhow::Result<impl Future<Output = &'stat
         tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "Ctrl-C",
-            _ = hang_up.recv(), if in_terminal => "the terminal is gone",
+            _ = hang_up.recv(), if in_terminal => "the terminal was closed",
         }
     })
 }
 
-/// Each page is an open file, and the usual soft limit of 1024 is below `max_pages` and the rest.
+/// Each client is an open file, and the usual soft limit of 1024 is too low for `max_pages` clients and
+/// the other files.
 fn raise_open_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        warn!("cannot raise the limit of open files: {error}");
+        warn!("cannot raise the limit on open files: {error}");
     }
 }
 
@@ -163,12 +168,12 @@ fn log_to_stderr() -> anyhow::Result<()> {
     };
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        // It would panic on a terminal that is gone, before the pins are off.
+        // Reporting them would panic when the terminal is closed, before the pins are off.
         .log_internal_errors(false)
         .with_ansi(false)
         .with_target(false)
         .with_max_level(level);
-    // The journal has its own time on each line.
+    // The journal adds a time to each line.
     if env::var_os("JOURNAL_STREAM").is_some() {
         log.without_time().init();
     } else {

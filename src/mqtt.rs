@@ -1,14 +1,15 @@
-//! Speaks MQTT with a broker, where Home Assistant finds the lights: follows them and tells their
-//! states, and takes commands to them.
+//! Connects the lights to an MQTT broker: publishes their states, executes commands to them, and lets
+//! Home Assistant discover them.
 //!
-//! Nothing waits for the broker. One half takes what comes, the other tells; both start anew with
-//! every connection, as the broker may have forgotten everything.
+//! Nothing in the service waits for the broker. One half receives, the other publishes; both start from
+//! the beginning with every connection, as the broker may have lost everything.
 
 mod diagnostics;
 mod discovery;
 mod flash;
 mod message;
 mod peers;
+mod qos;
 mod topics;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{
-    AsyncClient, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Packet, Publish, QoS,
+    AsyncClient, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Packet, Publish,
     SubscribeFilter, TlsConfiguration, Transport,
 };
 use tokio::sync::watch;
@@ -31,104 +32,99 @@ use crate::model::command::{Command, CommandError, Target};
 use crate::model::hub::Hub;
 use crate::model::lights::{LightId, LightState, Lights};
 use crate::protocol::input_error::InputError;
-use diagnostics::Complaints;
+use diagnostics::BadCommandLog;
 use flash::Flashes;
 use message::LightCommand;
 use peers::Peers;
-use topics::{BIRTH, Subject, Topics};
+use topics::{BIRTH, OFFLINE, ONLINE, Subject, Topics};
 
-/// Commands come at least once; twice does no harm. Our receipt brings TCP's along, for which the
-/// broker would wait some 40 ms before it sends the next small packet (Nagle's algorithm).
-const HEAR: QoS = QoS::AtLeastOnce;
-/// On a connection nothing is lost, and after each new one all is told anew. The broker's receipts
-/// would add nothing but that wait to the commands behind them.
-const TELL: QoS = QoS::AtMostOnce;
-/// Silence after which the broker is asked whether it is there. It tells the world that a dimmer is
-/// gone when it heard nothing for half as long again.
+/// Silence after which the client pings the broker. The broker publishes the last will after one and a
+/// half times this silence.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// Shortest time from one state of a light to the next.
-const PAUSE: Duration = Duration::from_millis(100);
-/// Waits before another attempt: the first, and the longest.
-const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
-/// A connection that lasted so long counts as a good one: the next attempt comes soon.
-const GOOD: Duration = Duration::from_secs(10);
-/// Largest message, in bytes, where all lights' discoveries are heard: other programs' can be long.
-const LARGEST: usize = 256 * 1024;
-/// Messages that wait to be sent: more than all lights have to say at once.
+/// Shortest time between two publications of states.
+const STATE_INTERVAL: Duration = Duration::from_millis(100);
+/// Wait before the first attempt to reconnect; each further wait is twice as long.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// Longest wait before an attempt to reconnect.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// A connection that lasted this long was good: the next attempt waits [`FIRST_RETRY`] again.
+const STABLE: Duration = Duration::from_secs(10);
+/// Largest packet in bytes where the discovery of all lights is subscribed to: messages of other
+/// programs can be long.
+const MAX_PACKET: usize = 256 * 1024;
+/// Messages that wait to be sent: more than all lights publish at once.
 const QUEUE: usize = 64;
 
-const ONLINE: &str = "online";
-const OFFLINE: &str = "offline";
-
-/// Publishes the lights and takes commands to them and to their groups, until `stop`.
+/// Publishes the lights and executes commands to them and to their groups, until `stop`. `groups` has
+/// the groups of each light, in the order of the lights.
 ///
-/// It ends without a goodbye: the broker then tells the last will, as it does after a crash.
+/// Does not disconnect from the broker, so that the broker publishes the last will, as it does after a
+/// crash.
 pub async fn run(
     hub: Arc<Hub>,
     groups: Vec<Vec<String>>,
     config: MqttConfig,
     stop: CancellationToken,
 ) {
-    let lights = hub.lights.clone();
-    let others = Peers::new(&hub, &config);
-    let dimmer = Dimmer {
+    let bridge = Bridge {
         topics: Topics::new(&config.node, &config.discovery_prefix),
         flashes: Flashes::new(hub.clone()),
         link: watch::Sender::default(),
-        hub: hub.clone(),
-        lights,
+        lights: hub.lights.clone(),
+        peers: Peers::new(&hub, &config),
+        hub,
         groups,
-        others,
         config,
     };
-    let (client, mut events) = AsyncClient::new(dimmer.options(), QUEUE);
+    let (client, mut events) = AsyncClient::new(bridge.options(), QUEUE);
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     events.set_network_options(network);
     tokio::select! {
         () = stop.cancelled() => {}
-        () = dimmer.hear(&client, &mut events) => {}
-        () = dimmer.tell(&client) => {}
-        () = dimmer.drive_others(&client) => {}
-        () = dimmer.flashes.run() => {}
+        () = bridge.receive(&client, &mut events) => {}
+        () = bridge.publish(&client) => {}
+        () = bridge.run_peers(&client) => {}
+        () = bridge.flashes.run() => {}
     }
-    dimmer.flashes.end_all();
+    bridge.flashes.end_all();
 }
 
-/// What the half that hears has to tell the other.
+/// What the receiving half reports to the publishing half.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Link {
     /// Whether there is a connection.
     is_up: bool,
-    /// How many there were.
+    /// The number of connections so far.
     connections: u64,
     /// How often Home Assistant has started.
     births: u64,
 }
 
-/// One dimmer among those of a broker.
-struct Dimmer {
+/// Connects the lights of this dimmer to a broker.
+struct Bridge {
     hub: Arc<Hub>,
     lights: Arc<Lights>,
     /// The groups of each light.
     groups: Vec<Vec<String>>,
-    /// The other dimmers, where they are to be followed.
-    others: Option<Peers>,
+    /// The other dimmers, if the settings ask for these.
+    peers: Option<Peers>,
     config: MqttConfig,
     topics: Topics,
     flashes: Flashes,
     link: watch::Sender<Link>,
 }
 
-impl Dimmer {
+impl Bridge {
     fn options(&self) -> MqttOptions {
         let MqttConfig { broker, node, .. } = &self.config;
         let mut options = MqttOptions::new(format!("dimmer-{node}"), &broker.host, broker.port);
         options.set_keep_alive(KEEP_ALIVE);
-        if self.others.is_some() {
-            options.set_max_packet_size(LARGEST, LARGEST);
+        if self.peers.is_some() {
+            options.set_max_packet_size(MAX_PACKET, MAX_PACKET);
         }
-        options.set_last_will(LastWill::new(self.topics.status(), OFFLINE, TELL, true));
+        let status = self.topics.status();
+        options.set_last_will(LastWill::new(status, OFFLINE, qos::STATES, true));
         if let Some(login) = &self.config.login {
             options.set_credentials(&login.username, &login.password);
         }
@@ -139,68 +135,77 @@ impl Dimmer {
         options
     }
 
-    /// Takes what comes, and connects again for ever.
-    async fn hear(&self, client: &AsyncClient, events: &mut EventLoop) {
+    /// Receives messages, and reconnects whenever the connection ends.
+    async fn receive(&self, client: &AsyncClient, events: &mut EventLoop) {
         let broker = &self.config.broker;
-        let mut complaints = Complaints::default();
-        let mut wait = RETRY[0];
-        let mut since = Instant::now();
-        let mut told = None;
+        let mut bad_commands = BadCommandLog::default();
+        let mut retry = FIRST_RETRY;
+        let mut connected_at = Instant::now();
+        // The last error in the log since the last connection, so that it is there only once.
+        let mut logged = None;
         loop {
             match events.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
                     info!("mqtt: connected to {broker} as {}", self.config.node);
-                    (since, told) = (Instant::now(), None);
-                    self.others.as_ref().inspect(|others| others.connected());
-                    self.link.send_modify(|link| {
-                        link.is_up = true;
-                        link.connections += 1;
-                    });
+                    (connected_at, logged) = (Instant::now(), None);
+                    self.connected();
                 }
                 Ok(Event::Incoming(Packet::Publish(message))) => {
-                    self.others.as_ref().inspect(|others| others.take(&message));
-                    if let Err(bad) = self.take(client, &message) {
-                        complaints.add(&message.topic, &bad);
+                    self.peers.as_ref().inspect(|peers| peers.handle(&message));
+                    if let Err(error) = self.handle(client, &message) {
+                        bad_commands.add(&message.topic, &error);
                     }
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    let was_up = self
-                        .link
-                        .send_if_modified(|link| std::mem::replace(&mut link.is_up, false));
-                    self.others.as_ref().inspect(|others| others.disconnected());
-                    if was_up && since.elapsed() >= GOOD {
-                        wait = RETRY[0];
+                    let was_up = self.disconnected();
+                    if was_up && connected_at.elapsed() >= STABLE {
+                        retry = FIRST_RETRY;
                     }
-                    let why = diagnostics::explain(&error, &self.config);
-                    if told.as_ref() != Some(&why) {
-                        warn!("mqtt: {broker}: {why}; trying again");
-                        told = Some(why);
+                    let reason = diagnostics::explain(&error, &self.config);
+                    if logged.as_ref() != Some(&reason) {
+                        warn!("mqtt: {broker}: {reason}; trying again");
+                        logged = Some(reason);
                     }
-                    sleep(wait).await;
-                    wait = (wait * 2).min(RETRY[1]);
+                    sleep(retry).await;
+                    retry = (retry * 2).min(LONGEST_RETRY);
                 }
             }
         }
     }
 
-    /// Does what a message says.
-    fn take(&self, client: &AsyncClient, message: &Publish) -> Result<(), InputError> {
+    fn connected(&self) {
+        self.peers.as_ref().inspect(|peers| peers.connected());
+        self.link.send_modify(|link| {
+            link.is_up = true;
+            link.connections += 1;
+        });
+    }
+
+    /// Returns whether there was a connection before.
+    fn disconnected(&self) -> bool {
+        self.peers.as_ref().inspect(|peers| peers.disconnected());
+        self.link
+            .send_if_modified(|link| std::mem::replace(&mut link.is_up, false))
+    }
+
+    /// Handles a message.
+    fn handle(&self, client: &AsyncClient, message: &Publish) -> Result<(), InputError> {
         let Some(subject) = self.topics.subject(&message.topic) else {
             return Ok(());
         };
         match subject {
             Subject::Discovery(light) => {
-                if self.lights.find(light).is_none() && discovery::ours(&message.payload).is_some()
-                {
-                    self.forget(client, light);
+                let is_gone = self.lights.find(light).is_none();
+                if is_gone && discovery::parse(&message.payload).is_some() {
+                    self.remove(client, light);
                 }
                 Ok(())
             }
-            // What the broker kept is no news: the lights were told anew just now, and a command of
-            // last week is none for today.
+            // A retained message is not new: every state was just published, and a command of last
+            // week is not meant for today.
             _ if message.retain => {
-                debug!("mqtt: {}: retained, so it is ignored", message.topic);
+                debug!("mqtt: {}: ignored, as it is retained", message.topic);
                 Ok(())
             }
             Subject::Birth => {
@@ -212,13 +217,13 @@ impl Dimmer {
             Subject::Light(name) => {
                 let light = self.lights.find(name);
                 let light = light.ok_or_else(|| CommandError::NoSuchLight(name.into()))?;
-                self.apply(&LightCommand::parse(&message.payload)?, light)
+                self.execute(&LightCommand::parse(&message.payload)?, light)
             }
             Subject::Group(name) => {
                 let command = LightCommand::parse(&message.payload)?;
                 for (light, groups) in self.lights.ids().zip(&self.groups) {
                     if groups.iter().any(|group| group == name) {
-                        self.apply(&command, light)?;
+                        self.execute(&command, light)?;
                     }
                 }
                 Ok(())
@@ -226,7 +231,7 @@ impl Dimmer {
         }
     }
 
-    fn apply(&self, command: &LightCommand, light: LightId) -> Result<(), InputError> {
+    fn execute(&self, command: &LightCommand, light: LightId) -> Result<(), InputError> {
         for change in &command.changes {
             let change = Command::Change {
                 target: Target::Own(light),
@@ -241,55 +246,55 @@ impl Dimmer {
         Ok(())
     }
 
-    /// Takes away what the broker keeps of a light that is no more.
-    fn forget(&self, client: &AsyncClient, light: &str) {
+    /// Removes the retained messages of a light that the settings no longer have.
+    fn remove(&self, client: &AsyncClient, light: &str) {
         for topic in [self.topics.discovery(light), self.topics.state(light)] {
-            // With the queue full it is done at the next connection.
-            let _ = client.try_publish(topic, TELL, true, "");
+            // If the queue is full, the next connection removes it.
+            let _ = client.try_publish(topic, qos::STATES, true, "");
         }
     }
 
-    /// Tells every state that is another than was told; after a new connection, everything.
-    async fn tell(&self, client: &AsyncClient) {
+    /// Publishes every state that differs from the published one; after a reconnect, everything.
+    async fn publish(&self, client: &AsyncClient) {
         let mut watch = self.lights.watch();
         let mut link = self.link.subscribe();
-        let mut known = Link::default();
-        let mut told = vec![String::new(); self.lights.list().len()];
+        let mut published_to = Link::default();
+        let mut published = vec![String::new(); self.lights.list().len()];
         loop {
             let now = *link.borrow_and_update();
-            if now.is_up && now.connections != known.connections {
+            if now.is_up && now.connections != published_to.connections {
                 self.subscribe(client).await;
             }
-            if now.is_up && now != known {
-                self.introduce(client).await;
-                told.fill(String::new());
-                known = now;
+            if now.is_up && now != published_to {
+                self.publish_discovery(client).await;
+                published.fill(String::new());
+                published_to = now;
             }
             let states = watch.borrow_and_update().clone();
-            if now.is_up && self.tell_news(client, &states, &mut told).await {
+            if now.is_up && self.publish_states(client, &states, &mut published).await {
                 // Changes during the pause are seen after it.
-                sleep(PAUSE).await;
+                sleep(STATE_INTERVAL).await;
             } else {
                 let changed = tokio::select! {
                     changed = watch.changed(), if now.is_up => changed,
                     changed = link.changed() => changed,
                 };
                 if changed.is_err() {
-                    // Both outlive this.
+                    // Cannot fail: `self` holds both senders.
                     future::pending().await
                 }
             }
         }
     }
 
-    async fn drive_others(&self, client: &AsyncClient) {
-        match &self.others {
-            Some(others) => others.drive(client).await,
+    async fn run_peers(&self, client: &AsyncClient) {
+        match &self.peers {
+            Some(peers) => peers.run(client).await,
             None => future::pending().await,
         }
     }
 
-    /// Asks for everything that this dimmer wants to hear.
+    /// Subscribes to all topics of interest.
     async fn subscribe(&self, client: &AsyncClient) {
         let groups: BTreeSet<_> = self.groups.iter().flatten().collect();
         let own = [
@@ -297,48 +302,46 @@ impl Dimmer {
             self.topics.set("+"),
             self.topics.discovery("+"),
         ];
-        let all = groups.into_iter().map(|name| topics::group(name));
-        let others = self.others.as_ref().map(Peers::filter);
-        let filters = all
+        let groups = groups.into_iter().map(|name| topics::group(name));
+        let peers = self.peers.as_ref().map(Peers::filter);
+        let filters = groups
             .chain(own)
-            .chain(others)
-            .map(|topic| SubscribeFilter::new(topic, HEAR));
-        // This and the others fail only once nobody sends any more.
+            .chain(peers)
+            .map(|topic| SubscribeFilter::new(topic, qos::COMMANDS));
+        // Fails only if the event loop is gone, as do the other calls of `client` below.
         let _ = client.subscribe_many(filters).await;
     }
 
-    /// Tells what the lights are, and that they can be reached.
-    async fn introduce(&self, client: &AsyncClient) {
+    /// Publishes the descriptions of the lights, and that they are online.
+    async fn publish_discovery(&self, client: &AsyncClient) {
         for light in self.lights.list() {
             let message = discovery::message(light, &self.config.node, &self.topics);
-            self.say(client, self.topics.discovery(&light.name), message)
-                .await;
+            publish_retained(client, self.topics.discovery(&light.name), message).await;
         }
-        self.say(client, self.topics.status(), ONLINE.into()).await;
+        publish_retained(client, self.topics.status(), ONLINE.into()).await;
     }
 
-    /// Tells what each light is set to, where that is news, and whether any was.
-    async fn tell_news(
+    /// Publishes the states that differ from the published ones. Returns whether there was any.
+    async fn publish_states(
         &self,
         client: &AsyncClient,
         states: &[LightState],
-        told: &mut [String],
+        published: &mut [String],
     ) -> bool {
         let mut any = false;
         for (index, light) in self.lights.list().iter().enumerate() {
             let state = message::state(&states[index]);
-            if state != told[index] {
-                self.say(client, self.topics.state(&light.name), state.clone())
-                    .await;
-                told[index] = state;
+            if state != published[index] {
+                publish_retained(client, self.topics.state(&light.name), state.clone()).await;
+                published[index] = state;
                 any = true;
             }
         }
         any
     }
+}
 
-    /// Retained, as whoever comes later has to know it, too.
-    async fn say(&self, client: &AsyncClient, topic: String, message: String) {
-        let _ = client.publish(topic, TELL, true, message).await;
-    }
+/// Publishes a message that the broker retains for later subscribers.
+async fn publish_retained(client: &AsyncClient, topic: String, message: String) {
+    let _ = client.publish(topic, qos::STATES, true, message).await;
 }

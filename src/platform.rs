@@ -1,8 +1,8 @@
 //! What stands between the service and the machine: GPIOs, host names, mDNS, passwords, TLS, supervision of tasks.
 
 pub(crate) mod gpio;
-pub mod host;
+pub(crate) mod host;
 pub mod mdns;
 pub mod password;
 pub mod supervisor;
-pub mod tls;
+pub(crate) mod tls;

@@ -1,7 +1,8 @@
-//! Runs timers when they are due.
+//! The scheduler: runs timers when they are due.
 
 mod clock;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -13,10 +14,10 @@ use crate::model::hub::Hub;
 use crate::platform::supervisor::Heartbeat;
 use clock::{Clock, Woken};
 
-/// Runs the timers of this hub. While there are none, nothing runs.
+/// Runs the timers of the hub when they are due. Without timers, nothing wakes up.
 ///
 /// # Errors
-/// The kernel has no timer left.
+/// The kernel cannot create or set its timer.
 pub async fn run(hub: Arc<Hub>, mut heartbeat: Heartbeat) -> anyhow::Result<()> {
     let mut watch = hub.timers.watch();
     let mut clock = Clock::new()?;
@@ -26,20 +27,28 @@ pub async fn run(hub: Arc<Hub>, mut heartbeat: Heartbeat) -> anyhow::Result<()> 
             tokio::select! {
                 // Cannot fail: the hub holds the sender.
                 _ = watch.changed() => {
-                    // A clock that was set while there were no timers moves none.
+                    // A new clock, so that a jump from the time without timers moves no timer.
                     clock = Clock::new()?;
                 }
                 () = heartbeat.beat() => {}
             }
             continue;
         };
-        tokio::select! {
-            _ = watch.changed() => {}
-            () = heartbeat.beat() => {}
-            woken = clock.until(next) => match woken? {
-                Woken::Due => run_due(&hub),
-                Woken::Set(ahead) => hub.clock_was_set(ahead, Timestamp::now()),
-            },
+        let woken = {
+            let mut woken = pin!(clock.until(next));
+            loop {
+                tokio::select! {
+                    _ = watch.changed() => break None,
+                    woken = &mut woken => break Some(woken?),
+                    // The wait goes on: to set the kernel's timer again would lose a jump of the clock.
+                    () = heartbeat.beat() => {}
+                }
+            }
+        };
+        match woken {
+            Some(Woken::Due) => run_due(&hub),
+            Some(Woken::Set(ahead)) => hub.clock_was_set(ahead, Timestamp::now()),
+            None => {}
         }
     }
 }

@@ -1,41 +1,34 @@
 //! Puts the service together: opens the pins, starts the tasks, serves the clients, and stops it all in
 //! order.
 
+mod opening;
 mod systemd;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use futures_util::future::{join, join_all, try_join_all};
-use tokio::net::TcpListener;
-use tokio::task::{self, JoinHandle};
+use futures_util::future::{join, join_all};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::button::Button;
-use crate::config::{Config, LightConfig, OnStart};
+use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::model::activity::Activity;
 use crate::model::hub::Hub;
-use crate::model::level::Level;
-use crate::model::lights::{LightId, LightState, Lights};
-use crate::model::presets::Presets;
-use crate::model::timers::Timers;
-use crate::mqtt;
-use crate::pin::{Pin, PinThread};
+use crate::model::lights::Lights;
+use crate::pin::PinThread;
 use crate::platform::mdns::Announcement;
-use crate::platform::supervisor::{Failures, Supervisor, heartbeat};
+use crate::platform::supervisor::{Failures, Supervisor};
 use crate::platform::tls::Tls;
-use crate::scheduler;
-use crate::store::{KeptLight, Store};
-use crate::web::{self, Login};
+use crate::web;
+use tasks::Tasks;
 
-/// Time that the inputs have to end, and then the pins: a stop takes less than two seconds.
+/// Longest time for the inputs to end, and then for the pins, so that a stop takes less than two seconds.
 const STOP_TIMEOUT: Duration = Duration::from_millis(900);
-/// Time that the store has to end. A slow SD card is worth waiting for: it holds the last level.
+/// Longest time for the store to end. A slow SD card is worth the wait, as it gets the last levels.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running service.
@@ -46,117 +39,59 @@ pub struct Service {
     #[cfg(test)]
     supervisor: Supervisor,
     failures: Failures,
-    /// What changes lights, and systemd.
+    /// Everything that changes lights, and the task that notifies systemd.
     inputs: Vec<JoinHandle<()>>,
-    /// Cancelled to stop the inputs.
+    /// Stops the inputs.
     stop_inputs: CancellationToken,
-    /// The fan-out, which tells clients until they are closed.
+    /// Sends updates to clients until they are closed.
     fanout: JoinHandle<()>,
     store: JoinHandle<()>,
     pins: Vec<PinThread>,
-    /// Cancelled to stop what follows the lights: pins, store and fan-out.
+    /// Stops what follows the lights: pins, store and fan-out.
     stop_outputs: CancellationToken,
     announcement: Option<Announcement>,
 }
 
 impl Service {
-    /// Opens the port, or takes systemd's, then the pins, and starts. To be called before any other
-    /// thread runs, as it removes the environment variables about systemd's socket. Dropped before it is
-    /// done, it leaves pins that are dark.
+    /// Opens the port, or takes systemd's, then the pins, and starts all tasks. To be called before any
+    /// other thread runs, as it removes the environment variables about systemd's socket. If the future
+    /// is dropped early, the pins are off.
     ///
     /// # Errors
     /// The port or a pin cannot be opened; the message is one line that says what to do.
     pub async fn start(config: Config) -> anyhow::Result<Service> {
-        let listener = listener(config.listen).await?;
+        let listener = opening::listener(config.listen).await?;
         let address = listener.local_addr()?;
-        // A disk may hang, and a driver may block for seconds while it opens.
-        let (folder, password) = (config.state_dir, config.web.password.clone());
         let tls = config.web.tls.clone();
-        let encrypted = tls.is_some();
-        let (store, login) = task::spawn_blocking(move || {
-            let login = password.map(|hash| Login::new(hash, &folder, encrypted));
-            (Store::open(&folder), login.transpose())
-        })
-        .await?;
-        let login = login?;
-        let opening = config.lights.iter().map(|light| {
-            let (light, trace) = (light.clone(), config.trace.clone());
-            let open = task::spawn_blocking(move || Pin::open(light, trace.as_deref()));
-            async { anyhow::Ok(open.await??) }
-        });
-        let pins = try_join_all(opening).await?;
-        let lights = config.lights.iter().zip(&pins).map(|(light, pin)| {
-            let kept = store.light(&light.name);
-            (light.light(pin.driver()), first_state(light, kept))
-        });
-        let lights = Lights::new(lights.collect());
-        let buttons = open_buttons(&config.lights, &lights)?;
-        let hub = Arc::new(Hub {
-            presets: Presets::new(store.presets()),
-            timers: Timers::new(store.timers(), config.place),
-            ..Hub::new(lights, Activity::new(config.activity))
-        });
-        let lights = hub.lights.clone();
+        let (password, encrypted) = (config.web.password.clone(), tls.is_some());
+        let (store, login) = opening::stored_state(config.state_dir, password, encrypted).await?;
+        let pins = opening::pins(&config.lights, config.trace).await?;
+        let lights = opening::lights(&config.lights, &pins, &store);
+        let buttons = opening::buttons(&config.lights, &lights)?;
+        let hub = Arc::new(opening::hub(lights, &store, config.place, config.activity));
 
         let (supervisor, failures) = Supervisor::new();
         let (stop_inputs, stop_outputs) = (CancellationToken::new(), CancellationToken::new());
-        let pins = lights
-            .ids()
-            .zip(pins)
-            .map(|(id, pin)| pin.start(lights.clone(), id, &supervisor, stop_outputs.clone()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut tasks = Tasks::new(
+            hub.clone(),
+            supervisor.clone(),
+            stop_inputs.clone(),
+            stop_outputs.clone(),
+        );
+        let pins = tasks.start_pins(pins)?;
         let writes = pins.iter().map(|pin| pin.writes.clone()).collect();
-        let store = {
-            let (hub, stop) = (hub.clone(), stop_outputs.clone());
-            supervisor.spawn("store", &stop_outputs, async move {
-                store.run(hub, stop).await;
-                Ok(())
-            })
-        };
-        let mut probes: Vec<_> = pins
-            .iter()
-            .map(|pin| {
-                (
-                    format!("light {}: its driver", pin.light),
-                    pin.probe.clone(),
-                )
-            })
-            .collect();
-
-        let mut inputs = Vec::new();
-        for (id, button) in buttons {
-            let name = button.to_string();
-            let button = button.run(hub.clone(), id);
-            inputs.push(supervisor.spawn_until(name, &stop_inputs, button));
-        }
-        let (probe, beat) = heartbeat();
-        probes.push(("timers".into(), probe));
-        let timers = scheduler::run(hub.clone(), beat);
-        inputs.push(supervisor.spawn_until("timers", &stop_inputs, timers));
-        let activity = {
-            let (activity, stop) = (hub.activity.clone(), stop_inputs.clone());
-            async move {
-                activity.run(stop).await;
-                Ok(())
-            }
-        };
-        inputs.push(supervisor.spawn("activity", &stop_inputs, activity));
+        let store = tasks.start_store(store);
+        tasks.start_buttons(buttons);
+        tasks.start_scheduler();
+        tasks.start_activity();
         if let Some(mqtt) = config.mqtt {
-            let groups = config.lights.iter().map(|light| light.groups.clone());
-            let (hub, groups, stop) = (hub.clone(), groups.collect(), stop_inputs.clone());
-            inputs.push(supervisor.spawn("mqtt", &stop_inputs, async move {
-                mqtt::run(hub, groups, mqtt, stop).await;
-                Ok(())
-            }));
+            let groups = config.lights.into_iter().map(|light| light.groups);
+            tasks.start_mqtt(groups.collect(), mqtt);
         }
-        let announcement = config
-            .mdns
-            .then(|| announce(address, encrypted, &lights))
-            .flatten();
-        if let Some(announcement) = &announcement {
-            let log = announcement.log()?;
-            inputs.push(supervisor.spawn_until("mdns", &stop_inputs, log));
-        }
+        let announcement = match config.mdns {
+            true => tasks.start_mdns(address, encrypted)?,
+            false => None,
+        };
         let server = web::Server::new(
             hub.clone(),
             Metrics::new(writes),
@@ -165,25 +100,8 @@ impl Service {
             supervisor.clone(),
             stop_inputs.clone(),
         );
-        let (probe, beat) = heartbeat();
-        probes.push(("fan-out".into(), probe));
-        let fanout = server.fanout();
-        let fanout = supervisor.spawn_until("fan-out", &stop_outputs, async move {
-            fanout.run(beat).await;
-            Ok(())
-        });
-        inputs.push(supervisor.spawn("web", &stop_inputs, async move {
-            server.serve(listener).await;
-            Ok(())
-        }));
-        let systemd = {
-            let stop = stop_inputs.clone();
-            async move {
-                systemd::run(lights, probes, stop).await;
-                Ok(())
-            }
-        };
-        inputs.push(supervisor.spawn("systemd", &stop_inputs, systemd));
+        let fanout = tasks.start_web(server, listener);
+        let inputs = tasks.start_systemd();
         Ok(Service {
             address,
             hub,
@@ -201,39 +119,39 @@ impl Service {
         })
     }
 
-    /// Where the service listens.
+    /// The address and port that the service listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its lights.
+    /// The lights of this dimmer.
     pub fn lights(&self) -> &Arc<Lights> {
         &self.hub.lights
     }
 
-    /// Whether it speaks TLS.
+    /// Whether the service accepts TLS.
     pub fn is_encrypted(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// Reads the certificate again, and keeps the one before if the new one cannot be used.
+    /// Reads the certificate again, and keeps the previous one if the new one cannot be used.
     pub fn reload(&self) {
         match self.tls.as_ref().map(|tls| tls.reload()) {
-            Some(Ok(())) => info!("the certificate is read again"),
+            Some(Ok(())) => info!("the certificate was read again"),
             Some(Err(error)) => warn!("the certificate before stays in use: {error:#}"),
-            None => info!("no certificate is set, so there is nothing to read again"),
+            None => info!("nothing to read again, as no certificate is set"),
         }
     }
 
-    /// Resolves when a task or a thread has failed. A restart is the way out.
+    /// Resolves when a task or a thread has failed. The service should then be stopped and started again.
     pub async fn failed(&mut self) -> anyhow::Error {
         self.failures.next().await
     }
 
-    /// Closes the clients, switches the pins off and keeps the levels, within two seconds unless the
+    /// Closes all clients, switches the pins off and stores the levels, within two seconds unless the
     /// disk is slow.
     pub async fn stop(self) {
-        // What changes lights first, so that the last changes reach the pins and the store.
+        // The inputs first, so that their last changes reach the pins and the store.
         self.stop_inputs.cancel();
         let goodbye = async {
             if let Some(announcement) = self.announcement {
@@ -258,78 +176,12 @@ impl Service {
     }
 }
 
-/// Opens the buttons, each with its light. A simulated light has none.
-fn open_buttons(
-    settings: &[LightConfig],
-    lights: &Lights,
-) -> anyhow::Result<Vec<(LightId, Button)>> {
-    let mut buttons = Vec::new();
-    for (
-        id,
-        LightConfig {
-            name, button_gpio, ..
-        },
-    ) in lights.ids().zip(settings)
-    {
-        let Some(gpio) = *button_gpio else {
-            continue;
-        };
-        if lights.light(id).is_simulated() {
-            info!("light {name}: no button on GPIO {gpio}, as the light is simulated");
-        } else {
-            buttons.push((id, Button::open(name, gpio)?));
-        }
-    }
-    Ok(buttons)
-}
-
-/// The socket that systemd has opened, or a new one at `address`.
-async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    if let Some(listener) = systemd::listener()? {
-        let theirs = listener.local_addr()?;
-        info!("listening on {theirs}, which systemd opened");
-        let any = theirs.ip().is_unspecified() && address.ip().is_unspecified();
-        if theirs.port() != address.port() || theirs.ip() != address.ip() && !any {
-            warn!("listen = \"{address}\" has no effect: ListenStream= of dimmer.socket decides");
-        }
-        return Ok(listener);
-    }
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; set another address with --listen"))
-}
-
-/// Announces the service on the LAN. It works without that, too.
-fn announce(address: SocketAddr, encrypted: bool, lights: &Lights) -> Option<Announcement> {
-    Announcement::new(address, encrypted, lights.list()).unwrap_or_else(|error| {
-        warn!("{error:#}");
-        None
-    })
-}
-
-/// What a light is set to when the service starts.
-fn first_state(light: &LightConfig, kept: Option<KeptLight>) -> LightState {
-    let level = match light.on_start {
-        OnStart::Level(level) => level,
-        OnStart::Restore => kept.map_or(Level::HALF, |kept| kept.level),
-    };
-    // "On" goes to full where nothing is known.
-    let last_on = [Some(level), kept.map(|kept| kept.last_on)]
-        .into_iter()
-        .flatten()
-        .find(|level| !level.is_off())
-        .unwrap_or(Level::FULL);
-    let effect = match light.on_start {
-        OnStart::Restore => kept.and_then(|kept| kept.effect()),
-        OnStart::Level(_) => None,
-    };
-    LightState::new(level, last_on).playing(effect)
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::task;
+
     use super::*;
-    use crate::config::{Broker, DriverChoice, MqttConfig, WebConfig};
+    use crate::config::{Broker, DriverChoice, LightConfig, MqttConfig, WebConfig};
 
     /// A service with everything that runs without hardware.
     async fn service(folder: &std::path::Path) -> Service {
@@ -338,7 +190,7 @@ mod tests {
             driver: DriverChoice::Simulated,
             ..LightConfig::default()
         };
-        let nowhere = Broker {
+        let no_broker = Broker {
             host: "127.0.0.1".into(),
             port: 9,
             encrypted: false,
@@ -355,7 +207,7 @@ mod tests {
                 tls: None,
             },
             mqtt: Some(MqttConfig {
-                broker: nowhere,
+                broker: no_broker,
                 node: "attic".into(),
                 discovery_prefix: "homeassistant".into(),
                 login: None,
@@ -376,7 +228,7 @@ mod tests {
     async fn each_task_and_thread_that_panics_fails_the_service_by_name_and_leaves_the_pins_off() {
         let folder = tempfile::tempdir().unwrap();
         let running = service(folder.path()).await;
-        // A client, whose connection is a task, too.
+        // The connection of a client is also a task.
         let client = tokio::net::TcpStream::connect(running.address)
             .await
             .unwrap();
@@ -398,7 +250,7 @@ mod tests {
             "systemd",
         ] {
             assert!(
-                names.iter().any(|it| it == name),
+                names.iter().any(|other| other == name),
                 "{name} is not in {names:?}"
             );
         }
@@ -412,7 +264,7 @@ mod tests {
                 .await
                 .unwrap();
             let early = timeout(Duration::from_millis(20), running.failed()).await;
-            assert!(early.is_err(), "nothing is wrong yet: {early:?}");
+            assert!(early.is_err(), "failed before the panic: {early:?}");
             running.supervisor.sabotage.make_panic(&name);
             let failure = timeout(Duration::from_secs(20), running.failed()).await;
             let failure = failure.unwrap().to_string();

@@ -1,7 +1,8 @@
-//! Keeps levels, effects, presets and timers on disk, so that they survive a restart and a power cut.
+//! Stores levels, effects, presets and timers on disk, so that they survive a restart and a power cut.
 //!
-//! One small file is replaced as a whole: written beside the old one, synced, and renamed over it. It is
-//! written at most once a second, to spare the SD card, and once more when the service stops.
+//! One small file is replaced as a whole: the new file is written beside the old one, synced, and renamed
+//! over it. This happens at most once a second, to spare the SD card, and once more when the service
+//! stops.
 
 mod file;
 
@@ -19,33 +20,34 @@ use tracing::{info, warn};
 use crate::model::hub::Hub;
 use crate::model::presets::PresetsByName;
 use crate::model::timers::Timer;
-pub use file::{KeptLight, KeptState, from_json, to_json};
+use file::KeptState;
+pub use file::{KeptLight, from_json, to_json};
 
-/// Shortest time from one write to the next.
+/// Shortest time between two writes.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Wait before a failed write is tried again.
+/// Wait before the next attempt after a failed write.
 const RETRY: Duration = Duration::from_secs(10);
-/// The most damaged files that are set aside.
+/// The most damaged files that are kept.
 const MAX_DAMAGED: u32 = 10;
+
 /// The file `levels.json`.
 pub struct Store {
     file: PathBuf,
-    /// What the file holds; lights that the settings no longer have stay in it. `None` while it
-    /// cannot be read: it may hold good levels all the same, so it is not written before it is read.
+    /// The contents of the file, with lights that the settings no longer have. `None` while the file
+    /// cannot be read: it may hold good levels, so it is not overwritten before it has been read.
     saved: Option<KeptState>,
 }
 
-/// What a file holds that can be read.
-enum Contents {
+/// The contents of a file that can be read.
+enum FileContents {
     State(KeptState),
-    /// Nothing that this version understands, for this reason.
-    Damage(String),
+    /// Not in the format of this version; the text says why.
+    Damaged(String),
 }
 
 impl Store {
-    /// Reads `levels.json` in `folder`. A file that cannot be understood is set aside as
-    /// `levels.json.damaged`; one that cannot be read is left as it is. Nothing here ends the
-    /// service.
+    /// Reads `levels.json` in `folder`. A damaged file is renamed to `levels.json.damaged`; a file that
+    /// cannot be read stays as it is. Neither prevents the start of the service.
     pub fn open(folder: &Path) -> Store {
         let file = folder.join("levels.json");
         let saved = load(&file)
@@ -57,24 +59,24 @@ impl Store {
         Store { file, saved }
     }
 
-    /// What is kept of the light called `name`.
+    /// The stored state of the light called `name`.
     pub fn light(&self, name: &str) -> Option<KeptLight> {
         self.saved.as_ref()?.lights.get(name).copied()
     }
 
-    /// The presets that are kept.
+    /// The stored presets.
     pub fn presets(&self) -> PresetsByName {
         let saved = self.saved.as_ref();
         saved.map(KeptState::presets).unwrap_or_default()
     }
 
-    /// The timers that are kept.
+    /// The stored timers.
     pub fn timers(&self) -> Vec<Timer> {
         let saved = self.saved.as_ref();
         saved.map(KeptState::timers).unwrap_or_default()
     }
 
-    /// Writes every change of the hub until `stop`, and once more then.
+    /// Writes every change of the hub until `stop`, and then a last time.
     pub async fn run(mut self, hub: Arc<Hub>, stop: CancellationToken) {
         let (mut lights, mut presets) = (hub.lights.watch(), hub.presets.watch());
         let mut timers = hub.timers.watch();
@@ -87,7 +89,7 @@ impl Store {
                 () = stop.cancelled() => {}
                 // Changes during the pause are seen after it.
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-                // Neither fails: their senders live in the hub.
+                // None fails: the hub holds the senders.
                 _ = lights.changed(), if next.is_none() => {}
                 _ = presets.changed(), if next.is_none() => {}
                 _ = timers.changed(), if next.is_none() => {}
@@ -96,34 +98,40 @@ impl Store {
         self.save(&hub).await;
     }
 
-    /// Saves what is new, and says when the next attempt may be.
+    /// Writes the file if something changed. Returns when the next write may be.
     async fn save(&mut self, hub: &Hub) -> Option<Instant> {
-        let news = News::of(hub);
+        let snapshot = Snapshot::of(hub);
         if let Some(saved) = &self.saved
-            && news.over(saved.clone()) == *saved
+            && snapshot.merged_into(saved.clone()) == *saved
         {
             return None;
         }
         let start = Instant::now();
         let (file, saved) = (self.file.clone(), self.saved.clone());
-        let late = saved.is_none();
-        let replace = move || {
-            let saved = saved.map_or_else(|| load(&file), Ok)?;
-            let late = late.then(|| (saved.presets(), saved.timers()));
-            let kept = news.over(saved);
-            write(&file, &kept)?;
-            Ok((kept, late))
+        let write_file = move || {
+            let (saved, read_late) = match saved {
+                Some(saved) => (saved, None),
+                None => {
+                    let saved = load(&file)?;
+                    let read_late = (saved.presets(), saved.timers());
+                    (saved, Some(read_late))
+                }
+            };
+            let saved = snapshot.merged_into(saved);
+            write(&file, &saved)?;
+            Ok((saved, read_late))
         };
-        let written = task::spawn_blocking(replace)
+        let written = task::spawn_blocking(write_file)
             .await
             .unwrap_or_else(|panic| Err(io::Error::other(panic)));
         match written {
-            Ok((kept, late)) => {
-                if let Some((presets, timers)) = late {
-                    // Nobody could know of these, so nobody has removed them. They are saved again.
+            Ok((saved, read_late)) => {
+                if let Some((presets, timers)) = read_late {
+                    // The snapshot had none of these because they were unknown, not because somebody had
+                    // removed them. The next write saves them again.
                     hub.restore(presets, timers);
                 }
-                self.saved = Some(kept);
+                self.saved = Some(saved);
                 Some(start + INTERVAL)
             }
             Err(error) => {
@@ -134,19 +142,19 @@ impl Store {
     }
 }
 
-/// What is to be kept now.
-struct News {
-    /// Every light by its name, and whether anyone has changed it since the start.
+/// The present state of the hub.
+struct Snapshot {
+    /// The name and state of each light, and whether it has been changed since the start.
     lights: Vec<(String, KeptLight, bool)>,
     presets: Arc<PresetsByName>,
     timers: Arc<Vec<Timer>>,
 }
 
-impl News {
-    fn of(hub: &Hub) -> News {
+impl Snapshot {
+    fn of(hub: &Hub) -> Snapshot {
         let states = hub.lights.states();
         let lights = hub.lights.list().iter().zip(&*states);
-        News {
+        Snapshot {
             lights: lights
                 .map(|(light, state)| (light.name.clone(), state.into(), state.revision > 0))
                 .collect(),
@@ -155,40 +163,42 @@ impl News {
         }
     }
 
-    /// What was saved with this over it. A light that nobody has changed stays as it was saved: it
-    /// may be at its default because the file could not be read.
-    fn over(&self, mut kept: KeptState) -> KeptState {
+    /// The saved state, with this state in place of its own. A light that has not been changed stays as
+    /// it was saved: it may be at its default because the file could not be read.
+    fn merged_into(&self, mut saved: KeptState) -> KeptState {
         for (name, light, changed) in &self.lights {
-            if *changed || !kept.lights.contains_key(name) {
-                kept.lights.insert(name.clone(), *light);
+            if *changed || !saved.lights.contains_key(name) {
+                saved.lights.insert(name.clone(), *light);
             }
         }
-        kept.set_presets(&self.presets);
-        kept.set_timers(&self.timers);
-        kept
+        saved.set_presets(&self.presets);
+        saved.set_timers(&self.timers);
+        saved
     }
 }
 
-/// What the file keeps: nothing if there is no file, or nothing in it that can be used.
+/// Reads the file; without a file, or if it is damaged, the state is empty.
 ///
 /// # Errors
-/// It cannot be read, or is of no use and cannot be set aside.
+/// The file cannot be read, or is damaged and cannot be renamed.
 fn load(file: &Path) -> io::Result<KeptState> {
     match read(file) {
-        Ok(Contents::State(kept)) => Ok(kept),
-        Ok(Contents::Damage(reason)) => set_aside(file, &reason).map(|()| KeptState::default()),
+        Ok(FileContents::State(saved)) => Ok(saved),
+        Ok(FileContents::Damaged(reason)) => {
+            set_aside(file, &reason).map(|()| KeptState::default())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KeptState::default()),
         Err(error) => Err(error),
     }
 }
 
-fn read(file: &Path) -> io::Result<Contents> {
-    let found = from_json(&fs::read(file)?);
-    Ok(found.map_or_else(Contents::Damage, Contents::State))
+fn read(file: &Path) -> io::Result<FileContents> {
+    let state = from_json(&fs::read(file)?);
+    Ok(state.map_or_else(FileContents::Damaged, FileContents::State))
 }
 
-/// Renames the file to the first of `levels.json.damaged`, `.damaged.2`, `.damaged.3`… that is free,
-/// so that what was set aside before is not lost; of ten the last is replaced.
+/// Renames the file to the first of `levels.json.damaged`, `.damaged.2`, `.damaged.3`… that does not
+/// exist, so that files from earlier are not lost; the tenth is overwritten.
 fn set_aside(file: &Path, reason: &str) -> io::Result<()> {
     let name = |number| match number {
         1 => file.with_extension("json.damaged"),
@@ -207,32 +217,32 @@ fn set_aside(file: &Path, reason: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts the contents in place of the file so that a power cut leaves the old or the new one.
-fn write(file: &Path, kept: &KeptState) -> io::Result<()> {
+/// Replaces the file so that a power cut leaves the old or the new one.
+fn write(file: &Path, state: &KeptState) -> io::Result<()> {
     let folder = folder_of(file);
     if !folder.exists() {
-        make(folder)?;
+        create_folder(folder)?;
         info!("keeping the levels in {}", folder.display());
     }
-    let json = to_json(kept.clone())?;
-    // A fixed name, so that what a crash leaves is overwritten.
+    let json = to_json(state.clone())?;
+    // A fixed name, so that the file that a crash leaves is overwritten.
     let next = file.with_extension("json.new");
     let mut new = File::create(&next)?;
     new.write_all(&json)?;
     new.sync_all()?;
     fs::rename(&next, file)?;
-    // The rename itself lasts only once the folder is synced.
+    // The rename is durable only once the folder is synced.
     File::open(folder)?.sync_all()
 }
 
-/// Makes a folder and those above it. Each lasts only once the one that it is in is synced.
-fn make(folder: &Path) -> io::Result<()> {
-    let above = folder_of(folder);
-    if !above.exists() {
-        make(above)?;
+/// Creates a folder and its parents. Each is durable only once its parent is synced.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let parent = folder_of(folder);
+    if !parent.exists() {
+        create_folder(parent)?;
     }
     fs::create_dir(folder)?;
-    File::open(above)?.sync_all()
+    File::open(parent)?.sync_all()
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -248,16 +258,16 @@ mod tests {
 
     const LED: &str = r#"{"version":1,"lights":{"led":{"level":0,"last_on":42.5}}}"#;
 
-    fn kept() -> KeptState {
+    fn state() -> KeptState {
         from_json(LED.as_bytes()).unwrap()
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_file_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/er/levels.json");
-        write(&file, &kept()).unwrap();
-        assert_eq!(load(&file).unwrap(), kept());
+        write(&file, &state()).unwrap();
+        assert_eq!(load(&file).unwrap(), state());
         assert_eq!(fs::read_to_string(&file).unwrap(), LED);
     }
 
@@ -265,7 +275,7 @@ mod tests {
     fn a_file_cut_at_any_byte_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("levels.json");
-        write(&file, &kept()).unwrap();
+        write(&file, &state()).unwrap();
         let whole = fs::read(&file).unwrap();
         for length in 0..whole.len() {
             fs::write(&file, &whole[..length]).unwrap();
@@ -296,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_set_aside_before_is_not_lost() {
+    fn files_set_aside_before_are_not_lost() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("levels.json");
         for number in 1..=12 {

@@ -1,4 +1,4 @@
-//! What the service shows to the network: the page, `/ws` and the REST API on one port.
+//! The network front: the page, `/ws`, Socket.IO and the REST API on one port.
 
 mod api;
 mod assets;
@@ -40,7 +40,7 @@ use origin::OriginCheck;
 use response::error;
 use state::AppState;
 
-/// The network front: its routes, and what they share.
+/// The HTTP server: its routes, and the state that they share.
 pub struct Server {
     app: AppState,
     config: WebConfig,
@@ -49,7 +49,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// With a login, only those who pass it are let in.
+    /// A server of this hub, which asks for a password if there is a login, and runs until `stop`.
     pub fn new(
         hub: Arc<Hub>,
         metrics: Metrics,
@@ -79,13 +79,13 @@ impl Server {
         }
     }
 
-    /// What sends the clients their updates, once it runs.
+    /// The fan-out, which sends the clients their updates once it is run.
     pub fn fanout(&self) -> Arc<Fanout> {
         self.app.fanout.clone()
     }
 
-    /// Serves until the service stops and every connection is closed. With a certificate, nothing is
-    /// served without TLS.
+    /// Serves until the service stops and every connection is closed. With a certificate, requests without
+    /// TLS are only redirected.
     pub async fn serve(self, listener: TcpListener) {
         let Server {
             app,
@@ -97,8 +97,8 @@ impl Server {
         let router = router(&app, config.socketio, login, origins.clone());
         let secured = config.tls.map(|tls| Secured {
             tls,
-            instead: Router::new()
-                .fallback(to_https)
+            plain: Router::new()
+                .fallback(redirect_to_https)
                 .layer(middleware::from_fn_with_state(origins, origin::check)),
         });
         let limiter = listener::limiter(config.max_pages, config.max_pages_per_address);
@@ -134,20 +134,20 @@ fn router(
             .layer(middleware::from_fn_with_state(login, login::check));
     }
     router
-        .layer(middleware::from_fn(listener::in_time))
+        .layer(middleware::from_fn(listener::limit_time))
         .layer(middleware::from_fn_with_state(origins, origin::check))
 }
 
-async fn show_metrics(State(web): State<AppState>) -> impl IntoResponse {
-    let text = web
+async fn show_metrics(State(app): State<AppState>) -> impl IntoResponse {
+    let text = app
         .metrics
-        .text(&web.hub.lights, web.clients.count(), web.clients.total());
+        .text(&app.hub.lights, app.clients.count(), app.clients.total());
     ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], text)
 }
 
-/// Where TLS is spoken, the answer to all that comes without.
-async fn to_https(request: Request) -> Response {
-    // The guard has let it in, so there is a host.
+/// Answers a request that came without TLS where a certificate is set.
+async fn redirect_to_https(request: Request) -> Response {
+    // The check of the origin has passed, so there is one host.
     let host = request
         .headers()
         .get(HOST)
@@ -159,7 +159,7 @@ async fn to_https(request: Request) -> Response {
     let location = format!("https://{}{path}", host.unwrap_or_default());
     match *request.method() {
         Method::GET | Method::HEAD => {
-            // Not for good: who takes the certificate away again is to be reached.
+            // Not permanent: without its certificate, the service has to stay reachable.
             let headers = [(LOCATION, location.as_str()), (CACHE_CONTROL, "no-store")];
             (StatusCode::TEMPORARY_REDIRECT, headers).into_response()
         }
@@ -167,5 +167,41 @@ async fn to_https(request: Request) -> Response {
             StatusCode::FORBIDDEN,
             format!("this must be sent by TLS, to {location}"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::model::lights::Lights;
+    use crate::platform::supervisor::{Failures, heartbeat};
+
+    /// Serves one light to two clients on loopback, until the test ends.
+    pub async fn serve() -> (SocketAddr, Supervisor, Failures) {
+        let config = WebConfig {
+            allowed_hosts: Vec::new(),
+            max_pages: 2,
+            max_pages_per_address: 2,
+            socketio: true,
+            password: None,
+            tls: None,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (supervisor, failures) = Supervisor::new();
+        let server = Server::new(
+            Hub::with(Lights::led()),
+            Metrics::new(Vec::new()),
+            config,
+            None,
+            supervisor.clone(),
+            CancellationToken::new(),
+        );
+        let fanout = server.fanout();
+        tokio::spawn(async move { fanout.run(heartbeat().1).await });
+        tokio::spawn(server.serve(listener));
+        (address, supervisor, failures)
     }
 }

@@ -1,7 +1,7 @@
-//! The floor: what a message to every other page costs when a server does nothing but write it.
+//! The floor: the cost of a message to every other client when the server does nothing but write it.
 //!
-//! One thread and no WebSocket: a page sends the very frame that the others are to get, and each
-//! gets it in one write. Whatever serves pages one message at a time pays at least this.
+//! One thread, no WebSocket: a client sends the exact frame that the others are to receive, and each of them gets it
+//! in one write. A server that sends each message to each client pays at least this.
 
 use std::cell::RefCell;
 use std::io;
@@ -10,12 +10,12 @@ use std::rc::Rc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
-/// An empty text frame: the page is in.
+/// An empty text frame, which tells a client that it is registered.
 const WELCOME: [u8; 2] = [0x81, 0];
 
-type Pages = Rc<RefCell<Vec<Rc<TcpStream>>>>;
+type Clients = Rc<RefCell<Vec<Rc<TcpStream>>>>;
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub fn serve() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -24,47 +24,51 @@ pub fn serve() {
     LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("open http://{}", listener.local_addr().unwrap());
-        let pages = Pages::default();
+        let clients = Clients::default();
         loop {
-            let (page, _) = listener.accept().await.unwrap();
-            page.set_nodelay(true).unwrap();
-            page.try_write(&WELCOME).unwrap();
-            let page = Rc::new(page);
-            pages.borrow_mut().push(page.clone());
-            let pages = pages.clone();
+            let (client, _) = listener.accept().await.unwrap();
+            client.set_nodelay(true).unwrap();
+            client.try_write(&WELCOME).unwrap();
+            let client = Rc::new(client);
+            clients.borrow_mut().push(client.clone());
+            let clients = clients.clone();
             tokio::task::spawn_local(async move {
-                let _ = relay(&page, &pages).await;
-                pages.borrow_mut().retain(|other| !Rc::ptr_eq(other, &page));
+                let _ = relay(&client, &clients).await;
+                clients
+                    .borrow_mut()
+                    .retain(|other| !Rc::ptr_eq(other, &client));
             });
         }
     });
 }
 
-async fn relay(page: &Rc<TcpStream>, pages: &Pages) -> io::Result<()> {
-    let mut unread = Vec::new();
+/// Writes each frame of a client to all others, until the client disconnects.
+async fn relay(client: &Rc<TcpStream>, clients: &Clients) -> io::Result<()> {
+    let mut unparsed = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        page.readable().await?;
-        match page.try_read(&mut buffer) {
+        client.readable().await?;
+        match client.try_read(&mut buffer) {
             Ok(0) => return Ok(()),
-            Ok(size) => unread.extend_from_slice(&buffer[..size]),
+            Ok(size) => unparsed.extend_from_slice(&buffer[..size]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
         }
-        let mut taken = 0;
-        while let Some(frame) = first_frame(&unread[taken..]) {
-            for other in pages.borrow().iter() {
-                if !Rc::ptr_eq(other, page) {
-                    // Who does not read misses it.
+        let mut consumed = 0;
+        while let Some(frame) = first_frame(&unparsed[consumed..]) {
+            for other in clients.borrow().iter() {
+                if !Rc::ptr_eq(other, client) {
+                    // A client that does not read misses the frame.
                     let _ = other.try_write(frame);
                 }
             }
-            taken += frame.len();
+            consumed += frame.len();
         }
-        unread.drain(..taken);
+        unparsed.drain(..consumed);
     }
 }
 
+/// The first complete frame, header included; only for unmasked payloads under 126 bytes.
 fn first_frame(bytes: &[u8]) -> Option<&[u8]> {
     let length = usize::from(*bytes.get(1)?);
     bytes.get(..2 + length)

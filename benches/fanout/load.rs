@@ -1,5 +1,5 @@
-//! The load: all pages in one thread, with one `read` for a message and no more around it, so that
-//! it is the server that is measured.
+//! The load generator: all clients in one thread, with one `read` per message and little else, so that the
+//! measurement shows the server and not the clients.
 
 use std::io::{ErrorKind, Read, Write};
 use std::mem;
@@ -13,171 +13,175 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-use crate::speech::{Heard, Speech};
+use crate::dialect::{Dialect, Received};
 
-/// Levels there are: 0 to 100.
+/// Number of levels: 0 to 100.
 const LEVELS: usize = 101;
-/// Pages that connect at once: fewer than any server has room for in its queue.
+/// Clients that connect at once: fewer than the listen backlog of any of the servers.
 const BATCH: usize = 50;
-/// Silence after which everything has arrived. Nagle's algorithm may hold a message for 40 ms.
+/// Silence after which everything counts as arrived. Nagle's algorithm may delay a message by 40 ms.
 const QUIET: Duration = Duration::from_millis(250);
-/// Time that pages have to open, or a last message to arrive.
-const LIMIT: Duration = Duration::from_secs(20);
+/// Timeout for all clients to open, and for the last message of a run to arrive.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-const AT_ONCE: Timespec = Timespec {
+const NO_WAIT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
 };
 
-/// The page whose receipt stands for a server's echo where there is none: it only watches.
-const WITNESS: usize = 2;
+/// The watching client whose receipt of a change acknowledges the change, for servers that do not tell the sender.
+const ACK_WATCHER: usize = 2;
 
-/// The pages, of which the first one or two send.
-pub struct Load {
-    speech: Speech,
+/// All clients of a server. The first one or two send changes; the others only watch.
+pub struct LoadGenerator {
+    dialect: Dialect,
     epoll: OwnedFd,
     events: Vec<Event>,
-    pages: Vec<Page>,
+    clients: Vec<Client>,
     senders: Vec<Sender>,
-    /// The change that pages are awaited to have heard, how many have, and when the last one did.
-    awaited: Option<usize>,
-    arrived: usize,
-    last_heard: Instant,
-    pub tally: Tally,
+    /// The last change of the first sender in the current run; convergence is the time until all watchers have it.
+    final_change: Option<usize>,
+    /// Watchers that have received the final change.
+    converged: usize,
+    last_receipt: Instant,
+    pub totals: Totals,
 }
 
-/// What the pages heard since it was last taken.
+/// What the clients sent and received since the totals were last taken.
 #[derive(Default)]
-pub struct Tally {
-    /// From a change's sending to its receipt, by each page that only watches, in nanoseconds.
-    pub latencies: Vec<u64>,
-    /// The same by a page that also sends.
-    pub own_latencies: Vec<u64>,
+pub struct Totals {
+    /// Nanoseconds from sending a change to its receipt by each watcher.
+    pub watcher_latencies: Vec<u64>,
+    /// Nanoseconds from sending a change to its receipt by the other sender.
+    pub sender_latencies: Vec<u64>,
+    /// Levels received, by all clients.
     pub delivered: usize,
+    /// Changes sent.
     pub changes: usize,
-    /// Time spent reading.
+    /// Time spent on reading and parsing.
     pub busy: Duration,
 }
 
-struct Page {
+struct Client {
     stream: TcpStream,
-    unread: Vec<u8>,
-    shaking_hands: bool,
+    /// Received bytes that are not a whole frame yet.
+    unparsed: Vec<u8>,
+    in_handshake: bool,
     open: bool,
-    gone: bool,
+    disconnected: bool,
     level: Option<usize>,
-    /// The next change it may hear, of each sender.
+    /// The earliest change of each sender that the client has not received yet.
     next: [usize; 2],
 }
 
-/// A page that sends. Levels go round in a range of its own, so that they tell the change.
+/// A sending client. Its levels cycle through a range that no other sender uses, so that a level identifies its change.
 struct Sender {
-    first: usize,
-    count: usize,
+    first_level: usize,
+    levels: usize,
     sent: Vec<Instant>,
     acknowledged: usize,
 }
 
 impl Sender {
     fn level(&self, change: usize) -> usize {
-        self.first + change % self.count
+        self.first_level + change % self.levels
     }
 }
 
-impl Load {
-    /// Opens so many pages, and waits until nothing more is said.
+impl LoadGenerator {
+    /// Opens `count` clients, and waits until the server has nothing more to send.
     pub fn open(
         address: SocketAddr,
-        speech: Speech,
+        dialect: Dialect,
         count: usize,
         senders: usize,
-    ) -> anyhow::Result<Load> {
-        let share = LEVELS / senders;
+    ) -> anyhow::Result<LoadGenerator> {
+        let levels = LEVELS / senders;
         let senders = (0..senders).map(|number| Sender {
-            first: number * share,
-            count: share,
+            first_level: number * levels,
+            levels,
             sent: Vec::new(),
             acknowledged: 0,
         });
-        let mut load = Load {
-            speech,
+        let mut load = LoadGenerator {
+            dialect,
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             events: Vec::with_capacity(256),
-            pages: Vec::with_capacity(count),
+            clients: Vec::with_capacity(count),
             senders: senders.collect(),
-            awaited: None,
-            arrived: 0,
-            last_heard: Instant::now(),
-            tally: Tally::default(),
+            final_change: None,
+            converged: 0,
+            last_receipt: Instant::now(),
+            totals: Totals::default(),
         };
-        let limit = Instant::now() + LIMIT;
-        while load.pages.len() < count {
-            for _ in 0..BATCH.min(count - load.pages.len()) {
+        let deadline = Instant::now() + TIMEOUT;
+        while load.clients.len() < count {
+            for _ in 0..BATCH.min(count - load.clients.len()) {
                 load.connect(address)?;
             }
-            while !load.pages.iter().all(|page| page.open) {
+            while !load.clients.iter().all(|client| client.open) {
                 ensure!(
-                    Instant::now() < limit && load.gone() == 0,
-                    "{} of {count} pages opened",
-                    load.pages.iter().filter(|page| page.open).count()
+                    Instant::now() < deadline && load.disconnected() == 0,
+                    "only {} of {count} clients could connect",
+                    load.clients.iter().filter(|client| client.open).count()
                 );
-                load.hear(limit)?;
+                load.receive(deadline)?;
             }
         }
         load.settle()?;
-        load.tally = Tally::default();
+        load.totals = Totals::default();
         Ok(load)
     }
 
     fn connect(&mut self, address: SocketAddr) -> anyhow::Result<()> {
-        let mut stream = TcpStream::connect(address).context("cannot connect")?;
+        let mut stream =
+            TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
-        let greeting = self.speech.greeting(address);
-        stream.write_all(greeting.as_bytes())?;
+        let handshake = self.dialect.handshake(address);
+        stream.write_all(handshake.as_bytes())?;
         stream.set_nonblocking(true)?;
-        let number = EventData::new_u64(self.pages.len() as u64);
+        let number = EventData::new_u64(self.clients.len() as u64);
         epoll::add(&self.epoll, &stream, number, EventFlags::IN)?;
-        self.pages.push(Page {
+        self.clients.push(Client {
             stream,
-            unread: Vec::new(),
-            shaking_hands: !greeting.is_empty(),
+            unparsed: Vec::new(),
+            in_handshake: !handshake.is_empty(),
             open: false,
-            gone: false,
+            disconnected: false,
             level: None,
             next: [0; 2],
         });
         Ok(())
     }
 
-    /// One page drags: so many changes, at a pace. Returns the time from the last change until all
-    /// have it.
+    /// The first sender drags its slider: one change per `pace`. Returns the convergence as [`Self::converge`] does.
     pub fn drag(&mut self, changes: usize, pace: Duration) -> anyhow::Result<Option<Duration>> {
         let start = Instant::now();
-        self.awaited = Some(self.senders[0].sent.len() + changes - 1);
-        self.arrived = 0;
+        self.final_change = Some(self.senders[0].sent.len() + changes - 1);
+        self.converged = 0;
         for change in 0..changes {
             let due = start + pace * change as u32;
             while Instant::now() < due {
-                self.hear(due)?;
+                self.receive(due)?;
             }
             self.send(0)?;
         }
         self.converge()
     }
 
-    /// Every sender sends so many changes as fast as it can write them.
+    /// Every sender sends its changes as fast as it can write them.
     pub fn burst(&mut self, changes: usize) -> anyhow::Result<()> {
-        let begun: Vec<_> = self
+        let starts: Vec<_> = self
             .senders
             .iter()
             .map(|sender| sender.sent.len())
             .collect();
-        for page in &mut self.pages {
-            // What was skipped before is not heard any more.
-            page.next[..begun.len()].copy_from_slice(&begun);
+        for client in &mut self.clients {
+            // The changes that the server skipped in earlier runs do not arrive any more.
+            client.next[..starts.len()].copy_from_slice(&starts);
         }
-        self.awaited = Some(begun[0] + changes - 1);
-        self.arrived = 0;
+        self.final_change = Some(starts[0] + changes - 1);
+        self.converged = 0;
         for _ in 0..changes {
             for sender in 0..self.senders.len() {
                 self.send(sender)?;
@@ -186,204 +190,213 @@ impl Load {
         Ok(())
     }
 
-    /// Every sender sends the next change when its last has come back, so many times.
+    /// Every sender sends `changes` changes, each once the one before is acknowledged.
     pub fn flood(&mut self, changes: usize) -> anyhow::Result<()> {
-        let limit = Instant::now() + LIMIT;
-        while Instant::now() < limit {
+        let deadline = Instant::now() + TIMEOUT;
+        while Instant::now() < deadline {
             let mut done = true;
             for number in 0..self.senders.len() {
                 let sender = &self.senders[number];
-                done &= sender.acknowledged == changes || self.pages[number].gone;
+                done &= sender.acknowledged == changes || self.clients[number].disconnected;
                 if sender.acknowledged == sender.sent.len() && sender.sent.len() < changes {
                     self.send(number)?;
-                    if let Some(echo) = self.speech.echo() {
-                        self.write(number, &echo)?;
+                    if let Some(request) = self.dialect.echo_request() {
+                        self.write(number, &request)?;
                     }
                 }
             }
-            if done || self.pages[WITNESS].gone {
+            if done || self.clients[ACK_WATCHER].disconnected {
                 break;
             }
-            self.hear(limit)?;
+            self.receive(deadline)?;
         }
         Ok(())
     }
 
-    /// Time from the last change until every page that only watches has it; `None` if one does not
-    /// get it.
+    /// Waits until every watcher has the final change, and returns the time since that was sent; `None` if a client is
+    /// disconnected or the timeout passes.
     pub fn converge(&mut self) -> anyhow::Result<Option<Duration>> {
         let sent = self.senders[0].sent.last().copied();
-        let sent = sent.context("nothing was sent")?;
-        let limit = sent + LIMIT;
-        let watching = self.pages.len() - self.senders.len();
-        while self.arrived < watching && self.gone() == 0 && Instant::now() < limit {
-            self.hear(limit)?;
+        let sent = sent.context("no change was sent, so nothing can converge")?;
+        let deadline = sent + TIMEOUT;
+        let watchers = self.clients.len() - self.senders.len();
+        while self.converged < watchers && self.disconnected() == 0 && Instant::now() < deadline {
+            self.receive(deadline)?;
         }
-        Ok((self.arrived == watching).then(|| self.last_heard - sent))
+        Ok((self.converged == watchers).then(|| self.last_receipt - sent))
     }
 
-    /// Hears until nothing is said any more.
+    /// Receives until the server has been silent for [`QUIET`].
     pub fn settle(&mut self) -> anyhow::Result<()> {
-        let limit = Instant::now() + LIMIT;
+        let deadline = Instant::now() + TIMEOUT;
         let mut quiet = Instant::now() + QUIET;
-        while Instant::now() < quiet.min(limit) {
-            if self.hear(quiet)? {
+        while Instant::now() < quiet.min(deadline) {
+            if self.receive(quiet)? {
                 quiet = Instant::now() + QUIET;
             }
         }
         Ok(())
     }
 
-    /// Pages that the server closed.
-    pub fn gone(&self) -> usize {
-        self.pages.iter().filter(|page| page.gone).count()
+    /// Number of clients that the server disconnected.
+    pub fn disconnected(&self) -> usize {
+        let disconnected = self.clients.iter().filter(|client| client.disconnected);
+        disconnected.count()
     }
 
-    /// The share of pages that show what most of those show that only watch.
-    pub fn right(&self) -> f64 {
+    /// Share of all clients that show the level that most watchers show. A disconnected client shows none.
+    pub fn in_step(&self) -> f64 {
         let mut votes = [0; LEVELS];
-        let watching = &self.pages[self.senders.len()..];
-        for level in watching.iter().filter_map(|page| page.shown()) {
+        let watchers = &self.clients[self.senders.len()..];
+        for level in watchers.iter().filter_map(|client| client.shown()) {
             votes[level] += 1;
         }
-        let right = (0..LEVELS).max_by_key(|level| votes[*level]);
-        let showing = self.pages.iter().filter(|page| page.shown() == right);
-        showing.count() as f64 / self.pages.len() as f64
+        let majority = (0..LEVELS).max_by_key(|level| votes[*level]);
+        let in_step = self
+            .clients
+            .iter()
+            .filter(|client| client.shown() == majority);
+        in_step.count() as f64 / self.clients.len() as f64
     }
 
     fn send(&mut self, number: usize) -> anyhow::Result<()> {
         let sender = &mut self.senders[number];
         let level = sender.level(sender.sent.len());
-        let frame = self.speech.change(level, sender.sent.len() as u64 + 1);
-        self.pages[number].level = Some(level);
+        let frame = self.dialect.change(level, sender.sent.len() as u64 + 1);
+        self.clients[number].level = Some(level);
         sender.sent.push(Instant::now());
-        self.tally.changes += 1;
+        self.totals.changes += 1;
         self.write(number, &frame)
     }
 
     fn write(&mut self, number: usize, frame: &[u8]) -> anyhow::Result<()> {
-        let page = &mut self.pages[number];
-        match page.stream.write_all(frame) {
+        let client = &mut self.clients[number];
+        match client.stream.write_all(frame) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                bail!("the server does not read what page {number} sends")
+                bail!("the server stopped reading from client {number}: its socket buffer is full")
             }
-            Err(_) => page.gone = true,
+            Err(_) => client.disconnected = true,
             Ok(()) => {}
         }
         Ok(())
     }
 
-    /// Takes in what comes first, if something does in time.
+    /// Reads from every client that becomes readable first; returns false if none does before `until`.
     ///
-    /// It asks again and again and does not sleep: else a slow server would pay to wake it for each
-    /// message, and a fast one would not.
-    fn hear(&mut self, until: Instant) -> anyhow::Result<bool> {
+    /// Polls without sleeping: otherwise a slow server would pay for waking this process with each message, and a fast
+    /// one would not.
+    fn receive(&mut self, until: Instant) -> anyhow::Result<bool> {
         let mut events = mem::take(&mut self.events);
         let mut now = Instant::now();
         while events.is_empty() && now < until {
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&AT_ONCE)) {
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&NO_WAIT)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
             now = Instant::now();
         }
-        let heard = !events.is_empty();
+        let received = !events.is_empty();
         for event in events.drain(..) {
             self.read(event.data.u64() as usize)?;
         }
         self.events = events;
-        self.tally.busy += now.elapsed();
-        Ok(heard)
+        self.totals.busy += now.elapsed();
+        Ok(received)
     }
 
     fn read(&mut self, number: usize) -> anyhow::Result<()> {
         let mut buffer = [0; 4096];
-        let page = &mut self.pages[number];
-        let size = match page.stream.read(&mut buffer) {
+        let client = &mut self.clients[number];
+        let size = match client.stream.read(&mut buffer) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Ok(0) | Err(_) => {
-                page.gone = true;
-                epoll::delete(&self.epoll, &page.stream)?;
+                client.disconnected = true;
+                epoll::delete(&self.epoll, &client.stream)?;
                 return Ok(());
             }
             Ok(size) => size,
         };
         let now = Instant::now();
-        let mut bytes = mem::take(&mut page.unread);
+        let mut bytes = mem::take(&mut client.unparsed);
         bytes.extend_from_slice(&buffer[..size]);
-        let mut taken = 0;
-        if page.shaking_hands {
+        let mut consumed = 0;
+        if client.in_handshake {
             let Some(end) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else {
-                page.unread = bytes;
+                client.unparsed = bytes;
                 return Ok(());
             };
             let head = String::from_utf8_lossy(&bytes[..end]);
-            ensure!(head.starts_with("HTTP/1.1 101 "), "refused: {head}");
-            page.shaking_hands = false;
-            page.open = self.speech == Speech::Relayed;
-            taken = end + 4;
+            ensure!(
+                head.starts_with("HTTP/1.1 101 "),
+                "the server refused the WebSocket: {head}"
+            );
+            client.in_handshake = false;
+            client.open = self.dialect == Dialect::Relayed;
+            consumed = end + 4;
         }
-        while let Some((opcode, payload, length)) = first_frame(&bytes[taken..]) {
-            match self.speech.understand(opcode, payload) {
-                Heard::Level { level, seen } => self.heard(number, level, seen, now),
-                Heard::Echo => {
+        while let Some((opcode, payload, length)) = first_frame(&bytes[consumed..]) {
+            match self.dialect.parse(opcode, payload) {
+                Received::Level { level, seen } => self.handle_level(number, level, seen, now),
+                Received::Echo => {
                     self.senders[number].acknowledged = self.senders[number].sent.len();
                 }
-                Heard::Asks(answer) => self.write(number, &answer)?,
-                Heard::Goodbye => self.pages[number].gone = true,
-                Heard::Nothing => self.pages[number].open |= self.speech == Speech::Bare,
+                Received::ReplyWith(reply) => self.write(number, &reply)?,
+                Received::Close => self.clients[number].disconnected = true,
+                Received::Other => self.clients[number].open |= self.dialect == Dialect::Bare,
             }
-            taken += length;
+            consumed += length;
         }
-        bytes.drain(..taken);
-        self.pages[number].unread = bytes;
+        bytes.drain(..consumed);
+        self.clients[number].unparsed = bytes;
         Ok(())
     }
 
-    fn heard(&mut self, number: usize, level: usize, seen: u64, now: Instant) {
-        let page = &mut self.pages[number];
-        page.open = true;
-        let sends = number < self.senders.len();
-        // The rule of seq and seen, which dimmer's pages keep; no other server has it.
-        let late =
-            sends && self.speech == Speech::Dimmer && seen < self.senders[number].sent.len() as u64;
-        if !late {
-            page.level = Some(level);
+    fn handle_level(&mut self, number: usize, level: usize, seen: u64, now: Instant) {
+        let client = &mut self.clients[number];
+        client.open = true;
+        let is_sender = number < self.senders.len();
+        // A dimmer client ignores a level that does not include its own last change yet; no other server sends `seen`.
+        let stale = is_sender
+            && self.dialect == Dialect::Dimmer
+            && seen < self.senders[number].sent.len() as u64;
+        if !stale {
+            client.level = Some(level);
         }
-        let from = usize::from(self.senders.len() == 2 && level >= self.senders[1].first);
+        let from = usize::from(self.senders.len() == 2 && level >= self.senders[1].first_level);
         let sender = &mut self.senders[from];
-        // The next change that has this level: some may have been skipped.
-        let next = page.next[from];
-        let skipped = (level + sender.count - sender.level(next)) % sender.count;
+        // The next change with this level: the server may have skipped some.
+        let next = client.next[from];
+        let skipped = (level + sender.levels - sender.level(next)) % sender.levels;
         let change = next + skipped;
         let Some(sent) = sender.sent.get(change) else {
-            // The level that a page is shown when it opens.
+            // Not a change: the level that a client is sent when it opens.
             return;
         };
-        page.next[from] = change + 1;
-        self.last_heard = now;
-        self.tally.delivered += 1;
-        let echo = self.speech == Speech::SocketIo && number == from;
+        client.next[from] = change + 1;
+        self.last_receipt = now;
+        self.totals.delivered += 1;
+        let echo = self.dialect == Dialect::SocketIo && number == from;
         let latency = (now - *sent).as_nanos() as u64;
-        if !sends {
-            self.tally.latencies.push(latency);
-            self.arrived += usize::from(self.awaited == Some(change));
+        if !is_sender {
+            self.totals.watcher_latencies.push(latency);
+            self.converged += usize::from(self.final_change == Some(change));
         } else if !echo {
-            self.tally.own_latencies.push(latency);
+            self.totals.sender_latencies.push(latency);
         }
-        if echo || number == WITNESS && self.speech != Speech::Dimmer {
+        if echo || number == ACK_WATCHER && self.dialect != Dialect::Dimmer {
             sender.acknowledged = sender.acknowledged.max(change + 1);
         }
     }
 }
 
-impl Page {
+impl Client {
+    /// The level that the client shows; `None` before the first level and after a disconnection.
     fn shown(&self) -> Option<usize> {
-        self.level.filter(|_| !self.gone)
+        self.level.filter(|_| !self.disconnected)
     }
 }
 
-/// The first frame's opcode, payload and whole length. A server does not mask.
+/// Opcode, payload and total length of the first complete frame. Servers do not mask.
 fn first_frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     let (start, length) = match (*bytes.get(1)?, bytes) {
         (126, [_, _, high, low, ..]) => (4, usize::from(u16::from_be_bytes([*high, *low]))),

@@ -1,15 +1,17 @@
-//! What it costs to keep pages in step, beside what it would at least: `cargo bench --bench fanout`.
+//! The cost of keeping clients in step, compared with the least possible cost: `cargo bench --bench fanout`.
 //!
-//! docs/performance.md says what is measured, and what each server is that dimmer is compared with.
-//! Arguments choose: `--only floor,dimmer --pages 10,1000 --scenario paced --rounds 1`. `--record` keeps the
-//! ratios to the floor in ratios.json, and `--check` fails where they are worse than those.
+//! docs/performance.md describes the method, the scenarios and the servers. Options select a part:
+//! `--only floor,dimmer --clients 10,1000 --scenario paced --rounds 1`. `--record` writes the ratios to the floor to
+//! ratios.json, and `--check` fails if a ratio is worse than the recorded one.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod dialect;
 mod floor;
 mod load;
 mod server;
-mod speech;
+#[path = "../stats/mod.rs"]
+mod stats;
 mod table;
 mod textbook;
 
@@ -25,65 +27,79 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
-use load::{Load, Tally};
-use server::{SERVERS, Server, between};
-use speech::Speech;
+use dialect::Dialect;
+use load::{LoadGenerator, Totals};
+use server::{SERVERS, Server, cpu_time_between};
+use stats::{millis, percentile};
 
-/// A thumb makes 60 changes a second.
+/// Interval between the changes of a drag: a browser sends at most one per frame, 60 a second.
 const PACE: Duration = Duration::from_nanos(1_000_000_000 / 60);
-/// Changes of a drag: two seconds.
+/// Changes of a drag: two seconds of them.
 const DRAG: usize = 120;
 /// Changes of a burst.
 const BURST: usize = 100;
 const BURSTS: usize = 3;
-/// Between bursts: dimmer reads a page's next hundred frames after a tenth of a second.
+/// Pause between bursts: dimmer reads a client's next hundred frames after a tenth of a second.
 const PAUSE: Duration = Duration::from_millis(150);
-/// Changes of each of two pages; with an echo for each they are within dimmer's 1000 frames a second.
+/// Changes of each of the two senders in a flood. With an echo request for each, they stay within dimmer's limit of
+/// 1000 frames a second.
 const FLOOD: usize = 200;
 
-/// Pages that the tutorials' servers are given at most: with 1000 they take minutes.
-const MOST_TUTORIAL: usize = 100;
+/// Maximum number of clients for the tutorials' server: with 1000 it takes minutes.
+const MAX_TUTORIAL_CLIENTS: usize = 100;
 
 const SCENARIOS: [&str; 4] = ["paced", "burst", "both burst", "both flood"];
 
-/// One server's figures in one scenario, once.
+/// The figures of one server in one scenario and round: a line of `target/bench/fanout.jsonl`.
 #[derive(Serialize)]
-struct Record {
+struct Sample {
     server: String,
-    pages: usize,
+    clients: usize,
     scenario: String,
     round: usize,
     figures: BTreeMap<String, f64>,
 }
 
-/// What is to be measured.
+/// Which combinations to measure.
 struct Plan {
     servers: Vec<Server>,
-    pages: Vec<usize>,
+    clients: Vec<usize>,
     scenarios: Vec<&'static str>,
     rounds: usize,
 }
 
-/// The ratios to the floor that are recorded in the repository.
+/// What to do with the ratios to the floor.
+enum Mode {
+    Print,
+    Check,
+    Record,
+}
+
+/// The file with the recorded ratios to the floor.
 const RATIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/fanout/ratios.json");
 
 fn main() -> anyhow::Result<()> {
     let mut plan = Plan {
         servers: SERVERS.to_vec(),
-        pages: vec![10, 100, 1000],
+        clients: vec![10, 100, 1000],
         scenarios: SCENARIOS.to_vec(),
         rounds: 3,
     };
-    let mut then = String::new();
+    let mut mode = Mode::Print;
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        // Cargo's own.
-        if argument == "--bench" {
-            continue;
-        }
-        if argument == "--check" || argument == "--record" {
-            then = argument;
-            continue;
+        match argument.as_str() {
+            // Cargo passes this to every benchmark.
+            "--bench" => continue,
+            "--check" => {
+                mode = Mode::Check;
+                continue;
+            }
+            "--record" => {
+                mode = Mode::Record;
+                continue;
+            }
+            _ => {}
         }
         let value = arguments.next();
         let value = value.with_context(|| format!("{argument} needs a value"))?;
@@ -93,84 +109,96 @@ fn main() -> anyhow::Result<()> {
             "--serve" => textbook::serve(),
             "--only" => plan.servers.retain(|server| wanted(server.name)),
             "--scenario" => plan.scenarios.retain(|scenario| wanted(scenario)),
-            "--pages" => plan.pages = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
+            "--clients" => {
+                plan.clients = value.split(',').map(str::parse).collect::<Result<_, _>>()?
+            }
             "--rounds" => plan.rounds = value.parse()?,
             _ => bail!(
-                "there are --only, --pages, --scenario, --rounds, --check and --record, but no {argument}"
+                "unknown option {argument}; use --only, --clients, --scenario, --rounds, --check or --record"
             ),
         }
     }
-    // Each page is an open file.
+    // Each client is an open file, here and in the server, which inherits the limit.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit)?;
 
-    let records = run(&plan)?;
-    print!("{}", table::of(&records));
-    match then.as_str() {
-        "--check" => {
-            let recorded = fs::read_to_string(RATIOS).context("nothing is recorded")?;
-            table::check(&records, &serde_json::from_str(&recorded)?)
+    let samples = run(&plan)?;
+    print!("{}", table::render(&samples));
+    match mode {
+        Mode::Print => Ok(()),
+        Mode::Check => {
+            let recorded = fs::read_to_string(RATIOS)
+                .with_context(|| format!("cannot read {RATIOS}; create it with --record"))?;
+            table::check(&samples, &serde_json::from_str(&recorded)?)
         }
-        "--record" => {
-            let ratios = serde_json::to_string_pretty(&table::ratios(&records))?;
+        Mode::Record => {
+            let ratios = serde_json::to_string_pretty(&table::ratios(&samples))?;
             Ok(fs::write(RATIOS, ratios + "\n")?)
         }
-        _ => Ok(()),
     }
 }
 
-/// Measures in turns, so that what else the machine does meets all servers alike.
-fn run(plan: &Plan) -> anyhow::Result<Vec<Record>> {
-    // The folder of the build, wherever that is.
+/// Measures the servers in turns, so that other load on the machine affects all of them alike.
+fn run(plan: &Plan) -> anyhow::Result<Vec<Sample>> {
+    // The target folder: the benchmark is target/release/deps/fanout-HASH.
     let program = env::current_exe()?;
     let folder = program.ancestors().nth(3).unwrap_or(Path::new("."));
     let folder = folder.join("bench");
     fs::create_dir_all(&folder)?;
     let mut file = fs::File::create(folder.join("fanout.jsonl"))?;
-    let mut records = Vec::new();
+    let mut samples = Vec::new();
     for round in 0..plan.rounds {
-        for &pages in &plan.pages {
+        for &clients in &plan.clients {
             for &scenario in &plan.scenarios {
                 for &server in &plan.servers {
-                    if server.speech == Speech::SocketIo && pages > MOST_TUTORIAL {
+                    if server.dialect == Dialect::SocketIo && clients > MAX_TUTORIAL_CLIENTS {
                         continue;
                     }
-                    let what = format!("{} with {pages} pages, {scenario}", server.name);
-                    eprintln!("round {round}: {what}");
-                    match measure(server, pages, scenario) {
+                    let run = format!("{} with {clients} clients, {scenario}", server.name);
+                    eprintln!("round {round}: {run}");
+                    match measure(server, clients, scenario) {
                         Ok(figures) => {
-                            let record = Record {
+                            let sample = Sample {
                                 server: server.name.into(),
-                                pages,
+                                clients,
                                 scenario: scenario.into(),
                                 round,
                                 figures,
                             };
-                            writeln!(file, "{}", serde_json::to_string(&record)?)?;
-                            records.push(record);
+                            writeln!(file, "{}", serde_json::to_string(&sample)?)?;
+                            samples.push(sample);
                         }
-                        Err(error) => eprintln!("!!! NOT MEASURED: {what}: {error:#}"),
+                        Err(error) => eprintln!("!!! NOT MEASURED: {run}: {error:#}"),
                     }
                 }
             }
         }
     }
-    ensure!(!records.is_empty(), "nothing was measured");
-    Ok(records)
+    ensure!(
+        !samples.is_empty(),
+        "nothing was measured: every server failed, or --only and --scenario match none"
+    );
+    Ok(samples)
 }
 
-fn measure(server: Server, pages: usize, scenario: &str) -> anyhow::Result<BTreeMap<String, f64>> {
+/// Starts the server, runs the scenario, and returns the figures by name.
+fn measure(
+    server: Server,
+    clients: usize,
+    scenario: &str,
+) -> anyhow::Result<BTreeMap<String, f64>> {
     let running = server.start()?;
-    // What a start leaves to do.
+    // Lets the server finish what it does after it listens.
     sleep(Duration::from_millis(100));
     let idle = running.memory("VmRSS:")?;
     let both = scenario.starts_with("both");
-    let mut load = Load::open(running.address, server.speech, pages, 1 + usize::from(both))?;
-    let open = running.memory("VmRSS:")?;
+    let senders = 1 + usize::from(both);
+    let mut load = LoadGenerator::open(running.address, server.dialect, clients, senders)?;
+    let with_clients = running.memory("VmRSS:")?;
 
     let start = Instant::now();
-    let before = running.spent()?;
+    let before = running.cpu_times()?;
     let mut convergences = Vec::new();
     match scenario {
         "paced" => convergences.push(load.drag(DRAG, PACE)?),
@@ -191,40 +219,43 @@ fn measure(server: Server, pages: usize, scenario: &str) -> anyhow::Result<BTree
     }
     let time = start.elapsed();
     load.settle()?;
-    let spent = between(&before, &running.spent()?);
+    let cpu_time = cpu_time_between(&before, &running.cpu_times()?);
 
-    let Tally {
-        mut latencies,
-        mut own_latencies,
+    let Totals {
+        mut watcher_latencies,
+        mut sender_latencies,
         delivered,
         changes,
         busy,
-    } = std::mem::take(&mut load.tally);
+    } = std::mem::take(&mut load.totals);
     let mut figures = BTreeMap::new();
     let mut add = |name: &str, figure: f64| figures.insert(name.to_owned(), figure);
-    add("start ms", running.start.as_secs_f64() * 1e3);
+    add("start ms", millis(running.startup));
     add("idle KiB", idle);
-    add("KiB per page", (open - idle) / pages as f64);
+    add("KiB per client", (with_clients - idle) / clients as f64);
     add("peak KiB", running.memory("VmHWM:")?);
-    add("µs CPU per 1,000 delivered", spent / delivered as f64);
-    add("µs CPU per 1,000 changes", spent / changes as f64);
+    add("µs CPU per 1,000 delivered", cpu_time / delivered as f64);
+    add("µs CPU per 1,000 changes", cpu_time / changes as f64);
     add("delivered per change", delivered as f64 / changes as f64);
-    add("load's share of its core", busy.div_duration_f64(time));
-    add("right", load.right());
-    add("cut off", load.gone() as f64);
-    for (name, latencies) in [("", &mut latencies), ("own ", &mut own_latencies)] {
+    add("load generator busy", busy.div_duration_f64(time));
+    add("in step", load.in_step());
+    add("disconnected", load.disconnected() as f64);
+    for (name, latencies) in [
+        ("", &mut watcher_latencies),
+        ("sender ", &mut sender_latencies),
+    ] {
         if !latencies.is_empty() {
             latencies.sort_unstable();
-            let share = |share: usize| latencies[(latencies.len() - 1) * share / 100] as f64 / 1e3;
-            add(&format!("{name}p50 µs"), share(50));
-            add(&format!("{name}p99 µs"), share(99));
+            let micros = |percent| percentile(latencies, percent) as f64 / 1e3;
+            add(&format!("{name}p50 µs"), micros(50));
+            add(&format!("{name}p99 µs"), micros(99));
         }
     }
-    // A page that never gets the last change has no time of convergence.
+    // A run in which a client never received the last change has no convergence.
     if let Some(mut times) = convergences.into_iter().collect::<Option<Vec<_>>>() {
         times.sort();
         if let Some(median) = times.get(times.len() / 2) {
-            add("convergence ms", median.as_secs_f64() * 1e3);
+            add("convergence ms", millis(*median));
         }
     }
     Ok(figures)

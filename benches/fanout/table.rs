@@ -1,5 +1,5 @@
-//! The table: medians of the rounds, their ratios, and what dimmer is to reach. And the check of those
-//! ratios against recorded ones.
+//! The table of results: medians of the rounds, their ratios, and the goals for dimmer; and the check of the ratios
+//! against the recorded ones.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,23 +7,25 @@ use std::fmt::Write;
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
-use crate::Record;
+use crate::Sample;
 use crate::server::SERVERS;
 
-/// A row for each number of pages.
+/// A figure of a scenario; the table has a row of it for each number of clients.
 struct Row {
+    /// `any` combines all scenarios.
     scenario: &'static str,
     figure: &'static str,
     goal: Goal,
 }
 
-/// What dimmer is to reach.
+/// The goal for dimmer.
 enum Goal {
     None,
-    /// At most so many times the floor's, from so many pages on.
+    /// A maximum ratio to the floor, from this number of clients on.
     OfFloor(f64, usize),
-    /// At most this, from so many pages on.
+    /// A maximum, from this number of clients on.
     AtMost(f64, usize),
+    /// A value that every round must have.
     Exactly(f64),
 }
 use Goal::{AtMost, Exactly, OfFloor};
@@ -42,144 +44,145 @@ const ROWS: [Row; 24] = [
     row("paced", "p50 µs", OfFloor(1.05, 100)),
     row("paced", "p99 µs", Goal::None),
     row("paced", "convergence ms", Goal::None),
-    row("paced", "right", Exactly(1.0)),
-    row("paced", "load's share of its core", Goal::None),
+    row("paced", "in step", Exactly(1.0)),
+    row("paced", "load generator busy", Goal::None),
     row("burst", "µs CPU per 1,000 changes", OfFloor(0.03, 100)),
     row("burst", "delivered per change", Goal::None),
     row("burst", "convergence ms", OfFloor(0.03, 100)),
-    row("burst", "right", Exactly(1.0)),
-    row("burst", "cut off", Exactly(0.0)),
+    row("burst", "in step", Exactly(1.0)),
+    row("burst", "disconnected", Exactly(0.0)),
     row("both burst", "µs CPU per 1,000 changes", Goal::None),
-    row("both burst", "own p50 µs", Goal::None),
-    row("both burst", "own p99 µs", OfFloor(2.0, 0)),
-    row("both burst", "right", Exactly(1.0)),
-    row("both burst", "cut off", Exactly(0.0)),
+    row("both burst", "sender p50 µs", Goal::None),
+    row("both burst", "sender p99 µs", OfFloor(2.0, 0)),
+    row("both burst", "in step", Exactly(1.0)),
+    row("both burst", "disconnected", Exactly(0.0)),
     row("both flood", "µs CPU per 1,000 changes", Goal::None),
-    row("both flood", "right", Exactly(1.0)),
-    row("both flood", "cut off", Exactly(0.0)),
+    row("both flood", "in step", Exactly(1.0)),
+    row("both flood", "disconnected", Exactly(0.0)),
     row("any", "start ms", AtMost(20.0, 0)),
     row("any", "idle KiB", AtMost(4096.0, 0)),
-    row("any", "KiB per page", AtMost(6.0, 1000)),
+    row("any", "KiB per client", AtMost(6.0, 1000)),
     row("any", "peak KiB", Goal::None),
 ];
 
-/// What a server got in one round, in the scenarios of a row.
+/// A server's figure in one round; the median if the row combines scenarios.
 fn in_round(
-    records: &[Record],
+    samples: &[Sample],
     row: &Row,
     server: &str,
-    pages: usize,
+    clients: usize,
     round: usize,
 ) -> Option<f64> {
-    let figures = records.iter().filter(|record| {
-        record.server == server
-            && record.pages == pages
-            && record.round == round
-            && (record.scenario == row.scenario || row.scenario == "any")
+    let samples = samples.iter().filter(|sample| {
+        sample.server == server
+            && sample.clients == clients
+            && sample.round == round
+            && (sample.scenario == row.scenario || row.scenario == "any")
     });
-    typical(
+    summarize(
         row,
-        figures.filter_map(|record| record.figures.get(row.figure).copied()),
+        samples.filter_map(|sample| sample.figures.get(row.figure).copied()),
     )
 }
 
-/// The median; of what always has to be so, the worst.
-fn typical(row: &Row, figures: impl IntoIterator<Item = f64>) -> Option<f64> {
+/// The median; for a goal that every round must reach, the worst value.
+fn summarize(row: &Row, figures: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut figures: Vec<_> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
     match row.goal {
-        Exactly(wanted) => figures
+        Exactly(goal) => figures
             .into_iter()
-            .max_by(|a, b| (a - wanted).abs().total_cmp(&(b - wanted).abs())),
+            .max_by(|a, b| (a - goal).abs().total_cmp(&(b - goal).abs())),
         _ => figures.get(figures.len() / 2).copied(),
     }
 }
 
-fn rounds(records: &[Record]) -> std::ops::Range<usize> {
-    0..records
+fn rounds(samples: &[Sample]) -> std::ops::Range<usize> {
+    0..samples
         .iter()
-        .map(|record| record.round + 1)
+        .map(|sample| sample.round + 1)
         .max()
         .unwrap_or(0)
 }
 
-/// One figure for each round.
-fn figures(records: &[Record], row: &Row, server: &str, pages: usize) -> Vec<f64> {
-    rounds(records)
-        .filter_map(|round| in_round(records, row, server, pages, round))
+/// A server's figures, one for each round in which it was measured.
+fn figures(samples: &[Sample], row: &Row, server: &str, clients: usize) -> Vec<f64> {
+    rounds(samples)
+        .filter_map(|round| in_round(samples, row, server, clients, round))
         .collect()
 }
 
-/// dimmer's figure by another server's, for each round: what slows the machine slows both.
-fn ratios_to(records: &[Record], row: &Row, server: &str, pages: usize) -> Vec<f64> {
-    rounds(records)
+/// dimmer's figure divided by another server's, for each round: a busy machine slows down both alike.
+fn ratios_to(samples: &[Sample], row: &Row, server: &str, clients: usize) -> Vec<f64> {
+    rounds(samples)
         .filter_map(|round| {
-            let of = |server| in_round(records, row, server, pages, round);
-            Some(of("dimmer")? / of(server)?).filter(|ratio| ratio.is_finite())
+            let figure = |server| in_round(samples, row, server, clients, round);
+            Some(figure("dimmer")? / figure(server)?).filter(|ratio| ratio.is_finite())
         })
         .collect()
 }
 
-fn sizes(records: &[Record]) -> Vec<usize> {
-    let mut sizes: Vec<_> = records.iter().map(|record| record.pages).collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    sizes
+/// The numbers of clients that were measured.
+fn client_counts(samples: &[Sample]) -> Vec<usize> {
+    let mut counts: Vec<_> = samples.iter().map(|sample| sample.clients).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    counts
 }
 
-/// A ratio to the floor.
+/// dimmer's ratio to the floor.
 #[derive(Serialize, Deserialize)]
 pub struct Ratio {
     ratio: f64,
-    /// Between the lowest and the highest of the rounds.
+    /// Difference between the highest and the lowest round.
     spread: f64,
 }
 
-/// By scenario, figure and number of pages.
+/// By scenario, figure and number of clients.
 pub type Ratios = BTreeMap<String, Ratio>;
 
-/// The ratios to the floor of every figure that has a limit.
-pub fn ratios(records: &[Record]) -> Ratios {
+/// The ratios to the floor of every figure whose goal is a maximum.
+pub fn ratios(samples: &[Sample]) -> Ratios {
     let mut ratios = Ratios::new();
     let limited = |row: &&Row| matches!(row.goal, OfFloor(..) | AtMost(..));
     for row in ROWS.iter().filter(limited) {
-        for pages in sizes(records) {
-            let rounds = ratios_to(records, row, "floor", pages);
-            let Some(ratio) = typical(row, rounds.iter().copied()) else {
+        for clients in client_counts(samples) {
+            let rounds = ratios_to(samples, row, "floor", clients);
+            let Some(ratio) = summarize(row, rounds.iter().copied()) else {
                 continue;
             };
-            let least = rounds.iter().copied().fold(ratio, f64::min);
-            let most = rounds.iter().copied().fold(ratio, f64::max);
-            let [ratio, spread] = [ratio, most - least].map(|figure| (figure * 1e3).round() / 1e3);
-            let name = format!("{}, {}, {pages} pages", row.scenario, row.figure);
+            let min = rounds.iter().copied().fold(ratio, f64::min);
+            let max = rounds.iter().copied().fold(ratio, f64::max);
+            let [ratio, spread] = [ratio, max - min].map(|figure| (figure * 1e3).round() / 1e3);
+            let name = format!("{}, {}, {clients} clients", row.scenario, row.figure);
             ratios.insert(name, Ratio { ratio, spread });
         }
     }
     ratios
 }
 
-/// Fails where a ratio is worse than the recorded one by more than a fifth and both runs' noise, or
-/// where a page is wrong or cut off.
-pub fn check(records: &[Record], recorded: &Ratios) -> anyhow::Result<()> {
+/// Fails if a ratio exceeds the recorded one by more than a fifth plus the spread of both runs, or if a client is
+/// disconnected or out of step.
+pub fn check(samples: &[Sample], recorded: &Ratios) -> anyhow::Result<()> {
     let mut worse = Vec::new();
-    for (name, now) in ratios(records) {
-        let Some(then) = recorded.get(&name) else {
+    for (name, measured) in ratios(samples) {
+        let Some(recorded) = recorded.get(&name) else {
             continue;
         };
-        if now.ratio > then.ratio * 1.2 + then.spread + now.spread {
+        if measured.ratio > recorded.ratio * 1.2 + recorded.spread + measured.spread {
             worse.push(format!(
                 "{name}: {} × floor, recorded {}",
-                now.ratio, then.ratio
+                measured.ratio, recorded.ratio
             ));
         }
     }
     for row in &ROWS {
-        let Exactly(wanted) = row.goal else { continue };
-        for pages in sizes(records) {
-            let figures = figures(records, row, "dimmer", pages);
-            if figures.iter().any(|figure| *figure != wanted) {
+        let Exactly(goal) = row.goal else { continue };
+        for clients in client_counts(samples) {
+            let figures = figures(samples, row, "dimmer", clients);
+            if figures.iter().any(|figure| *figure != goal) {
                 worse.push(format!(
-                    "{}, {}, {pages} pages: {figures:?}",
+                    "{}, {}, {clients} clients: {figures:?} by round, not {goal}",
                     row.scenario, row.figure
                 ));
             }
@@ -187,45 +190,45 @@ pub fn check(records: &[Record], recorded: &Ratios) -> anyhow::Result<()> {
     }
     ensure!(
         worse.is_empty(),
-        "worse than recorded:\n{}",
+        "dimmer is worse than recorded:\n{}",
         worse.join("\n")
     );
     Ok(())
 }
 
-/// The whole table in Markdown, without the servers that were not measured.
-pub fn of(records: &[Record]) -> String {
+/// The table in Markdown, with the servers that were measured.
+pub fn render(samples: &[Sample]) -> String {
     let servers: Vec<_> = SERVERS
         .iter()
         .map(|server| server.name)
-        .filter(|name| records.iter().any(|record| record.server == *name))
+        .filter(|name| samples.iter().any(|sample| sample.server == *name))
         .collect();
     let mut table = format!(
-        "| scenario | figure | pages | {} | ÷ floor | ÷ textbook | goal |\n",
+        "| scenario | figure | clients | {} | ÷ floor | ÷ textbook | goal |\n",
         servers.join(" | ")
     );
     table += "|---|---|";
     table += &"--:|".repeat(servers.len() + 4);
     table.push('\n');
     for row in &ROWS {
-        for pages in sizes(records) {
-            let of = |server| typical(row, figures(records, row, server, pages));
-            if servers.iter().all(|server| of(server).is_none()) {
+        for clients in client_counts(samples) {
+            let median = |server| summarize(row, figures(samples, row, server, clients));
+            if servers.iter().all(|server| median(server).is_none()) {
                 continue;
             }
-            let dimmer = of("dimmer");
-            let ratio = |server| typical(row, ratios_to(records, row, server, pages));
-            write!(table, "| {} | {} | {pages} |", row.scenario, row.figure).unwrap();
+            let dimmer = median("dimmer");
+            let ratio = |server| summarize(row, ratios_to(samples, row, server, clients));
+            write!(table, "| {} | {} | {clients} |", row.scenario, row.figure).unwrap();
             for server in &servers {
-                write!(table, " {} |", number(of(server))).unwrap();
+                write!(table, " {} |", format_figure(median(server))).unwrap();
             }
             for server in ["floor", "textbook"] {
-                write!(table, " {} |", number(ratio(server))).unwrap();
+                write!(table, " {} |", format_figure(ratio(server))).unwrap();
             }
             writeln!(
                 table,
                 " {} |",
-                verdict(&row.goal, pages, dimmer, ratio("floor"))
+                verdict(&row.goal, clients, dimmer, ratio("floor"))
             )
             .unwrap();
         }
@@ -233,16 +236,17 @@ pub fn of(records: &[Record]) -> String {
     table
 }
 
-fn verdict(goal: &Goal, pages: usize, dimmer: Option<f64>, of_floor: Option<f64>) -> String {
+/// The goal, marked with whether dimmer reaches it; empty if there is none for this number of clients.
+fn verdict(goal: &Goal, clients: usize, dimmer: Option<f64>, floor_ratio: Option<f64>) -> String {
     let (reached, text) = match goal {
-        OfFloor(most, from) if pages >= *from => (
-            of_floor.map(|ratio| ratio <= *most),
-            format!("≤ {most} × floor"),
+        OfFloor(max, from) if clients >= *from => (
+            floor_ratio.map(|ratio| ratio <= *max),
+            format!("≤ {max} × floor"),
         ),
-        AtMost(most, from) if pages >= *from => {
-            (dimmer.map(|figure| figure <= *most), format!("≤ {most}"))
+        AtMost(max, from) if clients >= *from => {
+            (dimmer.map(|figure| figure <= *max), format!("≤ {max}"))
         }
-        Exactly(wanted) => (dimmer.map(|figure| figure == *wanted), format!("{wanted}")),
+        Exactly(goal) => (dimmer.map(|figure| figure == *goal), format!("{goal}")),
         Goal::None | OfFloor(..) | AtMost(..) => return String::new(),
     };
     match reached {
@@ -252,8 +256,8 @@ fn verdict(goal: &Goal, pages: usize, dimmer: Option<f64>, of_floor: Option<f64>
     }
 }
 
-/// With three digits that count.
-fn number(figure: Option<f64>) -> String {
+/// Formats with three significant digits, or more before the decimal point.
+fn format_figure(figure: Option<f64>) -> String {
     match figure {
         None => String::new(),
         Some(figure) if figure.fract() == 0.0 => format!("{figure}"),

@@ -1,8 +1,7 @@
-//! The textbook: axum with a broadcast channel, put together as axum's own chat example is.
+//! The textbook server: axum with a broadcast channel, built like axum's own chat example.
 //!
-//! Each page has a task that sends what the channel holds and a task that receives; when either
-//! ends, so does the page. All settings are the defaults: the runtime's threads, the buffers of
-//! the WebSocket, Nagle's algorithm.
+//! Each client has a task that sends what the channel delivers and a task that receives; when either ends, so does
+//! the connection. All settings are the defaults: the runtime's threads, the WebSocket's buffers, Nagle's algorithm.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,45 +12,45 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 
-/// Messages that the channel holds, as in the example.
+/// Capacity of the channel in messages, as in the example.
 const CAPACITY: usize = 100;
 
-/// A message, and the page that sent it.
-type Sent = (usize, Utf8Bytes);
+/// The ID of the sending client, and its message.
+type Broadcast = (usize, Utf8Bytes);
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 #[tokio::main]
 pub async fn serve() {
-    let (channel, _) = broadcast::channel::<Sent>(CAPACITY);
-    let open = async move |upgrade: WebSocketUpgrade| {
-        upgrade.on_upgrade(move |socket| talk(socket, channel))
+    let (channel, _) = broadcast::channel::<Broadcast>(CAPACITY);
+    let upgrade = async move |upgrade: WebSocketUpgrade| {
+        upgrade.on_upgrade(move |socket| handle_socket(socket, channel))
     };
-    let router = Router::new().route("/ws", get(open));
+    let router = Router::new().route("/ws", get(upgrade));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("open http://{}", listener.local_addr().unwrap());
     axum::serve(listener, router).await.unwrap();
 }
 
-async fn talk(socket: WebSocket, channel: broadcast::Sender<Sent>) {
-    static PAGES: AtomicUsize = AtomicUsize::new(0);
-    let number = PAGES.fetch_add(1, Ordering::Relaxed);
-    let mut news = channel.subscribe();
+async fn handle_socket(socket: WebSocket, channel: broadcast::Sender<Broadcast>) {
+    static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
+    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    let mut messages = channel.subscribe();
     let (mut sink, mut stream) = socket.split();
-    let mut sending = tokio::spawn(async move {
-        // An overrun is an error, too: who is late by more than the channel holds is cut off.
-        while let Ok((from, text)) = news.recv().await {
-            if from != number && sink.send(Message::Text(text)).await.is_err() {
+    let mut send_task = tokio::spawn(async move {
+        // A lag is an error, too: a client more messages behind than the channel holds is disconnected.
+        while let Ok((from, text)) = messages.recv().await {
+            if from != id && sink.send(Message::Text(text)).await.is_err() {
                 break;
             }
         }
     });
-    let mut receiving = tokio::spawn(async move {
+    let mut receive_task = tokio::spawn(async move {
         while let Some(Ok(Message::Text(text))) = stream.next().await {
-            let _ = channel.send((number, text));
+            let _ = channel.send((id, text));
         }
     });
     tokio::select! {
-        _ = &mut sending => receiving.abort(),
-        _ = &mut receiving => sending.abort(),
+        _ = &mut send_task => receive_task.abort(),
+        _ = &mut receive_task => send_task.abort(),
     }
 }

@@ -1,4 +1,4 @@
-"""The tutorials' LED server: Flask-SocketIO, with a stand-in for the LED.
+"""The LED server of the tutorials: Flask-SocketIO, with a stand-in for the LED.
 
     tutorial.py threading|gevent
 """
@@ -19,7 +19,7 @@ from flask_socketio import SocketIO, emit
 
 
 class Led:
-    """Takes the value that the tutorials give to gpiozero's PWMLED."""
+    """Stands in for gpiozero's PWMLED, which the tutorials use."""
 
     value = 0.5
 
@@ -49,7 +49,7 @@ with socket.socket() as free:
 
 
 def announce():
-    """Says where the server listens once it does: neither mode has a hook for that."""
+    """Prints the address once the server listens: neither mode has a hook for that."""
     while socket.socket().connect_ex(address) != 0:
         time.sleep(0.005)
     print(f"open http://127.0.0.1:{address[1]}", flush=True)

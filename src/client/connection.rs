@@ -1,4 +1,4 @@
-//! A connection to a running service, with its password and its certificate.
+//! The WebSocket to a running service, with its password and its certificate.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::handshake::client::Request as HandshakeRequest;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, Uri};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -25,21 +25,22 @@ use crate::model::effect::{EffectKind, Speed};
 use crate::model::level::Level;
 use crate::platform::tls;
 
-/// Longest wait for the connection, and for each answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Longest silence of a service that is there: it sends a ping after 20 s.
-const SILENCE: Duration = Duration::from_secs(40);
-/// The password of the service. No flag, as everybody on a machine sees the command lines.
+/// Longest wait for the connection, and for each response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest silence of a service that runs: it sends a ping after 20 s.
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(40);
+/// The variable with the service's password. No flag, as every user of a machine sees the command
+/// lines of all processes.
 const PASSWORD: &str = "DIMMER_PASSWORD";
 
-/// Which service to talk to.
+/// The service to connect to.
 #[derive(Debug, clap::Args)]
-pub struct Target {
-    /// Where the service is
+pub struct ServiceArgs {
+    /// URL of the service
     #[arg(long, env = "DIMMER_URL", default_value = "http://localhost:5000")]
     pub url: String,
 
-    /// Certificates, in PEM, of which one vouches for an https service, or is its own
+    /// PEM file that holds the certificate of an https service, or of its issuer
     #[arg(
         long,
         env = "DIMMER_CA",
@@ -49,10 +50,10 @@ pub struct Target {
     pub ca: PathBuf,
 }
 
-/// A message of the service, in as far as the command line wants to know.
+/// A message of the service: the fields that the command line uses.
 #[derive(Default, Deserialize)]
-pub struct Said {
-    pub hello: Option<Hello>,
+pub struct ReceivedMessage {
+    pub hello: Option<ReceivedHello>,
     pub light: Option<String>,
     pub level: Option<Level>,
     pub effect: Option<EffectKind>,
@@ -61,86 +62,105 @@ pub struct Said {
     pub presets: Option<Vec<String>>,
     pub timers: Option<Vec<Map<String, Value>>>,
     pub by: Option<String>,
-    pub fault: Option<Fault>,
+    pub fault: Option<ReceivedFault>,
     pub error: Option<String>,
     pub echo: Option<Value>,
 }
 
 #[derive(Deserialize)]
-pub struct Hello {
-    pub lights: Vec<Named>,
+pub struct ReceivedHello {
+    pub lights: Vec<ReceivedLight>,
 }
 
 #[derive(Deserialize)]
-pub struct Named {
+pub struct ReceivedLight {
     pub name: String,
 }
 
 #[derive(Deserialize)]
-pub struct Fault {
+pub struct ReceivedFault {
     pub light: String,
+    /// `None` once the driver works again.
     pub message: Option<String>,
 }
 
-/// A connection, with TLS or without.
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
+/// A TCP connection, with TLS or without.
+trait ClientStream: AsyncRead + AsyncWrite + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream for S {}
 
-/// An open connection to a service.
-pub struct Client {
-    socket: WebSocketStream<Box<dyn Stream>>,
+/// An open WebSocket to a service.
+pub struct Connection {
+    socket: WebSocketStream<Box<dyn ClientStream>>,
     url: String,
 }
 
-impl Client {
-    pub async fn connect(target: &Target) -> anyhow::Result<Client> {
-        let url = target.url.clone();
+impl Connection {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// The service cannot be reached or refuses the login; the message says what to do.
+    pub async fn open(service: &ServiceArgs) -> anyhow::Result<Connection> {
+        let url = service.url.clone();
         let request = request(&url, env::var_os(PASSWORD))?;
         let has_password = request.headers().contains_key(AUTHORIZATION);
         let connecting = async {
-            let stream = stream(request.uri(), &target.ca).await?;
+            let stream = connect(request.uri(), &service.ca).await?;
             anyhow::Ok(client_async(request, stream).await)
         };
-        let connected = match timeout(PATIENCE, connecting).await {
+        let upgraded = match timeout(RESPONSE_TIMEOUT, connecting).await {
+            Ok(Ok(upgraded)) => upgraded,
             Ok(Err(error)) => return Err(unreachable(&url, &format!("{error:#}"))),
-            Ok(Ok(connected)) => Ok(connected),
-            Err(late) => Err(late),
+            Err(_) => return Err(unreachable(&url, "no answer")),
         };
-        match connected {
-            Ok(Ok((socket, _))) => Ok(Client { socket, url }),
-            Ok(Err(tungstenite::Error::Io(error))) => Err(unreachable(&url, &error.to_string())),
-            Ok(Err(tungstenite::Error::Http(answer))) => {
-                if answer.status() == StatusCode::UNAUTHORIZED {
+        match upgraded {
+            Ok((socket, _)) => Ok(Connection { socket, url }),
+            Err(tungstenite::Error::Http(response)) => {
+                if response.status() == StatusCode::UNAUTHORIZED {
                     match has_password {
                         true => bail!("{PASSWORD} is not the password of {url}"),
                         false => bail!("{url} wants a password: set the variable {PASSWORD}"),
                     }
                 }
-                let body = answer.body().as_deref().unwrap_or_default();
+                let body = response.body().as_deref().unwrap_or_default();
                 let reason = String::from_utf8_lossy(body);
-                bail!("{url} answered {}: {}", answer.status(), reason.trim())
+                bail!("{url} answered {}: {}", response.status(), reason.trim())
             }
-            Ok(Err(error)) => Err(unreachable(&url, &error.to_string())),
-            Err(_) => Err(unreachable(&url, "no answer")),
+            Err(error) => Err(unreachable(&url, &error.to_string())),
         }
     }
 
-    /// The names of all lights, and their levels.
-    pub async fn greeting(&mut self) -> anyhow::Result<(Vec<String>, Vec<(String, Level)>)> {
-        let Some(hello) = self.answer().await?.hello else {
-            bail!("{} does not speak as dimmer does", self.url);
+    /// Receives the messages that every client gets first: returns the names of all lights, and the
+    /// level of each.
+    ///
+    /// # Errors
+    /// The service ends, or sends something else.
+    pub async fn initial_levels(&mut self) -> anyhow::Result<(Vec<String>, Vec<(String, Level)>)> {
+        let Some(hello) = self.next_response().await?.hello else {
+            bail!("{}", unexpected(&self.url));
         };
         let names: Vec<_> = hello.lights.into_iter().map(|light| light.name).collect();
         let mut levels = Vec::new();
         while levels.len() < names.len() {
-            let said = self.answer().await?;
-            levels.extend(said.light.zip(said.level));
+            let message = self.next_response().await?;
+            levels.extend(message.light.zip(message.level));
         }
         Ok((names, levels))
     }
 
-    pub async fn say(&mut self, message: Value) -> anyhow::Result<()> {
+    /// Receives the messages that every client gets first.
+    ///
+    /// # Errors
+    /// The service ends.
+    pub async fn initial_messages(&mut self) -> anyhow::Result<Vec<ReceivedMessage>> {
+        self.messages_before_echo().await
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// The service has ended.
+    pub async fn send(&mut self, message: Value) -> anyhow::Result<()> {
         let frame = Message::text(message.to_string());
         self.socket
             .send(frame)
@@ -148,50 +168,61 @@ impl Client {
             .with_context(|| format!("cannot send to {}", self.url))
     }
 
-    /// Says this, and returns all that came of it.
+    /// Sends a message and returns every message that the service sends before it has handled this
+    /// one.
     ///
     /// # Errors
-    /// The service refuses, or is gone.
-    pub async fn ask(&mut self, message: Value) -> anyhow::Result<Vec<Said>> {
-        self.say(message).await?;
-        // It answers in order: once this echo is back, so is whatever came of the message.
-        self.say(json!({"echo": "done"})).await?;
-        let mut all = Vec::new();
+    /// The service refuses the message, or has ended.
+    pub async fn request(&mut self, message: Value) -> anyhow::Result<Vec<ReceivedMessage>> {
+        self.send(message).await?;
+        self.messages_before_echo().await
+    }
+
+    /// The service handles messages in order: before the response to an echo, it sends the results of
+    /// all earlier messages.
+    async fn messages_before_echo(&mut self) -> anyhow::Result<Vec<ReceivedMessage>> {
+        self.send(json!({"echo": "done"})).await?;
+        let mut messages = Vec::new();
         loop {
-            match self.answer().await? {
-                Said { echo: Some(_), .. } => return Ok(all),
-                Said {
+            match self.next_response().await? {
+                ReceivedMessage { echo: Some(_), .. } => return Ok(messages),
+                ReceivedMessage {
                     error: Some(error), ..
                 } => bail!(error),
-                said => all.push(said),
+                message => messages.push(message),
             }
         }
     }
 
-    /// The next message, whenever it comes.
-    pub async fn news(&mut self) -> anyhow::Result<Said> {
-        self.hear(SILENCE).await
+    /// Waits for the next message as long as the connection lives.
+    ///
+    /// # Errors
+    /// The service has ended.
+    pub async fn next_update(&mut self) -> anyhow::Result<ReceivedMessage> {
+        self.receive(UPDATE_TIMEOUT).await
     }
 
-    /// The next message, which is due.
-    pub async fn answer(&mut self) -> anyhow::Result<Said> {
-        self.hear(PATIENCE).await
+    /// Waits for the next message, which is due.
+    ///
+    /// # Errors
+    /// The service has ended, or does not answer.
+    pub async fn next_response(&mut self) -> anyhow::Result<ReceivedMessage> {
+        self.receive(RESPONSE_TIMEOUT).await
     }
 
-    /// The next message, unless there is silence for so long.
-    async fn hear(&mut self, silence: Duration) -> anyhow::Result<Said> {
+    /// Waits for the next message. A ping restarts the timeout.
+    async fn receive(&mut self, longest_silence: Duration) -> anyhow::Result<ReceivedMessage> {
         loop {
-            let Ok(frame) = timeout(silence, self.socket.next()).await else {
+            let Ok(frame) = timeout(longest_silence, self.socket.next()).await else {
                 bail!("{} does not answer", self.url);
             };
             match frame {
                 Some(Ok(Message::Text(text))) => {
-                    return serde_json::from_str(&text)
-                        .with_context(|| format!("{} does not speak as dimmer does", self.url));
+                    return serde_json::from_str(&text).with_context(|| unexpected(&self.url));
                 }
                 Some(Ok(Message::Close(_))) | None => bail!("{} closed the connection", self.url),
                 Some(Ok(_)) => {}
-                Some(Err(error)) => bail!("{} is gone: {error}", self.url),
+                Some(Err(error)) => bail!("the connection to {} broke: {error}", self.url),
             }
         }
     }
@@ -201,34 +232,35 @@ fn unreachable(url: &str, reason: &str) -> anyhow::Error {
     anyhow!("cannot reach {url}: {reason}; start the service, or set --url")
 }
 
-/// Connects to the host of this address, with TLS if it is `wss`.
-async fn stream(address: &Uri, ca: &Path) -> anyhow::Result<Box<dyn Stream>> {
-    let encrypted = address.scheme_str() == Some("wss");
-    let host = address.host().context("there is no host in the address")?;
+fn unexpected(url: &str) -> String {
+    format!("{url} does not answer like dimmer; check --url")
+}
+
+/// Connects to the host of a WebSocket's URL, with TLS if the scheme is `wss`.
+async fn connect(url: &Uri, ca: &Path) -> anyhow::Result<Box<dyn ClientStream>> {
+    let encrypted = url.scheme_str() == Some("wss");
+    let host = url.host().context("the URL has no host")?;
     let host = host.trim_matches(['[', ']']);
-    let port = address
-        .port_u16()
-        .unwrap_or(if encrypted { 443 } else { 80 });
+    let port = url.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
     if !encrypted {
         return Ok(Box::new(stream));
     }
-    let config = tls::trusting(ca).with_context(|| format!("--ca {}", ca.display()))?;
+    let config = tls::client_config(ca).with_context(|| format!("--ca {}", ca.display()))?;
     let name = ServerName::try_from(host.to_owned())?;
     let connector = TlsConnector::from(config);
-    let stream = connector
-        .connect(name, stream)
-        .await
-        .context("no TLS; --ca names the file that vouches for it")?;
+    let stream = connector.connect(name, stream).await.context(
+        "the TLS handshake failed; --ca names the PEM file with its certificate, or its issuer's",
+    )?;
     Ok(Box::new(stream))
 }
 
-/// The request for the WebSocket, with the password if there is one.
-fn request(url: &str, password: Option<OsString>) -> anyhow::Result<Request> {
-    let mut request = address(url)?
+/// The request that opens the WebSocket, with the password if there is one.
+fn request(url: &str, password: Option<OsString>) -> anyhow::Result<HandshakeRequest> {
+    let mut request = websocket_url(url)?
         .into_client_request()
-        .with_context(|| format!("the address {url:?} cannot be used"))?;
+        .with_context(|| format!("{url:?} is not a valid URL"))?;
     if let Some(password) = password.filter(|password| !password.is_empty()) {
         let bearer = [b"Bearer ", password.as_encoded_bytes()].concat();
         let mut bearer = HeaderValue::from_bytes(&bearer)
@@ -239,14 +271,14 @@ fn request(url: &str, password: Option<OsString>) -> anyhow::Result<Request> {
     Ok(request)
 }
 
-/// The WebSocket's address of a service's.
-fn address(url: &str) -> anyhow::Result<String> {
+/// The URL of the WebSocket of the service at `url`.
+fn websocket_url(url: &str) -> anyhow::Result<String> {
     match url.split_once("://") {
         Some((scheme @ ("http" | "https" | "ws" | "wss"), rest)) if !rest.is_empty() => {
             let scheme = scheme.replace("http", "ws");
             Ok(format!("{scheme}://{}/ws", rest.trim_end_matches('/')))
         }
-        _ => bail!("the address must be like http://raspberrypi.local:5000, not {url:?}"),
+        _ => bail!("the URL must be like http://raspberrypi.local:5000, not {url:?}"),
     }
 }
 
@@ -255,13 +287,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_that_of_the_page() {
-        assert_eq!(address("http://pi:5000").unwrap(), "ws://pi:5000/ws");
-        assert_eq!(address("http://pi/a/").unwrap(), "ws://pi/a/ws");
-        assert_eq!(address("https://pi:5000").unwrap(), "wss://pi:5000/ws");
-        assert_eq!(address("wss://pi").unwrap(), "wss://pi/ws");
+    fn the_websocket_is_below_the_url_of_the_page() {
+        assert_eq!(websocket_url("http://pi:5000").unwrap(), "ws://pi:5000/ws");
+        assert_eq!(websocket_url("http://pi/a/").unwrap(), "ws://pi/a/ws");
+        assert_eq!(
+            websocket_url("https://pi:5000").unwrap(),
+            "wss://pi:5000/ws"
+        );
+        assert_eq!(websocket_url("wss://pi").unwrap(), "wss://pi/ws");
         for broken in ["pi:5000", "http://", "ftp://pi", "httpx://pi"] {
-            assert!(address(broken).is_err(), "{broken}");
+            assert!(websocket_url(broken).is_err(), "{broken}");
         }
     }
 }

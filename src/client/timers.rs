@@ -2,37 +2,38 @@
 
 use serde_json::{Map, Value, json};
 
-use super::connection::{Client, Target};
-use super::{Play, print};
+use super::arguments::EffectChoice;
+use super::connection::{Connection, ReceivedMessage, ServiceArgs};
+use super::output::print;
 
-/// What to do with timers.
+/// The subcommands of `dimmer timer`.
 #[derive(Debug, clap::Subcommand)]
-pub enum Timers {
-    /// Print them, the next one first
+pub enum TimerCommand {
+    /// Print all timers, the next one first
     List,
-    /// Add one, or replace the one of that name
-    Add(Box<Wanted>),
-    /// Remove one
+    /// Add a timer, or replace the timer of the same name; prints all timers
+    Add(Box<TimerArgs>),
+    /// Remove a timer
     Cancel {
-        /// The timer's name
+        /// Name of the timer
         name: String,
     },
 }
 
-/// A timer. The service says what is wrong with it.
+/// A timer to be added. The service checks the values.
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("when").required(true)), group(clap::ArgGroup::new("what").required(true)))]
-pub struct Wanted {
+pub struct TimerArgs {
     /// Seconds from now, 1 to 86400
     #[arg(long = "in", value_name = "SECONDS", group = "when")]
     after: Option<f64>,
-    /// A time of day, such as 07:00, or sunrise or sunset
+    /// Time of day, such as 07:00, or sunrise or sunset
     #[arg(long, value_name = "TIME", group = "when")]
     at: Option<String>,
     /// Minutes after sunrise or sunset, -180 to 180
     #[arg(long, value_name = "MINUTES", allow_hyphen_values = true)]
     offset: Option<f64>,
-    /// Again on each of these, such as mon,tue [default: once]
+    /// Repeat on these days, such as mon,tue [default: once]
     #[arg(long, value_name = "DAY,…", value_delimiter = ',')]
     days: Option<Vec<String>>,
     /// Set this level, 0 to 100
@@ -46,25 +47,25 @@ pub struct Wanted {
     off: bool,
     /// Play this effect: breathe, blink, candle, strobe or sunrise
     #[arg(long, group = "what")]
-    effect: Option<Play>,
+    effect: Option<EffectChoice>,
     /// Recall this preset
     #[arg(long, value_name = "PRESET", group = "what")]
     recall: Option<String>,
-    /// How many times as fast as normal the effect is
+    /// Speed of the effect, relative to normal
     #[arg(long)]
     speed: Option<f64>,
-    /// Which light [default: all]
+    /// Name of the light [default: all lights]
     #[arg(long)]
     light: Option<String>,
-    /// Seconds to get there, 0 to 3600 [default: the light's own; 1800 for a sunrise]
+    /// Seconds that the change takes, 0 to 3600 [default: the light's own; 1800 for a sunrise]
     #[arg(long, value_name = "SECONDS")]
     transition: Option<f64>,
-    /// What to call it [default: a number]
+    /// Name of the timer [default: a number]
     #[arg(long)]
     name: Option<String>,
 }
 
-impl Wanted {
+impl TimerArgs {
     fn message(&self) -> Value {
         let on = self.on.then_some(true).or(self.off.then_some(false));
         let fields = [
@@ -78,7 +79,7 @@ impl Wanted {
                 "effect",
                 self.effect
                     .as_ref()
-                    .map(|Play(play)| play["effect"].clone()),
+                    .map(|EffectChoice(message)| message["effect"].clone()),
             ),
             ("recall", self.recall.as_deref().map(Value::from)),
             ("speed", self.speed.map(Value::from)),
@@ -86,8 +87,8 @@ impl Wanted {
             ("transition", self.transition.map(Value::from)),
             ("name", self.name.as_deref().map(Value::from)),
         ];
-        let given = fields.into_iter();
-        let given: Map<_, _> = given
+        let given: Map<_, _> = fields
+            .into_iter()
             .filter_map(|(field, value)| Some((field.to_owned(), value?)))
             .collect();
         json!({ "timer": given })
@@ -97,20 +98,26 @@ impl Wanted {
 /// Lists, adds or cancels timers.
 ///
 /// # Errors
-/// The service cannot be reached, or refuses.
-pub async fn timers(target: &Target, what: Timers) -> anyhow::Result<()> {
-    let message = match &what {
-        Timers::List => json!({"echo": "only what there is"}),
-        Timers::Add(wanted) => wanted.message(),
-        Timers::Cancel { name } => json!({ "cancel": name }),
-    };
-    let mut client = Client::connect(target).await?;
-    let told = client.ask(message).await?;
-    if let Timers::Cancel { .. } = what {
-        return Ok(());
+/// The service cannot be reached, or refuses the command.
+pub async fn timers(service: &ServiceArgs, command: TimerCommand) -> anyhow::Result<()> {
+    let mut connection = Connection::open(service).await?;
+    match command {
+        TimerCommand::List => list(connection.initial_messages().await?),
+        TimerCommand::Add(timer) => list(connection.request(timer.message()).await?),
+        TimerCommand::Cancel { name } => {
+            connection.request(json!({ "cancel": name })).await?;
+            Ok(())
+        }
     }
-    let all = told.into_iter().filter_map(|said| said.timers).next_back();
-    for mut timer in all.unwrap_or_default() {
+}
+
+/// Prints the newest timers in these messages, one a line.
+fn list(messages: Vec<ReceivedMessage>) -> anyhow::Result<()> {
+    let newest = messages
+        .into_iter()
+        .filter_map(|message| message.timers)
+        .next_back();
+    for mut timer in newest.unwrap_or_default() {
         let (next, name) = (text(&timer, "next"), text(&timer, "name"));
         let start = format!("{next}  {name}");
         timer.retain(|field, _| field != "next" && field != "name");

@@ -1,4 +1,4 @@
-//! `dimmer.toml`: read, and checked.
+//! The settings file `dimmer.toml`.
 
 use std::collections::HashSet;
 use std::fs;
@@ -8,14 +8,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, ensure};
 use serde::{Deserialize, Deserializer, de};
 
+use super::light::LightConfig;
 use super::mqtt::MqttFile;
-use super::{LightConfig, LightOptions, MAX_LIGHTS};
+use super::options::LightOptions;
 use crate::platform::host::Host;
 
-/// Where the settings are looked for when nobody names a file.
+/// The most lights of one service.
+pub const MAX_LIGHTS: usize = 16;
+/// The settings file where none is named.
 const DEFAULT_FILE: &str = "/etc/dimmer/dimmer.toml";
 
-/// `dimmer.toml`; systemd/dimmer.toml says what each setting is.
+/// The contents of `dimmer.toml`. systemd/dimmer.toml describes each setting.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct File {
@@ -60,7 +63,7 @@ impl Default for File {
 }
 
 impl File {
-    /// The file that the options name, with those about lights put over it.
+    /// Reads the file that the options name, and overrides the settings of its lights.
     pub fn load(options: LightOptions) -> anyhow::Result<File> {
         let mut file = match &options.config {
             Some(path) => read(path)?,
@@ -90,10 +93,10 @@ fn read(path: &Path) -> anyhow::Result<File> {
     parse(&text, &path.display().to_string())
 }
 
-/// The settings in `text`, which came from the file `name`.
+/// Parses the settings in `text`; `name` is the file's name for errors.
 pub fn parse(text: &str, name: &str) -> anyhow::Result<File> {
     let file: File = toml::from_str(text).map_err(|error| {
-        let message = in_our_words(&error.message().replace('\n', "; "));
+        let message = rephrase(&error.message().replace('\n', "; "));
         match error.span() {
             Some(span) => {
                 let line = text[..span.start].matches('\n').count() + 1;
@@ -106,8 +109,8 @@ pub fn parse(text: &str, name: &str) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// serde's message, but an unknown key is told with the known one that is nearest.
-fn in_our_words(message: &str) -> String {
+/// serde's message, except that one about an unknown setting suggests the most similar setting.
+fn rephrase(message: &str) -> String {
     if !message.starts_with("unknown field") {
         return message.into();
     }
@@ -115,12 +118,12 @@ fn in_our_words(message: &str) -> String {
     let mut names = message.split('`').skip(1).step_by(2);
     let unknown = names.next().unwrap_or_default();
     let known: Vec<_> = names.collect();
-    let likeness = |name: &&str| strsim::normalized_damerau_levenshtein(unknown, name);
+    let similarity = |name: &&str| strsim::normalized_damerau_levenshtein(unknown, name);
     let nearest = known
         .iter()
         .copied()
-        .filter(|name| likeness(name) >= 0.5)
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        .filter(|name| similarity(name) >= 0.5)
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
     match nearest {
         Some(name) => format!("unknown setting `{unknown}`; did you mean `{name}`?"),
         None => format!(
@@ -130,7 +133,7 @@ fn in_our_words(message: &str) -> String {
     }
 }
 
-/// What no single setting can tell.
+/// Checks what depends on more than one setting.
 fn check(file: &File) -> anyhow::Result<()> {
     let count = file.light.len();
     ensure!(
@@ -173,7 +176,7 @@ fn check(file: &File) -> anyhow::Result<()> {
     check_buttons(&file.light)
 }
 
-/// A button's GPIO is nothing else's.
+/// Checks that no button has the GPIO of a light or of another button.
 fn check_buttons(lights: &[LightConfig]) -> anyhow::Result<()> {
     let mut gpios: HashSet<u8> = lights.iter().map(|light| light.gpio).collect();
     for light in lights {
@@ -191,14 +194,14 @@ fn check_buttons(lights: &[LightConfig]) -> anyhow::Result<()> {
 fn degrees<'de, D: Deserializer<'de>>(
     deserializer: D,
     setting: &str,
-    most: f64,
+    max: f64,
 ) -> Result<Option<f64>, D::Error> {
     let degrees = f64::deserialize(deserializer)?;
-    if (-most..=most).contains(&degrees) {
+    if (-max..=max).contains(&degrees) {
         Ok(Some(degrees))
     } else {
         Err(de::Error::custom(format!(
-            "{setting} must be from -{most} to {most} degrees, not {degrees}"
+            "{setting} must be from -{max} to {max} degrees, not {degrees}"
         )))
     }
 }
@@ -233,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_one_led_on_gpio_21() {
+    fn an_empty_file_means_one_led_on_gpio_21() {
         let file = parse("").unwrap();
         assert_eq!(file.listen.to_string(), "0.0.0.0:5000");
         let led = &file.light[0];
@@ -242,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_file_is_the_defaults() {
+    fn the_example_file_has_the_defaults() {
         let example = parse(include_str!("../../systemd/dimmer.toml")).unwrap();
         assert_eq!(format!("{example:?}"), format!("{:?}", parse("").unwrap()));
     }
@@ -325,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_names_its_line_its_value_and_what_is_allowed() {
-        for (text, says) in [
+        for (text, expected) in [
             ("\nlisten = 5000", "dimmer.toml:2: invalid type"),
             (
                 "colour = 1",
@@ -476,8 +479,8 @@ mod tests {
             ("[[light]\n", "dimmer.toml:1: "),
         ] {
             let error = format!("{:#}", parse(text).unwrap_err());
-            assert!(error.contains(says), "{text:?} said {error:?}");
-            assert!(!error.contains('\n'), "{error:?} is one line");
+            assert!(error.contains(expected), "{text:?} gave {error:?}");
+            assert!(!error.contains('\n'), "{error:?} is more than one line");
         }
     }
 }

@@ -9,52 +9,53 @@ use crate::model::level::{Curve, Level};
 use crate::model::lights::{self, Driver, Light};
 use crate::model::text::Name;
 
-/// Most groups that a light is in.
+/// The most groups of a light.
 const MAX_GROUPS: usize = 8;
 
 /// One `[[light]]` of `dimmer.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LightConfig {
-    /// What people and programs call it: 1 to 32 of a-z, 0-9 and `-`.
+    /// The name for programs: 1 to 32 of a-z, 0-9 and `-`.
     #[serde(deserialize_with = "name")]
     pub name: String,
-    /// What people read instead, if it is anything else: 1 to 40 characters.
+    /// The name for people: 1 to 40 characters; `None` for the name.
     #[serde(deserialize_with = "title")]
     pub title: Option<String>,
-    /// Whether it is for programs alone, and not on the page.
+    /// Whether the page does not show the light.
     pub hidden: bool,
-    /// BCM number of its GPIO, 0 to 27.
+    /// GPIO of the LED as a BCM number, 0 to 27.
     #[serde(deserialize_with = "gpio")]
     pub gpio: u8,
-    /// BCM number of the GPIO of its button, 0 to 27, if it has one.
+    /// GPIO of the button as a BCM number, 0 to 27, if there is a button.
     #[serde(deserialize_with = "button_gpio")]
     pub button_gpio: Option<u8>,
-    /// What moves its pin.
+    /// The driver of the pin.
     pub driver: DriverChoice,
-    /// PWM frequency in Hz; `None` for the driver's own.
+    /// PWM frequency in Hz; `None` for the driver's default.
     #[serde(deserialize_with = "frequency")]
     pub frequency: Option<u32>,
-    /// How its level becomes light.
+    /// The curve from levels to duties.
     pub curve: Curve,
-    /// Whether the LED is wired to the supply, so that a low pin lights it.
+    /// Whether the LED is wired to the supply voltage, so that it is on while the pin is low.
     pub invert: bool,
-    /// Duty in percent, 0 to 100, where the light begins: the LED is dark below it.
+    /// Duty in percent, 0 to 100, below which the LED stays dark.
     #[serde(deserialize_with = "min_duty")]
     pub min_duty: f64,
-    /// Duty in percent of the full light: above `min_duty`, up to 100.
+    /// Duty in percent at level 100: above `min_duty`, up to 100.
     #[serde(deserialize_with = "max_duty")]
     pub max_duty: f64,
-    /// Time a change takes when it does not say.
+    /// Duration of changes that name none.
     #[serde(deserialize_with = "transition")]
     pub transition: Duration,
-    /// Whether its effects may flash more than three times a second.
+    /// Whether effects may flash more than three times a second.
     pub allow_fast_strobe: bool,
     /// Level when the service starts.
     pub on_start: OnStart,
-    /// What the pin does when the service stops.
+    /// The pin after the service has stopped.
     pub on_stop: OnStop,
-    /// Groups of lights that MQTT moves together, on all dimmers of a broker; named like lights.
+    /// Groups of the light, named like lights: an MQTT command to a group changes its lights on all dimmers
+    /// of the broker.
     #[serde(deserialize_with = "groups")]
     pub groups: Vec<String>,
 }
@@ -83,13 +84,13 @@ impl Default for LightConfig {
 }
 
 impl LightConfig {
-    /// What people read.
+    /// The name for people.
     pub fn title(&self) -> &str {
         self.title.as_deref().unwrap_or(&self.name)
     }
 
-    /// The light that these settings describe, moved by this driver with its frequency in Hz and its
-    /// resolution.
+    /// The light that these settings describe, with its driver, the frequency in Hz and the number of
+    /// steps of the duty.
     pub fn light(&self, (driver, frequency, resolution): (Driver, u32, u32)) -> Light {
         Light {
             name: self.name.clone(),
@@ -104,7 +105,7 @@ impl LightConfig {
         }
     }
 
-    /// The highest speed that its effects may have.
+    /// The highest speed of effects.
     pub fn fastest(&self) -> Speed {
         match self.allow_fast_strobe {
             true => Speed::MAX,
@@ -112,57 +113,57 @@ impl LightConfig {
         }
     }
 
-    /// The share of time the LED is on, 0 to 1, at a share of light of 0 to 1: none at none, all
-    /// else between `min_duty` and `max_duty`.
-    pub fn trimmed(&self, light: f64) -> f64 {
-        if light > 0.0 {
-            (self.min_duty + (self.max_duty - self.min_duty) * light) / 100.0
+    /// The duty, 0 to 1, for a brightness of 0 to 1: 0 for 0, otherwise between `min_duty` and
+    /// `max_duty`.
+    pub fn trimmed(&self, brightness: f64) -> f64 {
+        if brightness > 0.0 {
+            (self.min_duty + (self.max_duty - self.min_duty) * brightness) / 100.0
         } else {
             0.0
         }
     }
 }
 
-/// Which driver the settings ask for.
+/// The driver that the settings ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum DriverChoice {
-    /// The best that this machine has.
+    /// The best driver that this machine has for the GPIO.
     Auto,
-    /// A pwmchip of the kernel, or an error.
+    /// The kernel's PWM; without a channel for the GPIO, an error.
     KernelPwm,
-    /// A thread that switches the pin, or an error.
+    /// A thread that switches the pin; without a GPIO chip, an error.
     SoftwarePwm,
-    /// No pin at all.
+    /// No pin: the LED is simulated.
     Simulated,
 }
 
-/// Which level a light starts at.
+/// The level of a light when the service starts.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "WordOrNumber")]
 pub enum OnStart {
-    /// The level it had; 50 percent the first time.
+    /// The stored level; 50 percent if there is none.
     Restore,
-    /// This one.
+    /// This level.
     Level(Level),
 }
 
-/// What happens to a pin when the service stops.
+/// The pin after the service has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnStop {
-    /// The LED goes dark.
+    /// The LED is off.
     Off,
     /// The pin keeps its duty, where the kernel drives it.
     Keep,
 }
 
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    fit_name("name", String::deserialize(deserializer)?)
+    check_name("name", String::deserialize(deserializer)?)
 }
 
-/// A name that fits topics and addresses, or an error that names the setting and what is allowed.
-pub(super) fn fit_name<E: de::Error>(setting: &str, name: String) -> Result<String, E> {
+/// Checks that a name can be part of topics and URLs. The error names the setting and what is allowed.
+pub(super) fn check_name<E: de::Error>(setting: &str, name: String) -> Result<String, E> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if (1..=32).contains(&name.len()) && name.bytes().all(allowed) {
         Ok(name)
@@ -183,7 +184,7 @@ fn groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::
     }
     groups
         .into_iter()
-        .map(|group| fit_name("each of groups", group))
+        .map(|group| check_name("each of groups", group))
         .collect()
 }
 
@@ -195,8 +196,8 @@ fn title<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
     }
 }
 
-/// A whole number in `range`, or an error that names the setting, the number and the range.
-fn whole<'de, D: Deserializer<'de>>(
+/// An integer in `range`. The error names the setting, the number and the range.
+fn integer<'de, D: Deserializer<'de>>(
     deserializer: D,
     setting: &str,
     range: std::ops::RangeInclusive<i64>,
@@ -214,18 +215,18 @@ fn whole<'de, D: Deserializer<'de>>(
 }
 
 fn gpio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
-    whole(deserializer, "gpio", 0..=27).map(|gpio| gpio as u8)
+    integer(deserializer, "gpio", 0..=27).map(|gpio| gpio as u8)
 }
 
 fn button_gpio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
-    whole(deserializer, "button_gpio", 0..=27).map(|gpio| Some(gpio as u8))
+    integer(deserializer, "button_gpio", 0..=27).map(|gpio| Some(gpio as u8))
 }
 
 fn frequency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    whole(deserializer, "frequency", 1..=100_000).map(|hz| Some(hz as u32))
+    integer(deserializer, "frequency", 1..=100_000).map(|hz| Some(hz as u32))
 }
 
-/// A share of the duty in percent, or an error that names the setting, the number and the range.
+/// A duty in percent. The error names the setting, the number and the range.
 fn percent<'de, D: Deserializer<'de>>(deserializer: D, setting: &str) -> Result<f64, D::Error> {
     let percent = f64::deserialize(deserializer)?;
     if (0.0..=100.0).contains(&percent) {

@@ -1,4 +1,4 @@
-//! The settings of MQTT.
+//! The settings of the MQTT broker.
 
 use std::fmt;
 use std::fs;
@@ -9,13 +9,13 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Deserializer, de};
 use tokio_rustls::rustls::ClientConfig;
 
-use super::credential;
-use super::light::fit_name;
-use crate::platform::host::{Authority, Host};
+use super::credential::credential;
+use super::light::check_name;
+use crate::platform::host::{self, Authority, Host};
 use crate::platform::tls;
 
-/// Node name where the machine's own cannot be made into one.
-const NODE: &str = "dimmer";
+/// Name of the node where the machine's name has no usable character.
+const DEFAULT_NODE: &str = "dimmer";
 
 /// `[mqtt]` of `dimmer.toml`.
 #[derive(Debug, Deserialize)]
@@ -37,31 +37,31 @@ pub(super) struct MqttFile {
     fleet: bool,
 }
 
-/// How MQTT is spoken, and with whom.
+/// The broker, and this dimmer's part in it.
 #[derive(Debug, Clone)]
 pub struct MqttConfig {
-    /// Where the broker is.
+    /// The address of the broker.
     pub broker: Broker,
-    /// What the broker wants to know; `None` for one that lets anyone in.
-    pub login: Option<Login>,
-    /// How TLS is spoken with it; `None`: not at all.
+    /// The login; `None` for a broker without logins.
+    pub login: Option<BrokerLogin>,
+    /// The certificates that the broker's must match; `None` for a connection without TLS.
     pub tls: Option<Arc<ClientConfig>>,
-    /// This dimmer's name among those of the broker: 1 to 32 of a-z, 0-9 and `-`.
+    /// This dimmer's name on the broker, which no other dimmer has: 1 to 32 of a-z, 0-9 and `-`.
     pub node: String,
-    /// First part of the topics by which Home Assistant finds lights.
+    /// First part of the topics by which Home Assistant discovers lights.
     pub discovery_prefix: String,
-    /// Whether pages show the lights of the broker's other dimmers, too.
+    /// Whether to show the lights of the broker's other dimmers, too.
     pub fleet: bool,
 }
 
-/// The broker's address.
+/// The address of a broker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Broker {
-    /// Its name, or its address without brackets.
+    /// Host name, or IP address without brackets.
     pub host: String,
-    /// Its port.
+    /// TCP port.
     pub port: u16,
-    /// Whether it speaks TLS.
+    /// Whether to connect with TLS.
     pub encrypted: bool,
 }
 
@@ -76,27 +76,27 @@ impl fmt::Display for Broker {
     }
 }
 
-/// A name and a password.
+/// The login at a broker.
 #[derive(Clone)]
-pub struct Login {
-    /// Whose.
+pub struct BrokerLogin {
+    /// User name.
     pub username: String,
-    /// Empty where the broker wants none.
+    /// Password; empty for a user without one.
     pub password: String,
 }
 
-impl fmt::Debug for Login {
+impl fmt::Debug for BrokerLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Login of {:?}", self.username)
     }
 }
 
 impl MqttFile {
-    /// Reads the files that the settings name.
+    /// Reads the password and the certificates.
     pub(super) fn load(self) -> anyhow::Result<MqttConfig> {
         let ca = self.ca.as_deref().unwrap_or(Path::new(tls::SYSTEM_CA));
         let tls = match self.broker.encrypted {
-            true => Some(tls::trusting(ca).with_context(|| format!("ca {}", ca.display()))?),
+            true => Some(tls::client_config(ca).with_context(|| format!("ca {}", ca.display()))?),
             false => None,
         };
         let password_file = self.password_file.or_else(|| credential("mqtt-password"));
@@ -104,14 +104,17 @@ impl MqttFile {
             broker: self.broker,
             login: login(self.username, password_file.as_deref())?,
             tls,
-            node: self.node.unwrap_or_else(own_name),
+            node: self.node.unwrap_or_else(default_node),
             discovery_prefix: self.discovery_prefix,
             fleet: self.fleet,
         })
     }
 }
 
-fn login(username: Option<String>, password_file: Option<&Path>) -> anyhow::Result<Option<Login>> {
+fn login(
+    username: Option<String>,
+    password_file: Option<&Path>,
+) -> anyhow::Result<Option<BrokerLogin>> {
     let password = match password_file {
         None => String::new(),
         Some(file) => {
@@ -121,29 +124,29 @@ fn login(username: Option<String>, password_file: Option<&Path>) -> anyhow::Resu
             text.trim_end_matches(['\r', '\n']).into()
         }
     };
-    Ok(username.map(|username| Login { username, password }))
+    Ok(username.map(|username| BrokerLogin { username, password }))
 }
 
-/// The machine's name, made fit to be a node's.
-fn own_name() -> String {
-    fit(&rustix::system::uname().nodename().to_string_lossy())
+fn default_node() -> String {
+    node_name(&host::own_name())
 }
 
-fn fit(host: &str) -> String {
-    // Without its domain.
-    let name = host.split('.').next().unwrap_or_default().to_lowercase();
+/// The name of a node for a machine of this name.
+fn node_name(machine: &str) -> String {
+    // Without the domain.
+    let label = machine.split('.').next().unwrap_or_default().to_lowercase();
     let allowed = |letter: char| match letter {
         'a'..='z' | '0'..='9' => letter,
         _ => '-',
     };
-    let name: String = name.chars().map(allowed).take(32).collect();
+    let name: String = label.chars().map(allowed).take(32).collect();
     match name.trim_matches('-') {
-        "" | GROUP => NODE.into(),
+        "" | GROUP => DEFAULT_NODE.into(),
         name => name.into(),
     }
 }
 
-/// What stands in topics where a node would, so that it can be no node's name.
+/// The part of the topics of groups that stands in place of a node, so that no node may have this name.
 pub const GROUP: &str = "group";
 
 fn broker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Broker, D::Error> {
@@ -159,8 +162,8 @@ fn broker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Broker, D::Error
             Host::Address(address) => address.to_string(),
             Host::Name(name) => name,
         };
-        let usual = if encrypted { 8883 } else { 1883 };
-        let port = authority.port.unwrap_or(usual);
+        let default_port = if encrypted { 8883 } else { 1883 };
+        let port = authority.port.unwrap_or(default_port);
         Some(Broker {
             host,
             port,
@@ -175,7 +178,7 @@ fn broker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Broker, D::Error
 }
 
 fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let node = fit_name("node", String::deserialize(deserializer)?)?;
+    let node = check_name("node", String::deserialize(deserializer)?)?;
     match node.as_str() {
         GROUP => Err(de::Error::custom("node must not be \"group\"")),
         _ => Ok(Some(node)),
@@ -207,22 +210,22 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_is_an_address_with_the_usual_ports() {
-        for (text, shown) in [
+    fn a_broker_is_a_url_with_the_usual_ports() {
+        for (text, url) in [
             ("mqtt://pi", "mqtt://pi:1883"),
             ("mqtts://pi.lan/", "mqtts://pi.lan:8883"),
             ("mqtt://10.0.0.9:1884", "mqtt://10.0.0.9:1884"),
             ("mqtts://[fd00::1]:8884", "mqtts://[fd00::1]:8884"),
         ] {
             let file = file(&format!("broker = {text:?}")).unwrap();
-            assert_eq!(file.broker.to_string(), shown);
+            assert_eq!(file.broker.to_string(), url);
             assert!(!file.broker.host.contains(['[', ']']));
         }
     }
 
     #[test]
-    fn a_machines_name_becomes_a_nodes() {
-        for (host, node) in [
+    fn a_machines_name_becomes_a_nodes_name() {
+        for (machine, node) in [
             ("raspberrypi", "raspberrypi"),
             ("Kitchen_Pi.lan", "kitchen-pi"),
             ("-Küche-", "k-che"),
@@ -230,12 +233,12 @@ mod tests {
             ("group", "dimmer"),
             (&"x".repeat(64), &"x".repeat(32)),
         ] {
-            assert_eq!(fit(host), node);
+            assert_eq!(node_name(machine), node);
         }
     }
 
     #[test]
-    fn a_password_is_read_without_the_end_of_its_line_and_never_shown() {
+    fn a_password_is_read_without_its_line_end_and_never_printed() {
         let folder = tempfile::tempdir().unwrap();
         let secret = folder.path().join("secret");
         fs::write(&secret, "correct horse \n").unwrap();
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_without_a_name_is_an_error() {
+    fn a_password_without_a_user_name_is_an_error() {
         let file = file("broker = \"mqtt://pi\"\npassword_file = \"secret\"").unwrap();
         let error = file.load().unwrap_err().to_string();
         assert_eq!(error, "password_file needs username beside it");

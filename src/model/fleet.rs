@@ -242,7 +242,7 @@ impl Fleet {
         })
     }
 
-    /// Shows the stored reports of lights whose [`ECHO`] time is over, and returns when the next one is.
+    /// Shows the stored reports of lights whose `ECHO` time is over, and returns when the next one is.
     pub fn settle(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut next = None;

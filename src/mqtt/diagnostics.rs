@@ -1,4 +1,4 @@
-//! What goes wrong, in words that say what to do.
+//! Log messages about connections that fail and commands that are bad.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -10,13 +10,12 @@ use tracing::warn;
 use crate::config::MqttConfig;
 use crate::protocol::input_error::InputError;
 
-/// Shortest time from one line about bad commands to the next.
-const PAUSE: Duration = Duration::from_secs(10);
+/// Shortest time between two lines about bad commands.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// Longest error in characters: it may quote the command.
+const MAX_ERROR: usize = 200;
 
-/// Most characters of a line about one: it may repeat what the command says.
-const LENGTH: usize = 200;
-
-/// Why there is no connection, and what to do about it.
+/// Says why there is no connection, and what to do about that.
 pub fn explain(error: &ConnectionError, config: &MqttConfig) -> String {
     use ConnectReturnCode::{BadUserNamePassword, NotAuthorized};
     match error {
@@ -44,7 +43,9 @@ pub fn explain(error: &ConnectionError, config: &MqttConfig) -> String {
             closed(config)
         }
         ConnectionError::Tls(TlsError::Io(error)) => {
-            format!("no TLS: {error}; ca in [mqtt] names the file that vouches for the broker")
+            format!(
+                "the TLS handshake failed: {error}; ca in [mqtt] names the PEM file with the certificate of the broker, or of its issuer"
+            )
         }
         ConnectionError::Io(error) => format!("cannot connect: {error}"),
         other => other.to_string(),
@@ -53,30 +54,31 @@ pub fn explain(error: &ConnectionError, config: &MqttConfig) -> String {
 
 fn closed(config: &MqttConfig) -> String {
     format!(
-        "the broker closed the connection, as it does where another dimmer has the node {:?}, too",
+        "the broker closed the connection; if it does so again and again, another dimmer may have the node {:?}, too",
         config.node
     )
 }
 
-/// Complains about bad commands, in a line each, but not of every one in a flood.
+/// Logs bad commands, at most one in each [`LOG_INTERVAL`], so that a flood does not fill the log.
 #[derive(Default)]
-pub struct Complaints {
+pub struct BadCommandLog {
     last: Option<Instant>,
-    left_out: u32,
+    /// Bad commands since then.
+    skipped: u32,
 }
 
-impl Complaints {
-    /// Complains about a command.
-    pub fn add(&mut self, topic: &str, bad: &InputError) {
-        if self.last.is_some_and(|last| last.elapsed() < PAUSE) {
-            self.left_out += 1;
+impl BadCommandLog {
+    /// Logs a bad command, or counts it.
+    pub fn add(&mut self, topic: &str, error: &InputError) {
+        if self.last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
+            self.skipped += 1;
             return;
         }
-        let bad: String = bad.to_string().chars().take(LENGTH).collect();
-        match self.left_out {
-            0 => warn!("mqtt: {topic:?}: {bad}"),
-            more => warn!("mqtt: {topic:?}: {bad}; and {more} bad commands before"),
+        let error: String = error.to_string().chars().take(MAX_ERROR).collect();
+        match self.skipped {
+            0 => warn!("mqtt: {topic:?}: {error}"),
+            skipped => warn!("mqtt: {topic:?}: {error}; and {skipped} bad commands before"),
         }
-        (self.last, self.left_out) = (Some(Instant::now()), 0);
+        (self.last, self.skipped) = (Some(Instant::now()), 0);
     }
 }

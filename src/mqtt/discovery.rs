@@ -1,4 +1,4 @@
-//! What Home Assistant has to know of a light to show it by itself.
+//! The messages by which Home Assistant discovers lights.
 
 use serde_json::{Value, json};
 
@@ -7,11 +7,11 @@ use super::topics::Topics;
 use crate::model::effect::EffectKind;
 use crate::model::lights::Light;
 
-/// What discovery calls this program.
+/// The name of this program in discovery messages.
 const ORIGIN: &str = "dimmer";
 
-/// The message by which Home Assistant finds a light. Its keys are those that old and new versions
-/// take: `supported_color_modes` alone is refused by 2024.3, and `color_mode` is going away.
+/// The message by which Home Assistant discovers a light. Old and new versions accept its keys: 2024.3
+/// refuses `supported_color_modes` alone, and `color_mode` is deprecated.
 pub fn message(light: &Light, node: &str, topics: &Topics) -> String {
     let name = &light.name;
     let effects = EffectKind::ALL.map(EffectKind::name);
@@ -41,8 +41,8 @@ pub fn message(light: &Light, node: &str, topics: &Topics) -> String {
     .to_string()
 }
 
-/// A message, if it is the discovery of a dimmer's light, of whatever version.
-pub fn ours(message: &[u8]) -> Option<Value> {
+/// Parses the discovery message of a dimmer's light, of any version; `None` for any other message.
+pub fn parse(message: &[u8]) -> Option<Value> {
     let message: Value = serde_json::from_slice(message).ok()?;
     (message["origin"]["name"] == ORIGIN).then_some(message)
 }

@@ -1,4 +1,4 @@
-//! Flashes of lights, which Home Assistant asks for: half a second off, or on if the light was off.
+//! Flashes of lights on command of Home Assistant: half a second off, or on if the light was off.
 
 use std::future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,17 +16,16 @@ use crate::model::lights::LightId;
 /// Duration of a flash.
 const DURATION: Duration = Duration::from_millis(500);
 
-/// The flashes that have begun and not ended.
+/// The flashes that have not ended yet.
 pub struct Flashes {
     hub: Arc<Hub>,
-    /// In the order of their ends.
+    /// Each with the time of its end, in the order of these.
     running: Mutex<Vec<(Instant, Flash)>>,
     /// Wakes [`Flashes::run`] for the first flash.
     started: Notify,
 }
 
 impl Flashes {
-    /// No flash yet.
     pub fn new(hub: Arc<Hub>) -> Flashes {
         Flashes {
             hub,
@@ -35,7 +34,7 @@ impl Flashes {
         }
     }
 
-    /// Flashes a light, unless it does so already.
+    /// Starts a flash of a light, unless the light flashes already.
     pub fn start(&self, light: LightId) {
         let mut running = self.running();
         if running.iter().any(|(_, flash)| flash.light == light) {
@@ -48,7 +47,7 @@ impl Flashes {
         self.started.notify_one();
     }
 
-    /// Ends each flash in time.
+    /// Ends each flash when it is due; never returns.
     pub async fn run(&self) {
         loop {
             let next = self.running().first().map(|(end, _)| *end);
@@ -65,7 +64,7 @@ impl Flashes {
         }
     }
 
-    /// Ends all flashes at once.
+    /// Ends all flashes now.
     pub fn end_all(&self) {
         self.end_until(Instant::now() + DURATION);
     }
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flash_comes_back_and_one_at_a_time_is_enough() {
+    async fn a_flash_restores_the_light_and_a_second_one_does_not_extend_it() {
         let (hub, flashes) = flashes();
         for _ in 0..3 {
             flashes.start(LED);
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flash_comes_back_to_the_effect() {
+    async fn a_flash_restores_the_effect() {
         let (hub, flashes) = flashes();
         let effect = Some(Effect {
             kind: EffectKind::Candle,

@@ -1,4 +1,4 @@
-//! What Home Assistant says to a light, and what it is told of one: its JSON schema for lights.
+//! Commands and states in Home Assistant's JSON schema for lights.
 
 use std::time::Duration;
 
@@ -12,33 +12,33 @@ use crate::protocol::fields::{self, BRIGHTNESS, EFFECT};
 use crate::protocol::input_error::InputError;
 use crate::protocol::light_change;
 
-/// What Home Assistant calls it when a light plays no effect.
+/// Home Assistant's name for no effect.
 pub const NO_EFFECT: &str = "off";
 
-/// What a command asks of a light.
+/// A command to a light.
 #[derive(Debug, PartialEq)]
 pub struct LightCommand {
-    /// One after the other.
+    /// To be executed in this order.
     pub changes: Vec<Change>,
-    /// In what time; `None` for the light's own.
+    /// Duration of the changes; `None` for the light's own.
     pub transition: Option<Duration>,
-    /// Whether to flash after that. A flash alone comes back to what is there.
+    /// Whether to flash after the changes.
     pub flash: bool,
 }
 
 const FIELDS: [&str; 5] = ["state", "brightness", "transition", "flash", "effect"];
 
 impl LightCommand {
-    /// Reads a message to a light.
+    /// Parses a command.
     ///
     /// # Errors
-    /// It is not JSON, or asks for something that a light cannot do.
+    /// The payload is not JSON, or a field is unknown, missing or has a value that is not allowed.
     pub fn parse(payload: &[u8]) -> Result<LightCommand, InputError> {
         let fields = fields::object("a command", payload)?;
         if let Some(unknown) = fields.keys().find(|key| !FIELDS.contains(&key.as_str())) {
             let fields = FIELDS.join(", ");
-            let what = format!("unknown field {unknown:?}; there are {fields}");
-            return Err(InputError::malformed(what));
+            let message = format!("unknown field {unknown:?}; there are {fields}");
+            return Err(InputError::malformed(message));
         }
         let transition = light_change::transition(&fields)?;
         let flash = flash(&fields)?;
@@ -57,13 +57,13 @@ impl LightCommand {
                 ));
             }
         };
-        let play = effect.map(|effect| Change::Effect(Some(effect)));
-        let changes = match (on, level.map(Change::Level), play) {
+        let effect = effect.map(|effect| Change::Effect(Some(effect)));
+        let changes = match (on, level.map(Change::Level), effect) {
             (false, ..) => vec![Change::On(false)],
             (true, None, None) if flash => vec![],
-            // Which also ends an effect.
+            // Also ends an effect.
             (true, None, None) => vec![Change::On(true)],
-            (true, level, play) => level.into_iter().chain(play).collect(),
+            (true, level, effect) => level.into_iter().chain(effect).collect(),
         };
         Ok(LightCommand {
             changes,
@@ -83,7 +83,7 @@ fn level(fields: &Map<String, Value>) -> Result<Option<Level>, InputError> {
         .map_err(|error| InputError::out_of_range(BRIGHTNESS.name, error))
 }
 
-/// The `effect` to play, at normal speed, as Home Assistant knows no other.
+/// The `effect` to play, at normal speed: Home Assistant has no field for another speed.
 fn effect(fields: &Map<String, Value>) -> Result<Option<Effect>, InputError> {
     let Some(value) = fields.get(EFFECT.name) else {
         return Ok(None);
@@ -93,7 +93,7 @@ fn effect(fields: &Map<String, Value>) -> Result<Option<Effect>, InputError> {
     Ok(kind.map(|kind| Effect { kind, speed }))
 }
 
-/// Whether to flash. For how long is Home Assistant's wish, and not followed.
+/// Whether to flash. The duration in `flash` is ignored.
 fn flash(fields: &Map<String, Value>) -> Result<bool, InputError> {
     match fields.get("flash") {
         None => Ok(false),
@@ -104,27 +104,27 @@ fn flash(fields: &Map<String, Value>) -> Result<bool, InputError> {
     }
 }
 
-/// The state of a light, as published.
+/// The published state of a light.
 #[derive(Debug, Serialize)]
 struct StateMessage {
     state: &'static str,
-    /// In percent. Home Assistant takes no 0.
+    /// In percent. Home Assistant does not accept 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     brightness: Option<f64>,
-    /// Always there, as Home Assistant keeps the last one otherwise.
+    /// Always present: Home Assistant would keep the last effect otherwise.
     effect: &'static str,
 }
 
-/// The message that tells what a light is set to.
+/// The message with the state of a light.
 pub fn state(light: &LightState) -> String {
     let is_on = !light.level.is_off();
     let state = StateMessage {
         state: if is_on { "ON" } else { "OFF" },
-        // Home Assistant has 255 steps, and would round what is less than one of them to 0.
+        // Home Assistant has 255 steps, and would round less than one step to 0.
         brightness: is_on.then(|| light.level.percent().max(1.0)),
         effect: light.effect.map_or(NO_EFFECT, |effect| effect.kind.name()),
     };
-    // Without a map, nothing in it can fail.
+    // Cannot fail: there is no map with keys that are not text.
     serde_json::to_string(&state).unwrap_or_default()
 }
 
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn each_command_of_home_assistant_is_understood() {
+    fn each_command_of_home_assistant_is_parsed() {
         let breathe = Change::Effect(Some(Effect {
             kind: EffectKind::Breathe,
             speed: Speed::NORMAL,
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_bad_command_names_the_field_the_value_and_what_is_allowed() {
-        for (text, says) in [
+        for (text, expected) in [
             ("ON", "not JSON: "),
             ("[]", "a command is an object, not []"),
             ("{}", "state must be ON or OFF, and is missing"),
@@ -235,19 +235,19 @@ mod tests {
             let error = LightCommand::parse(text.as_bytes())
                 .unwrap_err()
                 .to_string();
-            assert!(error.starts_with(says), "{text}: {error}");
+            assert!(error.starts_with(expected), "{text}: {error}");
         }
     }
 
     #[test]
     fn a_dark_light_is_off_and_a_dim_one_is_not() {
-        for (percent, told) in [
+        for (percent, expected) in [
             (0.0, r#"{"state":"OFF","effect":"off"}"#),
             (0.4, r#"{"state":"ON","brightness":1.0,"effect":"off"}"#),
             (42.5, r#"{"state":"ON","brightness":42.5,"effect":"off"}"#),
         ] {
             let light = LightState::new(level(percent), Level::FULL);
-            assert_eq!(state(&light), told);
+            assert_eq!(state(&light), expected);
         }
     }
 }

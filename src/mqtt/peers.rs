@@ -1,4 +1,5 @@
-//! The other dimmers of the broker: finds their lights, follows them, and sends what is asked of them.
+//! The other dimmers on the broker: discovers their lights, follows the states of these, and sends
+//! commands to them.
 
 use std::future;
 use std::sync::Arc;
@@ -9,31 +10,31 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{sleep, sleep_until};
 
-use super::topics::Topics;
-use super::{HEAR, ONLINE, discovery};
+use super::topics::{ONLINE, Topics};
+use super::{discovery, qos};
 use crate::config::MqttConfig;
 use crate::model::effect::EffectKind;
 use crate::model::fleet::RemoteCommand;
 use crate::model::hub::Hub;
 use crate::model::level::Level;
 
-/// Shortest time from one command to a light to the next: as often as an eye can tell.
-const PAUSE: Duration = Duration::from_millis(60);
-/// Longest title, in characters, as that of our own lights.
+/// Shortest time between two commands to a light: the eye cannot tell more of them apart.
+const COMMAND_INTERVAL: Duration = Duration::from_millis(60);
+/// Longest title in characters: that of our own lights.
 const MAX_TITLE: usize = 40;
-/// Longest name of a node or a light, in bytes.
+/// Longest name of a node or a light in bytes.
 const MAX_NAME: usize = 32;
 
-/// All dimmers of the broker but this.
+/// All dimmers on the broker except this one.
 pub struct Peers {
     hub: Arc<Hub>,
     /// This dimmer's own name.
     node: String,
-    /// Of every light's discovery: `homeassistant/light/`.
+    /// Prefix of the discovery of all lights: `homeassistant/light/`.
     discovery: String,
 }
 
-/// What a dimmer tells of a light, in as far as it matters here.
+/// The state of a light of another dimmer: the fields that matter here.
 #[derive(Deserialize)]
 struct PeerState {
     state: String,
@@ -42,7 +43,7 @@ struct PeerState {
 }
 
 impl Peers {
-    /// Those who are to be followed, if any.
+    /// The other dimmers, if the settings ask for these.
     pub fn new(hub: &Arc<Hub>, config: &MqttConfig) -> Option<Peers> {
         config.fleet.then(|| Peers {
             hub: hub.clone(),
@@ -51,26 +52,28 @@ impl Peers {
         })
     }
 
-    /// Where all lights are found.
+    /// The topics where all lights are discovered.
     pub fn filter(&self) -> String {
         format!("{}+/+/config", self.discovery)
     }
 
-    /// There is a new connection, on which the broker tells everything anew.
+    /// There is a new connection, on which the broker sends everything again.
     pub fn connected(&self) {
         self.hub.fleet.clear();
     }
 
-    /// Nobody can be reached.
+    /// The connection has ended, so no other dimmer can be reached.
     pub fn disconnected(&self) {
         self.hub.fleet.set_online("", false);
     }
 
-    /// Takes what a message says of another dimmer.
-    pub fn take(&self, message: &Publish) {
+    /// Handles a message about another dimmer.
+    pub fn handle(&self, message: &Publish) {
         let fleet = &self.hub.fleet;
         if let Some(rest) = message.topic.strip_prefix(&self.discovery) {
-            let Some((node, light)) = rest.strip_suffix("/config").and_then(|it| self.names(it))
+            let Some((node, light)) = rest
+                .strip_suffix("/config")
+                .and_then(|path| self.names(path))
             else {
                 return;
             };
@@ -90,17 +93,17 @@ impl Peers {
         }
     }
 
-    /// The names of a node and a light, if they are those of another dimmer.
-    fn names<'a>(&self, name: &'a str) -> Option<(&'a str, &'a str)> {
-        let allowed = |letter: u8| matches!(letter, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    /// Splits `node/light`; `None` unless the light is of another dimmer.
+    fn names<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
+        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
         let fits = |name: &str| (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed);
-        let (node, light) = name.split_once('/')?;
+        let (node, light) = path.split_once('/')?;
         (fits(node) && fits(light) && node != self.node).then_some((node, light))
     }
 
-    /// Follows the lights that are found, and sends what is asked of them: of each the newest, and
-    /// never more than in every [`PAUSE`].
-    pub async fn drive(&self, client: &AsyncClient) {
+    /// Follows each discovered light, and sends the newest command to it, at most one in each
+    /// [`COMMAND_INTERVAL`]; never returns.
+    pub async fn run(&self, client: &AsyncClient) {
         let fleet = &self.hub.fleet;
         let mut watch = fleet.watch();
         loop {
@@ -108,47 +111,48 @@ impl Peers {
             for name in fleet.take_discovered() {
                 follow(&name, client).await;
             }
-            let asked = fleet.take_commands();
-            for (name, asked) in &asked {
+            let commands = fleet.take_commands();
+            for (name, command) in &commands {
                 let topic = format!("dimmer/{name}/set");
-                // Fails only once nobody sends any more.
-                let _ = client.publish(topic, HEAR, false, command(*asked)).await;
+                let message = command_message(*command);
+                // Fails only if the event loop is gone.
+                let _ = client.publish(topic, qos::COMMANDS, false, message).await;
             }
-            if !asked.is_empty() {
-                // What is asked during the pause is seen after it.
-                sleep(PAUSE).await;
+            if !commands.is_empty() {
+                // Commands during the pause are seen after it.
+                sleep(COMMAND_INTERVAL).await;
                 continue;
             }
             let next = fleet.settle();
-            let over = async {
+            let settled = async {
                 match next {
                     Some(at) => sleep_until(at).await,
                     None => future::pending().await,
                 }
             };
             tokio::select! {
-                // Does not fail, as the hub holds its sender.
+                // Cannot fail: the hub holds the sender.
                 _ = watch.changed() => {}
-                () = over => {}
+                () = settled => {}
             }
         }
     }
 }
 
-/// Asks for what is told of a light and of its dimmer, which the broker has kept.
+/// Subscribes to the states of a light and of its dimmer, which the broker retains.
 async fn follow(name: &str, client: &AsyncClient) {
     let Some((node, light)) = name.split_once('/') else {
         return;
     };
     let topics = Topics::new(node, "");
     let filters = [topics.state(light), topics.status()];
-    let filters = filters.map(|topic| SubscribeFilter::new(topic, HEAR));
+    let filters = filters.map(|topic| SubscribeFilter::new(topic, qos::COMMANDS));
     let _ = client.subscribe_many(filters).await;
 }
 
-/// What people read, if the message is the discovery of a dimmer's light.
+/// The title of a light, if the message is the discovery of a dimmer's light.
 fn title(message: &[u8], node: &str) -> Option<String> {
-    let message = discovery::ours(message)?;
+    let message = discovery::parse(message)?;
     let title = message["name"].as_str()?.chars();
     let title = title.filter(|letter| !letter.is_control()).take(MAX_TITLE);
     let (first, rest) = node.split_at_checked(1)?;
@@ -168,17 +172,17 @@ fn state(message: &[u8]) -> Option<(Level, Option<EffectKind>)> {
     ))
 }
 
-/// The command that asks for it.
-fn command(asked: RemoteCommand) -> String {
-    let mut command = match asked.level {
+/// The message for a command.
+fn command_message(command: RemoteCommand) -> String {
+    let mut message = match command.level {
         None => json!({"state": "ON"}),
         Some(level) if level.is_off() => json!({"state": "OFF"}),
         Some(level) => json!({"state": "ON", "brightness": level}),
     };
-    if let Some(transition) = asked.transition {
-        command["transition"] = transition.as_secs_f64().into();
+    if let Some(transition) = command.transition {
+        message["transition"] = transition.as_secs_f64().into();
     }
-    command.to_string()
+    message.to_string()
 }
 
 #[cfg(test)]
@@ -186,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_title_names_the_dimmer_and_has_no_more_than_40_characters_of_its_own() {
+    fn a_title_names_the_dimmer_and_is_cut_after_40_characters() {
         let of = |name: &str, origin: &str| {
             let message = json!({"name": name, "origin": {"name": origin}}).to_string();
             title(message.as_bytes(), "attic")
@@ -199,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_cannot_be_is_none() {
+    fn an_impossible_state_is_ignored() {
         let of = |text: &str| state(text.as_bytes());
         let on = of(r#"{"state":"ON","brightness":42.5,"effect":"candle"}"#).unwrap();
         assert_eq!((on.0.percent(), on.1), (42.5, Some(EffectKind::Candle)));

@@ -1,19 +1,24 @@
-//! The names of the topics.
+//! The topics, and the payloads that say whether a program is online.
 
 use crate::config::GROUP;
 
-/// Where Home Assistant says that it has started, whatever its discovery prefix.
+/// The topic where Home Assistant publishes that it has started, whatever its discovery prefix.
 pub const BIRTH: &str = "homeassistant/status";
+
+/// Payload of a program that is connected to the broker.
+pub const ONLINE: &str = "online";
+/// Payload of a program that is not, as its last will.
+pub const OFFLINE: &str = "offline";
 
 /// The topics of one dimmer.
 pub struct Topics {
-    /// Of everything that is its own: `dimmer/kitchen`.
+    /// Prefix of the dimmer's own topics: `dimmer/kitchen`.
     own: String,
-    /// Of its lights' discovery: `homeassistant/light/kitchen`.
+    /// Prefix of the discovery of its lights: `homeassistant/light/kitchen`.
     discovery: String,
 }
 
-/// What a message is about.
+/// The subject of a message, by its topic.
 #[derive(Debug, PartialEq)]
 pub enum Subject<'a> {
     /// A command to this light.
@@ -22,12 +27,12 @@ pub enum Subject<'a> {
     Group(&'a str),
     /// The discovery of this light of this dimmer.
     Discovery(&'a str),
-    /// Home Assistant comes or goes.
+    /// Home Assistant starts or ends.
     Birth,
 }
 
 impl Topics {
-    /// Those of the dimmer called `node`.
+    /// The topics of the dimmer called `node`.
     pub fn new(node: &str, discovery_prefix: &str) -> Topics {
         Topics {
             own: format!("dimmer/{node}"),
@@ -35,12 +40,12 @@ impl Topics {
         }
     }
 
-    /// Whether the dimmer is there: `online` or `offline`.
+    /// Whether the dimmer is connected: [`ONLINE`] or [`OFFLINE`].
     pub fn status(&self) -> String {
         format!("{}/status", self.own)
     }
 
-    /// What a light is set to.
+    /// The state of a light.
     pub fn state(&self, light: &str) -> String {
         format!("{}/{light}/state", self.own)
     }
@@ -50,12 +55,12 @@ impl Topics {
         format!("{}/{light}/set", self.own)
     }
 
-    /// What Home Assistant has to know of a light; `+` for every light.
+    /// The description of a light for Home Assistant; `+` for every light.
     pub fn discovery(&self, light: &str) -> String {
         format!("{}/{light}/config", self.discovery)
     }
 
-    /// What a topic says that its message is about.
+    /// The subject of a topic; `None` if it is of no interest.
     pub fn subject<'a>(&self, topic: &'a str) -> Option<Subject<'a>> {
         let between = |start: &str, end: &str| {
             let rest = topic.strip_prefix(start)?.strip_prefix('/')?;
@@ -81,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topic_says_what_its_message_is_about() {
+    fn a_topic_has_a_subject() {
         let topics = Topics::new("kitchen", "homeassistant");
         for (topic, subject) in [
             (topics.set("led"), Some(Subject::Light("led"))),

@@ -1,29 +1,29 @@
-//! Hosts and ports as the headers `Host` and `Origin` and the settings write them.
+//! Hosts and ports in the format of the headers `Host` and `Origin` and of the settings.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A machine, by address or by name.
+/// A machine, by its address or its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
-    /// An IP address; one of IPv4 that is wrapped in IPv6 is unwrapped.
+    /// An IP address; an IPv4-mapped IPv6 address becomes IPv4.
     Address(IpAddr),
-    /// A name in lower case, without a dot at its end.
+    /// A name in lower case, without a dot at the end.
     Name(String),
 }
 
-/// A host, and a port if one is written.
+/// A host, with or without a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
-    /// Which machine.
+    /// The host.
     pub host: Host,
-    /// `None`: the scheme's own.
+    /// The port; `None` for the default of the scheme.
     pub port: Option<u16>,
 }
 
-/// The name of this machine in lower case, with its domain if it has one.
+/// The name of this machine in lower case, with its domain if there is one.
 pub fn own_name() -> String {
     let system = rustix::system::uname();
     system.nodename().to_string_lossy().to_lowercase()
@@ -35,17 +35,17 @@ pub fn own_label() -> String {
     name.split('.').next().unwrap_or(&name).into()
 }
 
-/// A text that names no host.
+/// The error of a text that is not a host.
 #[derive(Debug, Error)]
 #[error("must be a name or an IP address, without scheme and port, not {0:?}")]
-pub struct NoHost(String);
+pub struct InvalidHost(String);
 
 impl FromStr for Host {
-    type Err = NoHost;
+    type Err = InvalidHost;
 
-    /// Reads a name, an IPv4 address, or an IPv6 address with or without brackets.
-    fn from_str(text: &str) -> Result<Host, NoHost> {
-        let error = || NoHost(text.into());
+    /// Parses a name, an IPv4 address, or an IPv6 address with or without brackets.
+    fn from_str(text: &str) -> Result<Host, InvalidHost> {
+        let error = || InvalidHost(text.into());
         if let Some(rest) = text.strip_prefix('[') {
             let address = rest.strip_suffix(']').ok_or_else(error)?;
             let address: Ipv6Addr = address.parse().map_err(|_| error())?;
@@ -54,7 +54,7 @@ impl FromStr for Host {
         if let Ok(address) = text.parse::<Ipv6Addr>() {
             return Ok(Host::Address(IpAddr::from(address).to_canonical()));
         }
-        // DNS takes `pi.lan.` for `pi.lan`, and so do browsers.
+        // DNS and browsers take `pi.lan.` for `pi.lan`.
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         if let Ok(address) = name.parse::<Ipv4Addr>() {
             return Ok(Host::Address(address.into()));
@@ -70,11 +70,11 @@ impl FromStr for Host {
 }
 
 impl FromStr for Authority {
-    type Err = NoHost;
+    type Err = InvalidHost;
 
-    /// Reads `host` or `host:port`; an IPv6 address needs its brackets.
-    fn from_str(text: &str) -> Result<Authority, NoHost> {
-        let error = || NoHost(text.into());
+    /// Parses `host` or `host:port`; an IPv6 address needs brackets.
+    fn from_str(text: &str) -> Result<Authority, InvalidHost> {
+        let error = || InvalidHost(text.into());
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
             _ => (text, None),
@@ -82,7 +82,7 @@ impl FromStr for Authority {
         if host.contains(':') && !host.starts_with('[') {
             return Err(error());
         }
-        // Rust would also read `+80`.
+        // Rust would also accept `+80`.
         let port = match port {
             Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Some(port.parse().map_err(|_| error())?)
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_read_as_browsers_write_it() {
+    fn a_host_is_parsed_as_browsers_write_it() {
         for (text, host, port) in [
             ("localhost", name("localhost"), None),
             ("LocalHost:5000", name("localhost"), Some(5000)),
@@ -122,18 +122,18 @@ mod tests {
             ("[::1]", address("::1"), None),
             ("[FE80::1]:65535", address("fe80::1"), Some(65535)),
             ("[::ffff:10.0.0.1]:1", address("10.0.0.1"), Some(1)),
-            // Not an address, as browsers write those in full.
+            // Names, as browsers write addresses in full.
             ("2130706433", name("2130706433"), None),
             ("0x7f.1", name("0x7f.1"), None),
             ("127.0.0.01", name("127.0.0.01"), None),
         ] {
-            let read: Authority = text.parse().unwrap();
-            assert_eq!(read, Authority { host, port }, "{text}");
+            let authority: Authority = text.parse().unwrap();
+            assert_eq!(authority, Authority { host, port }, "{text}");
         }
     }
 
     #[test]
-    fn what_names_no_host_is_refused() {
+    fn a_text_that_is_not_a_host_is_refused() {
         for text in [
             "",
             ".",
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_name_hosts_without_ports() {
+    fn a_host_alone_has_no_port() {
         for text in ["pi.lan", "10.0.0.1", "::1", "[::1]"] {
             assert!(text.parse::<Host>().is_ok(), "{text}");
         }

@@ -1,8 +1,7 @@
-//! Found on the LAN: announces the service by mDNS, and lists those that others announce.
+//! mDNS: announces the service on the LAN, and lists the services that other machines announce.
 //!
-//! A thread of its own answers for it. Where Avahi runs, as on Raspberry Pi OS, both hear every
-//! question on port 5353; the name of the host and its addresses are the same to both, so that
-//! neither takes the other for a stranger.
+//! A thread of the library answers queries. Where Avahi runs, as on Raspberry Pi OS, both receive every
+//! query on port 5353; both announce the same host name and addresses, so that neither sees a conflict.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,28 +17,28 @@ use tracing::{debug, info, warn};
 use crate::model::lights::Light;
 use crate::platform::host;
 
-/// The services of this program.
+/// The type of this program's services.
 const DIMMER: &str = "_dimmer._tcp.local.";
-/// Pages of any kind, which browsers of the network show.
+/// The type of web pages, which network browsers show.
 const HTTP: &str = "_http._tcp.local.";
-/// How often the machine's addresses are looked up, in seconds: a new one is announced that soon.
-const LOOK_UP: u32 = 60;
-/// Time the goodbye may take.
+/// Seconds between two checks of the machine's addresses: the longest until a new one is announced.
+const ADDRESS_CHECK: u32 = 60;
+/// Longest time for the goodbye.
 const GOODBYE: Duration = Duration::from_millis(500);
-/// Longest text with a list of lights: with its key, a text has at most 255 bytes.
-const LIGHTS: usize = 240;
+/// Longest list of lights in bytes: with its key, a TXT string has at most 255 bytes.
+const MAX_LIGHT_NAMES: usize = 240;
 
-/// The service on the LAN, until it is told that it ends.
+/// The announcement of the service on the LAN.
 pub struct Announcement {
     daemon: ServiceDaemon,
 }
 
 impl Announcement {
-    /// Announces the service at this address with these lights; `None` where nobody could reach it,
-    /// as the address is this machine's alone.
+    /// Announces the service with these lights; `None` if `address` is a loopback address, which no
+    /// other machine can reach.
     ///
     /// # Errors
-    /// The thread cannot be started.
+    /// The thread or its socket cannot be opened.
     pub fn new(
         address: SocketAddr,
         encrypted: bool,
@@ -49,39 +48,39 @@ impl Announcement {
             return Ok(None);
         }
         let daemon = ServiceDaemon::new().context("cannot announce the service")?;
-        daemon.set_ip_check_interval(LOOK_UP)?;
+        daemon.set_ip_check_interval(ADDRESS_CHECK)?;
         daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
         if address.is_ipv4() {
-            // An address of IPv6 would lead nowhere.
+            // The service does not listen on IPv6.
             daemon.disable_interface(IfKind::IPv6)?;
         }
-        let names = names(lights);
-        let about = [
+        let names = light_names(lights);
+        let properties = [
             ("version", env!("CARGO_PKG_VERSION")),
             ("path", "/"),
             ("tls", if encrypted { "yes" } else { "no" }),
             ("lights", &names),
         ];
         for kind in [DIMMER, HTTP] {
-            daemon.register(described(kind, address, &about)?)?;
+            daemon.register(service_info(kind, address, &properties)?)?;
         }
         info!("announced on the LAN as {}.local", host::own_label());
         Ok(Some(Announcement { daemon }))
     }
 
-    /// Logs what happens to the announcement; ends if the thread that answers does.
+    /// Logs the events of the announcement. The future ends if the thread does.
     ///
     /// # Errors
-    /// The thread has ended already.
+    /// The thread has already ended.
     pub fn log(&self) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
         let events = self.daemon.monitor()?;
         Ok(async move {
-            log(events).await;
+            log_events(events).await;
             Ok(())
         })
     }
 
-    /// Says goodbye, so that nobody looks for it.
+    /// Withdraws the announcement, so that other machines forget the service at once.
     pub async fn end(self) {
         if let Ok(ended) = self.daemon.shutdown() {
             let _ = timeout(GOODBYE, ended.recv_async()).await;
@@ -89,27 +88,27 @@ impl Announcement {
     }
 }
 
-/// The service as one of this kind.
-fn described(
+/// The announcement as a service of this type.
+fn service_info(
     kind: &str,
     address: SocketAddr,
-    about: &[(&str, &str)],
+    properties: &[(&str, &str)],
 ) -> mdns_sd::Result<ServiceInfo> {
     let name = host::own_label();
     let host = format!("{name}.local.");
     let port = address.port();
     if address.ip().is_unspecified() {
-        Ok(ServiceInfo::new(kind, &name, &host, "", port, about)?.enable_addr_auto())
+        Ok(ServiceInfo::new(kind, &name, &host, "", port, properties)?.enable_addr_auto())
     } else {
-        ServiceInfo::new(kind, &name, &host, address.ip(), port, about)
+        ServiceInfo::new(kind, &name, &host, address.ip(), port, properties)
     }
 }
 
-/// The names of the lights, as many as there is room for.
-fn names(lights: &[Light]) -> String {
+/// The names of the lights, as many as fit.
+fn light_names(lights: &[Light]) -> String {
     let mut names = String::new();
     for light in lights {
-        if names.len() + 1 + light.name.len() > LIGHTS {
+        if names.len() + 1 + light.name.len() > MAX_LIGHT_NAMES {
             break;
         }
         if !names.is_empty() {
@@ -120,8 +119,8 @@ fn names(lights: &[Light]) -> String {
     names
 }
 
-/// Logs what happens to the announcement, until the thread that answers has ended.
-async fn log(events: Receiver<DaemonEvent>) {
+/// Logs events until the thread ends.
+async fn log_events(events: Receiver<DaemonEvent>) {
     while let Ok(event) = events.recv_async().await {
         match event {
             DaemonEvent::NameChange(change) => warn!(
@@ -134,17 +133,17 @@ async fn log(events: Receiver<DaemonEvent>) {
     }
 }
 
-/// A service that somebody announces.
-struct Found {
+/// A service that a machine announces.
+struct FoundService {
     url: String,
     addresses: Vec<IpAddr>,
     lights: String,
 }
 
-impl Found {
-    fn new(service: &ResolvedService) -> Found {
-        let about = |key| service.get_property_val_str(key).unwrap_or_default();
-        let scheme = if about("tls") == "yes" {
+impl FoundService {
+    fn new(service: &ResolvedService) -> FoundService {
+        let property = |key| service.get_property_val_str(key).unwrap_or_default();
+        let scheme = if property("tls") == "yes" {
             "https"
         } else {
             "http"
@@ -153,38 +152,38 @@ impl Found {
         let addresses = service.addresses.iter().map(|address| address.to_ip_addr());
         let mut addresses: Vec<_> = addresses.filter(|ip| !is_link_local(*ip)).collect();
         addresses.sort();
-        Found {
+        FoundService {
             url: printable(&format!("{scheme}://{host}:{}", service.port)),
             addresses,
-            lights: printable(about("lights")),
+            lights: printable(property("lights")),
         }
     }
 }
 
-/// Whether an address needs a zone beside it, which no browser takes.
+/// Whether an address needs a zone, which browsers do not accept.
 fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
-/// A text of somebody else, for a terminal that obeys control characters.
+/// Replaces control characters in a text of another machine: a terminal would obey them.
 fn printable(text: &str) -> String {
     text.replace(char::is_control, "?")
 }
 
-/// Every service on the LAN that answers within this time, a line each: its name, URL, addresses and
+/// Lists the services on the LAN that answer within this time, one a line: name, URL, addresses and
 /// lights.
 ///
 /// # Errors
-/// None does, or the question cannot be asked.
+/// No service answers, or the query cannot be sent.
 pub async fn list(time: Duration) -> anyhow::Result<String> {
-    let daemon = ServiceDaemon::new().context("cannot ask the LAN")?;
+    let daemon = ServiceDaemon::new().context("cannot query the LAN")?;
     let events = daemon.browse(DIMMER)?;
     let mut found = BTreeMap::new();
-    let hear = async {
+    let collect = async {
         while let Ok(event) = events.recv_async().await {
             match event {
                 ServiceEvent::ServiceResolved(service) => {
-                    found.insert(service.fullname.clone(), Found::new(&service));
+                    found.insert(service.fullname.clone(), FoundService::new(&service));
                 }
                 ServiceEvent::ServiceRemoved(_, name) => {
                     found.remove(&name);
@@ -193,21 +192,21 @@ pub async fn list(time: Duration) -> anyhow::Result<String> {
             }
         }
     };
-    let _ = timeout(time, hear).await;
+    let _ = timeout(time, collect).await;
     ensure!(
         !found.is_empty(),
         "no dimmer answered within {time:?}: it may be off, in another network, or have mdns = false"
     );
     Ok(found
         .iter()
-        .map(|(name, found)| line(name, found))
+        .map(|(name, service)| line(name, service))
         .collect())
 }
 
-fn line(name: &str, found: &Found) -> String {
+fn line(name: &str, service: &FoundService) -> String {
     let name = name.split("._dimmer.").next().unwrap_or_default();
     let name = printable(name);
-    let addresses: Vec<_> = found.addresses.iter().map(IpAddr::to_string).collect();
-    let Found { url, lights, .. } = found;
+    let addresses: Vec<_> = service.addresses.iter().map(IpAddr::to_string).collect();
+    let FoundService { url, lights, .. } = service;
     format!("{name}  {url}  {}  {lights}\n", addresses.join(","))
 }

@@ -1,4 +1,4 @@
-//! The password: what it may be, and the hash that the service keeps of it.
+//! Passwords: which are allowed, and their hashes.
 //!
 //! Nothing here prints or logs a password or a hash.
 
@@ -11,20 +11,23 @@ use anyhow::{Context, anyhow, ensure};
 use argon2::password_hash::phc::{Output, PasswordHash};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHasher, Version};
 
-/// Memory to verify a password, in KiB, and passes over it: the least that OWASP advises for
+/// Memory to verify a password, in KiB. This and the passes are the minimum that OWASP recommends for
 /// Argon2id, as a Pi Zero has 512 MiB and one slow core.
 const MEMORY: u32 = 19 * 1024;
+/// Passes over the memory.
 const PASSES: u32 = 2;
 const VERSION: Version = Version::V0x13;
-/// Most of both that a hash from elsewhere may ask for.
-const MEMORY_MOST: u32 = 64 * 1024;
-const PASSES_MOST: u32 = 10;
+/// The most memory, in KiB, that a hash of another program may ask for.
+const MAX_MEMORY: u32 = 64 * 1024;
+/// The most passes that a hash of another program may ask for.
+const MAX_PASSES: u32 = 10;
 
-/// Blocks of 1 KiB that are reserved to verify a password, used or not. glibc gives what has more than
-/// 32 MiB back at once; of less, each thread that ever verified one would keep its own.
+/// Capacity in blocks of 1 KiB to verify a password, used or not. glibc returns an allocation of more
+/// than 32 MiB to the system at once; a smaller one would stay with each thread that ever verified a
+/// password.
 const RESERVED: usize = 33 * 1024;
 
-/// Characters of a password.
+/// Allowed lengths of a password, in characters.
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// The Argon2id hash of a password.
@@ -38,10 +41,10 @@ impl fmt::Debug for Hash {
 }
 
 impl Hash {
-    /// Reads it from a file of one line, as `dimmer password` prints it.
+    /// Reads a hash from a file with one line, as `dimmer password` prints it.
     ///
     /// # Errors
-    /// The file cannot be read, or holds anything else. The message names the file, not the content.
+    /// The file cannot be read, or has other contents. The message names the file and does not quote it.
     pub fn read(file: &Path) -> anyhow::Result<Hash> {
         let name = file.display();
         let text = fs::read_to_string(file).with_context(|| {
@@ -60,18 +63,18 @@ impl Hash {
         let params = Params::try_from(&hash)
             .map_err(|_| anyhow!("must be a hash with parameters of Argon2id, and is not"))?;
         ensure!(
-            params.m_cost() <= MEMORY_MOST && params.t_cost() <= PASSES_MOST,
-            "must take at most {MEMORY_MOST} KiB (m) and {PASSES_MOST} passes (t), not {} and {}",
+            params.m_cost() <= MAX_MEMORY && params.t_cost() <= MAX_PASSES,
+            "must take at most {MAX_MEMORY} KiB (m) and {MAX_PASSES} passes (t), not {} and {}",
             params.m_cost(),
             params.t_cost()
         );
         Ok(Hash(hash))
     }
 
-    /// Hashes a new password, with a salt of its own.
+    /// Hashes a new password with a random salt.
     ///
     /// # Errors
-    /// The password may not be one; the message says what one is.
+    /// The password is not allowed; the message says which are.
     pub fn of(password: &str) -> anyhow::Result<Hash> {
         let length = password.chars().count();
         ensure!(
@@ -81,7 +84,7 @@ impl Hash {
             LENGTH.end()
         );
         ensure!(
-            // As a header could not carry it.
+            // A header could not carry these.
             !password.contains(char::is_control) && password.trim() == password,
             "a password must not have control characters, nor spaces at its ends"
         );
@@ -91,9 +94,9 @@ impl Hash {
         Ok(Hash(hash))
     }
 
-    /// Whether it is this password's. Takes a second on a slow Pi, and 19 MiB.
-    pub fn is_of(&self, password: &[u8]) -> bool {
-        // Even the longest one has no more than four bytes a character.
+    /// Whether this is the hash of `password`. Takes a second on a slow Pi, and 19 MiB.
+    pub fn matches(&self, password: &[u8]) -> bool {
+        // A character has at most four bytes.
         password.len() <= 4 * LENGTH.end() && self.verify(password).unwrap_or(false)
     }
 
@@ -107,11 +110,11 @@ impl Hash {
         Argon2::new(Algorithm::Argon2id, VERSION, params)
             .hash_password_into_with_memory(password, &salt, &mut output, &mut memory)
             .ok()?;
-        // Which compares in constant time.
+        // The comparison takes constant time.
         Some(Output::new(&output).ok()? == expected)
     }
 
-    /// The line of the file.
+    /// The line for the file.
     pub fn line(&self) -> String {
         self.0.to_string()
     }
@@ -122,21 +125,21 @@ fn hasher() -> anyhow::Result<Argon2<'static>> {
     Ok(Argon2::new(Algorithm::Argon2id, VERSION, params))
 }
 
-/// Asks for a new password: twice in a terminal, without showing it; else once, a line on standard
-/// input.
+/// Asks for a new password: in a terminal twice and without showing it, otherwise reads a line of
+/// standard input.
 ///
 /// # Errors
-/// Nothing can be read, or the two differ.
+/// Nothing can be read, or the two passwords differ.
 pub fn ask() -> anyhow::Result<String> {
-    let cannot = "cannot read the password";
+    let error = "cannot read the password";
     if !io::stdin().is_terminal() {
         let mut line = String::new();
-        io::stdin().read_line(&mut line).context(cannot)?;
+        io::stdin().read_line(&mut line).context(error)?;
         return Ok(line.trim_end_matches(['\r', '\n']).into());
     }
-    // On the terminal itself: standard output is for the hash.
-    let password = rpassword::prompt_password("New password: ").context(cannot)?;
-    let again = rpassword::prompt_password("Once more: ").context(cannot)?;
+    // Prompts on the terminal, as standard output is for the hash.
+    let password = rpassword::prompt_password("New password: ").context(error)?;
+    let again = rpassword::prompt_password("Once more: ").context(error)?;
     ensure!(password == again, "the two passwords differ");
     Ok(password)
 }
@@ -146,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_of_its_password_alone_and_no_two_are_alike() {
+    fn a_hash_matches_its_password_alone_and_no_two_are_equal() {
         let hash = Hash::of("correct horse").unwrap();
         let line = hash.line();
         assert!(
@@ -155,17 +158,17 @@ mod tests {
         );
         assert_ne!(line, Hash::of("correct horse").unwrap().line());
         let hash = Hash::parse(&line).unwrap();
-        assert!(hash.is_of(b"correct horse"));
+        assert!(hash.matches(b"correct horse"));
         for wrong in ["", "correct hors", "correct horse ", "Correct horse"] {
-            assert!(!hash.is_of(wrong.as_bytes()), "{wrong:?}");
+            assert!(!hash.matches(wrong.as_bytes()), "{wrong:?}");
         }
         assert!(!format!("{hash:?}").contains('$'));
     }
 
     #[test]
-    fn what_is_no_hash_is_refused_without_repeating_it() {
+    fn a_text_that_is_not_a_hash_is_refused_without_quoting_it() {
         let line = Hash::of("correct horse").unwrap().line();
-        for (text, says) in [
+        for (text, expected) in [
             ("", "must be one line"),
             ("correct horse", "must be one line"),
             ("$argon2id$v=19$m=19456,t=2,p=1", "must be one line"),
@@ -175,14 +178,14 @@ mod tests {
             (&line.replace("t=2", "t=99"), "not 19456 and 99"),
         ] {
             let error = Hash::parse(text).unwrap_err().to_string();
-            assert!(error.contains(says), "{text:?} said {error:?}");
+            assert!(error.contains(expected), "{text:?} gave {error:?}");
             assert!(!error.contains("horse") && !error.contains('\n'), "{error}");
         }
     }
 
     #[test]
-    fn a_password_that_cannot_be_one_is_told_why() {
-        for (password, says) in [
+    fn a_password_that_is_not_allowed_is_refused_with_the_reason() {
+        for (password, expected) in [
             ("", "8 to 128 characters, not 0"),
             ("1234567", "8 to 128 characters, not 7"),
             (&"ã".repeat(129), "8 to 128 characters, not 129"),
@@ -190,7 +193,7 @@ mod tests {
             (" spaces ", "spaces at its ends"),
         ] {
             let error = Hash::of(password).unwrap_err().to_string();
-            assert!(error.contains(says), "{password:?} said {error:?}");
+            assert!(error.contains(expected), "{password:?} gave {error:?}");
         }
         assert!(Hash::of(&"ã".repeat(128)).is_ok());
     }

@@ -1,6 +1,7 @@
-//! TLS, where a certificate is set: what is spoken inside is the same.
+//! TLS, for the service where a certificate is set, and for connections to other servers.
 //!
-//! The port is shared with plain HTTP, which is led to https: the first byte tells the two apart.
+//! The service accepts TLS and plain HTTP on the same port and redirects HTTP to https: the first byte
+//! of a connection tells the two apart.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,17 +16,17 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, version};
 use tokio_rustls::server::TlsStream;
 
-/// First byte of each TLS connection: a record of the handshake. No method of HTTP begins with it.
+/// First byte of every TLS connection: a handshake record. No HTTP method begins with it.
 const HANDSHAKE: u8 = 0x16;
 
 /// The certificates that a Debian system trusts.
 pub const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// How to speak TLS with a server that a certificate of the PEM file `ca` vouches for.
+/// The TLS settings of a client that trusts the certificates in the PEM file `ca`.
 ///
 /// # Errors
-/// The file cannot be read, or holds no certificate.
-pub fn trusting(ca: &Path) -> anyhow::Result<Arc<ClientConfig>> {
+/// The file cannot be read, or has no certificate.
+pub fn client_config(ca: &Path) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates(ca)?);
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -47,12 +48,12 @@ fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     }
 }
 
-/// A certificate with its key.
+/// The certificate of the service, with its key.
 #[derive(Debug)]
 pub struct Tls {
     cert: PathBuf,
     key: PathBuf,
-    /// For the connections to come.
+    /// For new connections.
     config: Mutex<Arc<ServerConfig>>,
 }
 
@@ -60,26 +61,27 @@ impl Tls {
     /// Reads both PEM files.
     ///
     /// # Errors
-    /// One cannot be read or used, or they do not belong together; the message is one line that names
-    /// the setting and the file.
+    /// A file cannot be read or used, or the key is not that of the certificate; the message is one line
+    /// that names the setting and the file.
     pub fn load(cert: PathBuf, key: PathBuf) -> anyhow::Result<Tls> {
         let config = Mutex::new(read(&cert, &key)?);
         Ok(Tls { cert, key, config })
     }
 
-    /// Reads them again, for new connections; those there are go on.
+    /// Reads both files again, for new connections; open connections are not affected.
     ///
     /// # Errors
-    /// As [`Tls::load`]; then the ones before are kept.
+    /// As [`Tls::load`]; the previous certificate then stays in use.
     pub fn reload(&self) -> anyhow::Result<()> {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = read(&self.cert, &self.key)?;
         Ok(())
     }
 
-    /// Shakes hands; `None` for a connection that does not speak TLS, of which nothing is taken.
+    /// Waits for the TLS handshake. Returns the stream as it is, without a byte read, if it does not
+    /// begin with one.
     ///
     /// # Errors
-    /// The connection ends, or the other end wants what this one does not.
+    /// The connection ends, or the handshake fails.
     pub async fn accept(
         &self,
         stream: TcpStream,
@@ -100,8 +102,8 @@ impl Tls {
 
 fn read(cert: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
     let setting = |name: &str, path: &Path| format!("{name} {}", path.display());
-    let certs = certificates(cert).with_context(|| setting("tls_cert", cert))?;
-    let private = PrivateKeyDer::from_pem_file(key)
+    let chain = certificates(cert).with_context(|| setting("tls_cert", cert))?;
+    let private_key = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| match error {
             pem::Error::NoItemsFound => anyhow!("must hold a private key in PEM, and holds none"),
             error => anyhow!("{error}"),
@@ -111,7 +113,7 @@ fn read(cert: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
         .with_protocol_versions(&[&version::TLS13])
         .context("no TLS 1.3")?
         .with_no_client_auth()
-        .with_single_cert(certs, private)
+        .with_single_cert(chain, private_key)
         .with_context(|| {
             format!(
                 "{} with {}",

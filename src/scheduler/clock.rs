@@ -1,4 +1,4 @@
-//! The machine's clock: waits for a time of it, and notices when it is set.
+//! The system clock: waits for a time, and notices when the clock is set.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,25 +12,27 @@ use rustix::time::{
 };
 use tokio::io::unix::AsyncFd;
 
-/// A clock that people, and the network's time, set.
+/// The system clock, which people and NTP set.
 pub struct Clock {
     timer: AsyncFd<OwnedFd>,
-    /// A moment by a clock that nobody sets, and by this one.
+    /// The same moment by the monotonic clock and by the system clock.
     anchor: (Instant, Timestamp),
 }
 
-/// What ended a wait.
+/// The end of a wait.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Woken {
-    /// It is time.
+    /// The time has come.
     Due,
-    /// The clock was set, and is ahead of what it was by this much, or behind.
+    /// The clock was set ahead by this much; back if negative.
     Set(SignedDuration),
 }
 
 impl Clock {
+    /// Opens a timer of the kernel.
+    ///
     /// # Errors
-    /// The kernel has no timer left.
+    /// The kernel cannot create another timer.
     pub fn new() -> io::Result<Clock> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Realtime, flags)?;
@@ -45,10 +47,10 @@ impl Clock {
         })
     }
 
-    /// Waits for this time, or until the clock is set: the kernel tells of that, so nothing polls.
+    /// Waits for this time, or until the clock is set: the kernel reports that, so nothing polls.
     ///
     /// # Errors
-    /// The kernel refuses.
+    /// The kernel cannot set its timer.
     pub async fn until(&mut self, time: Timestamp) -> io::Result<Woken> {
         let at = Itimerspec {
             it_interval: Timespec::default(),
@@ -71,12 +73,12 @@ impl Clock {
         }
     }
 
-    /// How far the clock was set since it was last asked.
+    /// How far the clock was set since the last call.
     fn jump(&mut self) -> SignedDuration {
-        let (then, was) = self.anchor;
+        let (then, then_by_clock) = self.anchor;
         self.anchor = (Instant::now(), Timestamp::now());
         let passed = SignedDuration::try_from(self.anchor.0 - then).unwrap_or_default();
-        self.anchor.1.duration_since(was) - passed
+        self.anchor.1.duration_since(then_by_clock) - passed
     }
 }
 
@@ -93,6 +95,9 @@ mod tests {
             assert!(Timestamp::now() >= time);
         }
         let quiet = clock.jump().abs();
-        assert!(quiet < SignedDuration::from_millis(100), "nobody set it");
+        assert!(
+            quiet < SignedDuration::from_millis(100),
+            "reported as set, but nobody set it"
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! Socket activation, readiness, status line and watchdog.
+//! systemd: socket activation, readiness, status line and watchdog.
 //!
-//! Where systemd does not run the service, nothing here does anything.
+//! If systemd does not run the service, nothing here has any effect.
 
 use std::env;
 use std::future;
@@ -19,14 +19,14 @@ use tracing::{debug, warn};
 use crate::model::lights::{Light, LightState, Lights};
 use crate::platform::supervisor::Probe;
 
-/// Shortest time between two status lines: a slider that is dragged is no news to systemd.
-const STATUS: Duration = Duration::from_secs(1);
+/// Shortest time between two status lines, so that a dragged slider does not flood systemd.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The listening socket that systemd hands over, if it does. A page that opens during a restart
-/// then waits in its queue instead of failing.
+/// The listening socket that systemd passes, if there is one. During a restart, a new connection then
+/// waits in the queue of the socket instead of being refused.
 ///
 /// # Errors
-/// It hands over anything but one TCP socket.
+/// systemd passes anything but one TCP socket.
 pub fn listener() -> anyhow::Result<Option<TcpListener>> {
     let mut sockets = ListenFd::from_env();
     let count = sockets.len();
@@ -44,8 +44,8 @@ pub fn listener() -> anyhow::Result<Option<TcpListener>> {
     Ok(Some(TcpListener::from_std(listener)?))
 }
 
-/// Tells systemd that the service is ready, then the levels of its lights and that it is alive, and at
-/// last that it stops. Each loop that is probed has a name for the log.
+/// Notifies systemd when the service is ready, of the levels of its lights and of its liveness, and when
+/// `stop` is cancelled. Each probed loop has a name for the log.
 pub async fn run(lights: Arc<Lights>, probes: Vec<(String, Probe)>, stop: CancellationToken) {
     if env::var_os("NOTIFY_SOCKET").is_none() {
         return stop.cancelled().await;
@@ -61,7 +61,7 @@ pub async fn run(lights: Arc<Lights>, probes: Vec<(String, Probe)>, stop: Cancel
 
 fn notify(state: NotifyState) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        debug!("cannot tell systemd: {error}");
+        debug!("cannot notify systemd: {error}");
     }
 }
 
@@ -75,7 +75,7 @@ async fn notify_levels(lights: &Lights) {
             notify(NotifyState::Status(&status));
             reported = status;
             // Changes during the pause are seen after it.
-            sleep(STATUS).await;
+            sleep(STATUS_INTERVAL).await;
         }
         if watch.changed().await.is_err() {
             // Cannot fail: the hub outlives this task.
@@ -84,7 +84,7 @@ async fn notify_levels(lights: &Lights) {
     }
 }
 
-/// The lights in a line for `systemctl status`.
+/// A line for `systemctl status`.
 fn status(lights: &[Light], states: &[LightState]) -> String {
     let texts: Vec<_> = lights
         .iter()
@@ -97,18 +97,18 @@ fn status(lights: &[Light], states: &[LightState]) -> String {
     texts.join(", ")
 }
 
-/// Notifies the watchdog twice within its time, but only if every probed loop answers.
+/// Notifies the watchdog twice in each of its periods, but only while every probed loop answers.
 async fn notify_alive(probes: &[(String, Probe)]) {
-    let Some(patience) = sd_notify::watchdog_enabled().filter(|time| !time.is_zero()) else {
+    let Some(watchdog) = sd_notify::watchdog_enabled().filter(|time| !time.is_zero()) else {
         return future::pending().await;
     };
-    let mut ticks = interval(patience / 2);
+    let mut ticks = interval(watchdog / 2);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         for (name, probe) in probes {
             let mut answered = pin!(probe.answered());
-            if timeout(patience / 4, &mut answered).await.is_err() {
+            if timeout(watchdog / 4, &mut answered).await.is_err() {
                 warn!("{name} hangs");
                 answered.await;
             }

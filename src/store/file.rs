@@ -1,5 +1,5 @@
-//! The format of `levels.json`: types of its own, so that no change of a message or of the model changes
-//! the file.
+//! The format of `levels.json`, with types of its own: a change of a message or of the model does not
+//! change the file.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,13 +15,13 @@ use crate::model::lights::{LightState, transition};
 use crate::model::presets::{Preset, PresetsByName, Scene};
 use crate::model::timers::{Daily, Day, TimeOfDay, Timer, TimerAction};
 
-/// The version of the format that this program writes.
+/// The version of the format that this program reads and writes.
 const VERSION: u32 = 1;
 
-/// Everything that is kept.
+/// The stored state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KeptState {
-    /// The lights by their names.
+    /// The lights by name.
     pub lights: BTreeMap<String, KeptLight>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     presets: BTreeMap<String, BTreeMap<String, KeptScene>>,
@@ -30,7 +30,6 @@ pub struct KeptState {
 }
 
 impl KeptState {
-    /// The presets.
     pub fn presets(&self) -> PresetsByName {
         let presets = self.presets.iter();
         let preset = |scenes: &BTreeMap<String, KeptScene>| -> Preset {
@@ -44,7 +43,6 @@ impl KeptState {
             .collect()
     }
 
-    /// Replaces the presets.
     pub fn set_presets(&mut self, presets: &PresetsByName) {
         let preset = |preset: &Preset| {
             let scenes = preset.iter();
@@ -58,21 +56,19 @@ impl KeptState {
             .collect();
     }
 
-    /// The timers.
     pub fn timers(&self) -> Vec<Timer> {
         self.timers.iter().cloned().map(Timer::from).collect()
     }
 
-    /// Replaces the timers.
     pub fn set_timers(&mut self, timers: &[Timer]) {
         self.timers = timers.iter().cloned().map(KeptTimer::from).collect();
     }
 }
 
-/// A light.
+/// The stored state of a light.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct KeptLight {
-    /// The level.
+    /// The level, or the one that the light was on its way to.
     pub level: Level,
     /// The last level above 0.
     pub last_on: Level,
@@ -122,7 +118,7 @@ impl From<KeptEffect> for Effect {
     }
 }
 
-/// What a preset sets one light to.
+/// The level and effect of a light in a preset.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeptScene {
@@ -256,33 +252,33 @@ fn local<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Err
 }
 
 #[derive(Serialize, Deserialize)]
-struct Contents {
+struct LevelsFile {
     version: u32,
     #[serde(flatten)]
     state: KeptState,
 }
 
-/// Reads the bytes of a file.
+/// Parses the contents of a file.
 ///
 /// # Errors
-/// They are not in the format of this version; the text says why.
+/// The bytes are not in the format of this version; the text says why.
 pub fn from_json(bytes: &[u8]) -> Result<KeptState, String> {
-    let contents: Contents = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    match contents.version {
-        VERSION => Ok(contents.state),
+    let file: LevelsFile = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    match file.version {
+        VERSION => Ok(file.state),
         version => Err(format!(
             "its format is {version}, and this version reads {VERSION}"
         )),
     }
 }
 
-/// The bytes of a file.
+/// The contents of a file.
 ///
 /// # Errors
 /// None in practice: plain data always becomes JSON.
 pub fn to_json(state: KeptState) -> io::Result<Vec<u8>> {
     let version = VERSION;
-    Ok(serde_json::to_vec(&Contents { version, state })?)
+    Ok(serde_json::to_vec(&LevelsFile { version, state })?)
 }
 
 #[cfg(test)]
@@ -321,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn an_effect_without_a_speed_has_the_normal_one() {
+    fn an_effect_without_a_speed_has_normal_speed() {
         let text = r#"{"version":1,"lights":{"led":{"level":5,"last_on":5,"effect":"candle"}}}"#;
         let state = from_json(text.as_bytes()).unwrap();
         let json = String::from_utf8(to_json(state).unwrap()).unwrap();

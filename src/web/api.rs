@@ -1,4 +1,4 @@
-//! The REST API below `/api`, for scripts and anything without a WebSocket.
+//! The REST API below `/api`, for scripts and programs without a WebSocket.
 
 mod lights;
 mod openapi;

@@ -15,17 +15,17 @@ use tower_http::compression::CompressionLayer;
 #[folder = "web/"]
 struct Files;
 
-/// What the page may load: its own files, and its own service.
+/// The page's content security policy: it may load its own files, and connect to its own service.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; manifest-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Added to the page where there is a login; without one it need not be loaded.
-const SESSION: &str = "  <script type=\"module\" src=\"session.js\"></script>\n</head>";
+/// Added to the page where a password is set: the script that goes to the login once the session has ended.
+const SESSION_SCRIPT: &str = "  <script type=\"module\" src=\"session.js\"></script>\n</head>";
 
-const SCRIPT: &str = "text/javascript";
+const JAVASCRIPT: &str = "text/javascript";
 
-/// Routes for `/` and each of its files.
+/// The routes of `/` and of the page's files.
 pub fn router(with_login: bool) -> Router {
     Router::new()
         .route(
@@ -41,16 +41,16 @@ pub fn router(with_login: bool) -> Router {
 fn index(with_login: bool, headers: HeaderMap) -> Response {
     match Files::get("index.html") {
         Some(mut file) if with_login => {
-            let page = String::from_utf8_lossy(&file.data).replace("</head>", SESSION);
+            let page = String::from_utf8_lossy(&file.data).replace("</head>", SESSION_SCRIPT);
             file.data = page.into_bytes().into();
             let version = version(&file) + "-login";
-            answer(file, version, "text/html; charset=utf-8", &headers)
+            respond(file, version, "text/html; charset=utf-8", &headers)
         }
         _ => self::file("index.html", headers),
     }
 }
 
-/// The path is taken as it stands: `%2F` and `..` lead nowhere.
+/// The path is not decoded, so `%2F` and `..` lead nowhere.
 async fn named(uri: Uri, headers: HeaderMap) -> Response {
     file(uri.path().trim_start_matches('/'), headers)
 }
@@ -59,11 +59,11 @@ fn file(name: &str, headers: HeaderMap) -> Response {
     match Files::get(name).zip(content_type(name)) {
         Some((mut file, content_type)) => {
             let version = version(&file);
-            if content_type == SCRIPT {
+            if content_type == JAVASCRIPT {
                 let script = String::from_utf8_lossy(&file.data);
                 file.data = without_comments(&script).into_bytes().into();
             }
-            answer(file, version, content_type, &headers)
+            respond(file, version, content_type, &headers)
         }
         None => (StatusCode::NOT_FOUND, "There is no such page here.\n").into_response(),
     }
@@ -90,22 +90,22 @@ fn without_comments(script: &str) -> String {
     code
 }
 
-/// `version` differs whenever the file does.
-fn answer(
+/// The file, or 304 if the browser has it already. `version` has to differ whenever the file does.
+fn respond(
     file: EmbeddedFile,
     version: String,
     content_type: &str,
     headers: &HeaderMap,
 ) -> Response {
-    // Weak, as the same file is sent compressed and not.
+    // Weak, as the file may be sent compressed or not.
     let tag = format!("W/\"{version}\"");
-    // The browser asks every time, and the answer that nothing is new takes a few bytes.
+    // The browser asks every time, and a response that nothing has changed takes a few bytes.
     let common: [(HeaderName, &str); 3] = [
         (CACHE_CONTROL, "no-cache"),
         (ETAG, &tag),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    // Browsers apply it to documents alone; on every script it would be 3 KB of each load.
+    // Browsers apply the policy to documents only; on every script it would add 3 KB to each load.
     let policy = is_document(content_type).then_some([(CONTENT_SECURITY_POLICY, POLICY)]);
     let known = headers.get(IF_NONE_MATCH);
     if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
@@ -128,9 +128,9 @@ fn content_type(name: &str) -> Option<&'static str> {
     let (_, extension) = name.rsplit_once('.')?;
     Some(match extension {
         "html" => "text/html; charset=utf-8",
-        // In UTF-8, as modules always are, and styles of a page that is.
+        // Without a charset: modules are always read as UTF-8, and styles as the page, which is UTF-8.
         "css" => "text/css",
-        "js" => SCRIPT,
+        "js" => JAVASCRIPT,
         "svg" => "image/svg+xml",
         "webmanifest" => "application/manifest+json",
         _ => return None,

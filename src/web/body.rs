@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::response::error;
 use crate::protocol;
 
-/// The body of a request.
+/// A request's body, whatever its `Content-Type`.
 pub struct Body(pub Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Body {

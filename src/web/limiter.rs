@@ -1,4 +1,4 @@
-//! How many there are of something, in all and from each address, and how many may be.
+//! Counts and limits connections, in total and per IP address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,112 +7,112 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-/// The open pages, or the open connections.
+/// Limits the connected clients, or the open connections.
 pub struct ConnectionLimiter {
     counts: watch::Sender<Counts>,
-    most: usize,
-    most_of_one: usize,
-    numbers: AtomicU64,
+    max: usize,
+    max_per_address: usize,
+    next_number: AtomicU64,
 }
 
-/// How many there are.
+/// The permits that are in use.
 #[derive(Default)]
 pub struct Counts {
-    /// From anywhere.
-    pub all: usize,
-    /// From each address that has any.
+    /// In total.
+    pub total: usize,
+    /// Only addresses that have any, so that the map does not grow with every address ever seen.
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// What there is no room for.
+/// The limit that a connection would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitReached {
-    /// One more.
+    /// The limit in total.
     Total,
-    /// One more from that address.
+    /// The limit of the connection's address.
     PerAddress,
 }
 
-/// One of the limiter, until it is dropped.
+/// Permission for one connection, which counts until this is dropped.
 pub struct Permit {
     limiter: Arc<ConnectionLimiter>,
-    /// Where it came from.
+    /// The remote address.
     pub address: IpAddr,
-    /// Never used twice while the service runs.
+    /// Identifies the connection: counted from 1, and never used twice while the service runs.
     pub number: u64,
 }
 
 impl ConnectionLimiter {
-    /// Room for `most`, and for `most_of_one` from a single address.
-    pub fn new(most: usize, most_of_one: usize) -> Arc<ConnectionLimiter> {
+    /// Allows `max` connections in total, and `max_per_address` from a single address.
+    pub fn new(max: usize, max_per_address: usize) -> Arc<ConnectionLimiter> {
         Arc::new(ConnectionLimiter {
             counts: watch::Sender::default(),
-            most,
-            most_of_one,
-            numbers: AtomicU64::new(1),
+            max,
+            max_per_address,
+            next_number: AtomicU64::new(1),
         })
     }
 
-    /// A place for one more.
+    /// A permit for one more connection from this address.
     ///
     /// # Errors
-    /// All the places that it could have are taken.
+    /// The limit that is reached.
     pub fn try_acquire(
         self: &Arc<ConnectionLimiter>,
         address: IpAddr,
     ) -> Result<Permit, LimitReached> {
-        let mut entered = Err(LimitReached::Total);
+        let mut added = Err(LimitReached::Total);
         self.counts.send_if_modified(|counts| {
-            entered = self.add(counts, address);
-            entered.is_ok()
+            added = self.add(counts, address);
+            added.is_ok()
         });
-        entered.map(|()| Permit {
+        added.map(|()| Permit {
             limiter: self.clone(),
             address,
-            number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            number: self.next_number.fetch_add(1, Ordering::Relaxed),
         })
     }
 
     fn add(&self, counts: &mut Counts, address: IpAddr) -> Result<(), LimitReached> {
-        if counts.all >= self.most {
+        if counts.total >= self.max {
             return Err(LimitReached::Total);
         }
-        let of_one = counts.by_address.entry(address).or_default();
-        if *of_one >= self.most_of_one {
+        let from_address = counts.by_address.entry(address).or_default();
+        if *from_address >= self.max_per_address {
             return Err(LimitReached::PerAddress);
         }
-        *of_one += 1;
-        counts.all += 1;
+        *from_address += 1;
+        counts.total += 1;
         Ok(())
     }
 
-    /// How many there are.
+    /// The connections that are open now.
     pub fn count(&self) -> usize {
-        self.counts.borrow().all
+        self.counts.borrow().total
     }
 
-    /// How many there were so far, those that are there included.
+    /// All connections since the start of the service, those that are open included.
     pub fn total(&self) -> u64 {
-        self.numbers.load(Ordering::Relaxed) - 1
+        self.next_number.load(Ordering::Relaxed) - 1
     }
 
-    /// How many there are, and a way to wait for that to change.
+    /// Watches the counts.
     pub fn watch(&self) -> watch::Receiver<Counts> {
         self.counts.subscribe()
     }
 
-    /// Resolves once there is room for one more, if its address has any left.
+    /// Resolves once the limit in total allows one more connection; its address may still be at its own.
     pub async fn wait_for_capacity(&self) {
-        self.wait_for(|counts| counts.all < self.most).await;
+        self.wait_for(|counts| counts.total < self.max).await;
     }
 
-    /// Resolves once all have left.
+    /// Resolves once no connection is open.
     pub async fn wait_until_empty(&self) {
-        self.wait_for(|counts| counts.all == 0).await;
+        self.wait_for(|counts| counts.total == 0).await;
     }
 
     async fn wait_for(&self, holds: impl FnMut(&Counts) -> bool) {
-        // It fails only without a sender, and that is `self`.
+        // It fails only without a sender, and `self` holds the sender.
         let _ = self.watch().wait_for(holds).await;
     }
 }
@@ -120,10 +120,10 @@ impl ConnectionLimiter {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.limiter.counts.send_modify(|counts| {
-            counts.all -= 1;
-            if let Some(of_one) = counts.by_address.get_mut(&self.address) {
-                *of_one -= 1;
-                if *of_one == 0 {
+            counts.total -= 1;
+            if let Some(from_address) = counts.by_address.get_mut(&self.address) {
+                *from_address -= 1;
+                if *from_address == 0 {
                     counts.by_address.remove(&self.address);
                 }
             }
@@ -139,7 +139,7 @@ mod tests {
     const EVA: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 
     #[test]
-    fn a_place_is_free_again_after_it_was_left() {
+    fn a_permit_is_free_again_once_it_is_dropped() {
         let limiter = ConnectionLimiter::new(2, 2);
         let one = limiter.try_acquire(ANA).unwrap();
         let two = limiter.try_acquire(ANA).unwrap();
@@ -151,9 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn one_address_cannot_take_the_places_of_others() {
+    fn one_address_cannot_take_the_permits_of_others() {
         let limiter = ConnectionLimiter::new(3, 2);
-        let places = [
+        let permits = [
             limiter.try_acquire(ANA).unwrap(),
             limiter.try_acquire(ANA).unwrap(),
         ];
@@ -162,11 +162,11 @@ mod tests {
             Some(LimitReached::PerAddress)
         );
         assert!(limiter.try_acquire(EVA).is_ok());
-        drop(places);
+        drop(permits);
         assert!(limiter.try_acquire(ANA).is_ok());
         assert!(
             limiter.watch().borrow().by_address.is_empty(),
-            "who left is forgotten"
+            "an address without connections is forgotten"
         );
     }
 }

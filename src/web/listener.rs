@@ -1,5 +1,5 @@
-//! Takes connections in, and bounds what each may cost: how many there are, from one address and in
-//! all, how long a request may take, how large its headers may be, how long nothing may happen.
+//! Accepts connections and bounds what each may cost: how many there are in total and per address, how
+//! long a request may take, how large its headers may be, and how long a connection may be silent.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -29,71 +29,73 @@ use crate::web::limiter::{ConnectionLimiter, Permit};
 use crate::web::live::shared_stream::SharedStream;
 use crate::web::response::error;
 
-/// Time for the headers of a request, and as much for the rest of it. As the first is counted from
-/// the end of the request before, it is also how long a connection may be silent.
-const REQUEST: Duration = Duration::from_secs(10);
-/// Size of a request's line and headers, in bytes.
-const HEADERS: usize = 16 * 1024;
-/// Life of a connection that is no page, lest one that takes no answers stays for ever.
-const LIFE: Duration = Duration::from_secs(60);
-/// Time to end a request when the service stops: pages and pins need the rest of what a stop takes.
-const GRACE: Duration = Duration::from_millis(500);
-/// Time in which what is still sent to a closed connection is read.
+/// Time for the headers of a request, and again for its body. The time for the headers is counted from
+/// the end of the previous request, so it is also how long a connection may be silent.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum size of a request's line and headers, in bytes.
+const MAX_HEADERS: usize = 16 * 1024;
+/// Maximum lifetime of a plain HTTP connection, so that a client that never reads cannot hold one open.
+const MAX_LIFETIME: Duration = Duration::from_secs(60);
+/// Time to finish a request when the service stops: clients and pins need the rest of the stop's time.
+const STOP_GRACE: Duration = Duration::from_millis(500);
+/// Time in which the service reads what still arrives on a connection that it has closed.
 const LINGER: Duration = Duration::from_secs(1);
 /// Pause after a connection could not be accepted.
-const RETRY: Duration = Duration::from_millis(250);
+const ACCEPT_RETRY: Duration = Duration::from_millis(250);
 
-/// Connections in all beside those of pages.
-const NOT_PAGES: usize = 256;
-/// Connections from one address beside those of pages. A browser opens six.
-const NOT_PAGES_OF_ONE: usize = 32;
-/// Files that the service itself has open, at most: pins, levels, the runtime.
+/// Connections in total beyond those of clients.
+const EXTRA_CONNECTIONS: usize = 256;
+/// Connections from one address beyond those of its clients. A browser opens six.
+const EXTRA_PER_ADDRESS: usize = 32;
+/// Files that the service itself may have open: pins, levels, the runtime.
 const OWN_FILES: usize = 64;
-/// Connections that there are where hardly any files may be open.
-const FEWEST: usize = 16;
+/// Connections that are allowed however few files may be open.
+const MIN_CONNECTIONS: usize = 16;
 
-/// Who is at the other end: a part of each request, and as long as it is kept the connection counts.
+/// The remote end of a connection: an extension of each request. The connection counts until the last
+/// clone is dropped.
 #[derive(Clone)]
 pub struct Peer(Arc<Permit>);
 
 impl Peer {
-    /// Its address.
+    /// The remote address.
     pub fn address(&self) -> IpAddr {
         self.0.address
     }
 }
 
-/// The connections that so many pages need, with as much room for others as the limit of open files
-/// leaves. One address never gets all of it.
-pub fn limiter(max_pages: usize, max_pages_per_address: usize) -> Arc<ConnectionLimiter> {
+/// Limits connections to what so many clients need, plus as many others as the limit of open files
+/// leaves. One address never gets all of them.
+pub fn limiter(max_clients: usize, max_clients_per_address: usize) -> Arc<ConnectionLimiter> {
     let files = getrlimit(Resource::Nofile).current;
     let files = files.map_or(usize::MAX, |files| {
         usize::try_from(files).unwrap_or(usize::MAX)
     });
-    let (most, most_of_one) = room(max_pages, max_pages_per_address, files);
-    ConnectionLimiter::new(most, most_of_one)
+    let (max, max_per_address) = limits(max_clients, max_clients_per_address, files);
+    ConnectionLimiter::new(max, max_per_address)
 }
 
-fn room(max_pages: usize, max_pages_per_address: usize, files: usize) -> (usize, usize) {
-    let most = max_pages
-        .saturating_add(NOT_PAGES)
-        .min(files.saturating_sub(OWN_FILES).max(FEWEST));
-    let most_of_one = max_pages_per_address
-        .saturating_add(NOT_PAGES_OF_ONE)
-        .min(most - most / 8);
-    (most, most_of_one)
+/// The limits of connections in total and per address, where `files` may be open.
+fn limits(max_clients: usize, max_clients_per_address: usize, files: usize) -> (usize, usize) {
+    let max = max_clients
+        .saturating_add(EXTRA_CONNECTIONS)
+        .min(files.saturating_sub(OWN_FILES).max(MIN_CONNECTIONS));
+    let max_per_address = max_clients_per_address
+        .saturating_add(EXTRA_PER_ADDRESS)
+        .min(max - max / 8);
+    (max, max_per_address)
 }
 
-/// TLS, and what is said to who does not speak it.
+/// TLS, and what answers a client that does not speak it.
 #[derive(Clone)]
 pub struct Secured {
     /// The certificate.
     pub tls: Arc<Tls>,
-    /// Answers without TLS.
-    pub instead: Router,
+    /// Answers requests that come without TLS.
+    pub plain: Router,
 }
 
-/// Serves until `stop` is cancelled and every connection is closed, pages too.
+/// Serves until `stop` is cancelled and every connection is closed, those of clients too.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -120,107 +122,117 @@ async fn accept(
 ) {
     let mut failed = false;
     loop {
-        // Whoever comes while it is full waits in the kernel's queue for one to leave.
+        // At the limit, new connections wait in the kernel's queue until one is closed.
         limiter.wait_for_capacity().await;
         match listener.accept().await {
             Ok((stream, from)) => {
                 failed = false;
-                // One of IPv4 looks otherwise on a socket of both.
+                // A socket that serves both IPv4 and IPv6 reports IPv4 addresses as mapped ones.
                 match limiter.try_acquire(from.ip().to_canonical()) {
-                    Ok(place) => {
-                        let peer = Peer(Arc::new(place));
+                    Ok(permit) => {
+                        let peer = Peer(Arc::new(permit));
                         let (router, stop) = (router.clone(), stop.clone());
-                        let (secured, stream) = (secured.clone(), prepared(stream));
-                        let name = format!("connection of {}", peer.address());
+                        let (secured, stream) = (secured.clone(), without_delay(stream));
+                        let name = format!("connection from {}", peer.address());
                         supervisor.spawn_short(name, async move {
                             match secured {
-                                None => talk(SharedStream::new(stream), peer, router, stop).await,
-                                Some(secured) => secured.talk(stream, peer, router, stop).await,
+                                None => {
+                                    let stream = SharedStream::new(stream);
+                                    serve_connection(stream, peer, router, stop).await;
+                                }
+                                Some(secured) => secured.serve(stream, peer, router, stop).await,
                             }
                         });
                     }
                     Err(_) => debug!("too many connections from {}", from.ip()),
                 }
             }
-            // Out of files, or of memory: it passes, and until then nobody can come in.
+            // No files or no memory are left: that passes, and until then nobody can connect.
             Err(error) => {
                 if !failed {
-                    warn!("cannot accept connections, trying on: {error}");
+                    warn!("cannot accept connections, will keep trying: {error}");
                 }
                 failed = true;
-                sleep(RETRY).await;
+                sleep(ACCEPT_RETRY).await;
             }
         }
     }
 }
 
 impl Secured {
-    /// Shakes hands in the time of a request's headers, and then talks.
-    async fn talk(self, stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
-        let handshake = timeout(REQUEST, self.tls.accept(stream));
+    /// Completes the TLS handshake in the time that a request's headers have, then serves HTTP.
+    async fn serve(self, stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
+        let handshake = timeout(REQUEST_TIMEOUT, self.tls.accept(stream));
         match stop.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(Ok(stream)))) => talk(SharedStream::new(stream), peer, router, stop).await,
-            Some(Ok(Ok(Err(plain)))) => {
-                talk(SharedStream::new(plain), peer, self.instead, stop).await
+            Some(Ok(Ok(Ok(stream)))) => {
+                serve_connection(SharedStream::new(stream), peer, router, stop).await;
             }
-            Some(Ok(Err(error))) => debug!("no TLS with {}: {error}", peer.address()),
+            Some(Ok(Ok(Err(plain)))) => {
+                serve_connection(SharedStream::new(plain), peer, self.plain, stop).await;
+            }
+            Some(Ok(Err(error))) => debug!("TLS handshake with {} failed: {error}", peer.address()),
             Some(Err(_)) | None => {}
         }
     }
 }
 
-fn prepared(stream: TcpStream) -> TcpStream {
-    // With Nagle's algorithm on, a page that also sends would wait 40 ms for others' changes.
+fn without_delay(stream: TcpStream) -> TcpStream {
+    // With Nagle's algorithm, a client that also sends would wait 40 ms for the changes of others.
     if let Err(error) = stream.set_nodelay(true) {
         debug!("cannot switch off Nagle's algorithm: {error}");
     }
     stream
 }
 
-/// Speaks HTTP/1 until the connection ends, or becomes a page.
-async fn talk(line: SharedStream, peer: Peer, router: Router, stop: CancellationToken) {
-    let io = TokioIo::new(line.clone());
+/// Serves HTTP/1 until the connection ends, or is upgraded to a WebSocket.
+async fn serve_connection(
+    stream: SharedStream,
+    peer: Peer,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let io = TokioIo::new(stream.clone());
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: axum::http::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        request.extensions_mut().insert(line.clone());
+        request.extensions_mut().insert(stream.clone());
         router.call(request)
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST)
-        .max_buf_size(HEADERS)
+        .header_read_timeout(REQUEST_TIMEOUT)
+        .max_buf_size(MAX_HEADERS)
         .serve_connection(io, service)
         .with_upgrades();
 
-    let patience = tokio::select! {
+    let time_left = tokio::select! {
         ended = &mut connection => {
             let Some(parts) = connection.into_parts() else {
                 return;
             };
             let mut io = parts.io.into_inner();
-            let last_words = async {
-                // hyper closes without a word.
+            let close = async {
+                // hyper closes without a response.
                 if ended.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
-                    io.write_all(&late()).await?;
+                    io.write_all(&headers_timeout_response()).await?;
                 }
                 linger(io).await
             };
             // A stop waits for none of this.
-            let _ = timeout(LINGER, stop.run_until_cancelled(last_words)).await;
+            let _ = timeout(LINGER, stop.run_until_cancelled(close)).await;
             return;
         }
-        () = sleep(LIFE) => REQUEST,
-        () = stop.cancelled() => GRACE,
+        () = sleep(MAX_LIFETIME) => REQUEST_TIMEOUT,
+        () = stop.cancelled() => STOP_GRACE,
     };
-    // At once if it is between two requests.
+    // Between two requests this closes the connection at once.
     Pin::new(&mut connection).graceful_shutdown();
-    let _ = timeout(patience, connection).await;
+    let _ = timeout(time_left, connection).await;
 }
 
-/// The answer to headers that came too slowly.
-fn late() -> Vec<u8> {
-    let body = format!(r#"{{"error":"{}"}}"#, too_slow("the headers"));
+/// The response to headers that do not arrive in time.
+fn headers_timeout_response() -> Vec<u8> {
+    let body = format!(r#"{{"error":"{}"}}"#, timeout_message("the headers"));
     format!(
         "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n\
          x-content-type-options: nosniff\r\ncontent-length: {}\r\n\r\n{body}",
@@ -229,26 +241,26 @@ fn late() -> Vec<u8> {
     .into_bytes()
 }
 
-fn too_slow(what: &str) -> String {
+fn timeout_message(part: &str) -> String {
     format!(
-        "{what} of a request must come within {} s",
-        REQUEST.as_secs()
+        "{part} of a request must come within {} s",
+        REQUEST_TIMEOUT.as_secs()
     )
 }
 
-/// Ends what the service says, and reads what the other end still does: closing a socket that has
-/// unread bytes resets it, and the last answer may be lost.
+/// Shuts the sending side down, then reads until the other end does so, too: closing a socket that has
+/// unread bytes resets the connection, and the last response may be lost.
 async fn linger(mut io: SharedStream) -> io::Result<()> {
     io.shutdown().await?;
     io::copy(&mut io, &mut io::sink()).await?;
     Ok(())
 }
 
-/// Answers a request whose body does not come in time.
-pub async fn in_time(request: Request, next: Next) -> Response {
-    match timeout(REQUEST, next.run(request)).await {
-        Ok(answer) => answer,
-        Err(_) => error(StatusCode::REQUEST_TIMEOUT, too_slow("the body")),
+/// Responds with 408 to a request whose body does not arrive in time.
+pub async fn limit_time(request: Request, next: Next) -> Response {
+    match timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => error(StatusCode::REQUEST_TIMEOUT, timeout_message("the body")),
     }
 }
 
@@ -265,38 +277,38 @@ mod tests {
 
     const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-    /// The other end of a connection that is served, with so many bytes on the way at most.
-    fn connect(stop: &CancellationToken, on_the_way: usize) -> DuplexStream {
-        connect_as(watched_place().0, stop, on_the_way)
+    /// The remote end of a connection that is served, which buffers so many bytes.
+    fn connect(stop: &CancellationToken, buffer: usize) -> DuplexStream {
+        connect_with(watched_permit().0, stop, buffer)
     }
 
-    /// A place, and what ends when it is free again.
-    fn watched_place() -> (Permit, tokio::task::JoinHandle<()>) {
+    /// A permit, and a task that ends once the permit is dropped.
+    fn watched_permit() -> (Permit, tokio::task::JoinHandle<()>) {
         let limiter = ConnectionLimiter::new(1, 1);
-        let place = limiter.try_acquire(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let permit = limiter.try_acquire(Ipv4Addr::LOCALHOST.into()).unwrap();
         (
-            place,
+            permit,
             tokio::spawn(async move { limiter.wait_until_empty().await }),
         )
     }
 
-    fn connect_as(place: Permit, stop: &CancellationToken, on_the_way: usize) -> DuplexStream {
+    fn connect_with(permit: Permit, stop: &CancellationToken, buffer: usize) -> DuplexStream {
         let router = Router::new()
             .route("/", get(async || "here"))
             .route("/", put(async |_: String| "put"))
-            .route("/slow", get(async || sleep(GRACE / 2).await))
-            .layer(middleware::from_fn(in_time));
-        let (ours, theirs) = duplex(on_the_way);
-        tokio::spawn(talk(
+            .route("/slow", get(async || sleep(STOP_GRACE / 2).await))
+            .layer(middleware::from_fn(limit_time));
+        let (ours, theirs) = duplex(buffer);
+        tokio::spawn(serve_connection(
             SharedStream::new(theirs),
-            Peer(Arc::new(place)),
+            Peer(Arc::new(permit)),
             router,
             stop.clone(),
         ));
         ours
     }
 
-    /// All that is sent until the end, and when that came, in whole seconds.
+    /// Everything that arrives until the connection is closed, and the time until then, in whole seconds.
     async fn until_closed(mut end: impl AsyncRead + Unpin) -> (String, u64) {
         let start = Instant::now();
         let mut text = String::new();
@@ -304,7 +316,7 @@ mod tests {
         (text, start.elapsed().as_secs())
     }
 
-    /// Sends a byte each second, for as long as they are taken.
+    /// Sends a byte each second, until the connection is closed.
     async fn trickle(mut end: impl AsyncWrite + Unpin, bytes: &[u8]) {
         for byte in bytes {
             if end.write_all(&[*byte]).await.is_err() {
@@ -329,23 +341,22 @@ mod tests {
             let mut ours = TcpStream::connect(address).await.unwrap();
             let (theirs, _) = listener.accept().await.unwrap();
             ours.write_all(first).await.unwrap();
-            let instead = Router::new();
             let secured = Secured {
                 tls: tls.clone(),
-                instead,
+                plain: Router::new(),
             };
-            let (place, gone) = watched_place();
-            let peer = Peer(Arc::new(place));
+            let (permit, closed) = watched_permit();
+            let peer = Peer(Arc::new(permit));
             let start = Instant::now();
             let stop = CancellationToken::new();
-            secured.talk(theirs, peer, Router::new(), stop).await;
-            assert_eq!(start.elapsed(), REQUEST, "{first:?}");
-            gone.await.unwrap();
+            secured.serve(theirs, peer, Router::new(), stop).await;
+            assert_eq!(start.elapsed(), REQUEST_TIMEOUT, "{first:?}");
+            closed.await.unwrap();
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_connection_is_closed_after_ten_seconds_without_a_word() {
+    async fn a_silent_connection_is_closed_after_ten_seconds_without_a_response() {
         let end = connect(&CancellationToken::new(), 1024);
         assert_eq!(until_closed(end).await, (String::new(), 10));
     }
@@ -353,15 +364,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn headers_that_trickle_in_are_answered_with_408_after_ten_seconds() {
         let (reads, writes) = io::split(connect(&CancellationToken::new(), 1024));
-        let (answer, seconds) = tokio::select! {
+        let (response, seconds) = tokio::select! {
             closed = until_closed(reads) => closed,
             () = trickle(writes, GET) => unreachable!(),
         };
         assert_eq!(seconds, 10);
-        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
         assert!(
-            answer.ends_with("{\"error\":\"the headers of a request must come within 10 s\"}"),
-            "{answer}"
+            response.ends_with("{\"error\":\"the headers of a request must come within 10 s\"}"),
+            "{response}"
         );
     }
 
@@ -370,41 +381,41 @@ mod tests {
         let (reads, mut writes) = io::split(connect(&CancellationToken::new(), 1024));
         let headers = b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n";
         writes.write_all(headers).await.unwrap();
-        let (answer, seconds) = tokio::select! {
+        let (response, seconds) = tokio::select! {
             closed = until_closed(reads) => closed,
             () = trickle(writes, &[b' '; 100]) => unreachable!(),
         };
         assert_eq!(seconds, 10);
-        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
         assert!(
-            answer.ends_with("{\"error\":\"the body of a request must come within 10 s\"}"),
-            "{answer}"
+            response.ends_with("{\"error\":\"the body of a request must come within 10 s\"}"),
+            "{response}"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_asks_no_more_is_closed_after_ten_seconds() {
+    async fn an_idle_connection_is_closed_after_ten_seconds() {
         let mut end = connect(&CancellationToken::new(), 1024);
         end.write_all(GET).await.unwrap();
-        let (answer, seconds) = until_closed(end).await;
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let (response, seconds) = until_closed(end).await;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
         assert!(
-            answer.ends_with("here"),
-            "closed without another word: {answer}"
+            response.ends_with("here"),
+            "closed without a further response: {response}"
         );
         assert_eq!(seconds, 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_connection_lives_longer_than_its_life_and_the_time_of_a_request() {
-        // One that takes no answers.
+        // A client that reads no responses.
         let mut end = connect(&CancellationToken::new(), 1024);
         let start = Instant::now();
         let asking = async { while end.write_all(GET).await.is_ok() {} };
-        timeout(2 * LIFE, asking).await.unwrap();
-        assert_eq!(start.elapsed(), LIFE + REQUEST);
+        timeout(2 * MAX_LIFETIME, asking).await.unwrap();
+        assert_eq!(start.elapsed(), MAX_LIFETIME + REQUEST_TIMEOUT);
 
-        // One that asks again and again.
+        // A client that sends one request after another.
         let (reads, mut writes) = io::split(connect(&CancellationToken::new(), 1024));
         let asking = async {
             while writes.write_all(GET).await.is_ok() {
@@ -412,21 +423,21 @@ mod tests {
             }
             std::future::pending().await
         };
-        let (answers, seconds) = tokio::select! {
+        let (responses, seconds) = tokio::select! {
             closed = until_closed(reads) => closed,
             () = asking => unreachable!(),
         };
-        assert_eq!(seconds, LIFE.as_secs());
-        assert_eq!(answers.matches("here").count(), 9);
+        assert_eq!(seconds, MAX_LIFETIME.as_secs());
+        assert_eq!(responses.matches("here").count(), 9);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_still_sent_after_a_refusal_is_taken_so_that_the_answer_arrives() {
+    async fn what_arrives_after_a_refusal_is_read_so_that_the_response_is_not_lost() {
         let mut end = connect(&CancellationToken::new(), 1024);
         end.write_all(&[b'x'; 100_000]).await.unwrap();
         end.shutdown().await.unwrap();
-        let (answer, _) = until_closed(end).await;
-        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        let (response, _) = until_closed(end).await;
+        assert!(response.starts_with("HTTP/1.1 431 "), "{response}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -440,28 +451,28 @@ mod tests {
         let mut half_sent = connect(&stop, 1024);
         half_sent.write_all(&GET[..9]).await.unwrap();
         let silent = connect(&stop, 1024);
-        let (place, gone) = watched_place();
-        let mut lingers = connect_as(place, &stop, 1024);
+        let (permit, closed) = watched_permit();
+        let mut lingers = connect_with(permit, &stop, 1024);
         lingers.write_all(b"no HTTP\r\n\r\n").await.unwrap();
-        sleep(GRACE / 4).await;
-        assert!(!gone.is_finished());
+        sleep(STOP_GRACE / 4).await;
+        assert!(!closed.is_finished());
         stop.cancel();
         let start = Instant::now();
         assert_eq!(until_closed(silent).await.0, "");
-        gone.await.unwrap();
+        closed.await.unwrap();
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert!(until_closed(under_way).await.0.starts_with("HTTP/1.1 200 "));
-        assert!(start.elapsed() < GRACE);
+        assert!(start.elapsed() < STOP_GRACE);
         until_closed(half_sent).await;
-        assert!(start.elapsed() <= GRACE + Duration::from_millis(1));
+        assert!(start.elapsed() <= STOP_GRACE + Duration::from_millis(1));
     }
 
     #[test]
-    fn there_is_room_for_every_page_unless_files_are_few_and_never_all_for_one_address() {
-        assert_eq!(room(1024, 64, usize::MAX), (1280, 96));
-        assert_eq!(room(1024, 1024, 1 << 19), (1280, 1056));
-        assert_eq!(room(1024, 1024, 1024), (960, 840));
-        assert_eq!(room(1024, 64, 40), (16, 14));
-        assert_eq!(room(usize::MAX, usize::MAX, 1064), (1000, 875));
+    fn every_client_has_a_connection_unless_files_are_few_and_one_address_never_has_all() {
+        assert_eq!(limits(1024, 64, usize::MAX), (1280, 96));
+        assert_eq!(limits(1024, 1024, 1 << 19), (1280, 1056));
+        assert_eq!(limits(1024, 1024, 1024), (960, 840));
+        assert_eq!(limits(1024, 64, 40), (16, 14));
+        assert_eq!(limits(usize::MAX, usize::MAX, 1064), (1000, 875));
     }
 }

@@ -1,9 +1,9 @@
-//! Which requests are let in, by what they say of where they go and where they come from.
+//! Refuses requests that other sites make a browser send, by the headers `Host` and `Origin`.
 //!
-//! Any site that someone on the LAN opens can make their browser send requests here. Two headers
-//! that no script can set give it away. `Origin` names the site, on each WebSocket and each PUT.
-//! `Host` names what the browser believes to talk to: a site that has pointed its own name at this
-//! machine (DNS rebinding) is of the same origin to the browser, but the name is still the site's.
+//! Any site that someone on the LAN opens can make their browser send requests here. Two headers that no
+//! script can set reveal this. `Origin` names the site, on each WebSocket and each PUT. `Host` names the
+//! server that the browser believes it talks to: a site that has pointed its own name at this machine (DNS
+//! rebinding) is of the same origin to the browser, but the name is still the site's.
 
 use std::fs;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use tracing::debug;
 use crate::platform::host::{self, Authority, Host};
 use crate::web::response::error;
 
-/// Longest part of a header's value that an answer repeats, in characters.
-const REPEATED: usize = 100;
+/// The most of a header's value that a response repeats, in characters.
+const MAX_REPEATED: usize = 100;
 
-/// Knows which hosts are this machine.
+/// The hosts that requests may name.
 pub struct OriginCheck {
-    /// As the settings say.
+    /// The setting `allowed_hosts`.
     allowed: Vec<Host>,
-    /// This machine's names in lower case, which may change while it runs.
+    /// This machine's names in lower case. They are looked up for each request, as they may change.
     own_names: fn() -> Vec<String>,
 }
 
-/// Why a request is not let in.
+/// Why a request is refused.
 #[derive(Debug, Error)]
-enum Refusal {
+enum OriginError {
     #[error("a request must have one Host header, not {0}")]
     HostCount(usize),
     #[error("Host must be a name or an IP address, and its port, not {0:?}")]
@@ -48,25 +48,25 @@ enum Refusal {
     Origin { host: String, origin: String },
 }
 
-impl Refusal {
-    /// 400 for what RFC 9112, 3.2 calls malformed, else 403.
+impl OriginError {
+    /// 400 for what RFC 9112, 3.2 calls malformed, otherwise 403.
     fn status(&self) -> StatusCode {
         match self {
-            Refusal::HostCount(_) | Refusal::HostMalformed(_) | Refusal::Target { .. } => {
-                StatusCode::BAD_REQUEST
-            }
-            Refusal::Host(_) | Refusal::Origin { .. } => StatusCode::FORBIDDEN,
+            OriginError::HostCount(_)
+            | OriginError::HostMalformed(_)
+            | OriginError::Target { .. } => StatusCode::BAD_REQUEST,
+            OriginError::Host(_) | OriginError::Origin { .. } => StatusCode::FORBIDDEN,
         }
     }
 }
 
-/// Lets a request in, or answers it with the reason why not.
+/// Passes a request on, or refuses it and says why. Every response tells the browser not to guess its type.
 pub async fn check(
-    State(guard): State<Arc<OriginCheck>>,
+    State(origins): State<Arc<OriginCheck>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let mut answer = match guard.judge(request.uri(), request.headers()) {
+    let mut response = match origins.validate(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
             debug!("refused: {refusal}");
@@ -74,47 +74,48 @@ pub async fn check(
         }
     };
     let nosniff = HeaderValue::from_static("nosniff");
-    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
-    answer
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
 }
 
 impl OriginCheck {
-    /// Lets in what goes to this machine, under its own names or the allowed ones.
+    /// Allows requests to this machine, by its own names or the allowed ones.
     pub fn new(allowed: Vec<Host>) -> OriginCheck {
         OriginCheck { allowed, own_names }
     }
 
-    fn judge(&self, target: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn validate(&self, target: &Uri, headers: &HeaderMap) -> Result<(), OriginError> {
         let hosts: Vec<_> = headers.get_all(HOST).iter().collect();
         let [host] = hosts[..] else {
-            return Err(Refusal::HostCount(hosts.len()));
+            return Err(OriginError::HostCount(hosts.len()));
         };
-        let authority = authority(host).ok_or_else(|| Refusal::HostMalformed(text(host)))?;
-        // A proxy's form, `GET http://pi.local/`: there the target counts, so the two must agree.
+        let authority = authority(host).ok_or_else(|| OriginError::HostMalformed(text(host)))?;
+        // The form for proxies, `GET http://pi.local/`: there the target counts, so the two must agree.
         if let Some(target) = target.authority()
             && target.as_str().parse().ok().as_ref() != Some(&authority)
         {
-            let (target, host) = (shortened(target.as_str()), text(host));
-            return Err(Refusal::Target { target, host });
+            let (target, host) = (truncated(target.as_str()), text(host));
+            return Err(OriginError::Target { target, host });
         }
-        if !self.is_here(&authority.host) {
-            return Err(Refusal::Host(text(host)));
+        if !self.is_this_machine(&authority.host) {
+            return Err(OriginError::Host(text(host)));
         }
         for origin in headers.get_all(ORIGIN) {
-            if !self.is_ours(origin, &authority) {
+            if !self.is_allowed(origin, &authority) {
                 let (host, origin) = (text(host), text(origin));
-                return Err(Refusal::Origin { host, origin });
+                return Err(OriginError::Origin { host, origin });
             }
         }
         Ok(())
     }
 
-    /// Whether a site cannot have made this name up.
-    fn is_here(&self, host: &Host) -> bool {
+    /// Whether this is a name of this machine that no site can have given it.
+    fn is_this_machine(&self, host: &Host) -> bool {
         match host {
-            // Rebinding needs a name.
+            // DNS rebinding needs a name.
             Host::Address(_) => true,
-            // The LAN alone resolves `.local`.
+            // `.local` is resolved on the LAN only, by mDNS.
             Host::Name(name) => {
                 name == "localhost"
                     || name.ends_with(".local")
@@ -124,8 +125,8 @@ impl OriginCheck {
         }
     }
 
-    /// Whether the origin is the page that this service shows under that host, or an allowed one.
-    fn is_ours(&self, origin: &HeaderValue, host: &Authority) -> bool {
+    /// Whether the origin is that of this service's own page under that host, or an allowed one.
+    fn is_allowed(&self, origin: &HeaderValue, host: &Authority) -> bool {
         let Some((scheme, rest)) = origin.to_str().ok().and_then(|text| text.split_once("://"))
         else {
             return false;
@@ -148,23 +149,23 @@ fn authority(value: &HeaderValue) -> Option<Authority> {
     value.to_str().ok()?.parse().ok()
 }
 
-/// A header's value for an answer, whatever bytes it has.
+/// A header's value for a response, whatever bytes it has.
 fn text(value: &HeaderValue) -> String {
-    shortened(&String::from_utf8_lossy(value.as_bytes()))
+    truncated(&String::from_utf8_lossy(value.as_bytes()))
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(REPEATED).collect()
+fn truncated(text: &str) -> String {
+    text.chars().take(MAX_REPEATED).collect()
 }
 
-/// The names that a LAN knows this machine by: the host name, alone and in the LAN's domains.
+/// This machine's names on the LAN: the host name, alone and in the LAN's domains.
 fn own_names() -> Vec<String> {
-    // Missing where no network was ever set up.
+    // The file is missing where no network was ever set up.
     let resolver = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     names(&host::own_name(), &resolver)
 }
 
-/// From the host name, with its domain or not, and the text of `/etc/resolv.conf`.
+/// The names for a host name, with or without its domain, and the text of `/etc/resolv.conf`.
 fn names(name: &str, resolver: &str) -> Vec<String> {
     let short = name.split('.').next().unwrap_or(name);
     let domains = resolver.lines().filter_map(|line| {
@@ -184,7 +185,7 @@ fn names(name: &str, resolver: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn guard() -> OriginCheck {
+    fn origins() -> OriginCheck {
         OriginCheck {
             allowed: vec![
                 "dimmer.example".parse().unwrap(),
@@ -194,21 +195,21 @@ mod tests {
         }
     }
 
-    /// What comes of a request with this target and these headers: 200, 400 or 403.
+    /// The status for a request with this target and these headers: 200, 400 or 403.
     fn status(target: &str, headers: &[(&str, &[u8])]) -> u16 {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let name: axum::http::HeaderName = name.parse().unwrap();
             map.append(name, HeaderValue::from_bytes(value).unwrap());
         }
-        match guard().judge(&target.parse().unwrap(), &map) {
+        match origins().validate(&target.parse().unwrap(), &map) {
             Ok(()) => 200,
             Err(refusal) => refusal.status().as_u16(),
         }
     }
 
     #[test]
-    fn a_host_that_a_site_cannot_make_up_is_let_in_and_no_other() {
+    fn a_host_that_a_site_cannot_forge_is_allowed_and_no_other() {
         for (host, expected) in [
             ("192.168.1.7:5000", 200),
             ("192.168.1.7", 200),
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn there_must_be_one_host() {
+    fn a_request_must_have_one_host() {
         assert_eq!(status("/", &[]), 400);
         let twice: [(&str, &[u8]); 2] = [("host", b"localhost"), ("host", b"localhost")];
         assert_eq!(status("/", &twice), 400);
@@ -343,31 +344,33 @@ mod tests {
     fn a_refusal_names_the_value_in_one_line_and_the_setting_that_allows_it() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("evil.example"));
-        let says = |headers: &HeaderMap| {
-            let refusal = guard().judge(&Uri::from_static("/"), headers).unwrap_err();
+        let message = |headers: &HeaderMap| {
+            let refusal = origins()
+                .validate(&Uri::from_static("/"), headers)
+                .unwrap_err();
             refusal.to_string()
         };
         assert_eq!(
-            says(&headers),
+            message(&headers),
             "Host must be an IP address, localhost, a .local name, this machine's name \
              or one of allowed_hosts, not \"evil.example\""
         );
         headers.insert(HOST, HeaderValue::from_static("pi.local"));
         headers.insert(ORIGIN, HeaderValue::from_static("http://evil.example"));
         assert_eq!(
-            says(&headers),
+            message(&headers),
             "Origin must be the Host, \"pi.local\", or its host one of allowed_hosts, \
              not \"http://evil.example\""
         );
         let long = "a".repeat(10_000);
         headers.insert(HOST, HeaderValue::from_str(&long).unwrap());
-        assert!(says(&headers).len() < 300);
+        assert!(message(&headers).len() < 300);
         headers.insert(HOST, HeaderValue::from_bytes(b"a\x80\tb").unwrap());
-        assert!(!says(&headers).contains('\t'), "escaped");
+        assert!(!message(&headers).contains('\t'), "escaped");
     }
 
     #[test]
-    fn this_machine_is_known_by_its_name_alone_and_in_the_domains_of_the_lan() {
+    fn this_machine_has_its_host_name_alone_and_in_the_domains_of_the_lan() {
         assert_eq!(names("kitchen", ""), ["kitchen", "kitchen"]);
         assert_eq!(
             names(

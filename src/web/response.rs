@@ -13,12 +13,12 @@ use crate::model::timers::TimerError;
 use crate::protocol::input_error::InputError;
 use crate::protocol::resource::ErrorResource;
 
-/// A response with this status and message.
+/// A response with this status, and this message as JSON.
 pub fn error(status: StatusCode, error: String) -> Response {
     (status, Json(ErrorResource { error })).into_response()
 }
 
-/// The response to a client beyond the limits.
+/// The response to a client beyond the limits, which names the setting.
 pub fn too_many_clients(reached: LimitReached, address: IpAddr) -> Response {
     let message = match reached {
         LimitReached::Total => "too many open pages; see max_pages".into(),

@@ -1,7 +1,7 @@
-//! What the clients of the tutorials speak: Socket.IO, and a form at `/led`. Both are about the first light.
+//! The protocol of the usual tutorials: Socket.IO, and a form at `/led`. Both control the first light.
 //!
-//! A Socket.IO client is a page in all but its language: it takes the place of one, and the guard
-//! and the login are before it. It is told the newest level, and none that it had no time for.
+//! A Socket.IO client counts towards the limit of clients like one of `/ws`, and passes the same checks of
+//! `Origin` and password. A slow client is sent the newest level, not each.
 
 use std::future::{self, Ready, ready};
 use std::sync::Arc;
@@ -17,11 +17,12 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures_util::FutureExt;
 use serde_json::Value;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::{ParserConfig, SocketIo};
-use tokio::task;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::model::actor::Actor;
@@ -29,11 +30,12 @@ use crate::model::command::{Command, CommandError, Target};
 use crate::model::hub::Hub;
 use crate::model::level::Level;
 use crate::model::lights::{Change, LightId, Lights};
+use crate::platform::supervisor::Supervisor;
 use crate::protocol;
 use crate::protocol::fields::LEVEL;
 use crate::protocol::input_error::InputError;
 use crate::protocol::resource::LedResource;
-use crate::web::auth::login::Left;
+use crate::web::auth::login::SessionTime;
 use crate::web::body::Body;
 use crate::web::limiter::Permit;
 use crate::web::listener::Peer;
@@ -41,56 +43,60 @@ use crate::web::live::shared_stream::SharedStream;
 use crate::web::response::too_many_clients;
 use crate::web::state::AppState;
 
-/// The light that the tutorials have.
+/// The only light that the tutorials know.
 const LIGHT: LightId = LightId::FIRST;
-/// Answers on the way to a client. Levels are not among them: of these there is the newest alone.
-const ANSWERS: usize = 16;
-/// Bytes read at once, as for a page.
+/// Packets that may wait for a client. Levels are not among them: only the newest one is kept.
+const MAX_WAITING: usize = 16;
+/// Bytes read at once, as for a client of `/ws`.
 const READ_BUFFER: usize = 1024;
-/// Time after which a poll is answered, if only with nothing: before the time of a request is over.
-const POLL: Duration = Duration::from_secs(8);
-/// Time in which a client must have joined, or have changed from polling to a WebSocket.
-const JOIN: Duration = Duration::from_secs(10);
+/// Time after which a poll is answered even if there is nothing to send: less than a request may take.
+const POLL_TIMEOUT: Duration = Duration::from_secs(8);
+/// Time in which a client has to join the namespace, or to change from polling to a WebSocket.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Until when the browser of a client is let in; `None`: there is no end.
+/// The end of the session of a client's browser; `None`: there is none.
 #[derive(Clone, Copy)]
-struct End(Option<Instant>);
+struct SessionEnd(Option<Instant>);
 
-/// The routes of the tutorials. The clients are sent away when the service stops.
-pub fn router(web: AppState) -> Router {
+/// The routes of the tutorials' clients, which are disconnected when the service stops.
+pub fn router(app: AppState) -> Router {
     let (service, io) = SocketIo::builder()
         .max_payload(protocol::MAX_MESSAGE as u64)
         .ws_max_message_size(protocol::MAX_MESSAGE)
         .ws_max_frame_size(protocol::MAX_MESSAGE)
         .ws_read_buffer_size(READ_BUFFER)
-        .max_buffer_size(ANSWERS)
-        .connect_timeout(JOIN)
+        .max_buffer_size(MAX_WAITING)
+        .connect_timeout(JOIN_TIMEOUT)
         .with_parser(ParserConfig::common().max_incoming_binaries(0))
         .build_svc();
-    let joined = web.clone();
-    io.ns("/", move |socket: SocketRef| welcome(socket, joined));
-    // `close` removes this namespace. A client that joins after that would be told that there is none,
-    // and socket.io-client does not connect again after a refusal. After a close it does. The library
-    // asks for a dynamic namespace only where there is no other.
+    let state = app.clone();
+    io.ns("/", move |socket: SocketRef| {
+        let supervisor = state.supervisor.clone();
+        handle_event(&supervisor, move || on_connect(socket, state))
+    });
+    // `close` removes this namespace. A client that joins after that would be told that the namespace is
+    // invalid, and socket.io-client does not connect again after a refusal. It does so after a close. The
+    // library looks for a dynamic namespace only where there is no other.
     io.dyn_ns("/", async |_: SocketRef, io: SocketIo| io.close().await)
-        .expect("the path is valid, and no other has it");
-    let stop = web.stop.clone();
-    task::spawn(async move {
+        .expect("the path is valid, and no other dynamic namespace has it");
+    let stop = app.stop.clone();
+    app.supervisor.spawn("Socket.IO", &app.stop, async move {
         stop.cancelled().await;
         io.close().await;
+        Ok(())
     });
     Router::new()
         .route_service("/socket.io/", service)
-        .layer(middleware::from_fn_with_state(web.clone(), admit))
-        .route("/led", get(level).post(set_level))
+        .layer(middleware::from_fn_with_state(app.clone(), admit))
+        .route("/led", get(show_level).post(change_level))
         .layer(DefaultBodyLimit::max(protocol::MAX_MESSAGE))
-        .layer(middleware::from_fn(answer_other_sites))
-        .with_state(web)
+        .layer(middleware::from_fn(add_cors_headers))
+        .with_state(app)
 }
 
-/// Gives a new client a place, or refuses it; and answers each poll in time.
+/// Acquires a permit for a new client, or refuses it; and answers each poll in time.
 async fn admit(
-    State(web): State<AppState>,
+    State(app): State<AppState>,
     Extension(peer): Extension<Peer>,
     mut request: Request,
     next: Next,
@@ -98,98 +104,114 @@ async fn admit(
     let uri = request.uri().clone();
     let is_websocket = request.headers().contains_key(UPGRADE);
     let extensions = request.extensions_mut();
-    // What is left among these is kept as long as the client, but connections that poll come and go.
+    // The library keeps the extensions as long as the client, but connections that poll come and go.
     extensions.remove::<SharedStream>();
     extensions.remove::<Peer>();
     if is_websocket {
         // It counts as a connection until its end. A stop does not wait for that.
-        let open = web.stop.child_token();
+        let open = app.stop.child_token();
         extensions.insert(Arc::new(open.clone().drop_guard()));
         let peer = peer.clone();
-        task::spawn(async move {
+        let name = format!("connection of a Socket.IO client from {}", peer.address());
+        app.supervisor.spawn_short(name, async move {
             open.cancelled().await;
             drop(peer);
         });
     }
-    let is_new = !has(&uri, "sid=");
+    let is_new = !has_query_part(&uri, "sid=");
     if is_new {
-        match web.clients.try_acquire(peer.address()) {
-            Ok(place) => extensions.insert(Arc::new(place)),
+        match app.clients.try_acquire(peer.address()) {
+            Ok(permit) => extensions.insert(Arc::new(permit)),
             Err(reached) => return too_many_clients(reached, peer.address()),
         };
-        let left = extensions.get::<Left>().and_then(|Left(left)| *left);
-        extensions.insert(End(left.map(|left| Instant::now() + left)));
+        let session = extensions.get::<SessionTime>();
+        let left = session.and_then(|SessionTime(left)| *left);
+        extensions.insert(SessionEnd(left.map(|left| Instant::now() + left)));
     }
     if is_new || is_websocket || request.method() != Method::GET {
         return next.run(request).await;
     }
-    match timeout(POLL, next.run(request)).await {
-        Ok(answer) => answer,
-        Err(_) => nothing_new(&uri),
+    match timeout(POLL_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => noop_packet(&uri),
     }
 }
 
-/// Whether a part of the query begins like this: what Engine.IO itself goes by.
-fn has(uri: &Uri, start: &str) -> bool {
+/// Whether a part of the query begins like this, which is how Engine.IO itself reads the query.
+fn has_query_part(uri: &Uri, start: &str) -> bool {
     let query = uri.query().unwrap_or_default();
     query.split('&').any(|part| part.starts_with(start))
 }
 
-/// Engine.IO's packet that says nothing, in its version 3 with its length before it.
-fn nothing_new(uri: &Uri) -> Response {
-    let packet = if has(uri, "EIO=3") { "1:6" } else { "6" };
+/// Engine.IO's `noop` packet; protocol 3 has the packet's length before it.
+fn noop_packet(uri: &Uri) -> Response {
+    let is_v3 = has_query_part(uri, "EIO=3");
+    let packet = if is_v3 { "1:6" } else { "6" };
     ([(CONTENT_TYPE, "text/plain; charset=UTF-8")], packet).into_response()
 }
 
-/// Lets a page of another origin read the answer. The guard has let it in, so its host is one of
-/// `allowed_hosts`, or the service's own.
-async fn answer_other_sites(request: Request, next: Next) -> Response {
+/// Lets a page of another origin read the response. The request has passed the check of its `Origin`, so
+/// its host is one of `allowed_hosts`, or the service's own.
+async fn add_cors_headers(request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
-    let mut answer = next.run(request).await;
+    let mut response = next.run(request).await;
     if let Some(origin) = origin {
-        let headers = answer.headers_mut();
+        let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         let cookies = HeaderValue::from_static("true");
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, cookies);
         headers.insert(VARY, HeaderValue::from_static("origin"));
     }
-    answer
+    response
 }
 
-/// Begins to talk with a client.
+/// Handles an event of a client at once, and returns a future that has nothing to do: the library would
+/// spawn what a handler returns, and so might handle events in another order than they came.
 ///
-/// Its events are handled before the handlers return: what these return would be spawned, and so
-/// might be done in another order than it was asked for.
-fn welcome(socket: SocketRef, web: AppState) -> Ready<()> {
-    debug!("Socket.IO client {} is there", socket.id);
-    if ends(&socket).is_some_and(|end| end <= Instant::now()) {
-        // It was sent away, and has joined again by the connection that it kept.
+/// The library calls handlers in tasks of its own, which nobody watches, so a panic is reported from here.
+fn handle_event(supervisor: &Supervisor, handle: impl FnOnce() + Send + 'static) -> Ready<()> {
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    let handled = supervisor.watch("event of a Socket.IO client", &stopped, async {
+        handle();
+        Ok(())
+    });
+    handled.now_or_never();
+    ready(())
+}
+
+/// Prepares the handlers of a client that has joined, and begins to send it the level.
+fn on_connect(socket: SocketRef, app: AppState) {
+    debug!("Socket.IO client {} connected", socket.id);
+    if session_end(&socket).is_some_and(|end| end <= Instant::now()) {
+        // It was disconnected, and has joined again over the connection that it kept.
         let _ = socket.disconnect();
-        return ready(());
+        return;
     }
-    // On a stop nobody is told who leaves.
-    let gone = web.stop.child_token();
-    let leaves = gone.clone();
+    // When the service stops, the library calls no handler of a disconnect.
+    let gone = app.stop.child_token();
+    let left = gone.clone();
     socket.on_disconnect(move |socket: SocketRef| {
-        debug!("Socket.IO client {} left", socket.id);
-        leaves.cancel();
+        debug!("Socket.IO client {} is gone", socket.id);
+        left.cancel();
         ready(())
     });
-    let hub = web.hub.clone();
     let Some(actor) = actor(&socket) else {
-        return ready(());
+        return;
     };
+    let (hub, supervisor) = (app.hub.clone(), app.supervisor.clone());
     socket.on("led", move |TryData::<Value>(data), ack: AckSender| {
-        match data.map_err(|error| error.to_string()).and_then(wanted) {
-            Ok(level) => {
-                if let Err(error) = set(&hub, &actor, level) {
-                    debug!("a Socket.IO client: {error}");
+        handle_event(&supervisor, move || {
+            match data.map_err(|error| error.to_string()).and_then(level) {
+                Ok(level) => {
+                    if let Err(error) = set_level(&hub, &actor, level) {
+                        debug!("a Socket.IO client: {error}");
+                    }
                 }
+                Err(error) => debug!("a Socket.IO client: {error}"),
             }
-            Err(why) => debug!("a Socket.IO client asked for no level: {why}"),
-        }
-        let _ = ack.send(&());
-        ready(())
+            let _ = ack.send(&());
+        })
     });
     socket.on("message", |socket: SocketRef, ack: AckSender| {
         // There is no room for it if the client sends more than it reads.
@@ -197,56 +219,59 @@ fn welcome(socket: SocketRef, web: AppState) -> Ready<()> {
         let _ = ack.send(&());
         ready(())
     });
-    let lights = web.hub.lights.clone();
-    task::spawn(gone.run_until_cancelled_owned(tell(socket, lights)));
-    ready(())
+    let lights = app.hub.lights.clone();
+    let name = format!("Socket.IO client {}", socket.id);
+    app.supervisor.spawn_short(name, async move {
+        let levels = send_levels_until_session_end(socket, lights);
+        gone.run_until_cancelled_owned(levels).await;
+    });
 }
 
-/// Tells a client the level, whenever it is set, until its browser's session ends.
-async fn tell(socket: SocketRef, lights: Arc<Lights>) {
-    let left = ends(&socket).map(sleep_until);
+/// Sends a client the level whenever it is set, and disconnects it when its browser's session ends.
+async fn send_levels_until_session_end(socket: SocketRef, lights: Arc<Lights>) {
+    let end = session_end(&socket);
     let ended = async {
-        match left {
-            Some(left) => left.await,
+        match end {
+            Some(end) => sleep_until(end).await,
             None => future::pending().await,
         }
     };
     tokio::select! {
-        () = follow(&socket, &lights) => {}
+        () = send_levels(&socket, &lights) => {}
         () = ended => {
             let _ = socket.disconnect();
         }
     }
 }
 
-async fn follow(socket: &SocketRef, lights: &Lights) {
+async fn send_levels(socket: &SocketRef, lights: &Lights) {
     let mut states = lights.watch();
-    let mut told = states.borrow_and_update()[LIGHT.index()].revision;
-    // This one waits in line, lest it overtake the answer to the client's joining. The next ones
-    // do not: of these there is never more than the newest.
-    let _ = socket.emit("led", &shown(lights));
+    let mut sent = states.borrow_and_update()[LIGHT.index()].revision;
+    // The first level is queued, so that it cannot overtake the response to the client's joining. The next
+    // ones are volatile: of these, only the newest waits.
+    let _ = socket.emit("led", &led(lights));
     while states.changed().await.is_ok() {
         let revision = states.borrow_and_update()[LIGHT.index()].revision;
-        if revision != told {
-            told = revision;
-            let _ = socket.volatile().emit("led", &shown(lights));
+        if revision != sent {
+            sent = revision;
+            let _ = socket.volatile().emit("led", &led(lights));
         }
     }
 }
 
-/// When the session of a client's browser ends, if it has one.
-fn ends(socket: &SocketRef) -> Option<Instant> {
-    let end = socket.req_parts().extensions.get::<End>();
-    end.and_then(|End(end)| *end)
+/// The end of the session of a client's browser, if it has one.
+fn session_end(socket: &SocketRef) -> Option<Instant> {
+    let end = socket.req_parts().extensions.get::<SessionEnd>();
+    end.and_then(|SessionEnd(end)| *end)
 }
 
-/// The level as the tutorials have it.
-fn shown(lights: &Lights) -> LedResource {
+/// The level in the tutorials' form.
+fn led(lights: &Lights) -> LedResource {
     lights.state(LIGHT).level.into()
 }
 
-/// The level that an event asks for, brought into its range as the tutorials' server does.
-fn wanted(data: Value) -> Result<Level, String> {
+/// The level that an event asks for, clamped to its range as the tutorials' server does.
+fn level(data: Value) -> Result<Level, String> {
     let percent = match &data["level"] {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
@@ -258,7 +283,7 @@ fn wanted(data: Value) -> Result<Level, String> {
         .ok_or_else(|| format!("level must be a number, or a string holding one, in {data}"))
 }
 
-fn set(hub: &Hub, actor: &Actor, level: Level) -> Result<(), CommandError> {
+fn set_level(hub: &Hub, actor: &Actor, level: Level) -> Result<(), CommandError> {
     let command = Command::Change {
         target: Target::Own(LIGHT),
         change: Change::Level(level),
@@ -267,7 +292,7 @@ fn set(hub: &Hub, actor: &Actor, level: Level) -> Result<(), CommandError> {
     hub.execute(actor, command).map(|_| ())
 }
 
-/// The client as the one who causes a change; it has no name.
+/// The actor of a client's changes, which has no name.
 fn actor(socket: &SocketRef) -> Option<Actor> {
     let permit = socket.req_parts().extensions.get::<Arc<Permit>>()?;
     Some(Actor::Client {
@@ -277,18 +302,18 @@ fn actor(socket: &SocketRef) -> Option<Actor> {
     })
 }
 
-async fn level(State(app): State<AppState>) -> Response {
-    Json(shown(&app.hub.lights)).into_response()
+async fn show_level(State(app): State<AppState>) -> Response {
+    Json(led(&app.hub.lights)).into_response()
 }
 
-async fn set_level(
+async fn change_level(
     State(app): State<AppState>,
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Response, InputError> {
     let actor = Actor::Api(peer.address());
-    set(&app.hub, &actor, form_level(&body.0)?)?;
-    Ok(Json(shown(&app.hub.lights)).into_response())
+    set_level(&app.hub, &actor, form_level(&body.0)?)?;
+    Ok(Json(led(&app.hub.lights)).into_response())
 }
 
 /// The level of a form, `level=42`.
@@ -299,4 +324,48 @@ fn form_level(body: &[u8]) -> Result<Level, InputError> {
         .ok_or_else(|| InputError::malformed("level is needed, as in level=42"))?;
     let percent = LEVEL.number(&Value::from(level.as_ref()))?;
     Level::from_percent(percent).map_err(|error| InputError::out_of_range(LEVEL.name, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::connect_async;
+
+    use super::*;
+    use crate::web::testing::serve;
+
+    #[tokio::test]
+    async fn a_panic_in_a_task_of_a_client_is_a_failure_that_names_it() {
+        let (address, supervisor, mut failures) = serve().await;
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+        let (mut client, _) = connect_async(url).await.unwrap();
+        // The packets of Engine.IO and Socket.IO: open, join the namespace, joined, the level.
+        client.send("40".into()).await.unwrap();
+        while client.next().await.unwrap().unwrap() != r#"42["led",{"level":50}]"#.into() {}
+
+        let mut names = supervisor.sabotage.names();
+        names.retain(|name| name.contains("Socket.IO client") && !name.starts_with("event"));
+        let [connection, levels] = &names[..] else {
+            panic!("{names:?}");
+        };
+        assert_eq!(
+            connection,
+            "connection of a Socket.IO client from 127.0.0.1"
+        );
+        for name in [levels, connection] {
+            supervisor.sabotage.make_panic(name);
+            let failure = timeout(JOIN_TIMEOUT, failures.next()).await.unwrap();
+            let expected = format!("{name}: panicked: as the test wants");
+            assert_eq!(failure.to_string(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_handler_of_an_event_is_a_failure() {
+        let (supervisor, mut failures) = Supervisor::new();
+        handle_event(&supervisor, || panic!("no luck")).await;
+        let failure = timeout(JOIN_TIMEOUT, failures.next()).await.unwrap();
+        let expected = "event of a Socket.IO client: panicked: no luck";
+        assert_eq!(failure.to_string(), expected);
+    }
 }

@@ -1,4 +1,4 @@
-//! What every request handler can reach.
+//! The state that request handlers share.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::platform::supervisor::Supervisor;
 pub struct AppState {
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
-    /// Counts the connected clients.
+    /// Limits and counts the connected clients.
     pub clients: Arc<ConnectionLimiter>,
     pub fanout: Arc<Fanout>,
     /// Watches the tasks of clients.

@@ -161,3 +161,44 @@ async fn a_transition_tells_the_time_that_is_left_and_its_own_time_is_known() {
     assert_eq!(news(&mut other).await, json!({"light": "led", "level": 80}));
     dimmer.pin_is_at("led", 80.0).await;
 }
+
+#[tokio::test]
+async fn nothing_that_was_kept_makes_an_effect_faster_than_the_light_allows_now() {
+    let setup = Setup::new();
+    let strobe = r#"{"level":50,"effect":"strobe","speed":10}"#;
+    let kept = format!(
+        r#"{{"version":1,
+            "lights":{{"led":{{"level":50,"last_on":50,"effect":"strobe","speed":10}}}},
+            "presets":{{"Rave":{{"led":{strobe}}}}},
+            "timers":[{{"name":"1","effect":"strobe","speed":10,"next":"{}"}}]}}"#,
+        jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3)
+    );
+    std::fs::create_dir_all(setup.levels_file().parent().unwrap()).unwrap();
+    std::fs::write(setup.levels_file(), kept).unwrap();
+    let dimmer = setup.start();
+    let speed = async || {
+        let (_, light) = dimmer.ask(Method::GET, "/api/lights/led", "").await;
+        light["speed"].as_f64()
+    };
+    assert_eq!(speed().await, Some(3.0), "restored");
+    let dark = json!({"on": false}).to_string();
+    for (what, path) in [("recalled", "Rave"), ("saved and recalled", "Now")] {
+        dimmer.ask(Method::PUT, "/api/presets/Now", "").await;
+        dimmer.ask(Method::PUT, "/api/lights/led", &dark).await;
+        let path = format!("/api/presets/{path}/recall");
+        assert_eq!(dimmer.ask(Method::POST, &path, "").await.0, 204);
+        assert_eq!(speed().await, Some(3.0), "{what}");
+    }
+    dimmer.ask(Method::PUT, "/api/lights/led", &dark).await;
+    until("the timer is due", async || speed().await.is_some()).await;
+    assert_eq!(speed().await, Some(3.0), "by a timer");
+
+    let preset = format!(r#"{{"lights":{{"led":{strobe}}}}}"#);
+    dimmer.ask(Method::PUT, "/api/presets/Given", &preset).await;
+    let recall = "/api/presets/Given/recall";
+    dimmer.ask(Method::POST, recall, "").await;
+    assert_eq!(speed().await, Some(3.0), "given over REST");
+    let fast = json!({"effect": "strobe", "speed": 10}).to_string();
+    let (status, _) = dimmer.ask(Method::PUT, "/api/lights/led", &fast).await;
+    assert_eq!(status, 422);
+}

@@ -211,7 +211,7 @@ fn the_command_line_speaks_tls_and_trusts_the_named_certificate_alone() {
     assert_eq!(set(certificate.cert()), "led 40\n");
     let error = set(other.cert());
     assert!(
-        error.contains("--ca names the file that vouches for it"),
+        error.contains("--ca names the PEM file with its certificate, or its issuer's"),
         "{error}"
     );
     let error = set("/nowhere".into());

@@ -1,9 +1,12 @@
 //! `/ws` as its clients see it: every message, every error, over real sockets.
 
 use crate::common::{Setup, TestClient, TestServer, linear, until};
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
@@ -438,4 +441,20 @@ async fn arrows_select_the_visible_lights_of_this_client_and_step_the_selected_o
         (&heard[0]["level"], &heard[0]["left"]),
         (&json!(50), &json!(60.0))
     );
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_subprotocols_gets_one_of_them() {
+    let dimmer = TestServer::start();
+    let url = dimmer.url("/ws").replace("http", "ws");
+    let mut request = url.into_client_request().unwrap();
+    let protocols = HeaderValue::from_static("json, chat");
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", protocols);
+    let (mut socket, response) = connect_async(request).await.unwrap();
+    let chosen = &response.headers()["sec-websocket-protocol"];
+    assert!(chosen == "json" || chosen == "chat", "{chosen:?}");
+    let hello = socket.next().await.unwrap().unwrap();
+    assert!(hello.to_text().unwrap().starts_with(r#"{"hello":"#));
 }

@@ -1,10 +1,10 @@
-//! Where a password is set, lets in who knows it, and shows all others the login alone.
+//! Password authentication: the middleware and the login page.
 //!
-//! A browser is asked once, and then has a cookie; a program sends the password with each request.
+//! A browser logs in once, and then has a cookie; a program sends the password with each request.
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -18,59 +18,56 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use hmac::Hmac;
-use hmac::digest::CtOutput;
-use sha2::Sha256;
 use tokio::sync::Semaphore;
 use tokio::task;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::session::{self, Sessions};
+use super::session::{self, Fingerprint, Sessions};
 use super::throttle::Throttle;
 use crate::platform::password::Hash;
 use crate::protocol;
 use crate::web::listener::Peer;
 use crate::web::response::error;
 
-/// All that is answered without the password.
+/// The paths that need no password: the login and its styles.
 const PUBLIC: [&str; 3] = ["/login", "/login.css", "/style.css"];
 
-/// Longest wait for the passwords of others to be verified, one after the other.
-const QUEUE: Duration = Duration::from_secs(5);
+/// Maximum wait while the passwords of others are verified, one after the other.
+const MAX_QUEUE_TIME: Duration = Duration::from_secs(5);
 
 const PAGE: &str = include_str!("login.html");
 
-/// What the login may load and do: it has no script.
+/// The content security policy of the login page, which has no script.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; \
     base-uri 'none'; frame-ancestors 'none'";
 
-/// Knows who is let in.
+/// Authenticates requests.
 pub struct Login {
     hash: Hash,
     sessions: Sessions,
-    attempts: Mutex<Throttle>,
+    throttle: Mutex<Throttle>,
     /// One password is verified at a time, as each takes 19 MiB.
     verifying: Arc<Semaphore>,
-    /// Stands in for the right password once a program has sent it, as most send it often.
-    right: OnceLock<CtOutput<Hmac<Sha256>>>,
-    /// Whether all that is let in comes by TLS.
+    /// The fingerprint of the right password, once it has been verified: most programs send it often.
+    right: OnceLock<Fingerprint>,
+    /// Whether the service serves TLS only.
     tls: bool,
 }
 
-/// How long the browser of this request is still let in; for a program there is no end.
+/// How long the session of a request's browser still lasts; `None` for a program, which has no session.
 #[derive(Clone, Copy)]
-pub struct Left(pub Option<Duration>);
+pub struct SessionTime(pub Option<Duration>);
 
-/// Why a password does not let in.
-enum Refusal {
+/// Why a password is not accepted.
+enum PasswordError {
     Wrong,
-    /// It was not even looked at: it may be sent again after this time.
+    /// It was not verified; it may be sent again after this time.
     Wait(Duration),
 }
 
 impl Login {
-    /// Lets in who knows the password of this hash.
+    /// Accepts the password of this hash.
     ///
     /// # Errors
     /// The system has no random numbers.
@@ -78,95 +75,100 @@ impl Login {
         Ok(Login {
             sessions: Sessions::new(state_dir, &hash)?,
             hash,
-            attempts: Mutex::default(),
+            throttle: Mutex::default(),
             verifying: Arc::new(Semaphore::new(1)),
             right: OnceLock::new(),
             tls,
         })
     }
 
-    /// What is left of the session that a cookie of this request belongs to.
+    /// How long the session of these headers' cookie still lasts, if there is one.
     fn session(&self, headers: &HeaderMap) -> Option<Duration> {
         let cookies = headers.get_all(COOKIE).iter();
         cookies
             .filter_map(|cookies| cookies.to_str().ok())
             .flat_map(|cookies| cookies.split(';'))
             .filter_map(|cookie| cookie.trim().strip_prefix("dimmer="))
-            .find_map(|token| self.sessions.left(token, SystemTime::now()))
+            .find_map(|token| self.sessions.time_left(token, SystemTime::now()))
     }
 
-    /// Verifies a password that came from this address, off the thread that serves the pages.
-    async fn verify(self: &Arc<Login>, password: Vec<u8>, from: IpAddr) -> Result<(), Refusal> {
-        self.heard(from)?;
-        let stand_in = self.sessions.stand_in(&password);
-        if self.right.get() == Some(&stand_in) {
+    /// Verifies a password from this address, on a thread that serves no clients.
+    async fn verify(
+        self: &Arc<Login>,
+        password: Vec<u8>,
+        from: IpAddr,
+    ) -> Result<(), PasswordError> {
+        self.check_wait(from)?;
+        let fingerprint = self.sessions.fingerprint(&password);
+        if self.right.get() == Some(&fingerprint) {
             return Ok(());
         }
-        let turn = timeout(QUEUE, self.verifying.clone().acquire_owned());
+        let turn = timeout(MAX_QUEUE_TIME, self.verifying.clone().acquire_owned());
         let Ok(Ok(turn)) = turn.await else {
-            return Err(Refusal::Wait(QUEUE));
+            return Err(PasswordError::Wait(MAX_QUEUE_TIME));
         };
-        // Those before it may have been wrong.
-        self.heard(from)?;
-        if self.right.get() == Some(&stand_in) {
+        // The passwords before it may have been wrong, or the right one.
+        self.check_wait(from)?;
+        if self.right.get() == Some(&fingerprint) {
             return Ok(());
         }
         let login = self.clone();
         let verified = task::spawn_blocking(move || {
-            // Until the end, also if the request is given up meanwhile: so is what came of it.
+            // If the request is cancelled meanwhile, this goes on: it keeps its turn, and the result counts.
             let _turn = turn;
-            let right = login.hash.is_of(&password);
-            let mut attempts = login
-                .attempts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let right = login.hash.matches(&password);
+            let mut throttle = login.throttle();
             match right {
-                true => attempts.right(from),
-                false => attempts.wrong(from, Instant::now()),
+                true => throttle.record_right(from),
+                false => throttle.record_wrong(from, Instant::now()),
             }
             right
         });
-        if !verified.await.unwrap_or(false) {
+        // A panic goes on in the task of the connection, which is watched.
+        if !verified.await.expect("the password was not verified") {
             warn!("a wrong password came from {from}");
-            return Err(Refusal::Wrong);
+            return Err(PasswordError::Wrong);
         }
-        let _ = self.right.set(stand_in);
+        let _ = self.right.set(fingerprint);
         Ok(())
     }
 
-    /// No script can read it, no other site's requests carry it, and no unencrypted one does where the
-    /// login came by https, be it a proxy's.
-    fn cookie(&self, token: &str, life: Duration, headers: &HeaderMap) -> String {
+    /// A cookie that no script can read and that no other site's requests carry; nor do unencrypted
+    /// requests, if the login came by https, whether from this service or from a proxy in front of it.
+    fn cookie(&self, token: &str, lifetime: Duration, headers: &HeaderMap) -> String {
         let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes);
         let secure = match self.tls || origin.is_some_and(|origin| origin.starts_with(b"https://"))
         {
             true => "; Secure",
             false => "",
         };
-        let life = life.as_secs();
-        format!("dimmer={token}; Path=/; Max-Age={life}; HttpOnly; SameSite=Strict{secure}")
+        let lifetime = lifetime.as_secs();
+        format!("dimmer={token}; Path=/; Max-Age={lifetime}; HttpOnly; SameSite=Strict{secure}")
     }
 
-    /// Whether passwords from this address are heard now.
-    fn heard(&self, from: IpAddr) -> Result<(), Refusal> {
-        let attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        match attempts.wait(from, Instant::now()) {
+    /// Fails while this address has to wait after wrong passwords.
+    fn check_wait(&self, from: IpAddr) -> Result<(), PasswordError> {
+        match self.throttle().wait(from, Instant::now()) {
             None => Ok(()),
-            Some(wait) => Err(Refusal::Wait(wait)),
+            Some(wait) => Err(PasswordError::Wait(wait)),
         }
+    }
+
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The login and its end.
+/// The routes `/login` and `/logout`.
 pub fn router(login: Arc<Login>) -> Router {
     Router::new()
-        .route("/login", get(show).post(enter))
-        .route("/logout", post(leave))
+        .route("/login", get(show_login).post(log_in))
+        .route("/logout", post(log_out))
         .layer(DefaultBodyLimit::max(protocol::MAX_MESSAGE))
         .with_state(login)
 }
 
-/// Lets a request in, or answers it with 401, and for the page with the way to the login.
+/// Passes on an authenticated request. Others are refused with 401, or redirected to the login from `/`.
 pub async fn check(
     State(login): State<Arc<Login>>,
     Extension(peer): Extension<Peer>,
@@ -177,42 +179,43 @@ pub async fn check(
     if PUBLIC.contains(&path) {
         return next.run(request).await;
     }
-    let left = if let Some(left) = login.session(request.headers()) {
-        Left(Some(left))
+    let session = if let Some(left) = login.session(request.headers()) {
+        SessionTime(Some(left))
     } else if let Some(password) = bearer(request.headers()) {
         match login.verify(password, peer.address()).await {
-            Ok(()) => Left(None),
-            Err(Refusal::Wrong) => return unauthorized("the password is wrong"),
-            Err(Refusal::Wait(wait)) => {
+            Ok(()) => SessionTime(None),
+            Err(PasswordError::Wrong) => return unauthorized("the password is wrong"),
+            Err(PasswordError::Wait(wait)) => {
                 let seconds = whole_seconds(wait);
-                let message = format!("too many passwords; send it again in {seconds} s");
-                let answer = error(StatusCode::TOO_MANY_REQUESTS, message);
-                return ([(RETRY_AFTER, seconds)], answer).into_response();
+                let message = format!("too many attempts; try again in {seconds} s");
+                let response = error(StatusCode::TOO_MANY_REQUESTS, message);
+                return ([(RETRY_AFTER, seconds)], response).into_response();
             }
         }
     } else if path == "/" {
-        return to("/login");
+        return redirect("/login");
     } else {
         return unauthorized(
             "a password is needed: log in at /login, or send it as Authorization: Bearer",
         );
     };
-    request.extensions_mut().insert(left);
+    request.extensions_mut().insert(session);
     next.run(request).await
 }
 
 fn unauthorized(message: &str) -> Response {
-    let mut answer = error(StatusCode::UNAUTHORIZED, message.into());
-    ask(&mut answer);
-    answer
+    let mut response = error(StatusCode::UNAUTHORIZED, message.into());
+    add_challenge(&mut response);
+    response
 }
 
-/// RFC 9110, 15.5.2 wants this in every 401.
-fn ask(answer: &mut Response) {
+/// Adds the header that RFC 9110, 15.5.2 requires in every 401.
+fn add_challenge(response: &mut Response) {
     let bearer = HeaderValue::from_static("Bearer");
-    answer.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+    response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
 }
 
+/// The password in the header `Authorization: Bearer`.
 fn bearer(headers: &HeaderMap) -> Option<Vec<u8>> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, password) = value.split_at_checked(7)?;
@@ -221,17 +224,17 @@ fn bearer(headers: &HeaderMap) -> Option<Vec<u8>> {
         .then(|| password.to_vec())
 }
 
-fn to(path: &'static str) -> Response {
+fn redirect(path: &'static str) -> Response {
     let headers = [(LOCATION, path), (CACHE_CONTROL, "no-store")];
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
-async fn show(State(login): State<Arc<Login>>, headers: HeaderMap) -> Response {
-    let inside = login.session(&headers).is_some();
-    page(words(&headers), "", inside).into_response()
+async fn show_login(State(login): State<Arc<Login>>, headers: HeaderMap) -> Response {
+    let is_logged_in = login.session(&headers).is_some();
+    page(texts(&headers), "", is_logged_in).into_response()
 }
 
-async fn enter(
+async fn log_in(
     State(login): State<Arc<Login>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
@@ -239,69 +242,69 @@ async fn enter(
 ) -> Response {
     let password = form_urlencoded::parse(&body).find(|(name, _)| name == "password");
     let password = password.map_or_else(Vec::new, |(_, password)| password.as_bytes().to_vec());
-    let words = words(&headers);
+    let texts = texts(&headers);
     match login.verify(password, peer.address()).await {
         Ok(()) => {
-            let token = login.sessions.begin(SystemTime::now());
-            let cookie = login.cookie(&token, session::LIFE, &headers);
-            ([(SET_COOKIE, cookie)], to("/")).into_response()
+            let token = login.sessions.issue(SystemTime::now());
+            let cookie = login.cookie(&token, session::LIFETIME, &headers);
+            ([(SET_COOKIE, cookie)], redirect("/")).into_response()
         }
-        Err(Refusal::Wrong) => {
-            let mut answer = page(words, words.wrong, false);
-            *answer.status_mut() = StatusCode::UNAUTHORIZED;
-            ask(&mut answer);
-            answer
+        Err(PasswordError::Wrong) => {
+            let mut response = page(texts, texts.wrong, false);
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            add_challenge(&mut response);
+            response
         }
-        Err(Refusal::Wait(wait)) => {
+        Err(PasswordError::Wait(wait)) => {
             let seconds = whole_seconds(wait);
-            let said = words.wait.replace("{}", &seconds);
-            let answer = page(words, &said, false);
+            let message = texts.wait.replace("{}", &seconds);
+            let response = page(texts, &message, false);
             let headers = [(RETRY_AFTER, seconds)];
-            (StatusCode::TOO_MANY_REQUESTS, headers, answer).into_response()
+            (StatusCode::TOO_MANY_REQUESTS, headers, response).into_response()
         }
     }
 }
 
-async fn leave(State(login): State<Arc<Login>>, headers: HeaderMap) -> Response {
+async fn log_out(State(login): State<Arc<Login>>, headers: HeaderMap) -> Response {
     let cookie = login.cookie("", Duration::ZERO, &headers);
-    ([(SET_COOKIE, cookie)], to("/login")).into_response()
+    ([(SET_COOKIE, cookie)], redirect("/login")).into_response()
 }
 
-/// Rounded up, so that who waits that long is heard.
+/// The seconds to wait, rounded up, so that a client that waits as long is not told to wait again.
 fn whole_seconds(wait: Duration) -> String {
     wait.as_millis().div_ceil(1000).to_string()
 }
 
-/// The login as a language says it.
-struct Words {
+/// The texts of the login page in one language.
+struct LoginTexts {
     lang: &'static str,
     password: &'static str,
-    enter: &'static str,
-    leave: &'static str,
+    log_in: &'static str,
+    log_out: &'static str,
     wrong: &'static str,
     wait: &'static str,
 }
 
-const ENGLISH: Words = Words {
+const ENGLISH: LoginTexts = LoginTexts {
     lang: "en",
     password: "Password",
-    enter: "Log in",
-    leave: "Log out",
+    log_in: "Log in",
+    log_out: "Log out",
     wrong: "That is not the password.",
     wait: "Too many attempts. Try again in {} s.",
 };
 
-const PORTUGUESE: Words = Words {
+const PORTUGUESE: LoginTexts = LoginTexts {
     lang: "pt-BR",
     password: "Senha",
-    enter: "Entrar",
-    leave: "Sair",
+    log_in: "Entrar",
+    log_out: "Sair",
     wrong: "A senha não é essa.",
     wait: "Tentativas demais. Tente de novo em {} s.",
 };
 
-/// Of the first language that the browser lists and the page speaks, as the page itself does.
-fn words(headers: &HeaderMap) -> &'static Words {
+/// The texts in the first of the browser's languages that there are texts in, as on the page itself.
+fn texts(headers: &HeaderMap) -> &'static LoginTexts {
     let listed = headers
         .get(ACCEPT_LANGUAGE)
         .and_then(|value| value.to_str().ok());
@@ -315,15 +318,15 @@ fn words(headers: &HeaderMap) -> &'static Words {
     }
 }
 
-/// The login, with what was wrong with the last attempt; who is in can also leave.
-fn page(words: &Words, said: &str, inside: bool) -> Response {
+/// The login page, with a message about the last attempt, and a button to log out if the browser is logged in.
+fn page(texts: &LoginTexts, message: &str, is_logged_in: bool) -> Response {
     let text = PAGE
-        .replace("{lang}", words.lang)
-        .replace("{password}", words.password)
-        .replace("{enter}", words.enter)
-        .replace("{leave}", words.leave)
-        .replace("{in}", if inside { "" } else { " hidden" })
-        .replace("{said}", said);
+        .replace("{lang}", texts.lang)
+        .replace("{password}", texts.password)
+        .replace("{log_in}", texts.log_in)
+        .replace("{log_out}", texts.log_out)
+        .replace("{hidden}", if is_logged_in { "" } else { " hidden" })
+        .replace("{message}", message);
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CACHE_CONTROL, "no-store"),

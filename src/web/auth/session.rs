@@ -1,8 +1,8 @@
-//! What a browser that knows the password is given, so that it need not ask again: a token that says
-//! when it ends, with a code that only this service can make.
+//! Session tokens: each has the time when it expires, authenticated by a code (HMAC) that only this service
+//! can make, so that a browser sends the password only once.
 //!
-//! No list of them is kept. The key is made of a random secret, which stays in the state folder, so
-//! that a restart ends no session; and of the password's hash, so that a new one ends them all.
+//! The service keeps no list of sessions. The key is derived from a random secret, which stays in the state
+//! folder, so that a restart ends no session; and from the password's hash, so that a new hash ends all.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -11,77 +11,84 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
+use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tracing::warn;
 
 use crate::platform::password::Hash;
 
-/// How long a browser is let in without asking.
-pub const LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a session lasts.
+pub const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The random secret's file in the state folder.
+/// The file of the random secret in the state folder.
 const FILE: &str = "secret";
 
-type Code = Hmac<Sha256>;
+type HmacSha256 = Hmac<Sha256>;
 
-/// Makes tokens, and knows its own.
+/// A keyed code of a password. To verify the password itself takes about a second on a slow Pi; to compare
+/// fingerprints takes next to nothing, in constant time.
+pub type Fingerprint = CtOutput<HmacSha256>;
+
+/// Issues tokens, and verifies them.
 pub struct Sessions {
-    key: Code,
+    key: HmacSha256,
 }
 
 impl Sessions {
-    /// With the secret of the state folder, which is made if there is none.
+    /// Sessions with the secret of the state folder, which is created if there is none.
     ///
     /// # Errors
     /// The system has no random numbers.
     pub fn new(state_dir: &Path, hash: &Hash) -> anyhow::Result<Sessions> {
         let secret = secret(state_dir)?;
-        let of_hash = code(&secret)?.chain_update(hash.line()).finalize();
+        let key = hmac(&secret)?.chain_update(hash.line()).finalize();
         Ok(Sessions {
-            key: code(&of_hash.into_bytes())?,
+            key: hmac(&key.into_bytes())?,
         })
     }
 
-    /// A token that is good from now on for [`LIFE`].
-    pub fn begin(&self, now: SystemTime) -> String {
-        let end = seconds(now + LIFE).to_string();
-        let code = self.code("session", end.as_bytes()).finalize().into_bytes();
+    /// A token that is valid for [`LIFETIME`] from now.
+    pub fn issue(&self, now: SystemTime) -> String {
+        let end = seconds(now + LIFETIME).to_string();
+        let code = self.hmac("session", end.as_bytes());
+        let code = code.finalize().into_bytes();
         let hex: String = code.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{end}.{hex}")
     }
 
-    /// How long a token is still good, if it is.
-    pub fn left(&self, token: &str, now: SystemTime) -> Option<Duration> {
+    /// How long a token is still valid, if it is.
+    pub fn time_left(&self, token: &str, now: SystemTime) -> Option<Duration> {
         let (end, hex) = token.split_once('.')?;
-        // In constant time.
-        self.code("session", end.as_bytes())
+        // `verify_slice` takes constant time.
+        self.hmac("session", end.as_bytes())
             .verify_slice(&bytes(hex)?)
             .ok()?;
         let left = end.parse::<u64>().ok()?.checked_sub(seconds(now))?;
         (left > 0).then(|| Duration::from_secs(left))
     }
 
-    /// A short-lived stand-in for a password, which can be compared in no time.
-    pub fn stand_in(&self, password: &[u8]) -> hmac::digest::CtOutput<Code> {
-        self.code("password", password).finalize()
+    /// The fingerprint of a password, to be kept in memory only.
+    pub fn fingerprint(&self, password: &[u8]) -> Fingerprint {
+        self.hmac("password", password).finalize()
     }
 
-    fn code(&self, what: &str, text: &[u8]) -> Code {
+    /// Authenticates a text for one purpose, so that a code for one is worthless for another.
+    fn hmac(&self, purpose: &str, text: &[u8]) -> HmacSha256 {
         self.key
             .clone()
-            .chain_update(what)
+            .chain_update(purpose)
             .chain_update([0])
             .chain_update(text)
     }
 }
 
-fn code(key: &[u8]) -> anyhow::Result<Code> {
-    Code::new_from_slice(key).map_err(|error| anyhow!("{error}"))
+fn hmac(key: &[u8]) -> anyhow::Result<HmacSha256> {
+    HmacSha256::new_from_slice(key).map_err(|error| anyhow!("{error}"))
 }
 
 fn seconds(time: SystemTime) -> u64 {
-    // Before 1970 is a clock that was never set.
+    // A time before 1970 is that of a clock that was never set.
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
@@ -94,27 +101,28 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
     digits?.chunks(2).map(byte).collect()
 }
 
-/// From the state folder, or new.
+/// The secret of the state folder, or a new one.
 fn secret(state_dir: &Path) -> anyhow::Result<[u8; 32]> {
     let file = state_dir.join(FILE);
-    if let Ok(kept) = fs::read(&file)
-        && let Ok(secret) = kept.try_into()
+    if let Ok(saved) = fs::read(&file)
+        && let Ok(secret) = saved.try_into()
     {
         return Ok(secret);
     }
     let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|error| anyhow!("no random numbers: {error}"))?;
-    if let Err(error) = keep(&file, &secret) {
+    getrandom::fill(&mut secret)
+        .map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
+    if let Err(error) = save(&file, &secret) {
         warn!(
-            "cannot keep {}: {error}; browsers will have to log in again after a restart",
+            "cannot save {}: {error}; browsers will have to log in again after a restart",
             file.display()
         );
     }
     Ok(secret)
 }
 
-/// For this user alone, and as a whole or not at all.
-fn keep(file: &Path, secret: &[u8]) -> io::Result<()> {
+/// Writes the file as a whole or not at all, readable only by the service's user.
+fn save(file: &Path, secret: &[u8]) -> io::Result<()> {
     let new = file.with_extension("new");
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
@@ -142,17 +150,20 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_thirty_days_and_cannot_be_made_up() {
+    fn a_token_is_valid_for_thirty_days_and_cannot_be_forged() {
         let folder = tempfile::tempdir().unwrap();
         let sessions = Sessions::new(folder.path(), &hash()).unwrap();
-        let token = sessions.begin(NOW);
-        assert_eq!(sessions.left(&token, NOW), Some(LIFE));
-        let last = NOW + LIFE - Duration::from_secs(1);
-        assert_eq!(sessions.left(&token, last), Some(Duration::from_secs(1)));
-        assert_eq!(sessions.left(&token, NOW + LIFE), None);
+        let token = sessions.issue(NOW);
+        assert_eq!(sessions.time_left(&token, NOW), Some(LIFETIME));
+        let last = NOW + LIFETIME - Duration::from_secs(1);
+        assert_eq!(
+            sessions.time_left(&token, last),
+            Some(Duration::from_secs(1))
+        );
+        assert_eq!(sessions.time_left(&token, NOW + LIFETIME), None);
 
         let (end, code) = token.split_once('.').unwrap();
-        for made_up in [
+        for forged in [
             "",
             ".",
             "2592000",
@@ -164,7 +175,7 @@ mod tests {
             &format!("{end}.{}", "0".repeat(64)),
             &format!("+{token}"),
         ] {
-            assert_eq!(sessions.left(made_up, NOW), None, "{made_up:?}");
+            assert_eq!(sessions.time_left(forged, NOW), None, "{forged:?}");
         }
     }
 
@@ -172,15 +183,15 @@ mod tests {
     fn a_restart_ends_no_session_but_a_new_hash_or_secret_does() {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (hash(), hash());
-        let token = Sessions::new(folder.path(), &one).unwrap().begin(NOW);
-        let left = |hash| {
+        let token = Sessions::new(folder.path(), &one).unwrap().issue(NOW);
+        let time_left = |hash| {
             let sessions = Sessions::new(folder.path(), hash).unwrap();
-            sessions.left(&token, NOW)
+            sessions.time_left(&token, NOW)
         };
-        assert!(left(&one).is_some());
-        assert_eq!(left(&other), None, "of the same password, but another hash");
+        assert!(time_left(&one).is_some());
+        assert_eq!(time_left(&other), None, "another hash of the same password");
         fs::write(folder.path().join(FILE), "damaged").unwrap();
-        assert_eq!(left(&one), None);
+        assert_eq!(time_left(&one), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a client shows, and the frames that bring it up to date: [`ClientView`].
 //!
 //! A client shows what it last set or was last sent. An update is due where the newest state differs from
-//! that. This one rule keeps a client from hearing its own changes, and tells it everything else: the
+//! that. This one rule keeps a client from being sent its own changes, and covers everything else: the
 //! changes of others, steps, rounding, refusals, being overruled. As only the newest state is ever
 //! compared, a slow client costs no memory.
 
@@ -24,26 +24,26 @@ use crate::protocol::resource;
 use crate::protocol::server_message::{FaultUpdate, LightUpdate, ServerMessage};
 use crate::web::limiter::ConnectionLimiter;
 
-/// What clients are told of.
+/// The watched values that clients are sent updates about.
 pub struct Sources {
     pub hub: Arc<Hub>,
     /// The connected clients.
     pub clients: Arc<ConnectionLimiter>,
 }
 
-/// What a client shows.
+/// What a client shows, as far as the service knows.
 pub struct ClientView {
     /// The last `seq` of the client, once it has sent one.
     pub seen: Option<u64>,
     /// The lights of other dimmers.
     pub fleet: FleetView,
-    /// Whether the client has not taken everything yet. Until it has, only its own task writes to it.
+    /// Whether something is unsent or not current. While this is set, only the client's own task writes to it.
     pub lagging: bool,
     lights: Vec<LightView>,
     presets: Arc<PresetsByName>,
     timers: Arc<Vec<Timer>>,
     here: Arc<[Arc<str>]>,
-    /// The number of entries of the activity.
+    /// The number of entries of the activity that it has been sent.
     entries: u64,
     clients: usize,
 }
@@ -108,7 +108,7 @@ impl ClientView {
         }
     }
 
-    /// Appends the frames about everything that the client does not show yet, and marks it as shown.
+    /// Appends a frame for each thing that the client does not show yet, and marks it as shown.
     pub fn updates(&mut self, sources: &Sources, cache: &mut FrameCache, out: &mut Vec<u8>) {
         let hub = &sources.hub;
         self.light_updates(hub, cache, out);
@@ -171,12 +171,12 @@ impl ClientView {
     }
 }
 
-/// Frames that are the same for many clients, made once.
+/// Frames that are the same for many clients, encoded once.
 #[derive(Default)]
 pub struct FrameCache {
-    /// About each light at a revision, for clients without `seq`.
+    /// The update about each light and its revision, for clients that have sent no `seq`.
     lights: Vec<(u64, Vec<u8>)>,
-    /// About the activity, from one count of its entries to another.
+    /// The update about the activity, from one count of entries to another.
     activity: (u64, u64, Vec<u8>),
 }
 
@@ -210,7 +210,7 @@ fn light_update(light: &str, state: &LightState, seen: Option<u64>) -> String {
     ServerMessage::Light(LightUpdate::new(light, state, seen)).to_json()
 }
 
-/// Appends a text frame.
+/// Appends a text frame of the server, which is not masked.
 pub fn frame(text: &str, out: &mut Vec<u8>) {
     let header = FrameHeader {
         opcode: OpCode::Data(Data::Text),

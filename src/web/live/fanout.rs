@@ -1,9 +1,9 @@
 //! The fan-out: sends every client its updates, in one loop for all clients and one write for each.
 //!
-//! A task for each client that waits for updates would be woken for each change, and that is most of the
-//! cost of a broadcast: docs/performance.md has the figures. So a client's task only reads, and this
-//! loop writes. A client that does not take everything at once is left to its own task until it has, and
-//! delays nobody.
+//! If each client's task waited for changes, each change would wake all of these tasks, which is most of
+//! the cost of a broadcast: docs/performance.md has the figures. So a client's task waits for the client
+//! alone, and this loop writes. A client whose connection does not take everything at once is left to its
+//! own task until it has, and delays nobody.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,20 +19,20 @@ use super::client_view::{ClientView, FrameCache, Sources, frame};
 use super::shared_stream::SharedStream;
 use crate::platform::supervisor::Heartbeat;
 
-/// Clients updated before other tasks get their turn, which bounds how long a client's message waits. With
-/// more, the runtime would stop the loop within its turn, and clients would be taken for slow that are
-/// not: a task may make 128 reads and writes, and a client may take three.
+/// Clients updated before other tasks get their turn, which bounds how long a client's message waits.
+/// tokio lets a task make 128 reads and writes in one turn, and a client may take three; after that, writes
+/// are pending, and clients would be taken for slow that are not.
 const BATCH: usize = 32;
-/// Time that a client may take nothing: as long as it may be silent.
+/// Time that a client may go without taking bytes: as long as it may be silent.
 pub const STALL: Duration = Duration::from_secs(30);
 
-/// The clients, and what they are told of.
+/// The connected clients, and the values that they are sent updates about.
 pub struct Fanout {
     sources: Sources,
     subscribers: Mutex<BTreeMap<u64, Arc<Subscriber>>>,
 }
 
-/// What a client shows, and the way to it.
+/// What a client shows, and its connection.
 struct Subscriber {
     stream: SharedStream,
     view: Mutex<ClientView>,
@@ -41,7 +41,7 @@ struct Subscriber {
 }
 
 impl Fanout {
-    /// A fan-out of these sources, without clients.
+    /// A fan-out of these values, without clients.
     pub fn new(sources: Sources) -> Arc<Fanout> {
         Arc::new(Fanout {
             sources,
@@ -79,7 +79,7 @@ impl Fanout {
                 task::yield_now().await;
             }
             tokio::select! {
-                // None fails: `self` holds the senders.
+                // `changed` fails only without a sender, and `self` holds the senders.
                 _ = lights.changed() => {}
                 _ = clients.changed() => {}
                 _ = presets.changed() => {}
@@ -137,18 +137,19 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// What the client shows. While this is held, the client is sent nothing, so that its own change
-    /// can be made and marked as shown in one step.
+    /// Locks what the client shows. Meanwhile the client is sent nothing, so that its own change can be
+    /// made and marked as shown in one step.
     pub fn view(&self) -> MutexGuard<'_, ClientView> {
         self.subscriber.view()
     }
 
-    /// Resolves when the client did not take everything, so that [`send`](Subscription::send) is due.
+    /// Resolves when the loop has left bytes unsent, so that [`send`](Subscription::send) is due.
     pub async fn lagging(&self) {
         self.subscriber.lagging.notified().await;
     }
 
-    /// Sends `first`, what the client does not show yet, and `last`; resolves when it has taken that.
+    /// Sends `first`, what the client does not show yet, and `last`; resolves once its connection has taken
+    /// all of that.
     ///
     /// # Errors
     /// The client is gone, or takes nothing for [`STALL`].
@@ -186,9 +187,7 @@ mod tests {
 
     use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
-    use tokio::time::sleep;
-
-    use tokio::time::Instant;
+    use tokio::time::{Instant, sleep};
 
     use super::*;
     use crate::model::command::{Outcome, Target};
@@ -199,14 +198,14 @@ mod tests {
     use crate::web::limiter::{ConnectionLimiter, Permit};
 
     const LED: LightId = LightId::FIRST;
-    /// Bytes on the way to a client that takes everything, and to one that takes next to nothing.
+    /// Bytes that the connection of a fast client buffers, and that of a slow one.
     const FAST: usize = 64 * 1024;
     const SLOW: usize = 5;
 
     /// A running fan-out, with one light at 50.
     struct Running(Arc<Fanout>);
 
-    /// A client, and the other end of its connection.
+    /// A client, and its end of the connection.
     struct Client {
         subscription: Subscription,
         /// Counts as connected until this is dropped.
@@ -231,14 +230,14 @@ mod tests {
         }
 
         /// A client that has been sent nothing yet.
-        fn connect(&self, on_the_way: usize) -> Client {
+        fn connect(&self, buffer: usize) -> Client {
             let permit = self
                 .0
                 .sources
                 .clients
                 .try_acquire(Ipv4Addr::LOCALHOST.into())
                 .unwrap();
-            let (received, sent) = duplex(on_the_way);
+            let (received, sent) = duplex(buffer);
             Client {
                 subscription: self.0.subscribe(permit.number, SharedStream::new(sent)),
                 _permit: permit,
@@ -246,29 +245,29 @@ mod tests {
             }
         }
 
-        /// A client that shows everything.
-        async fn current(&self, on_the_way: usize) -> Client {
-            let mut client = self.connect(on_the_way);
+        /// A client that shows the current state.
+        async fn current(&self, buffer: usize) -> Client {
+            let mut client = self.connect(buffer);
             let Client {
                 subscription,
                 received,
                 ..
             } = &mut client;
-            let (told, ()) = tokio::join!(subscription.send(None, None), async {
-                while !hear(received).await.contains("pages") {}
+            let (sent, ()) = tokio::join!(subscription.send(None, None), async {
+                while !receive(received).await.contains("pages") {}
             });
-            told.unwrap();
+            sent.unwrap();
             client
         }
     }
 
-    /// The next text.
-    async fn hear(received: &mut DuplexStream) -> String {
+    /// The next text frame.
+    async fn receive(received: &mut DuplexStream) -> String {
         let text = async {
             assert_eq!(
                 received.read_u8().await.unwrap(),
                 0x81,
-                "a text in one frame"
+                "a text in a single frame"
             );
             let length = match received.read_u8().await.unwrap() {
                 126 => received.read_u16().await.unwrap().into(),
@@ -278,66 +277,66 @@ mod tests {
             received.read_exact(&mut text).await.unwrap();
             String::from_utf8(text).unwrap()
         };
-        timeout(STALL, text).await.expect("nothing more is said")
+        timeout(STALL, text).await.expect("nothing more is sent")
     }
 
-    async fn assert_heard(client: &mut Client, expected: &[&str]) {
+    async fn assert_received(client: &mut Client, expected: &[&str]) {
         for expected in expected {
-            assert_eq!(hear(&mut client.received).await, *expected);
+            assert_eq!(receive(&mut client.received).await, *expected);
         }
         let more = client.received.read_u8().now_or_never();
-        assert!(more.is_none(), "no more than that: {more:?}");
+        assert!(more.is_none(), "nothing else was expected: {more:?}");
     }
 
-    /// Lets all be done that there is to do: only then does the time go on that is not real.
-    async fn rest() {
+    /// Lets all other tasks run until they wait: only then does the paused clock advance.
+    async fn settle() {
         sleep(Duration::from_millis(1)).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_page_is_told_nothing_before_its_hello_and_the_answer_last() {
+    async fn a_client_is_sent_nothing_before_its_hello_and_the_response_last() {
         let running = Running::new();
         let mut client = running.connect(FAST);
         running.set(7);
-        rest().await;
-        assert_heard(&mut client, &[]).await;
-        let told = client
+        settle().await;
+        assert_received(&mut client, &[]).await;
+        let sent = client
             .subscription
             .send(Some("hello".into()), Some("bye".into()));
-        told.await.unwrap();
-        let news = [r#"{"light":"led","level":7}"#, r#"{"pages":1}"#];
-        assert_heard(&mut client, &["hello", news[0], news[1], "bye"]).await;
+        sent.await.unwrap();
+        let updates = [r#"{"light":"led","level":7}"#, r#"{"pages":1}"#];
+        assert_received(&mut client, &["hello", updates[0], updates[1], "bye"]).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_page_of_many_is_told_every_change_and_how_far_it_was_seen() {
-        // More than the runtime lets a task write to in one turn.
+    async fn each_of_many_clients_is_sent_every_change_and_the_seq_that_was_seen() {
+        // More than tokio lets a task write to in one turn.
         const MANY: usize = 300;
         let running = Running::new();
-        let mut pages = Vec::new();
+        let mut clients = Vec::new();
         for _ in 0..MANY {
-            pages.push(running.connect(FAST));
+            clients.push(running.connect(FAST));
         }
-        for client in &mut pages {
+        for client in &mut clients {
             client.subscription.send(None, None).await.unwrap();
             let first = r#"{"light":"led","level":50}"#;
-            assert_heard(client, &[first, r#"{"pages":300}"#]).await;
+            assert_received(client, &[first, r#"{"pages":300}"#]).await;
         }
-        pages[1].subscription.view().seen = Some(4);
+        clients[1].subscription.view().seen = Some(4);
         for level in [1, 2] {
             running.set(level);
-            rest().await;
-            for (number, client) in pages.iter_mut().enumerate() {
+            settle().await;
+            for (number, client) in clients.iter_mut().enumerate() {
                 let seen = if number == 1 { r#","seen":4"# } else { "" };
-                let news = format!(r#"{{"light":"led","level":{level}{seen}}}"#);
-                assert_heard(client, &[&news]).await;
+                let update = format!(r#"{{"light":"led","level":{level}{seen}}}"#);
+                assert_received(client, &[&update]).await;
                 assert!(client.subscription.lagging().now_or_never().is_none());
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_page_that_shows_the_level_is_told_nothing() {
+    async fn a_client_that_shows_the_level_is_sent_nothing() {
         let running = Running::new();
         let mut one = running.current(FAST).await;
         {
@@ -346,20 +345,20 @@ mod tests {
             let state = running.0.sources.hub.lights.state(LED);
             view.show(Target::Own(LED), Outcome::Light(state));
         }
-        rest().await;
-        assert_heard(&mut one, &[]).await;
+        settle().await;
+        assert_received(&mut one, &[]).await;
         one.subscription.view().forget(&Target::Own(LED));
         one.subscription.send(None, None).await.unwrap();
-        assert_heard(&mut one, &[r#"{"light":"led","level":1}"#]).await;
+        assert_received(&mut one, &[r#"{"light":"led","level":1}"#]).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_page_that_does_not_take_all_is_left_to_its_own_task_until_it_has() {
+    async fn a_client_that_does_not_take_everything_is_left_to_its_own_task_until_it_has() {
         let running = Running::new();
         let mut slow = running.current(SLOW).await;
         for level in [1, 2, 3] {
             running.set(level);
-            rest().await;
+            settle().await;
         }
         let lagging = timeout(STALL, slow.subscription.lagging());
         lagging.await.expect("its own task is not woken");
@@ -368,23 +367,23 @@ mod tests {
             received,
             ..
         } = &mut slow;
-        // What was begun is ended; of the rest, only the newest counts.
-        let (told, ()) = tokio::join!(subscription.send(None, None), async {
-            assert_eq!(hear(received).await, r#"{"light":"led","level":1}"#);
-            assert_eq!(hear(received).await, r#"{"light":"led","level":3}"#);
+        // The frame that was begun is completed; of the later levels, only the newest is sent.
+        let (sent, ()) = tokio::join!(subscription.send(None, None), async {
+            assert_eq!(receive(received).await, r#"{"light":"led","level":1}"#);
+            assert_eq!(receive(received).await, r#"{"light":"led","level":3}"#);
         });
-        told.unwrap();
-        assert_heard(&mut slow, &[]).await;
+        sent.unwrap();
+        assert_received(&mut slow, &[]).await;
 
-        // It has all, so the loop begins again.
+        // It has everything, so the loop writes to it again.
         running.set(4);
         let mut begin = [0; SLOW];
         let begun = timeout(STALL, slow.received.read_exact(&mut begin)).await;
-        begun.expect("it is told no more").unwrap();
+        begun.expect("it is sent no more updates").unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_page_that_is_gone_or_takes_nothing_is_an_error() {
+    async fn to_send_to_a_client_that_is_gone_or_takes_nothing_is_an_error() {
         let running = Running::new();
         let start = Instant::now();
         let silent = running.connect(SLOW);
@@ -400,12 +399,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_left_is_told_no_more_and_its_connection_ends() {
+    async fn without_its_subscription_a_client_is_sent_no_more_and_its_connection_ends() {
         let running = Running::new();
         let mut client = running.current(FAST).await;
         drop(client.subscription);
         running.set(1);
         let end = timeout(STALL, client.received.read_u8()).await;
-        end.expect("it is kept").expect_err("it is told more");
+        end.expect("the connection is kept")
+            .expect_err("it is sent more");
     }
 }

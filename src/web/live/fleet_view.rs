@@ -1,4 +1,4 @@
-//! What a client shows of the lights of other dimmers.
+//! What a client shows of the lights of other dimmers: [`FleetView`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,32 +6,33 @@ use std::sync::Arc;
 use crate::model::fleet::{Fleet, RemoteLightsByName, RemoteState};
 use crate::protocol::server_message::{RemoteUpdate, ServerMessage};
 
-/// What a client shows of them: what it last asked for, or was last told.
+/// What a client shows of each remote light: the state that it last set, or was last sent.
 #[derive(Default)]
 pub struct FleetView {
-    /// All lights at the last update.
+    /// The fleet at the last update.
     all: Arc<RemoteLightsByName>,
     /// `None`: it is unknown what the client shows, so an update is due.
     states: BTreeMap<Arc<str>, Option<RemoteState>>,
 }
 
 impl FleetView {
-    /// The client shows a light like this; `None` if that is unknown.
+    /// Marks this state as what the client shows of a light; `None` if that is unknown.
     pub fn set(&mut self, name: &str, state: Option<RemoteState>) {
         if let Some(shown) = self.states.get_mut(name) {
             *shown = state;
+            // So that the next update looks at each light, even if the fleet has not changed.
             self.all = Arc::default();
         }
     }
 
-    /// The message with everything that the client does not show yet, which counts as shown from now on.
+    /// The message with everything that the client does not show yet, if anything, and marks it as shown.
     pub fn updates(&mut self, fleet: &Fleet, seen: Option<u64>) -> Option<String> {
         let all = fleet.all();
         if Arc::ptr_eq(&self.all, &all) {
             return None;
         }
-        let there = |name: &str| all.get(name).and_then(|light| light.state());
-        let gone = self.states.extract_if(.., |name, _| there(name).is_none());
+        let state = |name: &str| all.get(name).and_then(|light| light.state());
+        let gone = self.states.extract_if(.., |name, _| state(name).is_none());
         let gone: Vec<_> = gone.map(|(name, _)| name).collect();
         let mut updates = Vec::new();
         updates.extend(

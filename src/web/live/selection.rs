@@ -18,7 +18,7 @@ impl Selection {
         self.0
     }
 
-    /// Selects the next visible light in this direction, round and round.
+    /// Selects the next visible light in this direction; after the last comes the first.
     pub fn move_by(&mut self, direction: Direction, lights: &Lights) {
         let mut ids: Vec<_> = lights.ids().collect();
         if direction == Direction::Left {
@@ -39,7 +39,7 @@ mod tests {
     use crate::model::level::Level;
     use crate::model::lights::{Light, LightState};
 
-    /// Lights of which those marked are hidden.
+    /// Lights, each hidden or not.
     fn lights(hidden: &[bool]) -> Lights {
         let light = |hidden: &bool| Light {
             hidden: *hidden,
@@ -51,19 +51,19 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_round_and_round_the_visible_lights() {
+    fn after_the_last_visible_light_comes_the_first() {
         let lights = lights(&[true, false, false, true, false]);
         let mut selection = Selection::new(&lights);
-        let mut go = |direction| {
+        let mut select = |direction| {
             selection.move_by(direction, &lights);
             selection.light().index()
         };
-        assert_eq!([(); 4].map(|()| go(Direction::Right)), [2, 4, 1, 2]);
-        assert_eq!([(); 4].map(|()| go(Direction::Left)), [1, 4, 2, 1]);
+        assert_eq!([(); 4].map(|()| select(Direction::Right)), [2, 4, 1, 2]);
+        assert_eq!([(); 4].map(|()| select(Direction::Left)), [1, 4, 2, 1]);
     }
 
     #[test]
-    fn where_there_is_no_other_visible_light_it_stays() {
+    fn the_selection_stays_where_there_is_no_other_visible_light() {
         for hidden in [&[false][..], &[true], &[true, true], &[false, true]] {
             let lights = lights(hidden);
             let mut selection = Selection::new(&lights);

@@ -1,7 +1,7 @@
-//! A connection to which several may write, each what belongs together in one piece.
+//! A byte stream shared by several writers; one write is never interleaved with another.
 //!
-//! hyper and tungstenite read from it and write to it as to any other. Beside them, the news of the
-//! lights are written to all pages in one go, without waking a task for each; see [`super::fanout`].
+//! hyper and tungstenite read from it and write to it as to any other stream. Beside them, the fan-out
+//! writes updates to all clients in one loop, without waking a task for each; see [`super::fanout`].
 
 use std::io;
 use std::pin::Pin;
@@ -10,91 +10,94 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes taken at once, and so kept at most while the other end does not read.
+/// The most bytes that one write through [`AsyncWrite`] accepts, and so keeps while the other end does
+/// not read.
 pub const MAX_WRITE: usize = 16 * 1024;
 
-/// A connection; its clones are the same one.
+/// A byte stream; its clones are the same stream.
 #[derive(Clone)]
-pub struct SharedStream(Arc<Mutex<State<dyn Stream>>>);
+pub struct SharedStream(Arc<Mutex<Inner<dyn ReadWrite>>>);
 
-struct State<S: ?Sized> {
-    /// What was taken, but has not left yet: the rest of a frame, before which no other may begin.
-    rest: Vec<u8>,
-    /// Whether somebody waits for all to leave, or is about to. TLS keeps bytes that are no `rest`.
+struct Inner<S: ?Sized> {
+    /// Accepted, but not written yet: the remainder of a frame, before which no other frame may begin.
+    unsent: Vec<u8>,
+    /// Whether a flush has begun and not completed. Not the same as `unsent`: TLS has a buffer of its own.
     flushing: bool,
     io: S,
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+trait ReadWrite: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ReadWrite for S {}
 
 impl SharedStream {
-    /// A connection that nobody else writes to.
+    /// Shares this stream, which nobody else may write to.
     pub fn new(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> SharedStream {
-        SharedStream(Arc::new(Mutex::new(State {
-            rest: Vec::new(),
+        SharedStream(Arc::new(Mutex::new(Inner {
+            unsent: Vec::new(),
             flushing: false,
             io,
         })))
     }
 
-    /// Takes all these bytes, and says whether they have left. If not, [`flush`](SharedStream::flush) is to
-    /// be called: nobody else will send them.
+    /// Accepts all these bytes, and returns whether they have been written and flushed. If not, the
+    /// caller has to see to a [`flush`](SharedStream::flush): nobody else will write them.
     pub fn send(&self, bytes: &[u8]) -> bool {
-        let mut state = self.state();
-        // A connection wakes only who asked last, and that is to stay who waits.
-        if state.flushing || !state.rest.is_empty() {
-            state.rest.extend(bytes);
+        let mut inner = self.inner();
+        // Only the task that last polled for writing is woken, and that has to stay the one that flushes.
+        if inner.flushing || !inner.unsent.is_empty() {
+            inner.unsent.extend(bytes);
             return false;
         }
         let mut nobody = Context::from_waker(Waker::noop());
-        state.take(&mut nobody, bytes);
-        matches!(state.poll_flush(&mut nobody), Poll::Ready(Ok(())))
+        inner.accept(&mut nobody, bytes);
+        matches!(inner.poll_flush(&mut nobody), Poll::Ready(Ok(())))
     }
 
-    /// Sends what has not left yet.
+    /// Writes and flushes what has been accepted.
     ///
     /// # Errors
     /// The other end is gone.
     pub async fn flush(&self) -> io::Result<()> {
-        std::future::poll_fn(|context| self.state().poll_flush(context)).await
+        std::future::poll_fn(|context| self.inner().poll_flush(context)).await
     }
 
-    fn state(&self) -> MutexGuard<'_, State<dyn Stream>> {
+    fn inner(&self) -> MutexGuard<'_, Inner<dyn ReadWrite>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State<dyn Stream> {
-    /// Writes what it can of these bytes, and keeps the rest. There must be no other rest.
-    fn take(&mut self, context: &mut Context<'_>, bytes: &[u8]) {
+impl Inner<dyn ReadWrite> {
+    /// Writes as many of these bytes as the stream takes, and keeps the others. To be called only while
+    /// nothing is unsent.
+    fn accept(&mut self, context: &mut Context<'_>, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        let sent = match Pin::new(&mut self.io).poll_write(context, bytes) {
-            Poll::Ready(Ok(sent)) => sent,
-            // An error will be there again when the rest is sent.
+        let written = match Pin::new(&mut self.io).poll_write(context, bytes) {
+            Poll::Ready(Ok(written)) => written,
+            // An error will occur again when the unsent bytes are written.
             Poll::Ready(Err(_)) | Poll::Pending => 0,
         };
-        self.rest.extend(&bytes[sent..]);
+        self.unsent.extend(&bytes[written..]);
     }
 
-    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.rest.is_empty() {
-            let sent = ready!(Pin::new(&mut self.io).poll_write(context, &self.rest))?;
-            if sent == 0 {
+    fn poll_unsent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let written = ready!(Pin::new(&mut self.io).poll_write(context, &self.unsent))?;
+            if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.rest.drain(..sent);
+            self.unsent.drain(..written);
         }
-        self.rest = Vec::new();
+        // Frees the memory.
+        self.unsent = Vec::new();
         Poll::Ready(Ok(()))
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.flushing = true;
-        ready!(self.poll_rest(context))?;
+        ready!(self.poll_unsent(context))?;
         ready!(Pin::new(&mut self.io).poll_flush(context))?;
         self.flushing = false;
         Poll::Ready(Ok(()))
@@ -107,7 +110,7 @@ impl AsyncRead for SharedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.state().io).poll_read(context, buffer)
+        Pin::new(&mut self.inner().io).poll_read(context, buffer)
     }
 }
 
@@ -118,20 +121,20 @@ impl AsyncWrite for SharedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let bytes = &bytes[..bytes.len().min(MAX_WRITE)];
-        let mut state = self.state();
-        ready!(state.poll_rest(context))?;
-        state.take(context, bytes);
+        let mut inner = self.inner();
+        ready!(inner.poll_unsent(context))?;
+        inner.accept(context, bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state().poll_flush(context)
+        self.inner().poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.state();
-        ready!(state.poll_rest(context))?;
-        Pin::new(&mut state.io).poll_shutdown(context)
+        let mut inner = self.inner();
+        ready!(inner.poll_unsent(context))?;
+        Pin::new(&mut inner.io).poll_shutdown(context)
     }
 }
 
@@ -145,21 +148,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_two_write_to_a_slow_reader_comes_in_whole_pieces_and_in_order() {
+    async fn two_writers_to_a_slow_reader_are_never_interleaved_and_keep_their_order() {
         let (ours, mut theirs) = duplex(5);
-        let line = SharedStream::new(ours);
-        let mut other = line.clone();
-        assert!(line.send(b"one "));
-        assert!(!line.send(b"two "), "a byte of it has left");
-        assert!(!line.send(b"three "));
-        // There is room again before anybody has sent the rest.
+        let stream = SharedStream::new(ours);
+        let mut other = stream.clone();
+        assert!(stream.send(b"one "));
+        assert!(!stream.send(b"two "), "one byte of it has been written");
+        assert!(!stream.send(b"three "));
+        // There is room again before anybody has written what is unsent.
         let mut begin = [0; 5];
         theirs.read_exact(&mut begin).await.unwrap();
         let both = async {
             other.write_all(b"four ").await.unwrap();
-            assert!(!line.send(b"five "), "there is a rest again");
-            line.flush().await.unwrap();
-            assert!(!line.send(b"to the end"));
+            assert!(!stream.send(b"five "), "bytes are unsent again");
+            stream.flush().await.unwrap();
+            assert!(!stream.send(b"to the end"));
             other.shutdown().await.unwrap();
         };
         let mut text = String::new();
@@ -172,54 +175,54 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_sent_after_what_another_has_not_flushed_comes_after_it() {
+    async fn what_is_sent_before_another_writer_has_flushed_comes_after_its_bytes() {
         let (ours, mut theirs) = duplex(5);
-        let line = SharedStream::new(ours);
-        line.clone().write_all(b"one two ").await.unwrap();
+        let stream = SharedStream::new(ours);
+        stream.clone().write_all(b"one two ").await.unwrap();
         let mut text = [0; 13];
         theirs.read_exact(&mut text[..5]).await.unwrap();
-        assert!(!line.send(b"three"));
-        let (flushed, read) = tokio::join!(line.flush(), theirs.read_exact(&mut text[5..]));
+        assert!(!stream.send(b"three"));
+        let (flushed, read) = tokio::join!(stream.flush(), theirs.read_exact(&mut text[5..]));
         flushed.and(read).unwrap();
         assert_eq!(&text, b"one two three");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_is_woken_although_another_sends_meanwhile() {
+    async fn a_task_that_flushes_is_woken_although_another_sends_meanwhile() {
         let (ours, mut theirs) = duplex(5);
-        // It takes more than leaves, as TLS does.
-        let line = SharedStream::new(BufWriter::new(ours));
-        assert!(line.send(b"zero "));
+        // It accepts more than it writes, as TLS does.
+        let stream = SharedStream::new(BufWriter::new(ours));
+        assert!(stream.send(b"zero "));
         let read = timeout(Duration::from_secs(1), theirs.read_exact(&mut [0; 5])).await;
-        read.expect("it was kept").unwrap();
-        let mut waits = line.clone();
+        read.expect("not flushed").unwrap();
+        let mut writer = stream.clone();
         let waiting = tokio::spawn(async move {
-            waits.write_all(b"one two ").await.unwrap();
-            waits.flush().await.unwrap();
+            writer.write_all(b"one two ").await.unwrap();
+            writer.flush().await.unwrap();
         });
-        // Time passes once there is nothing to do but to wait.
+        // The paused clock advances once all tasks wait.
         sleep(Duration::from_secs(1)).await;
-        assert!(!line.send(b"three"));
+        assert!(!stream.send(b"three"));
         let mut text = [0; 13];
         let read = timeout(Duration::from_secs(1), theirs.read_exact(&mut text)).await;
-        read.expect("nobody is woken").unwrap();
+        read.expect("the task is not woken").unwrap();
         assert_eq!(&text, b"one two three");
         waiting.await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_piece_is_bounded() {
+    async fn the_size_of_a_write_is_bounded() {
         let (ours, _theirs) = duplex(5);
-        let mut line = SharedStream::new(ours);
-        assert_eq!(line.write(&[0; 1 << 20]).await.unwrap(), MAX_WRITE);
+        let mut stream = SharedStream::new(ours);
+        assert_eq!(stream.write(&[0; 1 << 20]).await.unwrap(), MAX_WRITE);
     }
 
     #[tokio::test]
-    async fn an_end_that_is_gone_is_told_to_who_flushes() {
+    async fn a_flush_fails_when_the_other_end_is_gone() {
         let (ours, theirs) = duplex(5);
-        let line = SharedStream::new(ours);
+        let stream = SharedStream::new(ours);
         drop(theirs);
-        assert!(!line.send(b"one"));
-        assert!(line.flush().await.is_err());
+        assert!(!stream.send(b"one"));
+        assert!(stream.flush().await.is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! `/ws`: a task for each client, which reads what the client sends. The [fan-out](super::fanout) writes.
+//! `/ws`: a task for each client, which handles what the client sends, responds to it, and keeps the
+//! connection alive. The changes of others are sent by the [fan-out](super::fanout).
 
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::protocol::input_error::InputError;
 use crate::protocol::light_change::LightChange;
 use crate::protocol::request::{ClientMessage, Request};
 use crate::protocol::server_message::{Hello, ServerMessage};
-use crate::web::auth::login::Left;
+use crate::web::auth::login::SessionTime;
 use crate::web::limiter::Permit;
 use crate::web::listener::Peer;
 use crate::web::response::too_many_clients;
@@ -38,38 +39,52 @@ const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes read at once: a dozen changes. tungstenite's own 128 KiB would be most of a client's memory.
 const READ_BUFFER: usize = 1024;
-/// Frames that a client may send within a second: 16 lights at 60 a second each.
-const FRAMES: u32 = 1000;
-/// Pause of a client that has sent them: the others are then told of its changes no more often than
-/// of a thumb's.
-const PAUSE: Duration = Duration::from_millis(16);
+/// Frames that a client may send within a second: 60 for each of 16 lights.
+const MAX_FRAMES: u32 = 1000;
+/// How long a client that has sent more is not read: then the others are sent its changes no more often
+/// than those of a thumb on a slider.
+const FLOOD_PAUSE: Duration = Duration::from_millis(16);
 
-/// Upgrades a request to a client's connection, or refuses it with 503 beyond the limits.
+/// Upgrades a request to a client's WebSocket, or refuses it with 503 beyond the limits.
 pub async fn open(
     State(app): State<AppState>,
     Extension(peer): Extension<Peer>,
     Extension(stream): Extension<SharedStream>,
-    left: Option<Extension<Left>>,
-    upgrade: WebSocketUpgrade,
+    session: Option<Extension<SessionTime>>,
+    mut upgrade: WebSocketUpgrade,
 ) -> Response {
     let permit = match app.clients.try_acquire(peer.address()) {
         Ok(permit) => permit,
         Err(reached) => return too_many_clients(reached, peer.address()),
     };
+    // There is one protocol, whatever a client calls it. A browser that is told none closes the connection.
+    let any = upgrade.requested_protocols().next().cloned();
+    if let Some(subprotocol) = any {
+        upgrade.set_selected_protocol(subprotocol);
+    }
     upgrade
         .read_buffer_size(READ_BUFFER)
         .max_message_size(protocol::MAX_MESSAGE)
         .max_frame_size(protocol::MAX_MESSAGE)
-        .on_upgrade(move |socket| async move {
-            let left = left.and_then(|Extension(Left(left))| left);
-            Client::new(app, permit, socket, stream).run(left).await;
-            // A client is a connection, too, and counts as one until its end.
-            drop(peer);
+        .on_upgrade(async move |socket| {
+            let supervisor = app.supervisor.clone();
+            let name = format!("client {}", permit.number);
+            // axum runs this in a task that nobody watches, so the client gets another one. Boxed: the
+            // supervisor moves the future, and each move keeps room for it. A client takes 5 KiB with the box,
+            // 7 without.
+            let task = Box::pin(async move {
+                let session = session.and_then(|Extension(SessionTime(left))| left);
+                let client = ClientConnection::new(app, permit, socket, stream);
+                client.run(session).await;
+                // A client is a connection, too, and counts as one until its end.
+                drop(peer);
+            });
+            supervisor.spawn_short(name, task);
         })
 }
 
 /// A connected client.
-struct Client {
+struct ClientConnection {
     app: AppState,
     permit: Permit,
     socket: WebSocket,
@@ -78,42 +93,47 @@ struct Client {
     selection: Selection,
 }
 
-/// The frames that are still read from a client now: [`FRAMES`] after a second of silence.
+/// How many more frames are read from a client now: [`MAX_FRAMES`] after a second of silence.
 ///
-/// A client that sends more is not read for [`PAUSE`]. So it waits, as its messages do: none is lost,
-/// the last one counts, and the others have the time of the service.
-struct Allowance {
-    /// When all frames will be allowed again.
+/// A client that sends more is not read for [`FLOOD_PAUSE`]. Its messages wait in the connection's buffers
+/// and then its sender does: none is lost, the last one counts, and the service has time for the others.
+struct FrameBudget {
+    /// When [`MAX_FRAMES`] will be allowed again.
     full: Instant,
 }
 
-impl Allowance {
-    fn new(now: Instant) -> Allowance {
-        Allowance { full: now }
+impl FrameBudget {
+    fn new(now: Instant) -> FrameBudget {
+        FrameBudget { full: now }
     }
 
-    /// Counts a frame. If it was the last one, returns when the next may be read.
+    /// Counts a frame. If that was the last one allowed, returns when the next may be read.
     fn spend(&mut self, now: Instant) -> Option<Instant> {
         let second = Duration::from_secs(1);
-        self.full = self.full.max(now) + second / FRAMES;
-        (self.full >= now + second).then(|| self.full - second + PAUSE)
+        self.full = self.full.max(now) + second / MAX_FRAMES;
+        (self.full >= now + second).then(|| self.full - second + FLOOD_PAUSE)
     }
 }
 
-/// Why a connection ends.
-enum End {
+/// Why a client's connection ends.
+enum Closing {
     /// The client is gone, or cannot be reached.
     Gone,
-    /// The service closes the connection with this code and reason.
-    Closed(u16, &'static str),
+    /// The service sends the close frame with this code and reason.
+    Frame(u16, &'static str),
 }
 
-impl Client {
-    fn new(app: AppState, permit: Permit, socket: WebSocket, stream: SharedStream) -> Client {
+impl ClientConnection {
+    fn new(
+        app: AppState,
+        permit: Permit,
+        socket: WebSocket,
+        stream: SharedStream,
+    ) -> ClientConnection {
         let subscription = app.fanout.subscribe(permit.number, stream);
         let participant = app.hub.activity.join(permit.number, permit.address);
         let selection = Selection::new(&app.hub.lights);
-        Client {
+        ClientConnection {
             app,
             permit,
             socket,
@@ -123,58 +143,59 @@ impl Client {
         }
     }
 
-    /// Serves the client until it is gone, or its browser's session ends after `left`.
-    async fn run(mut self, left: Option<Duration>) {
+    /// Serves the client until it is gone, the service stops, or its browser's session has ended, which
+    /// is in this time.
+    async fn run(mut self, session: Option<Duration>) {
         let number = self.permit.number;
         debug!("client {number} connected");
-        let end = self.serve(left).await;
+        let closing = self.serve(session).await;
         // No update may follow the close frame.
         drop((self.subscription, self.participant));
-        match end {
-            End::Gone => debug!("client {number} is gone"),
-            End::Closed(code, reason) => {
+        match closing {
+            Closing::Gone => debug!("client {number} is gone"),
+            Closing::Frame(code, reason) => {
                 debug!("client {number} is closed: {code} {reason}");
                 let _ = timeout(CLOSE_TIMEOUT, close(self.socket, code, reason)).await;
             }
         }
     }
 
-    async fn serve(&mut self, left: Option<Duration>) -> End {
-        let mut session = pin!(sleep(left.unwrap_or_default()));
+    async fn serve(&mut self, session: Option<Duration>) -> Closing {
+        let mut session_end = pin!(sleep(session.unwrap_or_default()));
         let mut stop = pin!(self.app.stop.clone().cancelled_owned());
         let mut silence = pin!(sleep(PING_AFTER));
         let mut pinged = false;
-        let mut allowance = Allowance::new(Instant::now());
-        let mut paused = None;
-        let mut first = Some(self.hello());
+        let mut budget = FrameBudget::new(Instant::now());
+        let mut paused_until = None;
+        let mut hello = Some(self.hello());
         let mut response = None;
         loop {
-            // The response last: a client that has it has all that was set before.
-            let sent = self.subscription.send(first.take(), response.take()).await;
+            // The response last: a client that has received it has received every change made before.
+            let sent = self.subscription.send(hello.take(), response.take()).await;
             if sent.is_err() {
-                return End::Gone;
+                return Closing::Gone;
             }
             tokio::select! {
-                frame = self.socket.next(), if paused.is_none() => match self.handle_frame(frame) {
+                frame = self.socket.next(), if paused_until.is_none() => match self.handle_frame(frame) {
                     Ok(handled) => {
-                        paused = allowance.spend(Instant::now());
+                        paused_until = budget.spend(Instant::now());
                         response = handled;
                         pinged = false;
                         reset(&mut silence, PING_AFTER);
                     }
-                    Err(end) => return end,
+                    Err(closing) => return closing,
                 },
                 () = self.subscription.lagging() => {}
-                () = until(paused), if paused.is_some() => paused = None,
+                () = until(paused_until), if paused_until.is_some() => paused_until = None,
                 () = &mut stop => {
-                    return End::Closed(close_code::AWAY, "the service stops");
+                    return Closing::Frame(close_code::AWAY, "the service stops");
                 }
-                () = &mut session, if left.is_some() => {
-                    return End::Closed(close_code::POLICY, "log in again");
+                () = &mut session_end, if session.is_some() => {
+                    return Closing::Frame(close_code::POLICY, "log in again");
                 }
                 () = &mut silence => {
                     if pinged || self.ping().await.is_err() {
-                        return End::Gone;
+                        return Closing::Gone;
                     }
                     pinged = true;
                     reset(&mut silence, PONG_TIMEOUT);
@@ -202,7 +223,7 @@ impl Client {
     fn handle_frame(
         &mut self,
         frame: Option<Result<Frame, axum::Error>>,
-    ) -> Result<Option<String>, End> {
+    ) -> Result<Option<String>, Closing> {
         match frame {
             Some(Ok(Frame::Text(text))) => {
                 self.app.metrics.messages.add();
@@ -216,9 +237,11 @@ impl Client {
             }
             Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => Ok(None),
             // tungstenite answers the close frame by itself at the next read.
-            Some(Ok(Frame::Close(_))) => Err(End::Closed(close_code::NORMAL, "the page closed")),
+            Some(Ok(Frame::Close(_))) => {
+                Err(Closing::Frame(close_code::NORMAL, "the client closed it"))
+            }
             Some(Err(error)) => Err(violation(error)),
-            None => Err(End::Gone),
+            None => Err(Closing::Gone),
         }
     }
 
@@ -238,7 +261,7 @@ impl Client {
     }
 }
 
-/// Does what a client asks for, and returns the response that is for it alone.
+/// Carries out a client's message, and returns the response that is for this client alone.
 fn handle(
     message: ClientMessage,
     hub: &Hub,
@@ -305,9 +328,9 @@ async fn close(mut socket: WebSocket, code: u16, reason: &'static str) {
     while let Some(Ok(_)) = socket.next().await {}
 }
 
-async fn until(paused: Option<Instant>) {
-    if let Some(paused) = paused {
-        sleep_until(paused).await;
+async fn until(time: Option<Instant>) {
+    if let Some(time) = time {
+        sleep_until(time).await;
     }
 }
 
@@ -315,14 +338,14 @@ fn reset(timer: &mut Pin<&mut Sleep>, time: Duration) {
     timer.as_mut().reset(Instant::now() + time);
 }
 
-/// The end that a violation of the protocol calls for: RFC 6455, 7.4.1.
-fn violation(error: axum::Error) -> End {
+/// The close code for a violation of the protocol: RFC 6455, 7.4.1.
+fn violation(error: axum::Error) -> Closing {
     use tungstenite::Error;
     match error.into_inner().downcast_ref::<Error>() {
-        Some(Error::Capacity(_)) => End::Closed(close_code::SIZE, "a message has at most 4 KiB"),
-        Some(Error::Utf8(_)) => End::Closed(close_code::INVALID, "text must be UTF-8"),
-        Some(Error::Protocol(_)) => End::Closed(close_code::PROTOCOL, "not a WebSocket frame"),
-        _ => End::Gone,
+        Some(Error::Capacity(_)) => Closing::Frame(close_code::SIZE, "a message has at most 4 KiB"),
+        Some(Error::Utf8(_)) => Closing::Frame(close_code::INVALID, "text must be UTF-8"),
+        Some(Error::Protocol(_)) => Closing::Frame(close_code::PROTOCOL, "not a WebSocket frame"),
+        _ => Closing::Gone,
     }
 }
 
@@ -330,23 +353,18 @@ fn violation(error: axum::Error) -> End {
 mod tests {
     use std::net::SocketAddr;
 
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpStream;
     use tokio_tungstenite::{WebSocketStream, client_async};
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::config::WebConfig;
-    use crate::metrics::Metrics;
-    use crate::model::lights::Lights;
-    use crate::platform::supervisor::{Supervisor, heartbeat};
-    use crate::web::Server;
+    use crate::web::testing::serve;
 
-    /// How many frames are read in this time, of a client that sends as fast as it can.
-    fn flood(allowance: &mut Allowance, start: Instant, time: Duration) -> u32 {
+    /// The frames that are read in this time from a client that sends as fast as it can.
+    fn flood(budget: &mut FrameBudget, start: Instant, time: Duration) -> u32 {
         let mut frames = 0;
         let mut now = start;
         while now <= start + time {
-            now = allowance.spend(now).unwrap_or(now);
+            now = budget.spend(now).unwrap_or(now);
             frames += 1;
         }
         frames
@@ -355,22 +373,19 @@ mod tests {
     #[test]
     fn a_flood_is_read_at_a_thousand_frames_a_second() {
         let start = Instant::now();
-        let mut allowance = Allowance::new(start);
-        assert_eq!(
-            flood(&mut allowance, start, Duration::from_secs(10)),
-            11_000
-        );
-        // A pause gives back no more than a second's.
+        let mut budget = FrameBudget::new(start);
+        assert_eq!(flood(&mut budget, start, Duration::from_secs(10)), 11_000);
+        // However long the silence, no more than the frames of a second are saved up.
         let later = start + Duration::from_secs(60);
-        assert_eq!(flood(&mut allowance, later, Duration::ZERO), 1000);
+        assert_eq!(flood(&mut budget, later, Duration::ZERO), 1000);
     }
 
     #[test]
     fn a_thumb_never_waits() {
         let mut now = Instant::now();
-        let mut allowance = Allowance::new(now);
+        let mut budget = FrameBudget::new(now);
         for _ in 0..10_000 {
-            assert_eq!(allowance.spend(now), None);
+            assert_eq!(budget.spend(now), None);
             now += Duration::from_secs(1) / 120;
         }
     }
@@ -383,38 +398,20 @@ mod tests {
         client
     }
 
-    /// Reads until there are so many clients.
+    /// Reads until the client is told that so many are connected.
     async fn read_until(client: &mut WebSocketStream<TcpStream>, clients: usize) {
-        let news = ServerMessage::Clients { clients }.to_json();
-        while client.next().await.unwrap().unwrap() != tungstenite::Message::text(news.as_str()) {}
+        let update = tungstenite::Message::text(ServerMessage::Clients { clients }.to_json());
+        while client.next().await.unwrap().unwrap() != update {}
     }
 
     #[tokio::test]
     async fn a_client_that_answers_stays_and_one_that_does_not_is_closed_after_30_seconds() {
-        let hub = Hub::with(Lights::led());
-        let config = WebConfig {
-            allowed_hosts: Vec::new(),
-            max_pages: 2,
-            max_pages_per_address: 2,
-            socketio: true,
-            password: None,
-            tls: None,
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let metrics = Metrics::new(Vec::new());
-        let (supervisor, _failures) = Supervisor::new();
-        let server = Server::new(hub, metrics, config, None, supervisor, stop);
-        let fanout = server.fanout();
-        tokio::spawn(async move { fanout.run(heartbeat().1).await });
-        tokio::spawn(server.serve(listener));
-
-        // To read is to answer; the other is as one whose Wi-Fi is gone.
+        let (address, _supervisor, _failures) = serve().await;
+        // tungstenite answers pings while it reads. The other client is like one whose Wi-Fi is gone.
         let mut there = connect(address).await;
         let _gone = connect(address).await;
         read_until(&mut there, 2).await;
-        // From here on time passes as soon as there is nothing else to do.
+        // From here on the clock advances as soon as all tasks wait.
         tokio::time::pause();
         let start = Instant::now();
         read_until(&mut there, 1).await;
@@ -425,5 +422,16 @@ mod tests {
             matches!(longer, Ok(Some(Ok(tungstenite::Message::Ping(_))))),
             "{longer:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_the_task_of_a_client_is_a_failure_that_names_the_client() {
+        let (address, supervisor, mut failures) = serve().await;
+        let mut client = connect(address).await;
+        read_until(&mut client, 1).await;
+        supervisor.sabotage.make_panic("client 1");
+        let failure = timeout(STALL, failures.next()).await.unwrap();
+        let expected = "client 1: panicked: as the test wants";
+        assert_eq!(failure.to_string(), expected);
     }
 }
