@@ -40,24 +40,18 @@ pub async fn set(
 /// The service cannot be reached, or refuses the change.
 pub async fn effect(
     service: &ServiceArgs,
-    EffectChoice(mut message): EffectChoice,
+    choice: EffectChoice,
     speed: Option<f64>,
     args: ChangeArgs,
 ) -> anyhow::Result<()> {
-    if let Some(speed) = speed {
-        message["speed"] = json!(speed);
-    }
-    change(service, message, args).await
+    change(service, choice.message(speed), args).await
 }
 
-async fn change(service: &ServiceArgs, mut message: Value, args: ChangeArgs) -> anyhow::Result<()> {
+async fn change(service: &ServiceArgs, change: Value, args: ChangeArgs) -> anyhow::Result<()> {
     let mut connection = Connection::open(service).await?;
     let (lights, mut levels) = connection.initial_levels().await?;
-    let light = args.light.unwrap_or_else(|| lights[0].clone());
-    message["light"] = json!(light);
-    if let Some(transition) = args.transition {
-        message["transition"] = json!(transition);
-    }
+    let light = args.light.clone().unwrap_or_else(|| lights[0].clone());
+    let message = args.message(change, &light);
     // The service does not send a level back to the client that set it.
     let level = message.get("level").cloned();
     let responses = connection.request(message).await?;
@@ -163,4 +157,82 @@ pub async fn ping(service: &ServiceArgs, count: u32) -> anyhow::Result<()> {
         quantile(0.99),
         quantile(1.0)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::protocol::request::ClientMessage;
+
+    /// The commands that send a message.
+    #[derive(Parser)]
+    enum Commands {
+        Set {
+            #[arg(allow_hyphen_values = true)]
+            change: LevelChange,
+            #[command(flatten)]
+            args: ChangeArgs,
+        },
+        Effect {
+            choice: EffectChoice,
+            #[arg(long)]
+            speed: Option<f64>,
+            #[command(flatten)]
+            args: ChangeArgs,
+        },
+        #[command(subcommand)]
+        Preset(PresetCommand),
+        #[command(subcommand)]
+        Timer(TimerCommand),
+    }
+
+    impl Commands {
+        fn message(self) -> Option<Value> {
+            match self {
+                Commands::Set { change, args } => Some(args.message(change.0, "led")),
+                Commands::Effect {
+                    choice,
+                    speed,
+                    args,
+                } => Some(args.message(choice.message(speed), "led")),
+                Commands::Preset(command) => command.message(),
+                Commands::Timer(command) => command.message(),
+            }
+        }
+    }
+
+    #[test]
+    fn the_service_accepts_the_message_of_every_command() {
+        for line in [
+            "set 40.5",
+            "set +2.5 --light shelf",
+            "set -5 --transition 0.5",
+            "set on",
+            "set off",
+            "set toggle --transition 1 --light shelf",
+            "effect breathe",
+            "effect blink --speed 2",
+            "effect candle --light shelf",
+            "effect strobe",
+            "effect sunrise --transition 60 --speed 2",
+            "effect none",
+            "preset save Film",
+            "preset recall Film",
+            "preset recall Film --transition 2",
+            "preset forget Film",
+            "timer add --in 60 --off",
+            "timer add --at 07:00 --days mon,sun --on --name wake",
+            "timer add --at sunset --offset -15 --recall Film --transition 9",
+            "timer add --in 60 --level 9.5 --light led",
+            "timer add --in 60 --effect sunrise --speed 2 --transition 60",
+            "timer cancel wake",
+        ] {
+            let arguments = ["dimmer"].into_iter().chain(line.split(' '));
+            let message = Commands::parse_from(arguments).message().unwrap();
+            let request = ClientMessage::parse(&message.to_string()).request;
+            assert!(request.is_ok(), "{line} sends {message}: {request:?}");
+        }
+    }
 }

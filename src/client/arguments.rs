@@ -54,6 +54,17 @@ impl FromStr for EffectChoice {
     }
 }
 
+impl EffectChoice {
+    /// The message with a speed, relative to normal.
+    pub fn message(self, speed: Option<f64>) -> Value {
+        let EffectChoice(mut message) = self;
+        if let Some(speed) = speed {
+            message["speed"] = json!(speed);
+        }
+        message
+    }
+}
+
 /// The light to change, and the duration of the change.
 #[derive(Debug, clap::Args)]
 pub struct ChangeArgs {
@@ -63,6 +74,17 @@ pub struct ChangeArgs {
     /// Seconds that the change takes, 0 to 3600 [default: the light's own; 1800 for a sunrise]
     #[arg(long, value_name = "SECONDS")]
     pub transition: Option<f64>,
+}
+
+impl ChangeArgs {
+    /// The message of a change of this light.
+    pub fn message(&self, mut change: Value, light: &str) -> Value {
+        change["light"] = json!(light);
+        if let Some(transition) = self.transition {
+            change["transition"] = json!(transition);
+        }
+        change
+    }
 }
 
 #[cfg(test)]

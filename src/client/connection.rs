@@ -284,7 +284,10 @@ fn websocket_url(url: &str) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::protocol::samples;
 
     #[test]
     fn the_websocket_is_below_the_url_of_the_page() {
@@ -298,5 +301,47 @@ mod tests {
         for broken in ["pi:5000", "http://", "ftp://pi", "httpx://pi"] {
             assert!(websocket_url(broken).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn every_message_of_the_service_is_understood() {
+        let mut fields = BTreeSet::new();
+        for message in samples::server_messages().into_values().flatten() {
+            let text = message.to_string();
+            let received: ReceivedMessage =
+                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let ReceivedMessage {
+                hello,
+                light,
+                level,
+                effect,
+                speed,
+                left,
+                presets,
+                timers,
+                by,
+                fault,
+                error,
+                echo,
+            } = received;
+            for (name, is_there) in [
+                ("hello", hello.is_some()),
+                ("light", light.is_some()),
+                ("level", level.is_some()),
+                ("effect", effect.is_some()),
+                ("speed", speed.is_some()),
+                ("left", left.is_some()),
+                ("presets", presets.is_some()),
+                ("timers", timers.is_some()),
+                ("by", by.is_some()),
+                ("fault", fault.is_some()),
+                ("error", error.is_some()),
+                ("echo", echo.is_some()),
+            ] {
+                assert_eq!(is_there, message.get(name).is_some(), "{name} in {text}");
+                fields.extend(is_there.then_some(name));
+            }
+        }
+        assert_eq!(fields.len(), 12, "{fields:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! `dimmer preset`: lists, saves, recalls and removes presets.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::connection::{Connection, ServiceArgs};
 use super::output::print;
@@ -30,26 +30,34 @@ pub enum PresetCommand {
     },
 }
 
+impl PresetCommand {
+    /// The message to the service; `None` for what it sends unasked.
+    pub(super) fn message(&self) -> Option<Value> {
+        match self {
+            PresetCommand::List => None,
+            PresetCommand::Save { name } => Some(json!({ "save": name })),
+            PresetCommand::Recall {
+                name,
+                transition: None,
+            } => Some(json!({ "recall": name })),
+            PresetCommand::Recall { name, transition } => {
+                Some(json!({ "recall": name, "transition": transition }))
+            }
+            PresetCommand::Forget { name } => Some(json!({ "forget": name })),
+        }
+    }
+}
+
 /// Lists, saves, recalls or removes presets.
 ///
 /// # Errors
 /// The service cannot be reached, or refuses the command.
 pub async fn presets(service: &ServiceArgs, command: PresetCommand) -> anyhow::Result<()> {
     let mut connection = Connection::open(service).await?;
-    let message = match &command {
-        PresetCommand::List => return list(&mut connection).await,
-        PresetCommand::Save { name } => json!({ "save": name }),
-        PresetCommand::Recall {
-            name,
-            transition: None,
-        } => json!({ "recall": name }),
-        PresetCommand::Recall { name, transition } => {
-            json!({ "recall": name, "transition": transition })
-        }
-        PresetCommand::Forget { name } => json!({ "forget": name }),
-    };
-    connection.request(message).await?;
-    Ok(())
+    match command.message() {
+        None => list(&mut connection).await,
+        Some(message) => connection.request(message).await.map(drop),
+    }
 }
 
 async fn list(connection: &mut Connection) -> anyhow::Result<()> {

@@ -95,19 +95,30 @@ impl TimerArgs {
     }
 }
 
+impl TimerCommand {
+    /// The message to the service; `None` for what it sends unasked.
+    pub(super) fn message(&self) -> Option<Value> {
+        match self {
+            TimerCommand::List => None,
+            TimerCommand::Add(timer) => Some(timer.message()),
+            TimerCommand::Cancel { name } => Some(json!({ "cancel": name })),
+        }
+    }
+}
+
 /// Lists, adds or cancels timers.
 ///
 /// # Errors
 /// The service cannot be reached, or refuses the command.
 pub async fn timers(service: &ServiceArgs, command: TimerCommand) -> anyhow::Result<()> {
     let mut connection = Connection::open(service).await?;
+    let messages = match command.message() {
+        None => connection.initial_messages().await?,
+        Some(message) => connection.request(message).await?,
+    };
     match command {
-        TimerCommand::List => list(connection.initial_messages().await?),
-        TimerCommand::Add(timer) => list(connection.request(timer.message()).await?),
-        TimerCommand::Cancel { name } => {
-            connection.request(json!({ "cancel": name })).await?;
-            Ok(())
-        }
+        TimerCommand::List | TimerCommand::Add(_) => list(messages),
+        TimerCommand::Cancel { .. } => Ok(()),
     }
 }
 

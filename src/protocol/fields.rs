@@ -1,11 +1,14 @@
 //! The fields of requests, each described once: name, values and meaning.
 
+use std::fmt::Display;
+
 use serde_json::{Map, Value};
 
 use super::input_error::InputError;
 use crate::model::effect::{EffectKind, Speed};
 use crate::model::level::{Level, Step};
 use crate::model::lights::MAX_TRANSITION;
+use crate::model::tenths::OutOfRange;
 use crate::model::text::{Name, Remark, Text};
 use crate::model::timers::{MAX_DELAY, MAX_OFFSET};
 
@@ -16,7 +19,8 @@ pub struct Field {
     pub name: &'static str,
     /// The values it may have.
     pub kind: FieldKind,
-    /// What it does, for the API's description.
+    /// The effect of the field, for the OpenAPI document, which a test generates.
+    #[cfg_attr(not(test), expect(dead_code))]
     pub meaning: &'static str,
 }
 
@@ -59,157 +63,146 @@ pub struct Range {
     /// The highest number.
     pub max: f64,
     /// The unit, in plural, for errors; empty where the field's name says it.
-    pub unit: &'static str,
+    unit: &'static str,
 }
 
-/// Largest `seq`: the last integer that JavaScript counts exactly to.
-const MAX_SEQ: u64 = (1 << 53) - 1;
-/// Largest `echo`, in bytes of JSON.
-pub const MAX_ECHO: usize = 1024;
-
-/// Shorthand for the tables below.
-const fn field(name: &'static str, kind: FieldKind, meaning: &'static str) -> Field {
-    Field {
-        name,
-        kind,
-        meaning,
-    }
-}
-
-const fn range(min: f64, max: f64, unit: &'static str) -> Range {
+const fn range(min: f64, max: f64) -> Range {
+    let unit = "";
     Range { min, max, unit }
 }
 
-/// The level to set.
-pub const LEVEL: Field = field(
-    "level",
-    FieldKind::NumberOrText(range(Level::OFF.percent(), Level::FULL.percent(), "")),
-    "Percent, rounded to 0.1.",
-);
-/// The step to add to the level.
-pub const STEP: Field = field(
-    "step",
-    FieldKind::Number(range(Step::MIN.percent(), Step::MAX.percent(), "")),
-    "Percent, added to the level; the result is clamped to 0..100.",
-);
-/// Whether to switch on.
-pub const ON: Field = field(
-    "on",
-    FieldKind::Bool,
-    "false: off; true: the last level above 0, or 100 if there was none.",
-);
-/// Switches over.
-pub const TOGGLE: Field = field(
-    "toggle",
-    FieldKind::True,
-    "Off if the light is on, on if it is off.",
-);
-/// The effect to play.
-pub const EFFECT: Field = field(
-    "effect",
-    FieldKind::EffectOrNull,
-    "Starts around the level; null ends it.",
-);
-/// The preset to save.
-pub const SAVE: Field = field(
-    "save",
-    FieldKind::Text(Name::MAX),
-    "Saves what all lights are set to, as a preset of this name.",
-);
-/// The preset to recall.
-pub const RECALL: Field = field(
-    "recall",
-    FieldKind::Text(Name::MAX),
-    "Sets all lights of the preset of this name.",
-);
-/// The preset to remove.
-pub const FORGET: Field = field(
-    "forget",
-    FieldKind::Text(Name::MAX),
-    "Removes the preset of this name.",
-);
-/// The timer to add.
-pub const TIMER: Field = field("timer", FieldKind::Timer, "Adds a timer.");
-/// The timer to remove.
-pub const CANCEL: Field = field(
-    "cancel",
-    FieldKind::Text(Name::MAX),
-    "Removes the timer of this name.",
-);
-/// An arrow key.
-pub const COMMAND: Field = field(
-    "command",
-    FieldKind::OneOf(&["up", "down", "left", "right"]),
-    "Dims the selected light, or selects another one.",
-);
-/// A remark to all clients.
-pub const SAY: Field = field(
-    "say",
-    FieldKind::Text(Remark::MAX),
-    "Tells all other clients.",
-);
-/// The client's own name.
-pub const NAME: Field = field(
-    "name",
-    FieldKind::Text(Name::MAX),
-    "The name that the client gives itself.",
-);
-/// JSON to be sent back.
-pub const ECHO: Field = field("echo", FieldKind::Json(MAX_ECHO), "Sent back as it is.");
-/// The light that a change is about.
-pub const LIGHT: Field = field(
-    "light",
-    FieldKind::Reference,
-    "The light to change; without it, the first one.",
-);
-/// The duration of a change.
-pub const TRANSITION: Field = field(
-    "transition",
-    FieldKind::Number(range(0.0, MAX_TRANSITION.as_secs_f64(), "seconds")),
-    "Seconds to get there; without it, the light's own.",
-);
-/// The speed of an effect.
-pub const SPEED: Field = field(
-    "speed",
-    FieldKind::Number(range(Speed::MIN.times(), Speed::MAX.times(), "")),
-    "Speed of the effect relative to normal; more than 3 only for lights with allow_fast_strobe.",
-);
-/// The client's counter of its messages.
-pub const SEQ: Field = field(
-    "seq",
-    FieldKind::Integer(MAX_SEQ),
-    "The client's own counter, returned as seen.",
-);
-/// The delay of a timer.
-pub const IN: Field = field(
-    "in",
-    FieldKind::Number(range(1.0, MAX_DELAY.as_secs_f64(), "")),
-    "Seconds from now: once.",
-);
-/// The time of day of a timer.
-pub const AT: Field = field(
-    "at",
-    FieldKind::TimeOfDay,
-    "A time of day, such as 07:00, or sunrise or sunset.",
-);
+const PERCENT: Range = range(Level::OFF.percent(), Level::FULL.percent());
+
+pub const LEVEL: Field = Field {
+    name: "level",
+    kind: FieldKind::NumberOrText(PERCENT),
+    meaning: "Percent, rounded to 0.1.",
+};
+pub const STEP: Field = Field {
+    name: "step",
+    kind: FieldKind::Number(range(Step::MIN.percent(), Step::MAX.percent())),
+    meaning: "Percent, added to the level; the result is clamped to 0..100.",
+};
+pub const ON: Field = Field {
+    name: "on",
+    kind: FieldKind::Bool,
+    meaning: "false: off; true: the last level above 0, or 100 if there was none.",
+};
+pub const TOGGLE: Field = Field {
+    name: "toggle",
+    kind: FieldKind::True,
+    meaning: "Switches a light off that is on, and on one that is off.",
+};
+pub const EFFECT: Field = Field {
+    name: "effect",
+    kind: FieldKind::EffectOrNull,
+    meaning: "Starts an effect around the level, which is the last level above 0 if the light was off; null ends it.",
+};
+pub const SAVE: Field = Field {
+    name: "save",
+    kind: FieldKind::Text(Name::MAX),
+    meaning: "Saves the levels and effects of all lights as a preset of this name.",
+};
+pub const RECALL: Field = Field {
+    name: "recall",
+    kind: FieldKind::Text(Name::MAX),
+    meaning: "Sets all lights of the preset of this name to what was saved.",
+};
+pub const FORGET: Field = Field {
+    name: "forget",
+    kind: FieldKind::Text(Name::MAX),
+    meaning: "Removes the preset of this name.",
+};
+pub const TIMER: Field = Field {
+    name: "timer",
+    kind: FieldKind::Timer,
+    meaning: "Adds a timer.",
+};
+pub const CANCEL: Field = Field {
+    name: "cancel",
+    kind: FieldKind::Text(Name::MAX),
+    meaning: "Removes the timer of this name.",
+};
+/// The arrow keys.
+pub const COMMAND: Field = Field {
+    name: "command",
+    kind: FieldKind::OneOf(&["up", "down", "left", "right"]),
+    meaning: "Dims the selected light, or selects another one.",
+};
+pub const SAY: Field = Field {
+    name: "say",
+    kind: FieldKind::Text(Remark::MAX),
+    meaning: "Text for the other clients.",
+};
+pub const NAME: Field = Field {
+    name: "name",
+    kind: FieldKind::Text(Name::MAX),
+    meaning: "The name that the client gives itself.",
+};
+pub const ECHO: Field = Field {
+    name: "echo",
+    kind: FieldKind::Json(1024),
+    meaning: "Sent back unchanged.",
+};
+pub const LIGHT: Field = Field {
+    name: "light",
+    kind: FieldKind::Reference,
+    meaning: "The light to change; the first light if missing.",
+};
+pub const TRANSITION: Field = Field {
+    name: "transition",
+    kind: FieldKind::Number(Range {
+        unit: "seconds",
+        ..range(0.0, MAX_TRANSITION.as_secs_f64())
+    }),
+    meaning: "Seconds until the light is there; if missing, the light's own transition, and 1800 for sunrise, the only effect that has one.",
+};
+pub const SPEED: Field = Field {
+    name: "speed",
+    kind: FieldKind::Number(range(Speed::MIN.times(), Speed::MAX.times())),
+    meaning: "The speed of the effect relative to normal, rounded to 0.1; 1 if missing. More than 3 only for a light with allow_fast_strobe.",
+};
+pub const SEQ: Field = Field {
+    name: "seq",
+    kind: FieldKind::Integer(MAX_SEQ),
+    meaning: "The client's own counter, returned as seen.",
+};
+/// The last integer up to which JavaScript counts exactly.
+const MAX_SEQ: u64 = (1 << 53) - 1;
+pub const IN: Field = Field {
+    name: "in",
+    kind: FieldKind::Number(range(1.0, MAX_DELAY.as_secs_f64())),
+    meaning: "Seconds from now: once.",
+};
+pub const AT: Field = Field {
+    name: "at",
+    kind: FieldKind::TimeOfDay,
+    meaning: "A local time of day, such as 07:00, or sunrise or sunset, which need latitude and longitude in the settings.",
+};
+pub const OFFSET: Field = Field {
+    name: "offset",
+    kind: FieldKind::Number(range(-(MAX_OFFSET as f64), MAX_OFFSET as f64)),
+    meaning: "Minutes after sunrise or sunset.",
+};
+pub const DAYS: Field = Field {
+    name: "days",
+    kind: FieldKind::Days,
+    meaning: "Repeats on each of these days; if missing, once.",
+};
+pub const TIMER_LIGHT: Field = Field {
+    meaning: "The light to change; all lights if missing.",
+    ..LIGHT
+};
+pub const TIMER_NAME: Field = Field {
+    meaning: "Replaces a timer that has this name. If missing, the lowest free number.",
+    ..NAME
+};
 /// The level in Home Assistant's commands.
-pub const BRIGHTNESS: Field = field(
-    "brightness",
-    FieldKind::Number(range(Level::OFF.percent(), Level::FULL.percent(), "")),
-    "Percent, as brightness_scale says.",
-);
-/// The distance of a timer to sunrise or sunset.
-pub const OFFSET: Field = field(
-    "offset",
-    FieldKind::Number(range(-(MAX_OFFSET as f64), MAX_OFFSET as f64, "")),
-    "Minutes after sunrise or sunset.",
-);
-/// The days of a timer that repeats.
-pub const DAYS: Field = field(
-    "days",
-    FieldKind::Days,
-    "Again on each of these days, mon to sun; without it, once.",
-);
+pub const BRIGHTNESS: Field = Field {
+    name: "brightness",
+    kind: FieldKind::Number(PERCENT),
+    meaning: "Percent, as brightness_scale says.",
+};
 
 impl Field {
     /// The number in a value.
@@ -224,16 +217,38 @@ impl Field {
         };
         let Range { min, max, unit } = range;
         let from_text = text.and_then(|text| text.trim().parse().ok());
-        let number: f64 = from_text.or(value.as_f64()).ok_or_else(|| {
-            let why = format!("must be a number from {min} to {max}, not {value}");
-            InputError::malformed(format!("{} {why}", self.name))
-        })?;
+        let number: f64 = from_text
+            .or(value.as_f64())
+            .ok_or_else(|| self.malformed(format_args!("a number from {min} to {max}"), value))?;
         if (min..=max).contains(&number) {
             Ok(number)
         } else {
             let space = if unit.is_empty() { "" } else { " " };
             let why = format!("must be from {min} to {max}{space}{unit}, not {number}");
             Err(InputError::out_of_range(self.name, why))
+        }
+    }
+
+    /// The number in a value, as a level, a step or a speed.
+    ///
+    /// # Errors
+    /// The value is no number, or out of range.
+    pub fn tenths<T>(
+        &self,
+        value: &Value,
+        from: fn(f64) -> Result<T, OutOfRange>,
+    ) -> Result<T, InputError> {
+        from(self.number(value)?).map_err(|error| InputError::out_of_range(self.name, error))
+    }
+
+    /// # Errors
+    /// The value is neither `true` nor `false`, or not what [`FieldKind::True`] allows.
+    pub fn bool(&self, value: &Value) -> Result<bool, InputError> {
+        match (&self.kind, value) {
+            (FieldKind::Bool, Value::Bool(value)) => Ok(*value),
+            (FieldKind::True, Value::Bool(true)) => Ok(true),
+            (FieldKind::True, _) => Err(self.malformed("true", value)),
+            _ => Err(self.malformed("true or false", value)),
         }
     }
 
@@ -246,10 +261,7 @@ impl Field {
             unreachable!("{} is no integer", self.name)
         };
         let integer = value.as_u64().filter(|integer| *integer <= max);
-        integer.ok_or_else(|| {
-            let why = format!("must be a whole number from 0 to {max}, not {value}");
-            InputError::malformed(format!("{} {why}", self.name))
-        })
+        integer.ok_or_else(|| self.malformed(format_args!("a whole number from 0 to {max}"), value))
     }
 
     /// The text in a value.
@@ -257,11 +269,46 @@ impl Field {
     /// # Errors
     /// The value is no text, too long, empty, or has control characters.
     pub fn text<const MAX: usize>(&self, value: &Value) -> Result<Text<MAX>, InputError> {
-        let Value::String(text) = value else {
-            let why = format!("{} must be text, not {value}", self.name);
-            return Err(InputError::malformed(why));
-        };
+        debug_assert!(
+            matches!(self.kind, FieldKind::Text(max) if max == MAX),
+            "{} has another length",
+            self.name
+        );
+        let text = value
+            .as_str()
+            .ok_or_else(|| self.malformed("text", value))?;
         Text::new(text).map_err(|error| InputError::out_of_range(self.name, error))
+    }
+
+    /// The word in a value.
+    ///
+    /// # Errors
+    /// The value is not one of the words.
+    pub fn word(&self, value: &Value) -> Result<&'static str, InputError> {
+        let FieldKind::OneOf(words) = self.kind else {
+            unreachable!("{} is no word", self.name)
+        };
+        let word = words.iter().find(|word| value == **word);
+        word.copied().ok_or_else(|| {
+            let (last, others) = words.split_last().unwrap_or((&"", &[]));
+            self.malformed(format_args!("{} or {last}", others.join(", ")), value)
+        })
+    }
+
+    /// Checks the length of JSON, in bytes.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn check_length(&self, length: usize) -> Result<(), InputError> {
+        let FieldKind::Json(max) = self.kind else {
+            unreachable!("{} is no JSON", self.name)
+        };
+        if length <= max {
+            Ok(())
+        } else {
+            let why = format!("must have at most {max} bytes, not {length}");
+            Err(InputError::out_of_range(self.name, why))
+        }
     }
 
     /// The name of something that exists.
@@ -269,13 +316,10 @@ impl Field {
     /// # Errors
     /// The value is no text.
     pub fn reference(&self, value: &Value) -> Result<String, InputError> {
-        match value {
-            Value::String(name) => Ok(name.clone()),
-            other => {
-                let why = format!("{} must be a name, not {other}", self.name);
-                Err(InputError::malformed(why))
-            }
-        }
+        let name = value
+            .as_str()
+            .ok_or_else(|| self.malformed("a name", value))?;
+        Ok(name.into())
     }
 
     /// The effect in a value; `none` is the word for no effect.
@@ -290,9 +334,33 @@ impl Field {
         kind.map(Some).ok_or_else(|| {
             let names = EffectKind::ALL.map(EffectKind::name).join(", ");
             let none = none.as_str().unwrap_or("null");
-            let why = format!("{} must be {names} or {none}, not {value}", self.name);
-            InputError::malformed(why)
+            self.malformed(format_args!("{names} or {none}"), value)
         })
+    }
+
+    /// The error for a value that is not what it must be.
+    pub fn malformed(&self, must_be: impl Display, value: &Value) -> InputError {
+        InputError::malformed(format!("{} must be {must_be}, not {value}", self.name))
+    }
+}
+
+/// Checks that all fields are among the known ones. `of` names what they belong to, for the error.
+///
+/// # Errors
+/// A field is unknown.
+pub fn check_known<'a>(
+    fields: &Map<String, Value>,
+    of: &str,
+    known: impl IntoIterator<Item = &'a &'a Field> + Clone,
+) -> Result<(), InputError> {
+    let is_known = |name: &&String| known.clone().into_iter().any(|field| field.name == *name);
+    match fields.keys().find(|name| !is_known(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let known = names(known.clone());
+            let why = format!("unknown field {unknown:?}{of}; there are {known}");
+            Err(InputError::malformed(why))
+        }
     }
 }
 

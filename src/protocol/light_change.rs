@@ -1,10 +1,10 @@
-//! Reads a change of one light: what the messages of clients, REST requests and timers have in common.
+//! Reads a change of one light: the common part of WebSocket messages, REST requests and timers.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::fields::{EFFECT, Field, LEVEL, ON, SPEED, STEP, TRANSITION};
+use super::fields::{EFFECT, Field, LEVEL, ON, SPEED, STEP, TOGGLE, TRANSITION};
 use super::input_error::InputError;
 use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::level::{Level, Step};
@@ -21,32 +21,22 @@ pub struct LightChange {
     pub is_exact: bool,
 }
 
-/// The change of a light that `verb` asks for, with the fields that go with it.
+/// The change of a light that `verb` asks for, with the fields that accompany it.
 ///
 /// # Errors
 /// A value is not allowed.
 pub fn change(verb: &Field, fields: &Map<String, Value>) -> Result<LightChange, InputError> {
     let value = &fields[verb.name];
-    let (change, is_exact) = if verb.name == LEVEL.name {
-        let percent = LEVEL.number(value)?;
-        let level = Level::from_percent(percent)
-            .map_err(|error| InputError::out_of_range(LEVEL.name, error))?;
-        (Change::Level(level), level.percent() == percent)
-    } else if verb.name == STEP.name {
-        (Change::Step(step(STEP.number(value)?)?), false)
-    } else if verb.name == EFFECT.name {
-        (Change::Effect(effect(fields)?), false)
-    } else if verb.name == ON.name {
-        let on = value.as_bool().ok_or_else(|| {
-            InputError::malformed(format!("on must be true or false, not {value}"))
-        })?;
-        (Change::On(on), false)
-    } else if *value == Value::Bool(true) {
-        (Change::Toggle, false)
-    } else {
-        let why = format!("toggle must be true, not {value}");
-        return Err(InputError::malformed(why));
+    let change = match verb.name {
+        "level" => Change::Level(LEVEL.tenths(value, Level::from_percent)?),
+        "step" => Change::Step(STEP.tenths(value, Step::from_percent)?),
+        "on" => Change::On(ON.bool(value)?),
+        "toggle" => TOGGLE.bool(value).map(|_| Change::Toggle)?,
+        "effect" => Change::Effect(effect(fields)?),
+        other => unreachable!("{other} changes no light"),
     };
+    let is_exact =
+        matches!(change, Change::Level(level) if LEVEL.number(value) == Ok(level.percent()));
     Ok(LightChange {
         change,
         transition: transition(fields)?,
@@ -64,30 +54,24 @@ pub fn transition(fields: &Map<String, Value>) -> Result<Option<Duration>, Input
     Ok(seconds.map(Duration::from_secs_f64))
 }
 
-/// # Errors
-/// `percent` is not from -100 to 100.
-pub fn step(percent: f64) -> Result<Step, InputError> {
-    Step::from_percent(percent).map_err(|error| InputError::out_of_range(STEP.name, error))
-}
-
 /// The effect with its speed; `null` is none.
 fn effect(fields: &Map<String, Value>) -> Result<Option<Effect>, InputError> {
+    let speed = fields.get(SPEED.name);
     let Some(kind) = EFFECT.effect(&fields[EFFECT.name], &Value::Null)? else {
-        return match fields.contains_key(SPEED.name) {
-            true => Err(InputError::malformed(
+        return match speed {
+            None => Ok(None),
+            Some(_) => Err(InputError::malformed(
                 "speed does not go with the effect null",
             )),
-            false => Ok(None),
         };
     };
     if kind != EffectKind::Sunrise && fields.contains_key(TRANSITION.name) {
         let why = "transition goes with no effect but sunrise";
         return Err(InputError::malformed(why));
     }
-    let speed = match fields.get(SPEED.name) {
-        None => Speed::NORMAL,
-        Some(value) => Speed::from_times(SPEED.number(value)?)
-            .map_err(|error| InputError::out_of_range(SPEED.name, error))?,
-    };
-    Ok(Some(Effect { kind, speed }))
+    let speed = speed.map(|speed| SPEED.tenths(speed, Speed::from_times));
+    Ok(Some(Effect {
+        kind,
+        speed: speed.transpose()?.unwrap_or_default(),
+    }))
 }

@@ -1,4 +1,4 @@
-//! What a client asks for: reads a message of `/ws` or the body of a REST request.
+//! Reads the messages of clients on `/ws` and the bodies of REST requests.
 
 use std::time::Duration;
 
@@ -7,14 +7,15 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::fields::{
-    self, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, LEVEL, LIGHT, MAX_ECHO, NAME, ON, RECALL,
-    SAVE, SAY, SEQ, SPEED, STEP, TIMER, TOGGLE, TRANSITION,
+    self, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, LEVEL, LIGHT, NAME, ON, RECALL, SAVE, SAY,
+    SEQ, SPEED, STEP, TIMER, TOGGLE, TRANSITION,
 };
 use super::input_error::InputError;
-use super::light_change::{LightChange, change, step, transition};
+use super::light_change::{LightChange, change, transition};
 use super::resource::PresetRequest;
 use super::timer_request;
 use crate::model::command::Command;
+use crate::model::level::Step;
 use crate::model::lights::Change;
 use crate::model::presets::Preset;
 use crate::model::text::{Name, Remark};
@@ -64,17 +65,16 @@ pub enum Direction {
     Right,
 }
 
-/// A field that says what a message asks for, and the fields that may go with it.
-pub struct Verb {
-    /// The field.
+/// A field that says what a message asks for.
+pub(crate) struct Verb {
     pub field: &'static Field,
-    /// The fields that may go with it, besides `seq`.
+    /// The fields that may accompany it, besides `seq`.
     pub with: &'static [&'static Field],
 }
 
 /// Everything that a message can ask for: exactly one of these. The first [`LIGHT_VERBS`] change one
 /// light.
-pub const VERBS: [Verb; 14] = [
+pub(crate) const VERBS: [Verb; 14] = [
     verb(&LEVEL, &[&LIGHT, &TRANSITION]),
     verb(&STEP, &[&LIGHT, &TRANSITION]),
     verb(&ON, &[&LIGHT, &TRANSITION]),
@@ -91,9 +91,9 @@ pub const VERBS: [Verb; 14] = [
     verb(&ECHO, &[]),
 ];
 /// The number of verbs that change one light.
-pub const LIGHT_VERBS: usize = 5;
-/// The fields that go with some verb.
-pub const COMPANIONS: [&Field; 3] = [&LIGHT, &TRANSITION, &SPEED];
+pub(crate) const LIGHT_VERBS: usize = 5;
+/// The fields that may accompany some verb.
+pub(crate) const COMPANIONS: [&Field; 3] = [&LIGHT, &TRANSITION, &SPEED];
 
 const fn verb(field: &'static Field, with: &'static [&'static Field]) -> Verb {
     Verb { field, with }
@@ -147,7 +147,9 @@ impl ClientMessage {
 /// The body is not JSON, or asks for something that a light cannot do.
 pub fn parse_change(body: &[u8]) -> Result<LightChange, InputError> {
     let fields = fields::object("the body", body)?;
-    let verb = only_verb(&fields, &VERBS[..LIGHT_VERBS], &COMPANIONS[1..])?;
+    // The light is in the path.
+    let companions = [&TRANSITION, &SPEED];
+    let verb = only_verb(&fields, &VERBS[..LIGHT_VERBS], &companions)?;
     change(verb, &fields)
 }
 
@@ -198,7 +200,7 @@ pub fn parse_name(name: &str) -> Result<Name, InputError> {
     Name::new(name).map_err(|error| InputError::out_of_range(NAME.name, error))
 }
 
-/// What a message with these fields, without `seq`, asks for.
+/// The request of a message with these fields, without `seq`.
 fn request(fields: &Map<String, Value>, text: &str) -> Result<Request, InputError> {
     let verb = only_verb(fields, &VERBS, &COMPANIONS)?;
     let value = &fields[verb.name];
@@ -215,10 +217,7 @@ fn request(fields: &Map<String, Value>, text: &str) -> Result<Request, InputErro
         "cancel" => Command::CancelTimer(CANCEL.text::<{ Name::MAX }>(value)?.into()),
         "timer" => match value {
             Value::Object(timer) => Command::AddTimer(timer_request::parse(timer)?),
-            other => {
-                let why = format!("timer must be an object, not {other}");
-                return Err(InputError::malformed(why));
-            }
+            other => return Err(TIMER.malformed("an object", other)),
         },
         "command" => return arrow(value, fields),
         "say" => return SAY.text(value).map(Request::Say),
@@ -229,21 +228,14 @@ fn request(fields: &Map<String, Value>, text: &str) -> Result<Request, InputErro
     Ok(Request::Command(command))
 }
 
-/// The one verb among the fields, all of which must exist and go with it.
+/// The one verb among the fields. All other fields must be known and may accompany it.
 fn only_verb(
     fields: &Map<String, Value>,
-    verbs: &[Verb],
+    verbs: &'static [Verb],
     companions: &[&'static Field],
 ) -> Result<&'static Field, InputError> {
-    let known: Vec<_> = verbs.iter().map(|verb| verb.field).collect();
-    for name in fields.keys() {
-        let mut all = known.iter().chain(companions);
-        if !all.any(|field| field.name == name) {
-            let all = fields::names(known.iter().chain(companions));
-            let why = format!("unknown field {name:?}; there are {all}");
-            return Err(InputError::malformed(why));
-        }
-    }
+    let verb_fields: Vec<_> = verbs.iter().map(|verb| verb.field).collect();
+    fields::check_known(fields, "", verb_fields.iter().chain(companions))?;
     let mut found = verbs
         .iter()
         .filter(|verb| fields.contains_key(verb.field.name));
@@ -255,18 +247,18 @@ fn only_verb(
             return Err(InputError::malformed(why));
         }
         (None, _) => {
-            let why = format!("one of {} is needed", fields::names(&known));
+            let why = format!("one of {} is needed", fields::names(&verb_fields));
             return Err(InputError::malformed(why));
         }
     };
-    let goes_along = |name: &&String| {
-        let mut all = verb.with.iter().chain([&verb.field]);
-        all.any(|field| field.name == *name)
-    };
-    match fields.keys().find(|name| !goes_along(name)) {
-        Some(other) => Err(InputError::malformed(format!(
-            "{other} does not go with {}",
-            verb.field.name
+    let unfit = companions.iter().find(|companion| {
+        let accepted = verb.with.iter().any(|with| with.name == companion.name);
+        !accepted && fields.contains_key(companion.name)
+    });
+    match unfit {
+        Some(unfit) => Err(InputError::malformed(format!(
+            "{} does not go with {}",
+            unfit.name, verb.field.name
         ))),
         None => Ok(verb.field),
     }
@@ -275,24 +267,22 @@ fn only_verb(
 /// An arrow key: up and down change the selected light, left and right select another one.
 fn arrow(value: &Value, fields: &Map<String, Value>) -> Result<Request, InputError> {
     let dim = |percent| {
+        let step = Step::from_percent(percent);
         Ok(Request::ChangeSelected(LightChange {
-            change: Change::Step(step(percent)?),
+            change: Change::Step(step.expect("5 percent are a step")),
             transition: transition(fields)?,
             is_exact: false,
         }))
     };
-    match value.as_str() {
-        Some("up") => dim(COMMAND_STEP),
-        Some("down") => dim(-COMMAND_STEP),
-        Some(other @ ("left" | "right")) if fields.contains_key(TRANSITION.name) => {
+    match COMMAND.word(value)? {
+        "up" => dim(COMMAND_STEP),
+        "down" => dim(-COMMAND_STEP),
+        other if fields.contains_key(TRANSITION.name) => {
             let why = format!("transition does not go with the command {other}");
             Err(InputError::malformed(why))
         }
-        Some("left") => Ok(Request::Select(Direction::Left)),
-        Some("right") => Ok(Request::Select(Direction::Right)),
-        _ => Err(InputError::malformed(format!(
-            "command must be up, down, left or right, not {value}"
-        ))),
+        "left" => Ok(Request::Select(Direction::Left)),
+        _ => Ok(Request::Select(Direction::Right)),
     }
 }
 
@@ -304,13 +294,8 @@ fn echo(text: &str) -> Result<Box<RawValue>, InputError> {
     }
     let Only { echo } = serde_json::from_str(text)
         .map_err(|error| InputError::malformed(format!("echo: {error}")))?;
-    let length = echo.get().len();
-    if length <= MAX_ECHO {
-        Ok(echo)
-    } else {
-        let why = format!("must have at most {MAX_ECHO} bytes, not {length}");
-        Err(InputError::out_of_range(ECHO.name, why))
-    }
+    ECHO.check_length(echo.get().len())?;
+    Ok(echo)
 }
 
 #[cfg(test)]
@@ -332,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_say_42_is_the_same() {
+    fn every_notation_of_42_is_the_same_level() {
         let level = Change::Level(Level::from_percent(42.0).unwrap());
         for text in [
             "42",
@@ -344,6 +329,39 @@ mod tests {
             r#"{"level":" 42 "}"#,
         ] {
             assert_eq!(change(text).change, level, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_verb_is_parsed_with_its_companions() {
+        let values = [
+            r#""level":42"#,
+            r#""step":-5"#,
+            r#""on":true"#,
+            r#""toggle":true"#,
+            r#""effect":"sunrise""#,
+            r#""save":"Film""#,
+            r#""recall":"Film""#,
+            r#""forget":"Film""#,
+            r#""timer":{"in":1,"on":false}"#,
+            r#""cancel":"1""#,
+            r#""command":"up""#,
+            r#""say":"Olá""#,
+            r#""name":"Ana""#,
+            r#""echo":[null]"#,
+        ];
+        assert_eq!(values.len(), VERBS.len());
+        for (verb, value) in VERBS.iter().zip(values) {
+            assert!(value.contains(verb.field.name), "{value}");
+            let companions = verb.with.iter().map(|companion| match companion.name {
+                "light" => r#","light":"led""#,
+                "transition" => r#","transition":1"#,
+                "speed" => r#","speed":2"#,
+                other => panic!("no value for {other}"),
+            });
+            let text = format!(r#"{{{value}{},"seq":1}}"#, String::from_iter(companions));
+            let request = ClientMessage::parse(&text).request;
+            assert!(request.is_ok(), "{text}: {request:?}");
         }
     }
 
@@ -499,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn an_effect_has_a_speed_and_a_sunrise_a_time() {
+    fn an_effect_has_a_speed_and_a_sunrise_a_transition() {
         let effect = |text| match change(text).change {
             Change::Effect(effect) => effect,
             other => panic!("{text} became {other:?}"),
@@ -513,14 +531,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_message_still_tells_its_seq_and_light() {
+    fn a_bad_message_still_has_its_seq_and_light() {
         let message = ClientMessage::parse(r#"{"level":150,"seq":17,"light":"led"}"#);
         assert_eq!(message.seq, Some(17));
         assert_eq!(message.light.as_deref(), Some("led"));
     }
 
     #[test]
-    fn an_echo_comes_back_to_the_letter() {
+    fn an_echo_is_returned_byte_for_byte() {
         let text = r#"{"echo":{"b":1.0,"a":[1e2, "é"]}}"#;
         let Ok(Request::Echo(echo)) = ClientMessage::parse(text).request else {
             panic!("no echo");
@@ -531,13 +549,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_understood_or_refused_without_a_panic(text in ".*") {
+        fn any_text_is_parsed_or_refused_without_a_panic(text in ".*") {
             let _ = ClientMessage::parse(&text);
             let _ = parse_change(text.as_bytes());
         }
 
         #[test]
-        fn any_fields_are_understood_or_refused_without_a_panic(
+        fn any_fields_are_parsed_or_refused_without_a_panic(
             field in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|seq|x",
             other in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|seq|x",
             value in "\"blink\"|\"up\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
@@ -546,7 +564,7 @@ mod tests {
         }
 
         #[test]
-        fn every_level_in_range_is_taken(tenths in 0u32..=1000) {
+        fn every_level_in_range_is_accepted(tenths in 0u32..=1000) {
             let text = format!("{}.{}", tenths / 10, tenths % 10);
             let wanted = Change::Level(text.parse().unwrap());
             let change = change(&text);

@@ -1,5 +1,5 @@
-//! What the service tells of its lights, presets and timers: the parts of its messages and the bodies of
-//! its REST responses.
+//! Lights, presets and timers as the service sends them: parts of its messages, and the bodies of its REST
+//! responses.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

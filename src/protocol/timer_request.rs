@@ -1,11 +1,14 @@
 //! Reads a timer that a client wants to add.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::fields::{
-    self, AT, DAYS, EFFECT, Field, IN, LEVEL, LIGHT, NAME, OFFSET, ON, RECALL, SPEED, TRANSITION,
+    self, AT, DAYS, EFFECT, Field, IN, LEVEL, OFFSET, ON, RECALL, SPEED, TIMER_LIGHT, TIMER_NAME,
+    TRANSITION,
 };
 use super::input_error::InputError;
 use super::light_change::{change, transition};
@@ -14,8 +17,16 @@ use crate::model::text::Name;
 use crate::model::timers::{Daily, Day, Due, NewTimer, TimeOfDay, TimerAction};
 
 /// The fields of a timer besides its action.
-pub const TIMER_FIELDS: [&Field; 8] =
-    [&IN, &AT, &OFFSET, &DAYS, &LIGHT, &TRANSITION, &SPEED, &NAME];
+pub const TIMER_FIELDS: [&Field; 8] = [
+    &IN,
+    &AT,
+    &OFFSET,
+    &DAYS,
+    &TIMER_LIGHT,
+    &TRANSITION,
+    &SPEED,
+    &TIMER_NAME,
+];
 /// The fields that say what a timer does: exactly one of these.
 pub const ACTIONS: [&Field; 4] = [&LEVEL, &ON, &EFFECT, &RECALL];
 
@@ -24,16 +35,12 @@ pub const ACTIONS: [&Field; 4] = [&LEVEL, &ON, &EFFECT, &RECALL];
 /// # Errors
 /// A field is unknown, missing, or has a value that is not allowed.
 pub fn parse(fields: &Map<String, Value>) -> Result<NewTimer, InputError> {
-    let known = || TIMER_FIELDS.iter().chain(&ACTIONS);
-    let is_known = |name: &&String| known().any(|field| field.name == *name);
-    if let Some(unknown) = fields.keys().find(|name| !is_known(name)) {
-        return Err(InputError::malformed(format!(
-            "unknown field {unknown:?} of a timer; there are {}",
-            fields::names(known())
-        )));
-    }
-    let name = fields.get(NAME.name).map(|name| NAME.text(name));
-    let light = fields.get(LIGHT.name).map(|name| LIGHT.reference(name));
+    let known = TIMER_FIELDS.iter().chain(&ACTIONS);
+    fields::check_known(fields, " of a timer", known)?;
+    let name = fields.get(TIMER_NAME.name);
+    let name = name.map(|name| TIMER_NAME.text(name));
+    let light = fields.get(TIMER_LIGHT.name);
+    let light = light.map(|light| TIMER_LIGHT.reference(light));
     Ok(NewTimer {
         name: name.transpose()?,
         light: light.transpose()?,
@@ -60,20 +67,17 @@ fn due(fields: &Map<String, Value>) -> Result<Due, InputError> {
 }
 
 fn daily(at: &Value, fields: &Map<String, Value>) -> Result<Daily, InputError> {
-    let text = at.as_str().unwrap_or_default();
-    let at: TimeOfDay = text
-        .parse()
-        .map_err(|error| InputError::malformed(format!("at {error}, not {at}")))?;
+    let time: TimeOfDay = parsed(&AT, at)?;
     let offset = match fields.get(OFFSET.name) {
         None => 0.0,
-        Some(_) if matches!(at, TimeOfDay::Clock(_)) => {
+        Some(_) if matches!(time, TimeOfDay::Clock(_)) => {
             let why = "offset goes with sunrise and sunset only";
             return Err(InputError::malformed(why));
         }
         Some(minutes) => OFFSET.number(minutes)?,
     };
     Ok(Daily {
-        at,
+        at: time,
         // In range, so the cast is exact.
         offset: offset.round() as i16,
         days: fields.get(DAYS.name).map(days).transpose()?,
@@ -82,21 +86,22 @@ fn daily(at: &Value, fields: &Map<String, Value>) -> Result<Daily, InputError> {
 
 fn days(value: &Value) -> Result<Vec<Day>, InputError> {
     let list = value.as_array().filter(|list| !list.is_empty());
-    let names = list.ok_or_else(|| {
-        InputError::malformed(format!("days must be a list of days, not {value}"))
-    })?;
+    let names = list.ok_or_else(|| DAYS.malformed("a list of days", value))?;
     let mut days = Vec::new();
     for name in names {
-        let day: Day = name
-            .as_str()
-            .unwrap_or_default()
-            .parse()
-            .map_err(|error| InputError::malformed(format!("days {error}, not {name}")))?;
+        let day: Day = parsed(&DAYS, name)?;
         if !days.contains(&day) {
             days.push(day);
         }
     }
     Ok(days)
+}
+
+/// The text in a value, as something that is read from text.
+fn parsed<T: FromStr<Err: Display>>(field: &Field, value: &Value) -> Result<T, InputError> {
+    let text = value.as_str().unwrap_or_default();
+    text.parse()
+        .map_err(|error| InputError::malformed(format!("{} {error}, not {value}", field.name)))
 }
 
 fn action(fields: &Map<String, Value>) -> Result<TimerAction, InputError> {
@@ -112,7 +117,7 @@ fn action(fields: &Map<String, Value>) -> Result<TimerAction, InputError> {
         return Err(InputError::malformed(why));
     }
     if action.name == RECALL.name {
-        if fields.contains_key(LIGHT.name) {
+        if fields.contains_key(TIMER_LIGHT.name) {
             return Err(InputError::malformed("light does not go with recall"));
         }
         let name: Name = RECALL.text(&fields[RECALL.name])?;
@@ -135,12 +140,12 @@ mod tests {
 
     use super::*;
 
-    fn read(timer_: Value) -> Result<NewTimer, InputError> {
-        parse(timer_.as_object().unwrap())
+    fn read(timer: Value) -> Result<NewTimer, InputError> {
+        parse(timer.as_object().unwrap())
     }
 
     #[test]
-    fn sleep_and_wake_are_read() {
+    fn a_timer_to_sleep_and_one_to_wake_are_parsed() {
         let sleep =
             read(json!({"in": 1800, "on": false, "transition": 60, "light": "led"})).unwrap();
         assert_eq!(sleep.due, Due::In(Duration::from_secs(1800)));
@@ -160,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_timer_is_told_by_field_value_and_range() {
+    fn a_bad_timer_is_refused_with_the_field_the_value_and_what_is_allowed() {
         for (fields, says) in [
             (json!({"on": false}), "a timer has either in or at"),
             (

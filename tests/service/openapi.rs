@@ -41,6 +41,10 @@ async fn the_routes_of_the_documentation_are_described_and_no_others() {
 fn paths_in_sources(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        // The document, and what generates it, names each path without routing it.
+        if path.file_stem().is_some_and(|stem| stem == "openapi") {
+            continue;
+        }
         if path.is_dir() {
             paths_in_sources(&path, found);
             continue;

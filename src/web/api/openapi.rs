@@ -1,7 +1,15 @@
-//! `/api/openapi.json`: the description of the API for programs, in the form of OpenAPI 3.1.
+//! `/api/openapi.json`: the API for programs, as OpenAPI 3.1.
 //!
-//! The document is static, so that it costs neither time nor memory; a test holds it against the types
-//! and fields in [`crate::protocol`].
+//! The document is a static file, so that it costs neither time nor memory. A test generates it from the
+//! descriptions in [`crate::protocol`], and fails if the file differs. To write the file:
+//! `DIMMER_WRITE_OPENAPI=1 cargo test --lib openapi`.
+
+#[cfg(test)]
+mod document;
+#[cfg(test)]
+mod schemas;
+#[cfg(test)]
+mod tests;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;

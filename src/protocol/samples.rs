@@ -1,0 +1,304 @@
+//! Serialized values of everything that the service sends, for the tests of its descriptions: the OpenAPI
+//! document, docs/wire.md and the client of the command line.
+//!
+//! Of each kind there is a sample with every optional field and one without.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::resource::{
+    ErrorResource, HealthResource, LedResource, LightDescription, LightResource, PresetResource,
+    TimerResource,
+};
+use super::server_message::{FaultUpdate, Hello, LightUpdate, RemoteUpdate, ServerMessage};
+use crate::model::activity::{Action, Entry};
+use crate::model::actor::Actor;
+use crate::model::effect::{Effect, EffectKind, Speed};
+use crate::model::fleet::RemoteState;
+use crate::model::level::Level;
+use crate::model::lights::{Fault, Light, LightState, Lights};
+use crate::model::presets::{Preset, Scene};
+use crate::model::timers::{Daily, Timer, TimerAction};
+
+const SUNRISE: Effect = Effect {
+    kind: EffectKind::Sunrise,
+    speed: Speed::NORMAL,
+};
+
+fn json(value: impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap()
+}
+
+/// A client with a name.
+fn ana() -> Actor {
+    Actor::Client {
+        number: 1,
+        address: Ipv4Addr::LOCALHOST.into(),
+        name: Some("Ana".into()),
+    }
+}
+
+/// Every actor.
+pub fn actors() -> [Actor; 5] {
+    let api = Actor::Api(Ipv4Addr::LOCALHOST.into());
+    let actors = [ana(), api, Actor::Mqtt, Actor::Timer, Actor::Button];
+    for actor in &actors {
+        match actor {
+            // A new actor belongs here and above.
+            Actor::Client { .. } | Actor::Api(_) => {}
+            Actor::Mqtt | Actor::Timer | Actor::Button => {}
+        }
+    }
+    actors
+}
+
+/// A light that does nothing, and one with all that a light can have.
+fn lights() -> Lights {
+    let still = LightState::new(Level::HALF, Level::HALF);
+    let fault = Fault {
+        message: "write failed".into(),
+        since: SystemTime::now(),
+    };
+    let busy = LightState {
+        by: Some(Actor::Button),
+        fault: Some(fault),
+        // A sunrise begins now, so it has time left.
+        ..still.clone().playing(Some(SUNRISE))
+    };
+    Lights::new(vec![
+        (Light::simulated("shelf"), still),
+        (Light::simulated("led"), busy),
+    ])
+}
+
+/// The bodies that describe a light.
+pub fn light_resources() -> Vec<Value> {
+    let lights = lights();
+    let resources = lights.ids().map(|light| LightResource::of(&lights, light));
+    resources.map(json).collect()
+}
+
+/// The bodies of `/api/health`.
+pub fn health_resources() -> Vec<Value> {
+    let lights = lights();
+    let mut faults: Vec<_> = lights
+        .ids()
+        .map(|light| LightResource::of(&lights, light))
+        .collect();
+    faults.retain(LightResource::is_faulty);
+    let bad = HealthResource {
+        healthy: false,
+        faults,
+    };
+    let good = HealthResource {
+        healthy: true,
+        faults: Vec::new(),
+    };
+    vec![json(bad), json(good)]
+}
+
+/// The bodies of a response with an error.
+pub fn error_resources() -> Vec<Value> {
+    let error = "level must be from 0 to 100, not 150".into();
+    vec![json(ErrorResource { error })]
+}
+
+/// The body of `/led`.
+pub fn led_resource() -> Value {
+    json(LedResource::from(Level::HALF))
+}
+
+/// The bodies that describe a preset.
+pub fn preset_resources() -> Vec<Value> {
+    let scene = |effect| Scene {
+        level: Level::HALF,
+        effect,
+    };
+    let preset = |effect| Preset::from([("led".into(), scene(effect))]);
+    [None, Some(SUNRISE)]
+        .map(|effect| json(PresetResource::of("Film", &preset(effect))))
+        .into()
+}
+
+fn timers() -> Vec<Timer> {
+    let least = Timer {
+        name: "1".into(),
+        light: None,
+        daily: None,
+        action: TimerAction::Level(Level::HALF),
+        transition: None,
+        next: Timestamp::UNIX_EPOCH,
+    };
+    let with = |action| Timer {
+        light: Some("led".into()),
+        action,
+        transition: Some(Duration::from_secs(60)),
+        ..least.clone()
+    };
+    let daily = |at: &str, offset| Daily {
+        at: at.parse().unwrap(),
+        offset,
+        days: Some(vec!["mon".parse().unwrap(), "sun".parse().unwrap()]),
+    };
+    vec![
+        least.clone(),
+        Timer {
+            daily: Some(daily("sunset", -15)),
+            ..with(TimerAction::On(false))
+        },
+        Timer {
+            daily: Some(daily("07:00", 0)),
+            ..with(TimerAction::Effect(SUNRISE))
+        },
+        with(TimerAction::Recall("Film".into())),
+    ]
+}
+
+/// The bodies that describe a timer.
+pub fn timer_resources() -> Vec<Value> {
+    let timers = timers();
+    timers.iter().map(TimerResource::from).map(json).collect()
+}
+
+/// An entry of the audit trail for every action.
+pub fn entries() -> Vec<Entry> {
+    let light = || "led".to_owned();
+    let (preset, timer) = (|| "Film".to_owned(), || "1".to_owned());
+    let level = Level::HALF;
+    let effect = Some(EffectKind::Candle);
+    let actions = vec![
+        Action::Joined,
+        Action::Left,
+        Action::Set {
+            light: light(),
+            level,
+        },
+        Action::Effect {
+            light: light(),
+            effect,
+        },
+        Action::Effect {
+            light: light(),
+            effect: None,
+        },
+        Action::Flashed { light: light() },
+        Action::Recalled { preset: preset() },
+        Action::Saved { preset: preset() },
+        Action::Forgot { preset: preset() },
+        Action::Timer { timer: timer() },
+        Action::Cancelled { timer: timer() },
+        Action::Said {
+            text: "Olá".into()
+        },
+    ];
+    for action in &actions {
+        match action {
+            // A new action belongs here and above.
+            Action::Joined | Action::Left | Action::Set { .. } | Action::Effect { .. } => {}
+            Action::Flashed { .. } | Action::Said { .. } => {}
+            Action::Recalled { .. } | Action::Saved { .. } | Action::Forgot { .. } => {}
+            Action::Timer { .. } | Action::Cancelled { .. } => {}
+        }
+    }
+    let entries = actions.into_iter();
+    let mut entries: Vec<_> = entries.map(|action| Entry::new(ana(), action)).collect();
+    let set = entries[2].action.clone();
+    entries.extend(actors().map(|actor| Entry::new(actor, set.clone())));
+    entries
+}
+
+/// Every message of the service, by the field that tells it from the others.
+pub fn server_messages() -> BTreeMap<&'static str, Vec<Value>> {
+    let lights = lights();
+    let states = lights.states();
+    let [still, busy] = &states[..] else {
+        panic!("there are two lights");
+    };
+    let remote = |effect| RemoteState {
+        title: "Attic: led".into(),
+        level: Level::HALF,
+        effect,
+        online: true,
+    };
+    let (dark, candle) = (remote(None), remote(Some(EffectKind::Candle)));
+    let gone = RemoteUpdate::Gone {
+        light: "attic/led",
+        gone: true,
+    };
+    let (timers, entries) = (timers(), entries());
+    let echo: Box<RawValue> = serde_json::from_str("1").unwrap();
+    let fault = |message| ServerMessage::Fault {
+        fault: FaultUpdate {
+            light: "led",
+            message,
+        },
+    };
+    let error = |seq| ServerMessage::Error {
+        error: "level must be from 0 to 100, not 150".into(),
+        seq,
+    };
+    let fleet = |fleet, seen| ServerMessage::Fleet { fleet, seen };
+    let messages = [
+        ServerMessage::Hello {
+            hello: Hello {
+                version: "0.0.0",
+                client: 1,
+                lights: lights.list().iter().map(LightDescription::from).collect(),
+            },
+        },
+        ServerMessage::Light(LightUpdate::new("shelf", still, None)),
+        ServerMessage::Light(LightUpdate::new("led", busy, Some(17))),
+        fleet(vec![RemoteUpdate::new("attic/led", &dark)], None),
+        fleet(vec![RemoteUpdate::new("attic/led", &candle)], Some(17)),
+        fleet(vec![gone], None),
+        ServerMessage::Presets {
+            presets: vec!["Evening", "Film"],
+        },
+        ServerMessage::Here { here: vec!["Ana"] },
+        ServerMessage::Clients { clients: 3 },
+        fault(Some("write failed")),
+        fault(None),
+        ServerMessage::Selected { selected: "led" },
+        error(None),
+        error(Some(17)),
+        ServerMessage::Echo { echo: &echo },
+    ];
+    let timers = timers.iter().map(|timer| ServerMessage::Timers {
+        timers: vec![timer.into()],
+    });
+    let activity = entries.iter().map(|entry| ServerMessage::Activity {
+        activity: vec![entry],
+    });
+    let mut samples: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for message in messages.into_iter().chain(timers).chain(activity) {
+        samples
+            .entry(key(&message))
+            .or_default()
+            .push(json(message));
+    }
+    samples
+}
+
+/// The field that tells a message from the others.
+fn key(message: &ServerMessage) -> &'static str {
+    match message {
+        ServerMessage::Hello { .. } => "hello",
+        ServerMessage::Light(_) => "light",
+        ServerMessage::Fleet { .. } => "fleet",
+        ServerMessage::Presets { .. } => "presets",
+        ServerMessage::Timers { .. } => "timers",
+        ServerMessage::Here { .. } => "here",
+        ServerMessage::Activity { .. } => "activity",
+        ServerMessage::Clients { .. } => "pages",
+        ServerMessage::Fault { .. } => "fault",
+        ServerMessage::Selected { .. } => "selected",
+        ServerMessage::Error { .. } => "error",
+        ServerMessage::Echo { .. } => "echo",
+    }
+}

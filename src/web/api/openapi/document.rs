@@ -1,0 +1,193 @@
+//! Generates the OpenAPI document: the routes below `/api` with their bodies and status codes.
+
+use serde_json::{Map, Value, json};
+
+use super::schemas::{list_of, reference, schemas, text};
+use crate::model::text::Name;
+use crate::protocol::MAX_MESSAGE;
+
+/// The document of this version.
+pub fn generate() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": env!("CARGO_PKG_NAME"),
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": env!("CARGO_PKG_DESCRIPTION"),
+            "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
+        },
+        "paths": paths(),
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": { "password": { "type": "http", "scheme": "bearer" } },
+        },
+        // The password is optional: a service may have none.
+        "security": [{}, { "password": [] }],
+    })
+}
+
+fn paths() -> Value {
+    json!({
+        "/api/health": { "get": health() },
+        "/api/lights": {
+            "get": Operation::new("lights", "All lights")
+                .returns(200, "In the order of the settings", list_of("LightNow"))
+                .end(),
+        },
+        "/api/lights/{name}": {
+            "get": light("light", "One light").end(),
+            "put": light("changeLight", "Changes a light, and returns its new state")
+                .body("LightChange", true)
+                .fails(422, "A value is out of range")
+                .end(),
+        },
+        "/api/openapi.json": {
+            "get": Operation::new("description", "This document")
+                .returns(200, "OpenAPI 3.1", json!({ "type": "object" }))
+                .end(),
+        },
+        "/api/presets": {
+            "get": Operation::new("presets", "All presets")
+                .returns(200, "In the order of their names", list_of("Preset"))
+                .end(),
+        },
+        "/api/presets/{name}": { "put": save_preset(), "delete": forget_preset() },
+        "/api/presets/{name}/recall": { "post": recall_preset() },
+        "/api/timers": { "get": timers(), "post": add_timer() },
+        "/api/timers/{name}": { "delete": cancel_timer() },
+    })
+}
+
+fn health() -> Value {
+    Operation::new("health", "Whether all drivers work")
+        .returns(200, "They do", reference("Health"))
+        .returns(503, "A driver fails", reference("Health"))
+        .end()
+}
+
+fn light(id: &str, summary: &str) -> Operation {
+    Operation::new(id, summary)
+        .name("The name of a light", json!({ "type": "string" }))
+        .returns(200, "The light with its state", reference("LightNow"))
+        .fails(404, "No light has this name")
+}
+
+fn save_preset() -> Value {
+    let summary = "Saves what the lights are set to, or what the body says";
+    Operation::new("savePreset", summary)
+        .name("1 to 40 characters", text(Name::MAX))
+        .body("GivenPreset", false)
+        .returns(200, "The preset as it is saved", reference("Preset"))
+        .fails(404, "The body names a light that does not exist")
+        .fails(422, "The name is too long, or there are too many presets")
+        .end()
+}
+
+fn forget_preset() -> Value {
+    Operation::new("forgetPreset", "Removes a preset")
+        .name("The name of a preset", json!({ "type": "string" }))
+        .empty("Removed")
+        .fails(404, "No preset has this name")
+        .end()
+}
+
+fn recall_preset() -> Value {
+    Operation::new("recallPreset", "Sets the lights as a preset says")
+        .name("The name of a preset", json!({ "type": "string" }))
+        .body("Recall", false)
+        .empty("Set")
+        .fails(404, "No preset has this name")
+        .fails(422, "A value is out of range")
+        .end()
+}
+
+fn timers() -> Value {
+    Operation::new("timers", "All timers")
+        .returns(200, "In the order in which they are due", list_of("Timer"))
+        .end()
+}
+
+fn add_timer() -> Value {
+    Operation::new("addTimer", "Adds a timer")
+        .body("NewTimer", true)
+        .returns(200, "The timer as it is saved", reference("Timer"))
+        .fails(
+            404,
+            "The body names a light or a preset that does not exist",
+        )
+        .fails(422, "A value is out of range, or there are too many timers")
+        .end()
+}
+
+fn cancel_timer() -> Value {
+    Operation::new("cancelTimer", "Removes a timer")
+        .name("The name of a timer", json!({ "type": "string" }))
+        .empty("Removed")
+        .fails(404, "No timer has this name")
+        .end()
+}
+
+/// An operation under construction.
+struct Operation(Map<String, Value>);
+
+impl Operation {
+    fn new(id: &str, summary: &str) -> Operation {
+        let fields = json!({ "operationId": id, "summary": summary, "responses": {} });
+        let Value::Object(fields) = fields else {
+            unreachable!("it is an object");
+        };
+        Operation(fields)
+    }
+
+    fn with(mut self, field: &str, value: Value) -> Operation {
+        self.0.insert(field.into(), value);
+        self
+    }
+
+    /// The name in the path.
+    fn name(self, description: &str, schema: Value) -> Operation {
+        let parameter = json!({
+            "name": "name",
+            "in": "path",
+            "required": true,
+            "description": description,
+            "schema": schema,
+        });
+        self.with("parameters", json!([parameter]))
+    }
+
+    /// The body, and what can be wrong with every body.
+    fn body(self, schema: &str, required: bool) -> Operation {
+        let body = json!({ "required": required, "content": content(&reference(schema)) });
+        let kib = MAX_MESSAGE / 1024;
+        self.with("requestBody", body)
+            .fails(400, "The body cannot be parsed")
+            .fails(413, &format!("The body has more than {kib} KiB"))
+    }
+
+    fn returns(self, status: u16, description: &str, schema: Value) -> Operation {
+        let response = json!({ "description": description, "content": content(&schema) });
+        self.response(status, response)
+    }
+
+    fn empty(self, description: &str) -> Operation {
+        self.response(204, json!({ "description": description }))
+    }
+
+    fn fails(self, status: u16, description: &str) -> Operation {
+        self.returns(status, description, reference("Error"))
+    }
+
+    fn response(mut self, status: u16, response: Value) -> Operation {
+        self.0["responses"][status.to_string()] = response;
+        self
+    }
+
+    fn end(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+fn content(schema: &Value) -> Value {
+    json!({ "application/json": { "schema": schema } })
+}

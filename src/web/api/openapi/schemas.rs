@@ -1,0 +1,370 @@
+//! The JSON schemas of the bodies of requests and responses.
+//!
+//! Those of requests follow from the descriptions in [`crate::protocol`]; the rules about fields that
+//! exclude each other are those of the parsers, and the tests compare the two.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::effect::{EffectKind, Speed};
+use crate::model::level::Level;
+use crate::model::lights::{Driver, MAX_TRANSITION};
+use crate::model::timers::MAX_OFFSET;
+use crate::protocol::fields::{
+    AT, DAYS, EFFECT, Field, FieldKind, IN, OFFSET, RECALL, SPEED, TIMER_LIGHT, TRANSITION,
+};
+use crate::protocol::request::{COMPANIONS, LIGHT_VERBS, VERBS};
+use crate::protocol::timer_request::{ACTIONS, TIMER_FIELDS};
+
+/// As in `07:00` and `07:00:30`. The service also reads fractions of a second.
+const TIME_OF_DAY: &str = "^(([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?|sunrise|sunset)$";
+const NO_CONTROL_CHARACTERS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
+const WEEK: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// Every schema by its name.
+pub fn schemas() -> Value {
+    let effects = EffectKind::ALL.map(EffectKind::name);
+    let drivers = [Driver::KernelPwm, Driver::SoftwarePwm, Driver::Simulated].map(Driver::name);
+    json!({
+        "Driver": {
+            "type": "string",
+            "enum": drivers,
+            "description": "What moves a pin.",
+        },
+        "Effect": {
+            "type": "string",
+            "enum": effects,
+            "description": "What a light plays around its level.",
+        },
+        "LightChange": light_change(),
+        "Recall": recall(),
+        "GivenPreset": given_preset(),
+        "GivenScene": given_scene(),
+        "NewTimer": new_timer(),
+        "LightNow": light_now(),
+        "Preset": preset(),
+        "Scene": scene(),
+        "Timer": timer(),
+        "Health": health(),
+        "Error": error(),
+    })
+}
+
+pub fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+pub fn list_of(name: &str) -> Value {
+    json!({ "type": "array", "items": reference(name) })
+}
+
+/// Text without control characters of at most so many characters.
+pub fn text(max: usize) -> Value {
+    json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": max,
+        "pattern": NO_CONTROL_CHARACTERS,
+    })
+}
+
+fn number(min: f64, max: f64) -> Value {
+    json!({ "type": "number", "format": "double", "minimum": whole(min), "maximum": whole(max) })
+}
+
+/// A limit as people write it: 100, not 100.0.
+fn whole(limit: f64) -> Value {
+    match limit.fract() == 0.0 {
+        true => json!(limit as i64),
+        false => json!(limit),
+    }
+}
+
+fn integer(min: i64, max: Option<i64>) -> Value {
+    let mut schema = json!({ "type": "integer", "format": "int32", "minimum": min });
+    if let Some(max) = max {
+        schema["maximum"] = json!(max);
+    }
+    schema
+}
+
+fn level() -> Value {
+    number(Level::OFF.percent(), Level::FULL.percent())
+}
+
+fn speed() -> Value {
+    number(Speed::MIN.times(), Speed::MAX.times())
+}
+
+fn transition() -> Value {
+    number(0.0, MAX_TRANSITION.as_secs_f64())
+}
+
+fn days() -> Value {
+    json!({
+        "type": "array",
+        "items": { "type": "string", "enum": WEEK },
+        "minItems": 1,
+    })
+}
+
+fn time_of_day() -> Value {
+    json!({ "type": "string", "pattern": TIME_OF_DAY })
+}
+
+fn described(mut schema: Value, description: &str) -> Value {
+    schema["description"] = json!(description);
+    schema
+}
+
+/// The schema of a field of a request.
+fn field(field: &Field) -> Value {
+    let schema = match field.kind {
+        // The text form is for HTML forms, which send no JSON.
+        FieldKind::Number(range) | FieldKind::NumberOrText(range) => number(range.min, range.max),
+        FieldKind::Bool => json!({ "type": "boolean" }),
+        FieldKind::True => json!({ "type": "boolean", "const": true }),
+        FieldKind::Text(max) => text(max),
+        FieldKind::Reference => json!({ "type": "string" }),
+        FieldKind::EffectOrNull => json!({ "oneOf": [reference("Effect"), { "type": "null" }] }),
+        FieldKind::TimeOfDay => time_of_day(),
+        FieldKind::Days => days(),
+        FieldKind::Integer(_) | FieldKind::OneOf(_) | FieldKind::Timer | FieldKind::Json(_) => {
+            panic!("{} is in no request", field.name)
+        }
+    };
+    described(schema, field.meaning)
+}
+
+/// An object with these fields, and no others.
+fn request(description: &str, fields: &[&Field]) -> Value {
+    let fields = fields.iter();
+    let properties: Map<_, _> = fields
+        .map(|one| (one.name.to_owned(), field(one)))
+        .collect();
+    json!({
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn required(fields: &[&Field]) -> Value {
+    let names: Vec<_> = fields.iter().map(|field| field.name).collect();
+    json!({ "required": names })
+}
+
+/// Exactly one of these fields.
+fn one_of(fields: &[&Field]) -> Value {
+    fields.iter().map(|field| required(&[field])).collect()
+}
+
+/// With this field, another one must fit a schema if it is there.
+fn restricts(field: &Field, schema: Value) -> Value {
+    let mut properties = Map::new();
+    properties.insert(field.name.to_owned(), schema);
+    json!({ "properties": properties })
+}
+
+fn light_change() -> Value {
+    let verbs: Vec<_> = VERBS[..LIGHT_VERBS].iter().map(|verb| verb.field).collect();
+    let companions = &COMPANIONS[1..];
+    let mut schema = request(
+        "A change of a light: one of level, step, on, toggle and effect, with what accompanies it.",
+        &[&verbs, companions].concat(),
+    );
+    schema["oneOf"] = one_of(&verbs);
+    schema["dependentRequired"] = json!({ SPEED.name: [EFFECT.name] });
+    schema["dependentSchemas"] = json!({
+        TRANSITION.name: restricts(&EFFECT, json!({ "enum": ["sunrise", null] })),
+        SPEED.name: restricts(&EFFECT, json!({ "type": "string" })),
+    });
+    schema
+}
+
+fn recall() -> Value {
+    request("How to recall a preset.", &[&TRANSITION])
+}
+
+fn new_timer() -> Value {
+    let mut schema = request(
+        "A timer to be added: either in or at, and one of level, on, effect and recall.",
+        &[&TIMER_FIELDS[..], &ACTIONS].concat(),
+    );
+    schema["properties"][EFFECT.name] =
+        described(reference("Effect"), "Starts an effect around the level.");
+    schema["allOf"] = json!([{ "oneOf": one_of(&[&IN, &AT]) }, { "oneOf": one_of(&ACTIONS) }]);
+    schema["dependentRequired"] = json!({
+        DAYS.name: [AT.name],
+        OFFSET.name: [AT.name],
+        SPEED.name: [EFFECT.name],
+    });
+    schema["dependentSchemas"] = json!({
+        OFFSET.name: restricts(&AT, json!({ "enum": ["sunrise", "sunset"] })),
+        TRANSITION.name: restricts(&EFFECT, json!({ "const": "sunrise" })),
+        TIMER_LIGHT.name: { "not": required(&[&RECALL]) },
+    });
+    schema
+}
+
+fn given_preset() -> Value {
+    json!({
+        "type": "object",
+        "description": "The content of a preset to be saved.",
+        "properties": {
+            "lights": by_light("GivenScene"),
+        },
+        "required": ["lights"],
+        "additionalProperties": false,
+    })
+}
+
+fn given_scene() -> Value {
+    let effect = json!({ "oneOf": [reference("Effect"), { "type": "null" }] });
+    json!({
+        "type": "object",
+        "description": "What a preset to be saved sets one light to.",
+        "properties": {
+            "level": described(level(), "Percent, rounded to 0.1."),
+            "effect": described(effect, "The effect around that level."),
+            "speed": described(speed(), "The speed of the effect relative to normal; 1 if missing."),
+        },
+        "required": ["level"],
+        "additionalProperties": false,
+    })
+}
+
+/// An object of a response, in which all fields but the optional ones are always there.
+///
+/// It may get more fields later.
+fn response(description: &str, properties: Value, optional: &[&str]) -> Value {
+    let names = properties.as_object().unwrap().keys();
+    let required: Vec<_> = names
+        .filter(|name| !optional.contains(&name.as_str()))
+        .collect();
+    let required = json!(required);
+    json!({
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "required": required,
+    })
+}
+
+/// An effect and its speed come together.
+fn with_effect(mut schema: Value) -> Value {
+    schema["dependentRequired"] = json!({ "effect": ["speed"], "speed": ["effect"] });
+    schema
+}
+
+fn light_now() -> Value {
+    let properties = json!({
+        "name": described(json!({ "type": "string" }), "The name for programs."),
+        "title": described(json!({ "type": "string" }), "The name for people."),
+        "hidden": described(json!({ "type": "boolean" }), "Whether the page leaves the light out."),
+        "gpio": described(integer(0, Some(27)), "The BCM number of its GPIO."),
+        "driver": described(reference("Driver"), "What moves its pin."),
+        "frequency": described(integer(0, None), "The PWM frequency in Hz."),
+        "resolution": described(integer(0, None), "The number of duty cycles that the driver distinguishes."),
+        "simulated": described(json!({ "type": "boolean" }), "Whether the light has no pin."),
+        "transition": described(transition(), "Seconds that a change takes which has no transition of its own."),
+        "fastest": described(speed(), "The highest speed of its effects."),
+        "level": described(level(), "Percent, in steps of 0.1: where the light is, or is on its way to."),
+        "effect": described(reference("Effect"), "The effect around that level, while one runs."),
+        "speed": described(speed(), "The speed of the effect relative to normal."),
+        "left": described(
+            json!({ "type": "number", "format": "double", "minimum": 0 }),
+            "Seconds until the light is there, during a transition or a sunrise.",
+        ),
+        "fault": described(json!({ "type": ["string", "null"] }), "What the driver reports while it fails."),
+    });
+    with_effect(response(
+        "A light with its state.",
+        properties,
+        &["effect", "speed", "left"],
+    ))
+}
+
+fn by_light(scene: &str) -> Value {
+    json!({
+        "type": "object",
+        "description": "What each light is set to, by the name of the light.",
+        "additionalProperties": reference(scene),
+    })
+}
+
+fn preset() -> Value {
+    let properties = json!({
+        "name": { "type": "string" },
+        "lights": by_light("Scene"),
+    });
+    response("A preset.", properties, &[])
+}
+
+fn scene() -> Value {
+    let properties = json!({
+        "level": described(level(), "Percent, in steps of 0.1."),
+        "effect": described(reference("Effect"), "The effect around that level."),
+        "speed": described(speed(), "The speed of the effect relative to normal."),
+    });
+    with_effect(response(
+        "What a preset sets one light to.",
+        properties,
+        &["effect", "speed"],
+    ))
+}
+
+fn timer() -> Value {
+    let offset = integer(-i64::from(MAX_OFFSET), Some(MAX_OFFSET.into()));
+    let properties = json!({
+        "name": { "type": "string" },
+        "light": described(json!({ "type": "string" }), "The light to change; all lights if missing."),
+        "at": described(time_of_day(), "The local time of day; missing for a timer that was set with in."),
+        "offset": described(offset, "Minutes after sunrise or sunset."),
+        "days": described(days(), "The days on which the timer repeats; once if missing."),
+        "level": described(level(), "Percent, in steps of 0.1."),
+        "on": described(json!({ "type": "boolean" }), "Whether to switch on, to the last level above 0, or off."),
+        "effect": described(reference("Effect"), "The effect to start around the level."),
+        "speed": described(speed(), "The speed of the effect relative to normal."),
+        "recall": described(json!({ "type": "string" }), "The name of the preset to recall."),
+        "transition": described(transition(), "Seconds until the light is there; the light's own transition if missing."),
+        "next": described(
+            json!({ "type": "string", "format": "date-time" }),
+            "When the timer is due, with the offset of the local time zone.",
+        ),
+    });
+    let optional = [
+        "light",
+        "at",
+        "offset",
+        "days",
+        "level",
+        "on",
+        "effect",
+        "speed",
+        "recall",
+        "transition",
+    ];
+    let mut schema = with_effect(response(
+        "A timer, with one of level, on, effect and recall.",
+        properties,
+        &optional,
+    ));
+    schema["oneOf"] = one_of(&ACTIONS);
+    schema
+}
+
+fn health() -> Value {
+    let properties = json!({
+        "healthy": described(json!({ "type": "boolean" }), "Whether all drivers work."),
+        "faults": described(list_of("LightNow"), "The lights whose drivers fail, if there are any."),
+    });
+    response("Whether all drivers work.", properties, &["faults"])
+}
+
+fn error() -> Value {
+    let properties = json!({
+        "error": described(json!({ "type": "string" }), "What is wrong and what is allowed, in one line."),
+    });
+    response("Why a request is refused.", properties, &[])
+}
