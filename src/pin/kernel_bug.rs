@@ -1,6 +1,6 @@
 //! Kernels whose driver of a pwmchip must not be used, because a write crashes the machine.
 //!
-//! To add one, add a row to [`BUGS`].
+//! To add one, add a row to `BUGS`.
 
 use std::fmt;
 use std::fs;
