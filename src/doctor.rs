@@ -14,7 +14,8 @@ use rustix::fs::{Access, access};
 use crate::config::{Config, DriverChoice, LightConfig};
 use crate::pin::device_tree::DeviceTree;
 use crate::pin::driver::{self, Choice, KERNEL_FREQUENCY, SOFTWARE_FREQUENCY};
-use crate::pin::pwmchip::{self, Chip};
+use crate::pin::kernel_bug::{KernelBug, KernelVersion, release};
+use crate::pin::pwmchip::{self, Chip, ChipKind};
 use crate::pin::software_pwm::SoftwarePwm;
 
 /// The devices through which rppal accesses the GPIOs: up to the Pi 4, on the Pi 5, and if there is
@@ -48,7 +49,7 @@ impl Report {
     fn machine(&mut self, root: &Path, tree: &DeviceTree) {
         let model = tree.model();
         self.line("machine", model.as_deref().unwrap_or("no device tree here"));
-        let kernel = kernel(root);
+        let kernel = release(root);
         self.line("kernel", kernel.as_deref().unwrap_or("unknown"));
         for device in GPIO_DEVICES {
             self.line("file", &permissions(root, device));
@@ -76,6 +77,9 @@ impl Report {
             _ => "settings",
         };
         self.line(name, &describe_driver(&choice, light));
+        if let Some(reason) = avoided(&choice) {
+            self.line("avoids", &reason);
+        }
         if let Err(error) = driver::check(&choice, light) {
             self.line("error", &format!("the service will not start: {error}"));
         }
@@ -111,6 +115,9 @@ pub fn plan(root: &Path, config: &Config) -> anyhow::Result<String> {
         driver::check(&choice, light).with_context(|| format!("light {name} on GPIO {gpio}"))?;
         let driver = describe_driver(&choice, light);
         text += &format!("light {name}: GPIO {gpio}: {driver}\n");
+        if let Some(reason) = avoided(&choice) {
+            text += &format!("light {name}: avoids {reason}\n");
+        }
         if let Some(gpio) = light.button_gpio {
             let button = describe_button(&choice, gpio);
             text += &format!("light {name}: button: {button}\n");
@@ -128,12 +135,6 @@ fn describe_button(choice: &Choice, gpio: u8) -> String {
         Choice::Simulated(_) => format!("none on GPIO {gpio}, as the light is simulated"),
         _ => format!("GPIO {gpio}: a press toggles, a hold dims"),
     }
-}
-
-/// The kernel's release, such as `6.12.25+rpt-rpi-v8`.
-fn kernel(root: &Path) -> Option<String> {
-    let release = fs::read_to_string(root.join("proc/sys/kernel/osrelease")).ok()?;
-    Some(release.trim().to_owned())
 }
 
 /// Describes a file: its owner and mode, and whether the current user may write to it.
@@ -181,26 +182,39 @@ fn describe_driver(choice: &Choice, light: &LightConfig) -> String {
             let steps = driver::kernel_resolution(channel, frequency);
             format!("kernel-pwm ({channel}), {frequency} Hz, {steps} steps")
         }
-        Choice::Software => {
-            let frequency = light.frequency.unwrap_or(SOFTWARE_FREQUENCY);
-            let steps = SoftwarePwm::resolution(frequency);
-            let percent = SoftwarePwm::cpu_percent(frequency);
-            let priority = match SoftwarePwm::has_real_time() {
-                true => "with real-time priority",
-                false => "without real-time priority",
-            };
-            format!(
-                "software-pwm, {frequency} Hz, {steps} steps, up to {percent:.0} % of a core, {priority}"
-            )
-        }
+        Choice::Software => describe_software(light),
+        Choice::Fallback(..) => describe_software(&driver::software_instead(light)),
         Choice::Simulated(reason) => format!("simulated, {reason}"),
         Choice::NoChip => "kernel-pwm".into(),
+        Choice::Forbidden(channel, _) => format!("kernel-pwm ({channel})"),
     }
+}
+
+/// The driver that `auto` would choose if it had no bug, with the bug and what to do.
+fn avoided(choice: &Choice) -> Option<String> {
+    match choice {
+        Choice::Fallback(channel, bug) => Some(format!("kernel-pwm ({channel}): {bug}")),
+        _ => None,
+    }
+}
+
+fn describe_software(light: &LightConfig) -> String {
+    let frequency = light.frequency.unwrap_or(SOFTWARE_FREQUENCY);
+    let steps = SoftwarePwm::resolution(frequency);
+    let percent = SoftwarePwm::cpu_percent(frequency);
+    let priority = match SoftwarePwm::has_real_time() {
+        true => "with real-time priority",
+        false => "without real-time priority",
+    };
+    format!(
+        "software-pwm, {frequency} Hz, {steps} steps, up to {percent:.0} % of a core, {priority}"
+    )
 }
 
 /// Better drivers than `choice`, best first, with the exact steps to get each.
 fn advice(root: &Path, tree: &DeviceTree, choice: &Choice, gpio: u8) -> Vec<String> {
-    if !tree.is_pi() || matches!(choice, Choice::Kernel(_) | Choice::Simulated(_)) {
+    // A fallback needs another kernel, not another line: the report says so.
+    if !tree.is_pi() || !matches!(choice, Choice::Software | Choice::NoChip) {
         return Vec::new();
     }
     let file = match root.join("boot/config.txt").exists()
@@ -214,14 +228,17 @@ fn advice(root: &Path, tree: &DeviceTree, choice: &Choice, gpio: u8) -> Vec<Stri
         let overlay = format!("pwm,pin={gpio},func={function}");
         return vec![format!("kernel-pwm by the PWM block: {}", add(&overlay))];
     }
-    let driver = if tree.has_rp1() {
-        "pwm-pio"
+    let kind = if tree.has_rp1() {
+        ChipKind::PwmPio
     } else {
-        "pwm-gpio"
+        ChipKind::PwmGpio
     };
+    let driver = kind.name();
     let mut here = format!("kernel-pwm by {driver}: ");
-    if kernel(root).is_some_and(|release| !has_pwm_gpio(&release)) {
+    if release(root).is_some_and(|release| !has_pwm_gpio(&release)) {
         here += "first update the system to kernel 6.6.62 or newer (sudo apt full-upgrade), then ";
+    } else if let Some(bug) = KernelBug::here(root, kind) {
+        here += &format!("{bug}; then ");
     }
     here += &add(&format!("{driver},gpio={gpio}"));
     let elsewhere = format!(
@@ -243,10 +260,7 @@ fn block_function(tree: &DeviceTree, gpio: u8) -> Option<u8> {
 
 /// Whether a release of the Raspberry Pi's kernel has `pwm-gpio`: since 6.11, and 6.6 since 6.6.62.
 fn has_pwm_gpio(release: &str) -> bool {
-    let mut numbers = release
-        .split(|character: char| !character.is_ascii_digit())
-        .map_while(|number| number.parse::<u32>().ok());
-    let mut next = || numbers.next().unwrap_or(0);
-    let version = (next(), next(), next());
-    version >= (6, 11, 0) || version.0 == 6 && version.1 == 6 && version.2 >= 62
+    let version = KernelVersion::parse(release);
+    version >= KernelVersion(6, 11, 0)
+        || (KernelVersion(6, 6, 62)..KernelVersion(6, 7, 0)).contains(&version)
 }

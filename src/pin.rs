@@ -8,6 +8,7 @@ pub(crate) mod device_tree;
 mod dither;
 pub mod driver;
 mod effect_player;
+pub mod kernel_bug;
 mod kernel_pwm;
 mod output;
 pub mod pwmchip;
@@ -53,19 +54,32 @@ impl Pin {
     ///
     /// # Errors
     /// The driver cannot be opened; the message says why and what to do.
-    pub fn open(config: LightConfig, trace: Option<&Path>) -> anyhow::Result<Pin> {
+    pub fn open(mut config: LightConfig, trace: Option<&Path>) -> anyhow::Result<Pin> {
         let open = driver::open(&config, trace)
             .with_context(|| format!("light {} on GPIO {}", config.name, config.gpio))?;
         info!(
             "light {}: GPIO {}: {}, {} Hz, {} steps",
             config.name, config.gpio, open.description, open.frequency, open.resolution
         );
+        if let Some(reason) = &open.fallback {
+            warn!(
+                "light {}: {} instead of kernel-pwm: {reason}",
+                config.name,
+                open.driver.name()
+            );
+            config = driver::software_instead(&config);
+        }
         Ok(Pin { config, open })
     }
 
     /// The pin's driver, its frequency in Hz and its resolution in steps.
     pub fn driver(&self) -> (Driver, u32, u32) {
         (self.open.driver, self.open.frequency, self.open.resolution)
+    }
+
+    /// If `auto` chose `kernel-pwm` and the pin is on `software-pwm`: why, and what to do, in one line.
+    pub fn fallback(&self) -> Option<&str> {
+        self.open.fallback.as_deref()
     }
 
     /// Starts the thread that moves this pin as the light's state says, until `stop`.
@@ -202,6 +216,7 @@ mod tests {
                 frequency: 1000,
                 resolution: 65_536,
                 description: "hanging".into(),
+                fallback: None,
             },
         };
         let state = LightState::new(Level::HALF, Level::HALF);

@@ -102,6 +102,7 @@ impl LightConfig {
             resolution,
             transition: self.transition,
             fastest: self.fastest(),
+            fallback: None,
         }
     }
 

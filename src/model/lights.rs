@@ -90,6 +90,8 @@ pub struct Light {
     pub transition: Duration,
     /// The highest speed of its effects.
     pub fastest: Speed,
+    /// If the driver is not the one that was chosen at first: why, and what to do, in one line.
+    pub fallback: Option<String>,
 }
 
 impl Light {
@@ -105,6 +107,7 @@ impl Light {
             resolution: 65_536,
             transition: Duration::ZERO,
             fastest: Speed::SAFE,
+            fallback: None,
         }
     }
 

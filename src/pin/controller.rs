@@ -325,6 +325,7 @@ mod tests {
                 frequency,
                 resolution,
                 description: "recorded".into(),
+                fallback: None,
             };
             let state = LightState::new(Level::OFF, Level::FULL);
             let light = config.light((Driver::Simulated, frequency, resolution));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,32 +32,24 @@ impl KernelPwm {
     /// # Errors
     /// The channel's files cannot be written, or the chip does not take the period.
     pub fn open(channel: &Channel, frequency: u32, invert: bool) -> anyhow::Result<KernelPwm> {
-        // Kernels up to 2025-11 refuse a pwm-pio pulse within one of its 15 ns steps of an end.
-        let margin_ns = match channel.kind {
-            ChipKind::PwmPio => 2 * u64::from(channel.step_ns),
-            _ => 0,
-        };
+        let margin_ns = margin_ns(channel);
         let Channel { chip, channel, .. } = *channel;
         let dark = if invert { Duty::FULL } else { Duty::OFF };
         let period_ns = period_ns(frequency);
         // rppal disables a channel when it opens it, and a disabled pwm-pio freezes at the level of that
-        // moment. So a channel that still runs, as after a crash, gets dark first. A channel that
-        // does not run has no such file or refuses the write, and is dark already.
-        let pulse = format!("/sys/class/pwm/pwmchip{chip}/pwm{channel}/duty_cycle");
-        let _ = fs::write(pulse, dark.pulse_ns(period_ns).to_string());
+        // moment. So a channel that still runs, as after a crash, gets dark first.
+        let files = format!("/sys/class/pwm/pwmchip{chip}/pwm{channel}");
+        darken(Path::new(&files), dark);
 
         let mut pwm = retry_while_denied(|| Pwm::with_pwmchip(chip, channel))
             .context("cannot export the channel")?;
         // Off is a duty of 0 on an enabled channel, also after the service has ended.
         pwm.set_reset_on_drop(false);
-        // Pulse 0 first: the kernel refuses a period below the pulse that a previous user left.
-        retry_while_denied(|| pwm.set_pulse_width(Duration::ZERO))
-            .context("cannot set the duty cycle")?;
-        pwm.set_period(Duration::from_nanos(period_ns))
-            .with_context(|| format!("cannot set a period of {period_ns} ns"))?;
-        pwm.set_pulse_width(Duration::from_nanos(dark.pulse_ns(period_ns)))
-            .context("cannot set the duty cycle")?;
-        pwm.enable().context("cannot enable the channel")?;
+        let left = retry_while_denied(|| pwm.period()).context("cannot read the period")?;
+        let left_ns = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
+        for write in opening_writes(left_ns, period_ns, dark) {
+            write.apply(&pwm)?;
+        }
         Ok(KernelPwm {
             pwm,
             period_ns,
@@ -65,9 +58,77 @@ impl KernelPwm {
     }
 }
 
+/// Writes the dark pulse of the present period to a channel that may run; its files are in this folder.
+/// A channel that was never used has no such files or refuses the write, and is dark already.
+fn darken(files: &Path, dark: Duty) {
+    if let Ok(period) = fs::read_to_string(files.join("period")) {
+        let pulse = dark.pulse_ns(period.trim().parse().unwrap_or(0));
+        let _ = fs::write(files.join("duty_cycle"), pulse.to_string());
+    }
+}
+
+/// A write to a file of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Write {
+    /// The period in ns.
+    Period(u64),
+    /// The pulse in ns.
+    Pulse(u64),
+    /// Enables the channel.
+    Enable,
+}
+
+impl Write {
+    fn apply(self, pwm: &Pwm) -> anyhow::Result<()> {
+        match self {
+            Write::Period(ns) => retry_while_denied(|| pwm.set_period(Duration::from_nanos(ns)))
+                .with_context(|| format!("cannot set a period of {ns} ns")),
+            Write::Pulse(ns) => {
+                retry_while_denied(|| pwm.set_pulse_width(Duration::from_nanos(ns)))
+                    .context("cannot set the duty cycle")
+            }
+            Write::Enable => {
+                retry_while_denied(|| pwm.enable()).context("cannot enable the channel")
+            }
+        }
+    }
+}
+
+/// The writes that enable an exported channel with this period in ns, dark from the first moment.
+/// `left` is the period in ns that a previous user left, 0 on a channel that was never used.
+///
+/// The kernel checks each write against the other values (`__pwm_apply()` in drivers/pwm/core.c):
+/// - Before Linux 6.11 no write may leave a period of 0 or a pulse longer than the period, even on a
+///   disabled channel. So a new channel takes its period first, and only that.
+/// - Since 6.11 a channel may go from one such state to another, but not from a good one to one of
+///   these; a running channel is not always checked.
+///
+/// So on a used channel the pulse comes first, as the new period may be shorter than the one that was
+/// left; and it stays within the period that was left, as the new one may be longer. Both ends of the
+/// range are dark or full at any period, so a channel that was not disabled after all stays dark, too.
+/// The exception is a running inverted channel whose period grows: its pulse cannot grow first.
+fn opening_writes(left: u64, period: u64, dark: Duty) -> Vec<Write> {
+    let pulse = dark.pulse_ns(period);
+    let mut writes = Vec::new();
+    if left > 0 {
+        writes.push(Write::Pulse(pulse.min(left)));
+    }
+    writes.extend([Write::Period(period), Write::Pulse(pulse), Write::Enable]);
+    writes
+}
+
 /// The period of a frequency in Hz, in ns.
 fn period_ns(frequency: u32) -> u64 {
     u64::from(1_000_000_000 / frequency)
+}
+
+/// How close to 0 and to the whole period a pulse may be, in ns: kernels up to 2025-11 refuse a pwm-pio
+/// pulse within one of its 15 ns steps of an end.
+fn margin_ns(channel: &Channel) -> u64 {
+    match channel.kind {
+        ChipKind::PwmPio => 2 * u64::from(channel.step_ns),
+        _ => 0,
+    }
 }
 
 /// The pulse in ns for a duty: exact, except where the chip would refuse it near both ends.
@@ -118,9 +179,195 @@ impl SetDutyCycle for KernelPwm {
 mod tests {
     use super::*;
 
+    /// The rules by which a kernel accepts a write to a channel.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Rules {
+        /// Every state must be valid: up to Linux 6.10.
+        Before6_11,
+        /// From one invalid state to another, and anything on a running channel: Linux 6.11.
+        Since6_11,
+        /// As 6.11's comment describes its rules: what a disabled channel has does not matter.
+        AsDescribed,
+    }
+
+    const RULES: [Rules; 3] = [Rules::Before6_11, Rules::Since6_11, Rules::AsDescribed];
+
+    /// A channel as the kernel keeps it.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct FakeChannel {
+        rules: Rules,
+        period: u64,
+        pulse: u64,
+        enabled: bool,
+    }
+
+    impl FakeChannel {
+        fn new(rules: Rules) -> FakeChannel {
+            FakeChannel {
+                rules,
+                period: 0,
+                pulse: 0,
+                enabled: false,
+            }
+        }
+
+        fn is_valid(&self) -> bool {
+            let fits = self.period > 0 && self.pulse <= self.period;
+            match self.rules {
+                Rules::Before6_11 => fits,
+                Rules::Since6_11 => self.enabled || fits,
+                Rules::AsDescribed => !self.enabled || fits,
+            }
+        }
+
+        fn write(&mut self, write: Write) -> Result<(), &'static str> {
+            let mut next = *self;
+            match write {
+                Write::Period(ns) => next.period = ns,
+                Write::Pulse(ns) => next.pulse = ns,
+                Write::Enable => next.enabled = true,
+            }
+            let refuses = match self.rules {
+                Rules::Before6_11 => !next.is_valid(),
+                Rules::Since6_11 | Rules::AsDescribed => !next.is_valid() && self.is_valid(),
+            };
+            if refuses {
+                return Err("EINVAL");
+            }
+            *self = next;
+            Ok(())
+        }
+
+        /// Whether the LED may be lit. A disabled channel counts as dark: what its pin does is the
+        /// chip's affair.
+        fn is_lit(&self, dark: Duty) -> bool {
+            self.enabled && self.pulse != dark.pulse_ns(self.period)
+        }
+    }
+
+    const PERIOD: u64 = 1_000_000;
+
+    /// Opens a channel as `KernelPwm::open` does after rppal has disabled it, and checks each moment.
+    /// Returns the moments with light.
+    fn open_fake(mut channel: FakeChannel, dark: Duty) -> usize {
+        let mut lit = 0;
+        let before = channel;
+        for write in opening_writes(channel.period, PERIOD, dark) {
+            if let Err(error) = channel.write(write) {
+                panic!("{before:?}, dark at {dark:?}: {write:?}: {error}");
+            }
+            lit += usize::from(channel.is_lit(dark));
+        }
+        let opened = FakeChannel {
+            rules: before.rules,
+            period: PERIOD,
+            pulse: dark.pulse_ns(PERIOD),
+            enabled: true,
+        };
+        assert_eq!(channel, opened, "from {before:?}");
+        lit
+    }
+
+    #[test]
+    fn a_channel_that_runs_is_darkened_at_the_period_that_it_has() {
+        let files = tempfile::tempdir().unwrap();
+        let duty_cycle = files.path().join("duty_cycle");
+        fs::write(files.path().join("period"), "5000000\n").unwrap();
+        darken(files.path(), Duty::OFF);
+        assert_eq!(fs::read_to_string(&duty_cycle).unwrap(), "0");
+        darken(files.path(), Duty::FULL);
+        assert_eq!(fs::read_to_string(&duty_cycle).unwrap(), "5000000");
+    }
+
+    #[test]
+    fn a_new_channel_opens_dark_on_every_kernel() {
+        for rules in RULES {
+            for dark in [Duty::OFF, Duty::FULL] {
+                assert_eq!(open_fake(FakeChannel::new(rules), dark), 0, "{rules:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_channel_that_another_program_left_opens_dark_on_every_kernel() {
+        for rules in RULES {
+            for dark in [Duty::OFF, Duty::FULL] {
+                for period in [1, 20_000, PERIOD - 1, PERIOD, PERIOD + 1, 20 * PERIOD] {
+                    for pulse in [0, 1, period / 2, period] {
+                        let left = FakeChannel {
+                            rules,
+                            period,
+                            pulse,
+                            enabled: false,
+                        };
+                        assert_eq!(open_fake(left, dark), 0, "{left:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_pulse_that_was_set_before_any_period_is_no_obstacle() {
+        for rules in [Rules::Since6_11, Rules::AsDescribed] {
+            for dark in [Duty::OFF, Duty::FULL] {
+                for pulse in [1, PERIOD, 2 * PERIOD] {
+                    let mut left = FakeChannel::new(rules);
+                    left.write(Write::Pulse(pulse)).unwrap();
+                    assert_eq!(open_fake(left, dark), 0, "{left:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_channel_that_still_runs_stays_dark() {
+        for rules in RULES {
+            for dark in [Duty::OFF, Duty::FULL] {
+                for period in [20_000, PERIOD, 20 * PERIOD] {
+                    let running = FakeChannel {
+                        rules,
+                        period,
+                        pulse: dark.pulse_ns(period),
+                        enabled: true,
+                    };
+                    // Only one value can be written at a time, and an inverted pulse is the whole period.
+                    let inevitable = dark == Duty::FULL && period != PERIOD;
+                    let lit = open_fake(running, dark);
+                    assert_eq!(lit, usize::from(inevitable), "{running:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_kernel_before_6_11_refuses_a_pulse_without_a_period() {
+        let mut channel = FakeChannel::new(Rules::Before6_11);
+        assert!(channel.write(Write::Pulse(0)).is_err());
+        assert!(channel.write(Write::Enable).is_err());
+        assert!(channel.write(Write::Period(PERIOD)).is_ok());
+        assert!(channel.write(Write::Pulse(PERIOD)).is_ok());
+        assert!(channel.write(Write::Period(PERIOD - 1)).is_err());
+        assert!(
+            FakeChannel::new(Rules::Since6_11)
+                .write(Write::Pulse(0))
+                .is_ok()
+        );
+    }
+
+    fn channel(kind: ChipKind, step_ns: u32) -> Channel {
+        Channel {
+            chip: 0,
+            channel: 0,
+            kind,
+            step_ns,
+        }
+    }
+
     #[test]
     fn no_pulse_is_one_that_pwm_pio_refuses() {
-        let pulse = |duty| pulse_ns(Duty(duty), 1_000_000, 30);
+        let margin = margin_ns(&channel(ChipKind::PwmPio, 15));
+        let pulse = |duty| pulse_ns(Duty(duty), 1_000_000, margin);
         assert_eq!(pulse(0), 0);
         assert_eq!(pulse(1), 30);
         assert_eq!(pulse(3), 46, "3 of 65 535 is 45.8 ns");
@@ -129,10 +376,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_margin_every_pulse_is_exact() {
-        for duty in 0..=u16::MAX {
-            let exact = (f64::from(duty) / 65_535.0 * 1e6).round() as u64;
-            assert_eq!(pulse_ns(Duty(duty), 1_000_000, 0), exact);
+    fn every_other_chip_gets_every_pulse_exactly() {
+        for kind in [ChipKind::PwmGpio, ChipKind::Bcm2835, ChipKind::Rp1] {
+            let margin = margin_ns(&channel(kind, 100));
+            for duty in 0..=u16::MAX {
+                let exact = (f64::from(duty) / 65_535.0 * 1e6).round() as u64;
+                assert_eq!(pulse_ns(Duty(duty), 1_000_000, margin), exact);
+            }
         }
     }
 }

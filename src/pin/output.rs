@@ -30,4 +30,6 @@ pub struct OpenOutput {
     pub resolution: u32,
     /// The driver with its details, for the log.
     pub description: String,
+    /// If `auto` chose `kernel-pwm` and this is `software-pwm`: why, and what to do, in one line.
+    pub fallback: Option<String>,
 }

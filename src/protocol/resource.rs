@@ -94,7 +94,7 @@ impl LightResource<'_> {
     }
 
     /// Whether the light's driver fails.
-    pub fn is_faulty(&self) -> bool {
+    fn is_faulty(&self) -> bool {
         self.fault.is_some()
     }
 }
@@ -111,7 +111,38 @@ pub struct HealthResource<'a> {
     pub healthy: bool,
     /// The lights whose drivers fail.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub faults: Vec<LightResource<'a>>,
+    faults: Vec<LightResource<'a>>,
+    /// The lights whose drivers work, but are not the ones that were chosen at first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fallbacks: Vec<FallbackResource<'a>>,
+}
+
+/// A light on another driver than the one that was chosen at first.
+#[derive(Debug, Serialize)]
+struct FallbackResource<'a> {
+    name: &'a str,
+    /// Why the chosen driver is not in use, and what to do, in one line.
+    reason: &'a str,
+}
+
+impl HealthResource<'_> {
+    /// The health of all lights.
+    pub fn of(lights: &Lights) -> HealthResource<'_> {
+        let resources = lights.ids().map(|light| LightResource::of(lights, light));
+        let faults: Vec<_> = resources.filter(LightResource::is_faulty).collect();
+        let fallbacks = lights.ids().filter_map(|light| {
+            let light = lights.light(light);
+            Some(FallbackResource {
+                name: &light.name,
+                reason: light.fallback.as_deref()?,
+            })
+        });
+        HealthResource {
+            healthy: faults.is_empty(),
+            faults,
+            fallbacks: fallbacks.collect(),
+        }
+    }
 }
 
 /// The body of every response to a request that cannot be carried out.
@@ -257,4 +288,27 @@ pub fn timers(timers: &[Timer]) -> Vec<TimerResource<'_>> {
 fn local<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     let offset = TimeZone::system().to_offset(*time);
     serializer.collect_str(&time.display_with_offset(offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::level::Level;
+    use crate::model::lights::{Light, LightState};
+
+    #[test]
+    fn a_light_on_another_driver_is_healthy_and_its_reason_is_given() {
+        let desk = Light {
+            fallback: Some("kernel-pwm: no".into()),
+            ..Light::simulated("desk")
+        };
+        let state = LightState::new(Level::HALF, Level::HALF);
+        let shelf = (Light::simulated("shelf"), state.clone());
+        let lights = Lights::new(vec![(desk, state), shelf]);
+        let health = serde_json::to_value(HealthResource::of(&lights)).unwrap();
+        let fallbacks = json!([{ "name": "desk", "reason": "kernel-pwm: no" }]);
+        assert_eq!(health, json!({ "healthy": true, "fallbacks": fallbacks }));
+    }
 }

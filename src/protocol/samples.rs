@@ -71,10 +71,11 @@ fn lights() -> Lights {
         // A sunrise begins now, so it has time left.
         ..still.clone().playing(Some(SUNRISE))
     };
-    Lights::new(vec![
-        (Light::simulated("shelf"), still),
-        (Light::simulated("led"), busy),
-    ])
+    let shelf = Light {
+        fallback: Some("kernel-pwm: cannot export the channel".into()),
+        ..Light::simulated("shelf")
+    };
+    Lights::new(vec![(shelf, still), (Light::simulated("led"), busy)])
 }
 
 /// The bodies that describe a light.
@@ -86,21 +87,14 @@ pub fn light_resources() -> Vec<Value> {
 
 /// The bodies of `/api/health`.
 pub fn health_resources() -> Vec<Value> {
-    let lights = lights();
-    let mut faults: Vec<_> = lights
-        .ids()
-        .map(|light| LightResource::of(&lights, light))
-        .collect();
-    faults.retain(LightResource::is_faulty);
-    let bad = HealthResource {
-        healthy: false,
-        faults,
-    };
-    let good = HealthResource {
-        healthy: true,
-        faults: Vec::new(),
-    };
-    vec![json(bad), json(good)]
+    let good = Lights::new(vec![(
+        Light::simulated("led"),
+        LightState::new(Level::HALF, Level::HALF),
+    )]);
+    vec![
+        json(HealthResource::of(&lights())),
+        json(HealthResource::of(&good)),
+    ]
 }
 
 /// The bodies of a response with an error.

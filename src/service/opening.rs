@@ -15,7 +15,7 @@ use crate::config::{LightConfig, OnStart};
 use crate::model::activity::Activity;
 use crate::model::hub::Hub;
 use crate::model::level::Level;
-use crate::model::lights::{LightId, LightState, Lights};
+use crate::model::lights::{Light, LightId, LightState, Lights};
 use crate::model::presets::Presets;
 use crate::model::timers::{Place, Timers};
 use crate::pin::Pin;
@@ -76,7 +76,10 @@ pub async fn pins(settings: &[LightConfig], trace: Option<PathBuf>) -> anyhow::R
 pub fn lights(settings: &[LightConfig], pins: &[Pin], store: &Store) -> Lights {
     let lights = settings.iter().zip(pins).map(|(light, pin)| {
         let stored = store.light(&light.name);
-        (light.light(pin.driver()), first_state(light, stored))
+        let state = first_state(light, stored);
+        let fallback = pin.fallback().map(str::to_owned);
+        let light = light.light(pin.driver());
+        (Light { fallback, ..light }, state)
     });
     Lights::new(lights.collect())
 }

@@ -289,6 +289,87 @@ fn following_the_advice_changes_what_auto_takes() {
     }
 }
 
+/// A Pi 5 with this kernel and `dtoverlay=pwm-pio,gpio=21`.
+fn with_pwm_pio(kernel: &str) -> Machine {
+    let mut machine = Machine::pi_5(kernel, 2);
+    machine.overlay(5, "pwm_pio", "raspberrypi,pwm-pio-rp1", 21);
+    machine
+}
+
+#[test]
+fn a_kernel_whose_driver_crashes_is_avoided_and_the_fixed_one_is_named() {
+    for (kernel, symptom, source, fixed) in [
+        (
+            "6.12.34+rpt-rpi-2712",
+            "crashes when it is enabled",
+            "raspberrypi/linux#6971",
+            "6.12.75",
+        ),
+        (
+            "6.18.34-v8-16k+",
+            "hangs the machine at any write",
+            "raspberrypi/linux#7458",
+            "June 2026",
+        ),
+    ] {
+        let machine = with_pwm_pio(kernel);
+        assert!(matches!(machine.choose(21), Choice::Fallback(..)));
+        let text = machine.report(21);
+        assert!(lines(&text, "auto takes")[0].starts_with("software-pwm, 200 Hz"));
+        let avoids = lines(&text, "avoids");
+        assert_eq!(avoids.len(), 1, "{text}");
+        for part in [
+            "kernel-pwm (pwm-pio, pwmchip5 channel 0): ",
+            symptom,
+            source,
+            "sudo apt full-upgrade",
+            fixed,
+        ] {
+            assert!(avoids[0].contains(part), "no {part}: {}", avoids[0]);
+        }
+        assert_eq!(lines(&text, "better"), Vec::<&str>::new());
+        assert_eq!(lines(&text, "error"), Vec::<&str>::new());
+
+        let demanded = LightConfig {
+            driver: DriverChoice::KernelPwm,
+            ..LightConfig::default()
+        };
+        let text = report(machine.root.path(), &[demanded]);
+        assert!(lines(&text, "error")[0].contains(source), "{text}");
+
+        let before = Machine::pi_5(kernel, 2).report(21);
+        let better = lines(&before, "better")[0];
+        assert!(
+            better.contains(source)
+                && better.contains("; then add the line dtoverlay=pwm-pio,gpio=21 to"),
+            "the advice comes with the warning: {better}"
+        );
+    }
+}
+
+#[test]
+fn other_kernels_and_other_drivers_are_not_avoided() {
+    for kernel in [
+        "6.6.74+rpt-rpi-2712",
+        "6.8.0-1030-raspi",
+        "6.12.28+rpt-rpi-2712",
+        "6.12.38+deb13-arm64",
+        "6.12.75+rpt-rpi-2712",
+        "6.18.35+rpt-rpi-2712",
+    ] {
+        let machine = with_pwm_pio(kernel);
+        assert_eq!(
+            machine.choose(21),
+            channel(5, 0, ChipKind::PwmPio, 15),
+            "{kernel}"
+        );
+        assert_eq!(lines(&machine.report(21), "avoids"), Vec::<&str>::new());
+    }
+    let mut machine = Machine::pi_5("6.18.34-v8-16k+", 2);
+    machine.overlay(5, "pwm_gpio", "pwm-gpio", 21);
+    assert_eq!(machine.choose(21), channel(5, 0, ChipKind::PwmGpio, 1));
+}
+
 #[test]
 fn a_fan_is_never_touched_whatever_its_number() {
     for (kernel, fan) in [("6.6.74", 0), ("6.12.25", 2)] {

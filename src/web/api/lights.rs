@@ -54,14 +54,12 @@ async fn change(
 }
 
 async fn health(State(app): State<AppState>) -> Response {
-    let mut faults = all(&app.hub.lights);
-    faults.retain(LightResource::is_faulty);
-    let healthy = faults.is_empty();
-    let status = match healthy {
+    let health = HealthResource::of(&app.hub.lights);
+    let status = match health.healthy {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (status, Json(HealthResource { healthy, faults })).into_response()
+    (status, Json(health)).into_response()
 }
 
 fn all(lights: &Lights) -> Vec<LightResource<'_>> {

@@ -358,8 +358,31 @@ fn health() -> Value {
     let properties = json!({
         "healthy": described(json!({ "type": "boolean" }), "Whether all drivers work."),
         "faults": described(list_of("LightNow"), "The lights whose drivers fail, if there are any."),
+        "fallbacks": described(
+            json!({ "type": "array", "items": fallback() }),
+            "The lights on software-pwm because the kernel-pwm that auto chose cannot be used, if there are any.",
+        ),
     });
-    response("Whether all drivers work.", properties, &["faults"])
+    response(
+        "Whether all drivers work.",
+        properties,
+        &["faults", "fallbacks"],
+    )
+}
+
+fn fallback() -> Value {
+    let properties = json!({
+        "name": described(json!({ "type": "string" }), "The name of the light."),
+        "reason": described(
+            json!({ "type": "string" }),
+            "Why kernel-pwm is not in use, and what to do, in one line.",
+        ),
+    });
+    response(
+        "A light whose driver is not the one that was chosen at first.",
+        properties,
+        &[],
+    )
 }
 
 fn error() -> Value {
