@@ -148,11 +148,11 @@ async fn a_drag_of_200_levels_ends_at_the_last_one_and_queues_up_nothing() {
         mqtt.newest(set)["brightness"] == last
     })
     .await;
-    let sent = mqtt.heard(set).len();
+    let sent = mqtt.received(set).len();
     println!("{sent} commands in {time:?}, the last {after:?} after the drag");
     let most = time.as_millis() / 60 + 2;
     assert!(sent > 4 && sent as u128 <= most, "{sent} of at most {most}");
-    let echoes = watcher.client.settle().await;
+    let echoes = watcher.client.settled().await;
     let fleet = |message: &&Value| message["fleet"][0]["level"].is_number();
     let told: Vec<_> = echoes.iter().filter(fleet).collect();
     assert!(told.is_empty(), "levels jump under the thumb: {told:?}");
@@ -199,9 +199,9 @@ async fn a_light_is_gone_when_the_settings_of_its_dimmer_lose_it() {
     watcher.shows("attic/led", "online", json!(true)).await;
     watcher
         .client
-        .say(json!({"light": "attic/desk", "level": 1}))
+        .send(json!({"light": "attic/desk", "level": 1}))
         .await;
-    let heard = watcher.client.settle().await;
+    let heard = watcher.client.settled().await;
     let error = json!({"error": "no light is called \"attic/desk\""});
     assert!(heard.contains(&error), "{heard:?}");
 }
@@ -246,10 +246,10 @@ async fn what_is_no_dimmer_is_not_shown_and_a_bad_state_changes_nothing() {
         ("dimmer/attic/led/state", "ON".into()),
         ("dimmer/zigbee/led/state", "{\"state\":\"OFF\"}".into()),
     ] {
-        mqtt.publish(topic, message, true).await;
+        mqtt.publish_retained(topic, message).await;
     }
     let state = json!({"state": "ON", "brightness": 31});
-    mqtt.publish("dimmer/attic/led/state", state, true).await;
+    mqtt.publish_retained("dimmer/attic/led/state", state).await;
     watcher.shows("attic/led", "level", json!(31)).await;
     assert_eq!(watcher.fleet.len(), 1, "{:?}", watcher.fleet);
 }
@@ -266,7 +266,7 @@ async fn without_fleet_nothing_is_shown_or_asked_of_the_broker() {
     let mut client = attic.client().await;
     client.change("kitchen/led", json!({"level": 1})).await;
     let mut heard = client.greeting.clone();
-    heard.extend(client.settle().await);
+    heard.extend(client.settled().await);
     assert!(
         heard.iter().all(|message| message["fleet"].is_null()),
         "{heard:?}"

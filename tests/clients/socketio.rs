@@ -50,7 +50,7 @@ struct Tutorial {
     name: String,
     child: Child,
     input: ChildStdin,
-    heard: Receiver<String>,
+    printed: Receiver<String>,
 }
 
 impl Tutorial {
@@ -81,7 +81,7 @@ impl Tutorial {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, heard) = channel();
+        let (sender, printed) = channel();
         thread::spawn(move || {
             lines
                 .map_while(Result::ok)
@@ -91,7 +91,7 @@ impl Tutorial {
             name: format!("{library:?} by {transport}"),
             input: child.stdin.take().unwrap(),
             child,
-            heard,
+            printed,
         }
     }
 
@@ -103,35 +103,35 @@ impl Tutorial {
     }
 
     fn started(&self) {
-        assert_eq!(self.hear_within(START), "started", "{}", self.name);
+        assert_eq!(self.next_within(START), "started", "{}", self.name);
     }
 
     fn welcomed(&self, level: u8) {
         self.started();
         // Python handles each event in a thread of its own, so any of them may be told first.
-        let mut heard = [self.hear(), self.hear(), self.hear()];
+        let mut heard = [self.next(), self.next(), self.next()];
         heard.sort();
         let expected = ["connect", &format!("led {level}"), "ready"];
         assert_eq!(heard, expected, "{}", self.name);
     }
 
-    fn say(&mut self, line: &str) {
+    fn send(&mut self, line: &str) {
         writeln!(self.input, "{line}").unwrap();
     }
 
     /// The next that it hears.
-    fn hear(&self) -> String {
-        self.hear_within(LIMIT)
+    fn next(&self) -> String {
+        self.next_within(LIMIT)
     }
 
-    fn hear_within(&self, time: Duration) -> String {
-        let heard = self.heard.recv_timeout(time);
+    fn next_within(&self, time: Duration) -> String {
+        let heard = self.printed.recv_timeout(time);
         heard.unwrap_or_else(|error| panic!("{} hears nothing: {error}", self.name))
     }
 
     /// Whether it hears nothing for so long; not even that the connection ended.
     fn is_quiet(&self, time: Duration) -> bool {
-        self.heard.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
+        self.printed.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
     }
 }
 
@@ -163,9 +163,9 @@ async fn a_client_is_told_the_level_and_all_hear_what_one_sets_itself_too() {
     let mut all = all(&dimmer);
     for sender in 0..all.len() {
         let level = 30 + sender;
-        all[sender].say(&format!("led {level}"));
+        all[sender].send(&format!("led {level}"));
         for tutorial in &all {
-            assert_eq!(tutorial.hear(), format!("led {level}"), "{}", tutorial.name);
+            assert_eq!(tutorial.next(), format!("led {level}"), "{}", tutorial.name);
         }
     }
     let last = 30.0 + (all.len() - 1) as f64;
@@ -183,7 +183,7 @@ async fn a_socketio_client_and_a_websocket_client_hear_each_other() {
     client.change("led", json!({"level": 12.6})).await;
     for tutorial in &all {
         assert_eq!(
-            tutorial.hear(),
+            tutorial.next(),
             "led 13",
             "in whole percent: {}",
             tutorial.name
@@ -191,7 +191,7 @@ async fn a_socketio_client_and_a_websocket_client_hear_each_other() {
     }
     for (number, tutorial) in all.iter_mut().enumerate() {
         let level = 70.0 + number as f64;
-        tutorial.say(&format!("led {level}"));
+        tutorial.send(&format!("led {level}"));
         while client.levels["led"] != level {
             client.next().await;
         }
@@ -210,14 +210,14 @@ async fn a_level_is_clamped_and_what_is_no_level_changes_nothing() {
             ("-3", "0"),
             (" 42.4 ", "42"),
         ] {
-            tutorial.say(&format!("led {said}"));
-            assert_eq!(tutorial.hear(), format!("led {heard}"), "{said}");
+            tutorial.send(&format!("led {said}"));
+            assert_eq!(tutorial.next(), format!("led {heard}"), "{said}");
         }
         for nothing in ["loud", "NaN", "inf", ""] {
-            tutorial.say(&format!("led {nothing}"));
+            tutorial.send(&format!("led {nothing}"));
         }
-        tutorial.say("led 43");
-        assert_eq!(tutorial.hear(), "led 43", "the others are not heard of");
+        tutorial.send("led 43");
+        assert_eq!(tutorial.next(), "led 43", "the others are not heard of");
     }
 }
 
@@ -228,12 +228,12 @@ async fn a_message_is_answered_to_its_sender() {
     let dimmer = TestServer::start();
     let mut all = all(&dimmer);
     for tutorial in &mut all {
-        tutorial.say("message Cliente Ana connectado…");
-        assert_eq!(tutorial.hear(), "message Olá", "{}", tutorial.name);
+        tutorial.send("message Cliente Ana connectado…");
+        assert_eq!(tutorial.next(), "message Olá", "{}", tutorial.name);
     }
     for tutorial in &mut all {
-        tutorial.say("message Cliente Ana connectado…");
-        let heard = tutorial.hear();
+        tutorial.send("message Cliente Ana connectado…");
+        let heard = tutorial.next();
         assert_eq!(
             heard, "message Olá",
             "and nothing else before: {}",
@@ -251,7 +251,7 @@ fn each(library: Library, dimmer: &TestServer, header: &[&str]) -> impl Iterator
 
 fn assert_refused(tutorial: Tutorial) {
     tutorial.started();
-    let heard = tutorial.hear();
+    let heard = tutorial.next();
     assert!(heard.starts_with("refused"), "{}: {heard}", tutorial.name);
 }
 
@@ -301,7 +301,7 @@ async fn a_client_that_polls_stays_connected_longer_than_a_connection_may() {
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 7})).await;
     for tutorial in &all {
-        assert_eq!(tutorial.hear(), "led 7", "{}", tutorial.name);
+        assert_eq!(tutorial.next(), "led 7", "{}", tutorial.name);
     }
 }
 
@@ -321,7 +321,7 @@ async fn a_stop_waits_for_no_client() {
     let log = setup.log();
     assert!(!log.contains("did not close in time"), "{log}");
     for tutorial in &all {
-        assert_eq!(tutorial.hear(), "disconnect", "{}", tutorial.name);
+        assert_eq!(tutorial.next(), "disconnect", "{}", tutorial.name);
     }
 }
 
@@ -380,7 +380,7 @@ struct Poller {
 }
 
 impl Poller {
-    async fn ask_in(dimmer: &TestServer, query: &str) -> Response {
+    async fn request_with(dimmer: &TestServer, query: &str) -> Response {
         reqwest::get(dimmer.url(&format!("/socket.io/?{query}")))
             .await
             .unwrap()
@@ -388,7 +388,7 @@ impl Poller {
 
     /// The answer of the service to a new client: itself, or the status that it is refused with.
     async fn open(dimmer: &TestServer) -> Result<Poller, u16> {
-        let answer = Poller::ask_in(dimmer, "EIO=4&transport=polling").await;
+        let answer = Poller::request_with(dimmer, "EIO=4&transport=polling").await;
         if !answer.status().is_success() {
             return Err(answer.status().into());
         }
@@ -457,7 +457,7 @@ async fn a_client_that_does_not_listen_is_kept_the_newest_level_alone() {
     let mut client = dimmer.client().await;
     for level in 1..=99 {
         client.change("led", json!({ "level": level })).await;
-        client.settle().await;
+        client.settled().await;
     }
     for _ in 0..100 {
         assert_eq!(poller.post(r#"42["message","hear me"]"#).await, 200);
@@ -588,7 +588,7 @@ async fn the_form_of_the_tutorials_shows_and_sets_the_level() {
 #[tokio::test]
 async fn switched_off_there_is_neither() {
     let dimmer = Setup::with("socketio = false\n").start();
-    let poll = Poller::ask_in(&dimmer, "EIO=4&transport=polling").await;
+    let poll = Poller::request_with(&dimmer, "EIO=4&transport=polling").await;
     assert_eq!(poll.status(), 404);
     assert_eq!(
         reqwest::get(dimmer.url("/led")).await.unwrap().status(),

@@ -179,7 +179,7 @@ async fn a_browser() {
 async fn curl() {
     need("curl", "curl");
     let dimmer = TestServer::start();
-    let saved = dimmer.ask(Method::PUT, "/api/presets/Film", "").await;
+    let saved = dimmer.request(Method::PUT, "/api/presets/Film", "").await;
     assert_eq!(saved.0, 200);
     let [get, put, recall] = lines("curl")[..] else {
         panic!("curl has three commands")
@@ -242,7 +242,7 @@ async fn home_assistant() {
     })
     .await;
     let command = json!({"state": "ON", "brightness": 42});
-    mqtt.say("dimmer/attic/led/set", command).await;
+    mqtt.publish("dimmer/attic/led/set", command).await;
     until("the light is at 42", async || {
         dimmer.level("led").await == 42.0
     })

@@ -110,7 +110,7 @@ impl TestServer {
     }
 
     /// The status of the API's answer, and its JSON: null if it has none.
-    pub async fn ask(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
+    pub async fn request(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
         let request = Client::new().request(method, self.url(path));
         let answer = request.body(body.to_owned()).send().await.unwrap();
         let status = answer.status().as_u16();

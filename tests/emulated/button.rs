@@ -96,7 +96,7 @@ async fn presses(machine: &mut Machine, client: &mut TestClient, seconds: &str) 
         "{bounce}; echo pull-down >$LINE; sleep {seconds}; {bounce}"
     ));
     sleep(Duration::from_millis(300)).await;
-    let heard = client.settle().await;
+    let heard = client.settled().await;
     let by_button = |message: &&Value| message["by"] == "button";
     let levels = heard.iter().filter(by_button);
     levels

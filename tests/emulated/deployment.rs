@@ -347,7 +347,7 @@ fn repackage(laptop: &Laptop, version: &str, change: &str) -> PathBuf {
 /// Sets a level and waits until the service has handled it, and the pin had time for a few periods.
 async fn set(client: &mut TestClient, level: f64) {
     client.change("led", json!({"level": level})).await;
-    client.settle().await;
+    client.settled().await;
     sleep(Duration::from_millis(100)).await;
 }
 

@@ -123,8 +123,8 @@ impl Machine {
             _folder: folder,
         };
         machine.read_monitor();
-        machine.ask_monitor("qmp_capabilities", json!({}));
-        machine.hear("READY\r\n");
+        machine.query_monitor("qmp_capabilities", json!({}));
+        machine.read_to("READY\r\n");
         // The shell's greeting is not the answer to anything.
         machine.run("true");
         machine
@@ -145,7 +145,7 @@ impl Machine {
     /// Ends the system and starts it again, with the same SD card and one of the device trees.
     pub fn reboot(&mut self, tree: &str) {
         self.console.write_all(b"systemctl reboot\n").unwrap();
-        self.hear("Restarting system");
+        self.read_to("Restarting system");
         // There it hangs: QEMU does not reset by the Pi's watchdog.
         self.qemu.kill().unwrap();
         self.qemu.wait().unwrap();
@@ -159,8 +159,8 @@ impl Machine {
         // The quotes keep a console that echoes from looking like the end.
         let line = format!("{command}; echo \"==\"\"end {}: $?\"\n", self.commands);
         self.console.write_all(line.as_bytes()).unwrap();
-        let said = self.hear(&mark).replace('\r', "");
-        let status = self.hear("\n");
+        let said = self.read_to(&mark).replace('\r', "");
+        let status = self.read_to("\n");
         assert_eq!(status.trim(), "0", "{command}: {said}");
         said.trim().to_owned()
     }
@@ -204,7 +204,7 @@ impl Machine {
 
     fn set_trace(&mut self, enable: bool) {
         let event = json!({"name": WRITE, "enable": enable});
-        self.ask_monitor("trace-event-set-state", event);
+        self.query_monitor("trace-event-set-state", event);
     }
 
     /// The function select of GPIO 21.
@@ -213,7 +213,7 @@ impl Machine {
     }
 
     /// Everything the console says up to and without `mark`.
-    fn hear(&mut self, mark: &str) -> String {
+    fn read_to(&mut self, mark: &str) -> String {
         let start = Instant::now();
         let mut bytes = [0; 4096];
         loop {
@@ -242,11 +242,11 @@ impl Machine {
 
     /// A command of QEMU's human monitor.
     fn human(&mut self, command: &str) -> String {
-        let answer = self.ask_monitor("human-monitor-command", json!({"command-line": command}));
+        let answer = self.query_monitor("human-monitor-command", json!({"command-line": command}));
         answer.as_str().unwrap().to_owned()
     }
 
-    fn ask_monitor(&mut self, command: &str, arguments: Value) -> Value {
+    fn query_monitor(&mut self, command: &str, arguments: Value) -> Value {
         let question = json!({"execute": command, "arguments": arguments});
         self.monitor
             .get_mut()

@@ -170,7 +170,7 @@ async fn chooses_the_driver(machine: &mut Machine, driver: &str, claims: &mut Cl
 /// Sets a level and waits until the service has handled it, and the pin had time for a few periods.
 pub async fn set(client: &mut TestClient, level: f64) {
     client.change("led", json!({"level": level})).await;
-    client.settle().await;
+    client.settled().await;
     sleep(Duration::from_millis(100)).await;
 }
 
@@ -245,7 +245,7 @@ async fn fades_evenly(machine: &mut Machine, client: &mut TestClient, claims: &m
     client
         .change("led", json!({"level": 100, "transition": FADE}))
         .await;
-    client.settle().await;
+    client.settled().await;
     let start = since_1970();
     sleep(Duration::from_secs_f64(FADE)).await;
     let periods = machine.end_trace().periods();
@@ -298,7 +298,7 @@ async fn follows_a_thumb(machine: &mut Machine, client: &mut TestClient, claims:
     for (slide, level) in [(40.0, 60.0), (-30.0, 30.0), (20.0, 50.0)] {
         phone.slide(LIGHT, slide).await;
         until("another client has the level", async || {
-            client.settle().await;
+            client.settled().await;
             client.levels[LIGHT] == level
         })
         .await;
@@ -336,7 +336,7 @@ async fn gives_the_kernel_every_level_exactly(
         }
         let level = f64::from(tenths) / 10.0;
         client.change("led", json!({"level": level})).await;
-        client.settle().await;
+        client.settled().await;
         let due = (duty(level) * PERIOD_NS as f64).round();
         let limit = Instant::now() + Duration::from_secs(1);
         // Settled means handled by the service; the pin's thread follows within a moment.

@@ -78,10 +78,10 @@ async fn the_sheet(browser: &Browser) {
         ("/api/lights/led", r#"{"effect": "breathe", "speed": 2}"#),
         ("/api/lights/desk", r#"{"level": 90, "transition": 60}"#),
     ] {
-        dimmer.ask(Method::PUT, path, body).await;
+        dimmer.request(Method::PUT, path, body).await;
     }
     let body = r#"{"at": "07:00", "days": ["mon"], "effect": "sunrise"}"#;
-    dimmer.ask(Method::POST, "/api/timers", body).await;
+    dimmer.request(Method::POST, "/api/timers", body).await;
     let phone = browser.phone(&dimmer).await;
     says("[data-light=led] .doing", "Breathe · 2×", &phone).await;
     phone.is_accessible("an effect and a transition").await;

@@ -41,7 +41,7 @@ async fn people_see_who_is_here_what_they_did_and_what_they_say(browser: Browser
     says(HERE, "Here: Bia", &phone).await;
 
     let mut client = dimmer.client().await;
-    client.say(json!({"name": "Ana's phone"})).await;
+    client.send(json!({"name": "Ana's phone"})).await;
     client.change("led", json!({"level": 40})).await;
     says(HERE, "Here: Ana's phone, Bia", &phone).await;
     happened(&["Ana's phone set led to 40 %"], &phone).await;
@@ -77,7 +77,7 @@ async fn a_portuguese_phone_tells_it_in_portuguese() {
     let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
     open_activity(&phone).await;
     let mut client = dimmer.client().await;
-    client.say(json!({"name": "Ana"})).await;
+    client.send(json!({"name": "Ana"})).await;
     client.change("led", json!({"effect": "candle"})).await;
     says(HERE, "Aqui: Ana", &phone).await;
     happened(&["Ana iniciou Vela em led"], &phone).await;

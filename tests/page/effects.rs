@@ -56,7 +56,7 @@ async fn each_effect_is_a_button_that_shows_what_the_service_says(browser: Brows
 
     // An effect that another client set arrives here; and a level set here ends it.
     let body = r#"{"effect": "blink"}"#;
-    dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    dimmer.request(Method::PUT, "/api/lights/led", body).await;
     pressed(&chip(3), &phone).await;
     tap(CLOSE, &phone).await;
     phone.press("[data-light=led] .track").await;
@@ -105,7 +105,7 @@ async fn the_time_left_counts_down_with_one_timer_and_then_none(browser: Browser
     let doing = "document.querySelector('.doing').textContent";
     // Long enough to have it counted, if it has to be loaded first.
     let body = r#"{"level": 90, "transition": 60}"#;
-    dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    dimmer.request(Method::PUT, "/api/lights/led", body).await;
     is(
         "the time left is shown",
         &format!("/^(5\\d s|1:00) left$/.test({doing})"),
@@ -116,7 +116,7 @@ async fn the_time_left_counts_down_with_one_timer_and_then_none(browser: Browser
 
     watch_timers(&phone).await;
     let body = r#"{"level": 10, "transition": 3}"#;
-    dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    dimmer.request(Method::PUT, "/api/lights/led", body).await;
     for left in ["2 s left", "1 s left", ""] {
         says(".doing", left, &phone).await;
     }
@@ -132,7 +132,7 @@ async fn the_time_left_counts_down_with_one_timer_and_then_none(browser: Browser
 
     // A transition of 2 s or less is not announced.
     let body = r#"{"level": 30, "transition": 2}"#;
-    dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    dimmer.request(Method::PUT, "/api/lights/led", body).await;
     until("the page has it", async || phone.level("led").await == 30.0).await;
     assert_eq!(phone.eval(doing).await, "");
     assert_eq!(phone.eval(short).await, ticks);
@@ -165,7 +165,7 @@ async fn a_closed_sheet_costs_no_timer(browser: Browser) {
         json!({"save": "Evening"}),
         json!({"effect": "candle", "speed": 2}),
     ] {
-        client.say(change).await;
+        client.send(change).await;
     }
     says(".doing", "Candle · 2×", &phone).await;
     // Only the timer that checks after a silence whether the socket still works.
@@ -189,7 +189,7 @@ async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser
     for window in [&phone, &other] {
         says(".presets .chip", "Evening", window).await;
     }
-    let (_, presets) = dimmer.ask(Method::GET, "/api/presets", "").await;
+    let (_, presets) = dimmer.request(Method::GET, "/api/presets", "").await;
     assert_eq!(presets[0]["name"], "Evening");
     assert_eq!(presets[0]["lights"]["led"]["level"], 50);
     assert_eq!(
@@ -200,7 +200,7 @@ async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser
     );
 
     let body = r#"{"level": 10}"#;
-    dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    dimmer.request(Method::PUT, "/api/lights/led", body).await;
     until("the phone shows it", async || {
         phone.level("led").await == 10.0
     })
@@ -227,7 +227,7 @@ async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser
         )
         .await;
     }
-    let (_, presets) = dimmer.ask(Method::GET, "/api/presets", "").await;
+    let (_, presets) = dimmer.request(Method::GET, "/api/presets", "").await;
     assert_eq!(presets, json!([]));
     browser.close().await;
 }

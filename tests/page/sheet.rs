@@ -29,7 +29,7 @@ async fn the_sheet_is_loaded_when_it_is_first_opened_and_all_together_weighs_lit
     assert_eq!(phone.eval(&sheet).await, true);
     // The countdown too, which comes with the first long transition.
     dimmer
-        .ask(
+        .request(
             Method::PUT,
             "/api/lights/led",
             r#"{"level": 5, "transition": 60}"#,
@@ -63,10 +63,10 @@ async fn an_error_is_shown_in_the_sheet_as_the_service_says_it(browser: Browser)
     let mut client = dimmer.client().await;
     for number in 0..32 {
         client
-            .say(json!({"save": format!("Preset {number}")}))
+            .send(json!({"save": format!("Preset {number}")}))
             .await;
     }
-    client.settle().await;
+    client.settled().await;
     open_sheet(&phone).await;
     enter(".save input", "One more", &phone).await;
     tap(".save button", &phone).await;
@@ -76,8 +76,8 @@ async fn an_error_is_shown_in_the_sheet_as_the_service_says_it(browser: Browser)
         &phone,
     )
     .await;
-    client.say(json!({"save": "One more"})).await;
-    let error = client.hear("error").await;
+    client.send(json!({"save": "One more"})).await;
+    let error = client.next_field("error").await;
     says(".said", error.as_str().unwrap(), &phone).await;
     phone.screenshot("phone-sheet-error").await;
     browser.close().await;
@@ -120,8 +120,8 @@ async fn the_keyboard_alone_walks_through_the_sheet_and_back_out(browser: Browse
     let dimmer = TestServer::start();
     let desktop = browser.desktop(&dimmer).await;
     let mut client = dimmer.client().await;
-    client.say(json!({"save": "Evening"})).await;
-    client.settle().await;
+    client.send(json!({"save": "Evening"})).await;
+    client.settled().await;
     for _ in 0..5 {
         desktop.key(TAB).await;
     }
@@ -171,8 +171,8 @@ async fn a_target_is_as_large_as_a_thumb_and_has_a_name(browser: Browser) {
     let dimmer = Setup::with(TWO).start();
     let phone = browser.phone(&dimmer).await;
     let mut client = dimmer.client().await;
-    client.say(json!({"save": "Evening"})).await;
-    client.settle().await;
+    client.send(json!({"save": "Evening"})).await;
+    client.settled().await;
     open_sheet(&phone).await;
     tap(&chip(SUNRISE), &phone).await;
     tap(".waker", &phone).await;

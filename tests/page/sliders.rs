@@ -68,7 +68,7 @@ async fn a_light_does_not_jump_under_the_thumb_while_others_set_it(browser: Brow
         while dragging.get() {
             for level in [3, 97] {
                 client.change("led", json!({ "level": level })).await;
-                client.settle().await;
+                client.settled().await;
             }
         }
     };
@@ -83,7 +83,7 @@ async fn a_light_does_not_jump_under_the_thumb_while_others_set_it(browser: Brow
 
     phone.release().await;
     all_have(7.0, "led", &dimmer, &[&phone]).await;
-    client.settle().await;
+    client.settled().await;
     assert_eq!(client.levels["led"], 7.0);
     browser.close().await;
 }

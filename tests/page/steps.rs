@@ -79,7 +79,7 @@ pub async fn enter(selector: &str, text: &str, window: &Window) {
 
 pub async fn light(name: &str, dimmer: &TestServer) -> Value {
     let path = format!("/api/lights/{name}");
-    dimmer.ask(Method::GET, &path, "").await.1
+    dimmer.request(Method::GET, &path, "").await.1
 }
 
 pub async fn plays(effect: Value, speed: Value, name: &str, dimmer: &TestServer) {

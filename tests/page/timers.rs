@@ -12,7 +12,7 @@ const FIRST: &str = ".list li:first-child span";
 async fn timers(count: usize, dimmer: &TestServer) -> Vec<Value> {
     let mut timers = Vec::new();
     until(&format!("there are {count} timers"), async || {
-        let (_, all) = dimmer.ask(Method::GET, "/api/timers", "").await;
+        let (_, all) = dimmer.request(Method::GET, "/api/timers", "").await;
         timers = all.as_array().unwrap().clone();
         timers.len() == count
     })
@@ -116,14 +116,14 @@ async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due(browser:
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let mut client = dimmer.client().await;
-    client.say(json!({"save": "Film"})).await;
+    client.send(json!({"save": "Film"})).await;
     for timer in [
         json!({"in": 7200, "level": 40, "light": "led", "name": "b"}),
         json!({"in": 3600, "recall": "Film", "name": "a"}),
     ] {
-        client.say(json!({ "timer": timer })).await;
+        client.send(json!({ "timer": timer })).await;
     }
-    client.settle().await;
+    client.settled().await;
     open_sheet(&phone).await;
     let list =
         "[...document.querySelectorAll('.list span')].map((item) => item.firstChild.textContent)";
@@ -132,7 +132,7 @@ async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due(browser:
     phone
         .eval("document.querySelector('.remove').focus()")
         .await;
-    client.say(json!({"cancel": "a"})).await;
+    client.send(json!({"cancel": "a"})).await;
     is(
         "one is left",
         &format!("JSON.stringify({list}) === '[\"40 %\"]'"),
@@ -153,7 +153,7 @@ async fn a_timer_says_when_it_is_due_in_the_time_of_the_service() {
     let zone = json!({"timezoneId": "Pacific/Marquesas"});
     phone.devtools("Emulation.setTimezoneOverride", zone).await;
     let body = r#"{"in": 60, "on": true, "light": "led"}"#;
-    let (_, timer) = dimmer.ask(Method::POST, "/api/timers", body).await;
+    let (_, timer) = dimmer.request(Method::POST, "/api/timers", body).await;
     let next = timer["next"].as_str().unwrap();
     open_sheet(&phone).await;
     let due = "document.querySelector('.list small')?.textContent";

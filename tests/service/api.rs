@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 async fn put(dimmer: &TestServer, light: &str, body: &str) -> (u16, Value) {
     let path = format!("/api/lights/{light}");
-    dimmer.ask(Method::PUT, &path, body).await
+    dimmer.request(Method::PUT, &path, body).await
 }
 
 async fn get(dimmer: &TestServer, path: &str) -> Response {
@@ -45,7 +45,7 @@ async fn a_put_changes_the_light_answers_its_state_and_reaches_every_client() {
             (200, Some(level)),
             "{body}"
         );
-        client.settle().await;
+        client.settled().await;
         assert_eq!(client.levels["led"], level);
     }
 }

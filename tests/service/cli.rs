@@ -142,10 +142,10 @@ async fn watch_prints_each_change_and_ends_with_the_service() {
     assert_eq!(lines.next().unwrap().unwrap(), "led 50");
 
     let mut client = service.client().await;
-    client.say(json!(42)).await;
+    client.send(json!(42)).await;
     assert_eq!(lines.next().unwrap().unwrap(), "led 42");
-    client.say(json!({"name": "Ana"})).await;
-    client.say(json!(43)).await;
+    client.send(json!({"name": "Ana"})).await;
+    client.send(json!(43)).await;
     assert_eq!(lines.next().unwrap().unwrap(), "led 43 by Ana");
     for (message, line) in [
         (
@@ -159,7 +159,7 @@ async fn watch_prints_each_change_and_ends_with_the_service() {
         ),
         (json!({"cancel": "sleep"}), "timers: "),
     ] {
-        client.say(message).await;
+        client.send(message).await;
         assert_eq!(lines.next().unwrap().unwrap(), line);
     }
 

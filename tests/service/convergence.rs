@@ -105,13 +105,13 @@ impl Model {
             }
             75..80 => {
                 client
-                    .say(json!({"name": format!("client {action}")}))
+                    .send(json!({"name": format!("client {action}")}))
                     .await
             }
             80..85 => {
-                client.settle().await;
+                client.settled().await;
             }
-            _ => client.hear_now(),
+            _ => client.drain(),
         }
         self.clients.push(client);
     }
@@ -168,14 +168,14 @@ impl Model {
         let open = 1 + self.clients.len() + self.stalled.len();
         let watcher = &mut self.watcher;
         until("the clients that left are gone", async || {
-            watcher.settle().await;
+            watcher.settled().await;
             watcher.pages == open as u64
         })
         .await;
         // The first time what each client sent is handled; the second time each has what the others sent.
         for _ in 0..2 {
             for client in self.clients.iter_mut().chain([&mut self.watcher]) {
-                client.settle().await;
+                client.settled().await;
             }
         }
         let state = self.state().await;
@@ -274,19 +274,19 @@ async fn race(ignores_seen: bool) -> (f64, f64) {
     let mut a = dimmer.client().await;
     a.ignores_seen = ignores_seen;
     let mut b = dimmer.client().await;
-    a.settle().await;
+    a.settled().await;
     a.change("led", json!({"level": 50})).await;
-    a.settle().await;
-    b.settle().await;
+    a.settled().await;
+    b.settled().await;
 
     b.change("led", json!({"level": 10})).await;
     // B's level has arrived at A, but A has not read it when it sends its own.
     let mut byte = [0];
     a.socket.get_ref().peek(&mut byte).await.unwrap();
     a.change("led", json!({"level": 90})).await;
-    let heard = a.settle().await;
+    let heard = a.settled().await;
     assert_eq!(heard, [json!({"light": "led", "level": 10, "seen": 1})]);
-    b.settle().await;
+    b.settled().await;
     assert_eq!(b.levels["led"], 90.0);
     (a.levels["led"], dimmer.level("led").await)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// The last message about the level of led that came of what was done before.
 async fn news(client: &mut TestClient) -> Value {
-    let heard = client.settle().await;
+    let heard = client.settled().await;
     let mut of_led = heard
         .into_iter()
         .filter(|message| message["light"] == "led");
@@ -63,11 +63,11 @@ async fn a_light_that_is_off_plays_at_the_level_that_it_had() {
 async fn a_sunrise_takes_its_time_and_ends_by_itself() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
-    client.say(json!({"level": 80})).await;
-    client.settle().await;
+    client.send(json!({"level": 80})).await;
+    client.settled().await;
     let before = dimmer.duties("led").len();
     let body = r#"{"effect": "sunrise", "transition": 1}"#;
-    let (status, light) = dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    let (status, light) = dimmer.request(Method::PUT, "/api/lights/led", body).await;
     assert_eq!((status, &light["effect"]), (200, &json!("sunrise")));
     assert!(light["left"].as_f64().unwrap() <= 1.0, "{light}");
     let first = client.next().await;
@@ -98,7 +98,7 @@ async fn more_than_three_flashes_a_second_are_for_lights_that_allow_it() {
     assert_eq!(client.hello["lights"][1]["fastest"], 10);
     for light in ["led", "disco"] {
         client
-            .say(json!({"effect": "strobe", "speed": 10, "light": light}))
+            .send(json!({"effect": "strobe", "speed": 10, "light": light}))
             .await;
     }
     let error = "speed must be from 0.1 to 3, not 10: more is for lights with allow_fast_strobe";
@@ -111,7 +111,7 @@ async fn more_than_three_flashes_a_second_are_for_lights_that_allow_it() {
     let told = json!({"light": "disco", "level": 50, "effect": "strobe", "speed": 10});
     assert_eq!(client.next().await, told);
     let body = r#"{"effect": "strobe", "speed": 3.1}"#;
-    let (status, _) = dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    let (status, _) = dimmer.request(Method::PUT, "/api/lights/led", body).await;
     assert_eq!(status, 422);
 }
 
@@ -125,10 +125,10 @@ async fn an_effect_goes_on_after_a_restart_unless_the_settings_say_otherwise() {
             .change(light, json!({"effect": "breathe", "speed": 2}))
             .await;
     }
-    client.settle().await;
+    client.settled().await;
     let (_, setup) = dimmer.stop();
     let dimmer = setup.start();
-    let (_, lights) = dimmer.ask(Method::GET, "/api/lights", "").await;
+    let (_, lights) = dimmer.request(Method::GET, "/api/lights", "").await;
     assert_eq!(
         (&lights[0]["effect"], &lights[0]["speed"]),
         (&json!("breathe"), &json!(2))
@@ -149,9 +149,9 @@ async fn a_transition_tells_the_time_that_is_left_and_its_own_time_is_known() {
     let dimmer = Setup::with("[[light]]\ntransition = 60\n").start();
     let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     assert_eq!(one.hello["lights"][0]["transition"], 60.0);
-    one.settle().await;
+    one.settled().await;
     one.change("led", json!({"level": 80})).await;
-    assert!(one.settle().await.is_empty(), "it knows");
+    assert!(one.settled().await.is_empty(), "it knows");
     let told = news(&mut other).await;
     let left = told["left"].as_f64().unwrap();
     assert!((30.0..=60.0).contains(&left), "{told}");
@@ -177,28 +177,30 @@ async fn nothing_that_was_kept_makes_an_effect_faster_than_the_light_allows_now(
     std::fs::write(setup.levels_file(), kept).unwrap();
     let dimmer = setup.start();
     let speed = async || {
-        let (_, light) = dimmer.ask(Method::GET, "/api/lights/led", "").await;
+        let (_, light) = dimmer.request(Method::GET, "/api/lights/led", "").await;
         light["speed"].as_f64()
     };
     assert_eq!(speed().await, Some(3.0), "restored");
     let dark = json!({"on": false}).to_string();
     for (what, path) in [("recalled", "Rave"), ("saved and recalled", "Now")] {
-        dimmer.ask(Method::PUT, "/api/presets/Now", "").await;
-        dimmer.ask(Method::PUT, "/api/lights/led", &dark).await;
+        dimmer.request(Method::PUT, "/api/presets/Now", "").await;
+        dimmer.request(Method::PUT, "/api/lights/led", &dark).await;
         let path = format!("/api/presets/{path}/recall");
-        assert_eq!(dimmer.ask(Method::POST, &path, "").await.0, 204);
+        assert_eq!(dimmer.request(Method::POST, &path, "").await.0, 204);
         assert_eq!(speed().await, Some(3.0), "{what}");
     }
-    dimmer.ask(Method::PUT, "/api/lights/led", &dark).await;
+    dimmer.request(Method::PUT, "/api/lights/led", &dark).await;
     until("the timer is due", async || speed().await.is_some()).await;
     assert_eq!(speed().await, Some(3.0), "by a timer");
 
     let preset = format!(r#"{{"lights":{{"led":{strobe}}}}}"#);
-    dimmer.ask(Method::PUT, "/api/presets/Given", &preset).await;
+    dimmer
+        .request(Method::PUT, "/api/presets/Given", &preset)
+        .await;
     let recall = "/api/presets/Given/recall";
-    dimmer.ask(Method::POST, recall, "").await;
+    dimmer.request(Method::POST, recall, "").await;
     assert_eq!(speed().await, Some(3.0), "given over REST");
     let fast = json!({"effect": "strobe", "speed": 10}).to_string();
-    let (status, _) = dimmer.ask(Method::PUT, "/api/lights/led", &fast).await;
+    let (status, _) = dimmer.request(Method::PUT, "/api/lights/led", &fast).await;
     assert_eq!(status, 422);
 }

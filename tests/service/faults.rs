@@ -104,7 +104,7 @@ async fn a_driver_that_fails_for_a_while_gets_the_level_set_meanwhile() {
         client.change("good", json!({"level": level})).await;
         dimmer.pin_is_at("good", level.into()).await;
     }
-    other.settle().await;
+    other.settled().await;
     assert_eq!(other.levels["bad"], 60.0);
 
     is_repaired(&dimmer);
@@ -158,8 +158,8 @@ async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level
         level = (level + 1) % 100;
         client.change("good", json!({"level": level})).await;
         client.change("bad", json!({"level": level})).await;
-        client.settle().await;
-        other.settle().await;
+        client.settled().await;
+        other.settled().await;
         assert_eq!(other.levels["bad"], f64::from(level));
         dimmer.pin_is_at("good", level.into()).await;
         slowest = slowest.max(start.elapsed());
@@ -167,7 +167,7 @@ async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level
     println!("while a driver hung, a change took {slowest:?} at most to reach client and pin");
 
     client.change("bad", json!({"level": 33.3})).await;
-    client.settle().await;
+    client.settled().await;
     let pipe = OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().try_into().unwrap())
@@ -191,7 +191,7 @@ async fn a_driver_that_hangs_holds_up_no_stop() {
     client.change("bad", json!({"level": 80})).await;
     client.change("good", json!({"level": 20})).await;
     dimmer.pin_is_at("good", 20.0).await;
-    client.settle().await;
+    client.settled().await;
     let start = Instant::now();
     let (status, setup) = dimmer.stop();
     assert_eq!(status.code(), Some(0));
@@ -243,7 +243,7 @@ async fn a_client_that_is_gone_without_a_word_is_noticed_within_30_seconds() {
     let mut there = dimmer.client().await;
     let start = Instant::now();
     while there.pages != 1 {
-        there.settle().await;
+        there.settled().await;
         assert!(start.elapsed() < 3 * LIMIT, "nobody noticed");
         sleep(Duration::from_millis(100)).await;
     }
@@ -475,8 +475,8 @@ async fn a_clock_that_jumps_a_year_changes_nothing() {
         client
             .change("good", json!({"level": level, "transition": 0.2}))
             .await;
-        client.settle().await;
-        other.settle().await;
+        client.settled().await;
+        other.settled().await;
         assert_eq!(other.levels["bad"], level);
         dimmer.pin_is_at("bad", level).await;
         dimmer.pin_is_at("good", level).await;

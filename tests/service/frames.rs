@@ -73,7 +73,7 @@ async fn what_the_protocol_forbids_closes_the_client_and_touches_no_other() {
         let mut socket = websocket(&dimmer).await;
         socket.write_all(&bytes).await.unwrap();
         assert_eq!(close_code(socket).await, Some(code), "{what}");
-        other.settle().await;
+        other.settled().await;
         assert_eq!(other.levels["led"], 50.0, "{what} changed the light");
     }
 }
@@ -118,7 +118,7 @@ async fn a_connection_that_ends_within_a_frame_is_forgotten() {
         drop(socket);
     }
     until("the client is alone", async || {
-        other.settle().await;
+        other.settled().await;
         other.pages == 1
     })
     .await;

@@ -66,7 +66,7 @@ async fn nothing_is_done_while_nothing_changes() {
     let time = Duration::from_secs(if long() { 30 } else { 5 });
     let mut reading = JoinSet::new();
     for mut client in clients {
-        client.settle().await;
+        client.settled().await;
         // The library answers pings while it reads.
         reading.spawn(async move { while client.socket.next().await.is_some() {} });
     }

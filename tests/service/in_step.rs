@@ -27,7 +27,7 @@ async fn drag(mut client: TestClient, seed: u64) -> TestClient {
         // A thumb's pace is what is tested here.
         sleep(Duration::from_millis(random.random_range(5..=25))).await;
         if random.random_bool(0.3) {
-            client.settle().await;
+            client.settled().await;
         }
     }
     client
@@ -37,11 +37,11 @@ async fn drag(mut client: TestClient, seed: u64) -> TestClient {
 async fn assert_in_step(dimmer: &TestServer, clients: &mut [TestClient]) {
     let rest = Instant::now();
     for client in clients.iter_mut() {
-        client.settle().await;
+        client.settled().await;
     }
     // What each client sent is handled; now each gets what the others sent.
     for client in clients.iter_mut() {
-        client.settle().await;
+        client.settled().await;
     }
     let level = dimmer.level("led").await;
     for (number, client) in clients.iter().enumerate() {
@@ -133,12 +133,12 @@ async fn a_client_that_stops_reading_delays_nobody_and_costs_no_memory() {
             one.change("led", json!({ "level": step % 101 })).await;
             // So that the newest level keeps moving, rather than one burst that the fan-out skips.
             if step % 20 == 0 {
-                one.settle().await;
-                two.settle().await;
+                one.settled().await;
+                two.settled().await;
                 assert_eq!(two.levels["led"], one.levels["led"]);
             }
         }
-        one.settle().await;
+        one.settled().await;
     };
     round(&mut one, &mut two).await;
     let before = dimmer.memory();
@@ -153,6 +153,6 @@ async fn a_client_that_stops_reading_delays_nobody_and_costs_no_memory() {
 
     // One that reads again is told the newest level.
     let mut late = stopped.remove(0);
-    late.settle().await;
+    late.settled().await;
     assert_eq!(late.levels["led"], one.levels["led"]);
 }

@@ -56,7 +56,7 @@ async fn drag(mut client: TestClient, first: f64, sent: &mut Vec<Sent>) {
         });
         let echo = json!({ "echo": tenths });
         for message in [json!({"light": "desk", "level": level}), echo.clone()] {
-            if client.send(message.to_string().into()).await.is_err() {
+            if client.send_frame(message.to_string().into()).await.is_err() {
                 return;
             }
         }
@@ -80,7 +80,7 @@ async fn press(mut client: TestClient) {
         number += 1;
         let step = if number % 2 == 0 { 7 } else { -7 };
         let message = json!({"light": "shelf", "step": step}).to_string();
-        if client.send(message.into()).await.is_err() || heard(&mut client).await.is_none() {
+        if client.send_frame(message.into()).await.is_err() || heard(&mut client).await.is_none() {
             return;
         }
     }

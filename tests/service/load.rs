@@ -36,11 +36,11 @@ async fn drag(client: &mut TestClient, time: Duration, pace: Duration, last: f64
     while start.elapsed() < time {
         let level = rand::rng().random_range(0..=100);
         client.change("led", json!({ "level": level })).await;
-        client.hear_now();
+        client.drain();
         sleep(pace).await;
     }
     client.change("led", json!({ "level": last })).await;
-    client.settle().await;
+    client.settled().await;
 }
 
 /// Reads until the level is this. Panics if the service closes the connection, or sends nothing for long.
@@ -86,7 +86,7 @@ async fn a_drag_before_many_clients_leaves_all_in_step_and_takes_no_memory() {
         memory.push(dimmer.memory());
     }
     for client in &mut clients {
-        client.settle().await;
+        client.settled().await;
         assert_eq!(client.levels["led"], thumb.levels["led"]);
         assert_eq!(client.pages as usize, count + 1);
     }
@@ -119,13 +119,13 @@ async fn clients_that_reconnect_in_a_loop_leave_nothing_behind() {
         join_all(reconnecting).await;
         watcher.change("led", json!({ "level": last(round) })).await;
         until("all of them are gone", async || {
-            watcher.settle().await;
+            watcher.settled().await;
             watcher.pages == 1
         })
         .await;
         memory.push(dimmer.memory());
     }
-    watcher.settle().await;
+    watcher.settled().await;
     assert_eq!(dimmer.level("led").await, watcher.levels["led"]);
     assert_no_growth("clients that reconnect", &memory);
 }

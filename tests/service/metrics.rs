@@ -37,9 +37,9 @@ async fn what_happens_is_counted_for_each_light() {
     let mut client = dimmer.client().await;
     let before = samples(&dimmer).await;
     for message in [json!(30), json!({"light": "shelf", "level": 150})] {
-        client.say(message).await;
+        client.send(message).await;
     }
-    client.settle().await;
+    client.settled().await;
     let url = dimmer.url("/api/lights/shelf");
     Client::new().put(url).body("no JSON").send().await.unwrap();
     until(
@@ -100,10 +100,10 @@ async fn a_driver_that_fails_is_told_of_with_its_failed_writes() {
 #[tokio::test]
 async fn a_request_without_the_password_gets_no_metrics() {
     let dimmer = Setup::new().with_password("correct horse").start();
-    let ask = || Client::new().get(dimmer.url("/metrics"));
-    let refused = ask().send().await.unwrap();
+    let request = || Client::new().get(dimmer.url("/metrics"));
+    let refused = request().send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-    let told = ask().bearer_auth("correct horse").send().await.unwrap();
+    let told = request().bearer_auth("correct horse").send().await.unwrap();
     assert!(told.text().await.unwrap().contains("\ndimmer_pages 0\n"));
 }
 

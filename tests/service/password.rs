@@ -25,7 +25,7 @@ fn start() -> TestServer {
 }
 
 /// Sends a request with these header lines and this body.
-fn ask(service: &TestServer, line: &str, headers: &str, body: &str) -> Answer {
+fn request(service: &TestServer, line: &str, headers: &str, body: &str) -> Answer {
     let close = match headers.contains("upgrade") {
         true => "",
         false => "connection: close\r\n",
@@ -39,12 +39,12 @@ fn ask(service: &TestServer, line: &str, headers: &str, body: &str) -> Answer {
 /// Submits the login form.
 fn log_in(service: &TestServer, password: &str) -> Answer {
     let body = format!("password={}", password.replace(' ', "+"));
-    ask(service, "POST /login", "", &body)
+    request(service, "POST /login", "", &body)
 }
 
 fn status_with(service: &TestServer, line: &str, cookie: &str) -> u16 {
     let upgrade = if line.ends_with("/ws") { UPGRADE } else { "" };
-    ask(service, line, &format!("cookie: {cookie}\r\n{upgrade}"), "").status
+    request(service, line, &format!("cookie: {cookie}\r\n{upgrade}"), "").status
 }
 
 type Socket = WebSocketStream<TcpStream>;
@@ -100,7 +100,7 @@ fn without_the_password_nothing_but_the_login_answers() {
             "authorization: Basic Y29ycmVjdCBob3JzZQ==\r\n",
         ] {
             let upgrade = if line == "GET /ws" { UPGRADE } else { "" };
-            let answer = ask(
+            let answer = request(
                 &service,
                 line,
                 &format!("{headers}{upgrade}"),
@@ -121,13 +121,13 @@ fn without_the_password_nothing_but_the_login_answers() {
             }
         }
     }
-    let page = ask(&service, "GET /", "", "");
+    let page = request(&service, "GET /", "", "");
     assert_eq!(
         (page.status, page.header("location")),
         (303, Some("/login"))
     );
     for line in ["GET /login", "GET /login.css", "GET /style.css"] {
-        let answer = ask(&service, line, "", "");
+        let answer = request(&service, line, "", "");
         assert_eq!(answer.status, 200, "{line}");
     }
     // Nor did the PUTs do anything.
@@ -164,7 +164,7 @@ async fn the_right_password_lets_a_browser_in_and_the_wrong_one_does_not() {
         assert_eq!(status_with(&service, "GET /api/lights", broken), 401);
     }
     let https = "origin: https://localhost\r\n";
-    let answer = ask(&service, "POST /login", https, "password=correct+horse");
+    let answer = request(&service, "POST /login", https, "password=correct+horse");
     let set = answer.header("set-cookie").unwrap();
     assert!(set.ends_with("; Secure"), "{set}");
 }
@@ -193,7 +193,7 @@ async fn a_program_sends_the_password_with_each_request() {
         ("Bearer  correct horse", 401),
     ] {
         let headers = format!("authorization: {value}\r\n");
-        let answer = ask(&service, "PUT /api/lights/led", &headers, "{\"level\":7}");
+        let answer = request(&service, "PUT /api/lights/led", &headers, "{\"level\":7}");
         assert_eq!(answer.status, expected, "{value}");
     }
     let mut socket = open_socket(&service, "authorization", "Bearer correct horse")
@@ -242,7 +242,7 @@ async fn guessing_is_slowed_down_for_its_address_alone() {
     let said = format!("Try again in {seconds} s.");
     assert!(answer.body.contains(&said), "{}", answer.body);
     let bearer = "authorization: Bearer correct horse\r\n";
-    let answer = ask(&service, "GET /api/lights", bearer, "");
+    let answer = request(&service, "GET /api/lights", bearer, "");
     assert_eq!(answer.status, 429);
     assert!(answer.header("retry-after").is_some());
     // A session goes on, and other addresses are not kept out.
@@ -356,13 +356,17 @@ fn logging_out_takes_the_cookie_back() {
     let service = start();
     let cookie = format!("cookie: {}\r\n", log_in(&service, PASSWORD).cookie());
     let button = "action=\"logout\" hidden";
-    assert!(ask(&service, "GET /login", "", "").body.contains(button));
     assert!(
-        !ask(&service, "GET /login", &cookie, "")
+        request(&service, "GET /login", "", "")
             .body
             .contains(button)
     );
-    let answer = ask(&service, "POST /logout", &cookie, "");
+    assert!(
+        !request(&service, "GET /login", &cookie, "")
+            .body
+            .contains(button)
+    );
+    let answer = request(&service, "POST /logout", &cookie, "");
     assert_eq!(answer.header("location"), Some("/login"));
     let set = answer.header("set-cookie").unwrap();
     assert!(set.starts_with("dimmer=; Path=/; Max-Age=0;"), "{set}");
@@ -374,7 +378,7 @@ fn another_site_cannot_log_a_browser_in_or_out() {
     let cookie = log_in(&service, PASSWORD).cookie();
     let headers = format!("origin: http://evil.example\r\ncookie: {cookie}\r\n");
     for line in ["POST /login", "POST /logout"] {
-        let answer = ask(&service, line, &headers, "password=correct+horse");
+        let answer = request(&service, line, &headers, "password=correct+horse");
         assert_eq!(answer.status, 403, "{line}");
         assert_eq!(answer.header("set-cookie"), None, "{line}");
     }
@@ -392,7 +396,7 @@ fn the_login_speaks_english_and_portuguese_and_has_no_script() {
         ("ptx", "Log in"),
     ] {
         let headers = format!("accept-language: {languages}\r\n");
-        let answer = ask(&service, "GET /login", &headers, "");
+        let answer = request(&service, "GET /login", &headers, "");
         assert!(answer.body.contains(word), "{languages}");
         assert!(!answer.body.contains('{'), "every word is there");
         assert!(!answer.body.contains("<script") && !answer.body.contains("style="));
@@ -409,8 +413,8 @@ fn the_login_speaks_english_and_portuguese_and_has_no_script() {
 #[test]
 fn without_a_password_there_is_no_login_and_no_byte_for_it() {
     let service = TestServer::start();
-    assert_eq!(ask(&service, "GET /login", "", "").status, 404);
-    let page = ask(&service, "GET /", "", "");
+    assert_eq!(request(&service, "GET /login", "", "").status, 404);
+    let page = request(&service, "GET /", "", "");
     assert_eq!(page.status, 200);
     assert!(!page.body.contains("session.js"));
     let tag = page.header("etag").unwrap().to_owned();
@@ -418,7 +422,7 @@ fn without_a_password_there_is_no_login_and_no_byte_for_it() {
     let service = service.stop().1.with_password(PASSWORD).start();
     let cookie = log_in(&service, PASSWORD).cookie();
     let headers = format!("cookie: {cookie}\r\nif-none-match: {tag}\r\n");
-    let page = ask(&service, "GET /", &headers, "");
+    let page = request(&service, "GET /", &headers, "");
     assert_eq!(page.status, 200);
     assert!(page.body.contains("session.js"));
 }
@@ -566,7 +570,7 @@ fn nothing_secret_is_ever_logged() {
     });
     log_in(&service, "wrong-guess");
     let cookie = log_in(&service, PASSWORD).cookie();
-    ask(
+    request(
         &service,
         "GET /api/lights",
         "authorization: Bearer correct horse\r\n",

@@ -22,7 +22,7 @@ impl Systemd {
     }
 
     /// The next notification, if one comes in time.
-    fn hears(&self, time: Duration) -> Option<String> {
+    fn next_within(&self, time: Duration) -> Option<String> {
         self.0.set_read_timeout(Some(time)).unwrap();
         let mut bytes = [0; 4096];
         let length = self.0.recv(&mut bytes).ok()?;
@@ -30,7 +30,7 @@ impl Systemd {
     }
 
     fn next(&self) -> String {
-        self.hears(LIMIT).expect("a notification")
+        self.next_within(LIMIT).expect("a notification")
     }
 
     /// Reads until this comes.
@@ -69,11 +69,11 @@ async fn systemd_is_told_of_the_start_the_levels_and_the_stop() {
     assert_eq!(systemd.next(), "READY=1");
     assert_eq!(systemd.next(), "STATUS=desk 50 %, shelf 50 %");
     let mut client = dimmer.client().await;
-    client.say(json!({"light": "shelf", "level": 42.5})).await;
+    client.send(json!({"light": "shelf", "level": 42.5})).await;
     assert_eq!(systemd.next(), "STATUS=desk 50 %, shelf 42.5 %");
     dimmer.stop();
     assert_eq!(systemd.next(), "STOPPING=1");
-    assert_eq!(systemd.hears(Duration::from_millis(50)), None);
+    assert_eq!(systemd.next_within(Duration::from_millis(50)), None);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_dragged_slider_is_one_status_a_second_and_the_last_is_right() {
     let mut client = dimmer.client().await;
     let start = Instant::now();
     for step in 1..=150 {
-        client.say(json!(f64::from(step) / 2.0)).await;
+        client.send(json!(f64::from(step) / 2.0)).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let mut news = 1;
@@ -99,7 +99,7 @@ fn nothing_is_told_while_nothing_changes() {
     let (_dimmer, systemd) = start(Setup::new(), notifying);
     systemd.waits_for("STATUS=led 50 %");
     // Longer than the shortest time between two.
-    assert_eq!(systemd.hears(Duration::from_millis(1500)), None);
+    assert_eq!(systemd.next_within(Duration::from_millis(1500)), None);
 }
 
 #[test]
@@ -128,15 +128,15 @@ async fn the_watchdog_hears_no_more_while_a_driver_hangs() {
     fs::remove_file(&trace).unwrap();
     mknodat(CWD, &trace, FileType::Fifo, Mode::RWXU, 0).unwrap();
     let mut client = dimmer.client().await;
-    client.say(json!(80)).await;
+    client.send(json!(80)).await;
     until("the warning", async || {
         dimmer.log().contains("light led: its driver hangs")
     })
     .await;
-    client.settle().await;
+    client.settled().await;
     // Notifications from before.
-    while systemd.hears(Duration::from_millis(1)).is_some() {}
-    while let Some(news) = systemd.hears(2 * PATIENCE) {
+    while systemd.next_within(Duration::from_millis(1)).is_some() {}
+    while let Some(news) = systemd.next_within(2 * PATIENCE) {
         assert_ne!(news, "WATCHDOG=1", "the pin does not follow");
     }
 
@@ -177,8 +177,8 @@ async fn a_request_during_a_restart_waits_and_is_served() {
     let dimmer = setup.start_by(command);
     assert_eq!(dimmer.address, port.local_addr().unwrap());
     let mut client = dimmer.client().await;
-    client.say(json!(42)).await;
-    client.settle().await;
+    client.send(json!(42)).await;
+    client.settled().await;
 
     let (_, setup) = dimmer.stop();
     let mut early = TcpStream::connect(port.local_addr().unwrap()).unwrap();

@@ -69,7 +69,7 @@ impl Certificate {
             .await
     }
 
-    async fn ask(&self, service: &TestServer, request: &str) -> String {
+    async fn request(&self, service: &TestServer, request: &str) -> String {
         let mut stream = self.connect(service).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -84,7 +84,7 @@ const GET: &str = "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\
 async fn with_a_certificate_the_page_and_the_websocket_come_by_tls() {
     let certificate = Certificate::new();
     let service = certificate.setup().start();
-    let answer = certificate.ask(&service, GET).await;
+    let answer = certificate.request(&service, GET).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(answer.contains("<title>dimmer</title>"));
     let stream = certificate.connect(&service).await.unwrap();
@@ -126,7 +126,7 @@ async fn plain_http_is_led_to_https_and_gets_nothing_else() {
     let answer = service.raw(GET.replace("127.0.0.1", "evil.example"));
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
     let get = GET.replace("/ ", "/api/lights ");
-    let lights = certificate.ask(&service, &get).await;
+    let lights = certificate.request(&service, &get).await;
     assert!(lights.contains("\"level\":50"), "{lights}");
 }
 
@@ -228,7 +228,7 @@ async fn by_tls_the_cookie_of_the_login_is_for_tls_alone() {
     let request = format!(
         "POST /login HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
     );
-    let answer = certificate.ask(&service, &request).await;
+    let answer = certificate.request(&service, &request).await;
     assert!(answer.contains("; Secure\r\n"), "{answer}");
     let answer = service.raw(request);
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
