@@ -154,8 +154,8 @@ async fn a_drag_of_200_levels_ends_at_the_last_one_and_queues_up_nothing() {
     assert!(sent > 4 && sent as u128 <= most, "{sent} of at most {most}");
     let echoes = watcher.client.settled().await;
     let fleet = |message: &&Value| message["fleet"][0]["level"].is_number();
-    let told: Vec<_> = echoes.iter().filter(fleet).collect();
-    assert!(told.is_empty(), "levels jump under the thumb: {told:?}");
+    let echoed: Vec<_> = echoes.iter().filter(fleet).collect();
+    assert!(echoed.is_empty(), "levels jump under the thumb: {echoed:?}");
 }
 
 #[tokio::test]
@@ -201,9 +201,9 @@ async fn a_light_is_gone_when_the_settings_of_its_dimmer_lose_it() {
         .client
         .send(json!({"light": "attic/desk", "level": 1}))
         .await;
-    let heard = watcher.client.settled().await;
+    let received = watcher.client.settled().await;
     let error = json!({"error": "no light is called \"attic/desk\""});
-    assert!(heard.contains(&error), "{heard:?}");
+    assert!(received.contains(&error), "{received:?}");
 }
 
 #[tokio::test]
@@ -265,13 +265,13 @@ async fn without_fleet_nothing_is_shown_or_asked_of_the_broker() {
     // By now the other would have found this one, too.
     let mut client = attic.client().await;
     client.change("kitchen/led", json!({"level": 1})).await;
-    let mut heard = client.greeting.clone();
-    heard.extend(client.settled().await);
+    let mut received = client.greeting.clone();
+    received.extend(client.settled().await);
     assert!(
-        heard.iter().all(|message| message["fleet"].is_null()),
-        "{heard:?}"
+        received.iter().all(|message| message["fleet"].is_null()),
+        "{received:?}"
     );
     let error = json!({"error": "no light is called \"kitchen/led\"", "seq": 1});
-    assert!(heard.contains(&error), "{heard:?}");
+    assert!(received.contains(&error), "{received:?}");
     assert_eq!(kitchen.level("led").await, 50.0);
 }

@@ -148,13 +148,13 @@ impl Avahi<'_> {
             .spawn()
             .unwrap();
         let lines = BufReader::new(browser.stdout.take().unwrap()).lines();
-        let (tells, told) = channel();
+        let (sender, printed) = channel();
         thread::spawn(move || {
             lines
                 .map_while(Result::ok)
-                .try_for_each(|line| tells.send(line))
+                .try_for_each(|line| sender.send(line))
         });
-        Watch { browser, told }
+        Watch { browser, printed }
     }
 }
 
@@ -169,14 +169,14 @@ impl Drop for Avahi<'_> {
 
 struct Watch {
     browser: Child,
-    told: Receiver<String>,
+    printed: Receiver<String>,
 }
 
 impl Watch {
     /// The next line that begins so.
     fn next(&self, start: &str) -> String {
         loop {
-            let line = self.told.recv_timeout(LIMIT).expect(start);
+            let line = self.printed.recv_timeout(LIMIT).expect(start);
             if line.starts_with(start) {
                 return line;
             }
@@ -223,7 +223,7 @@ fn live_beside_avahi(lan: &Lan, avahi_first: bool) {
         "{printed}"
     );
     assert_eq!(theirs.address_of("kitchen.local"), KITCHEN);
-    lan.phone.does(&format!(
+    lan.phone.run(&format!(
         "echo {KITCHEN} kitchen.local > /run/hosts && mount --bind /run/hosts /etc/hosts"
     ));
     let mut get = dimmer();

@@ -73,7 +73,7 @@ async fn who_comes_later_finds_everything_retained() {
     let late = MqttClient::open_with(options("late", &broker)).await;
     for topic in [CONFIG, STATE, STATUS] {
         until(topic, async || {
-            late.received(topic).iter().any(|heard| heard.retained)
+            late.received(topic).iter().any(|message| message.retained)
         })
         .await;
     }
@@ -239,11 +239,11 @@ async fn dragging_is_told_ten_times_a_second_and_its_end_always() {
         let dragged = start.elapsed();
         client.change("led", json!({"level": 77.7})).await;
         mqtt.expect(STATE, at(77.7)).await;
-        let told = mqtt.received(STATE).len();
-        println!("dragged for {dragged:?}, told {told} times");
+        let published = mqtt.received(STATE).len();
+        println!("dragged for {dragged:?}, published {published} times");
         let most = dragged.as_secs_f64() * 10.0 + 2.0;
-        assert!(told as f64 <= most, "{told} in {dragged:?}");
-        assert!(told >= 4, "the light is seen to move: {told}");
+        assert!(published as f64 <= most, "{published} in {dragged:?}");
+        assert!(published >= 4, "the light is seen to move: {published}");
     }
 }
 
@@ -270,7 +270,7 @@ async fn discovery_comes_again_when_home_assistant_starts() {
     for _ in 0..2 {
         mqtt.clear();
         mqtt.publish(BIRTH, "online").await;
-        until("all is told again", async || {
+        until("all is published again", async || {
             [CONFIG, STATUS, STATE]
                 .iter()
                 .all(|topic| !mqtt.received(topic).is_empty())
@@ -489,7 +489,7 @@ async fn two_dimmers_of_the_same_node_are_told_so() {
     let broker = Broker::start();
     let one = Setup::with(&broker.settings("")).start();
     let two = Setup::with(&broker.settings("")).start();
-    until("one is told", async || {
+    until("one logs it", async || {
         let says = "another dimmer may have the node \"attic\", too; trying again";
         [&one, &two]
             .iter()
@@ -577,9 +577,9 @@ async fn what_comes_over_mqtt_is_told_to_the_clients() {
     mqtt.publish(SET, &json!({"state": "ON", "brightness": 80}))
         .await;
     let entry = loop {
-        let told = client.next_field("activity").await[0].clone();
-        if !told.is_null() {
-            break told;
+        let entry = client.next_field("activity").await[0].clone();
+        if !entry.is_null() {
+            break entry;
         }
     };
     let set = (&entry["via"], &entry["what"], &entry["level"]);

@@ -109,10 +109,10 @@ impl Tutorial {
     fn welcomed(&self, level: u8) {
         self.started();
         // Python handles each event in a thread of its own, so any of them may be told first.
-        let mut heard = [self.next(), self.next(), self.next()];
-        heard.sort();
+        let mut received = [self.next(), self.next(), self.next()];
+        received.sort();
         let expected = ["connect", &format!("led {level}"), "ready"];
-        assert_eq!(heard, expected, "{}", self.name);
+        assert_eq!(received, expected, "{}", self.name);
     }
 
     fn send(&mut self, line: &str) {
@@ -125,8 +125,8 @@ impl Tutorial {
     }
 
     fn next_within(&self, time: Duration) -> String {
-        let heard = self.printed.recv_timeout(time);
-        heard.unwrap_or_else(|error| panic!("{} hears nothing: {error}", self.name))
+        let line = self.printed.recv_timeout(time);
+        line.unwrap_or_else(|error| panic!("{} prints nothing: {error}", self.name))
     }
 
     /// Whether it hears nothing for so long; not even that the connection ended.
@@ -204,20 +204,20 @@ async fn a_level_is_clamped_and_what_is_no_level_changes_nothing() {
     for library in LIBRARIES {
         let dimmer = TestServer::start();
         let mut tutorial = Tutorial::connect(library, &dimmer, "any");
-        for (said, heard) in [
+        for (sent, received) in [
             ("150", "100"),
             ("150", "100"),
             ("-3", "0"),
             (" 42.4 ", "42"),
         ] {
-            tutorial.send(&format!("led {said}"));
-            assert_eq!(tutorial.next(), format!("led {heard}"), "{said}");
+            tutorial.send(&format!("led {sent}"));
+            assert_eq!(tutorial.next(), format!("led {received}"), "{sent}");
         }
         for nothing in ["loud", "NaN", "inf", ""] {
             tutorial.send(&format!("led {nothing}"));
         }
         tutorial.send("led 43");
-        assert_eq!(tutorial.next(), "led 43", "the others are not heard of");
+        assert_eq!(tutorial.next(), "led 43", "the others change nothing");
     }
 }
 
@@ -233,9 +233,9 @@ async fn a_message_is_answered_to_its_sender() {
     }
     for tutorial in &mut all {
         tutorial.send("message Cliente Ana connectado…");
-        let heard = tutorial.next();
+        let received = tutorial.next();
         assert_eq!(
-            heard, "message Olá",
+            received, "message Olá",
             "and nothing else before: {}",
             tutorial.name
         );
@@ -251,8 +251,12 @@ fn each(library: Library, dimmer: &TestServer, header: &[&str]) -> impl Iterator
 
 fn assert_refused(tutorial: Tutorial) {
     tutorial.started();
-    let heard = tutorial.next();
-    assert!(heard.starts_with("refused"), "{}: {heard}", tutorial.name);
+    let received = tutorial.next();
+    assert!(
+        received.starts_with("refused"),
+        "{}: {received}",
+        tutorial.name
+    );
 }
 
 #[tokio::test]

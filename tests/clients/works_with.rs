@@ -57,8 +57,8 @@ fn shell(dimmer: &TestServer, line: &str, programs: &[PathBuf]) -> Command {
 /// What the line prints. Asserts that it succeeds.
 fn printed(dimmer: &TestServer, line: &str, programs: &[PathBuf]) -> String {
     let output = shell(dimmer, line, programs).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {said}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {error}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -72,7 +72,7 @@ struct Running {
 impl Running {
     /// Its files go below `folder`.
     fn start(folder: TempDir, mut command: Command) -> Running {
-        let file = File::create(folder.path().join("said")).unwrap();
+        let file = File::create(folder.path().join("output")).unwrap();
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(file.try_clone().unwrap())
@@ -92,16 +92,16 @@ impl Running {
     }
 
     /// All that the program has printed.
-    fn said(&self) -> String {
-        fs::read_to_string(self.folder.path().join("said")).unwrap()
+    fn printed(&self) -> String {
+        fs::read_to_string(self.folder.path().join("output")).unwrap()
     }
 
     /// Waits until the program prints this, behind the first `after` bytes, and returns where that ends.
-    async fn says(&self, what: &str, after: usize) -> usize {
+    async fn wait_for(&self, what: &str, after: usize) -> usize {
         let mut end = None;
-        until(&format!("it says {what}"), async || {
-            let said = self.said();
-            end = said[after..].find(what).map(|at| after + at + what.len());
+        until(&format!("the program prints {what}"), async || {
+            let text = self.printed();
+            end = text[after..].find(what).map(|at| after + at + what.len());
             end.is_some()
         })
         .await;
@@ -110,11 +110,11 @@ impl Running {
 
     /// The address that the program prints behind these words.
     async fn address(&self, words: &str) -> String {
-        let start = self.says(words, 0).await;
-        let said = self.said();
+        let start = self.wait_for(words, 0).await;
+        let text = self.printed();
         let is_its = |letter: char| letter.is_ascii_digit() || ".:".contains(letter);
-        let end = said[start..].find(|letter| !is_its(letter)).unwrap();
-        said[start..start + end].into()
+        let end = text[start..].find(|letter| !is_its(letter)).unwrap();
+        text[start..start + end].into()
     }
 }
 
@@ -144,13 +144,13 @@ async fn talk_by(client: &str, programs: &[PathBuf]) {
     let _first = dimmer.client().await;
     let command = shell(&dimmer, lines(client)[0], programs);
     let mut client = Running::start(tempfile::tempdir().unwrap(), command);
-    let (mut heard, mut typed) = (0, 0);
+    let (mut printed, mut typed) = (0, 0);
     for (is_typed, line) in talk() {
         if is_typed {
             client.write(line);
             typed += 1;
         } else {
-            heard = client.says(line, heard).await;
+            printed = client.wait_for(line, printed).await;
         }
     }
     assert!(typed >= 5);
@@ -321,7 +321,7 @@ async fn node_red_sets_the_light_and_hears_of_it() {
     let dimmer = TestServer::start();
     let node_red = node_red(&dimmer);
     let address = node_red.address("now running at http://").await;
-    let connected = node_red.says("{ light: 'led', level: 50 }", 0).await;
+    let connected = node_red.wait_for("{ light: 'led', level: 50 }", 0).await;
     let press = async |button: &str| {
         let url = format!("http://{address}/inject/{}", node(button));
         let answer = Client::new().post(url).send().await.unwrap();
@@ -333,10 +333,12 @@ async fn node_red_sets_the_light_and_hears_of_it() {
     })
     .await;
     press("toggle").await;
-    node_red.says("{ light: 'led', level: 0 }", connected).await;
+    node_red
+        .wait_for("{ light: 'led', level: 0 }", connected)
+        .await;
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 60})).await;
     node_red
-        .says("{ light: 'led', level: 60 }", connected)
+        .wait_for("{ light: 'led', level: 60 }", connected)
         .await;
 }

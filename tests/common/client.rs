@@ -78,8 +78,8 @@ impl TestClient {
         client
     }
 
-    /// The next message, whose level also counts as shown. A ping is answered by the library. Activity comes a while
-    /// after what it tells of, so it may come at any time: that is left to [`TestClient::next_field`].
+    /// The next message; its level also counts as shown. The library answers pings. Activity comes a while after the
+    /// change that it reports, so at any time: this skips it, and [`TestClient::next_field`] finds it.
     pub async fn next(&mut self) -> Value {
         loop {
             let message = self.next_message().await;

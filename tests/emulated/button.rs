@@ -52,7 +52,7 @@ pub async fn toggles_and_dims(machine: &mut Machine, claims: &mut Claims) {
     let levels = presses(machine, &mut client, "0.1").await;
     claims.check(
         levels == [0.0],
-        format!("it is heard, too, after the process was stopped and goes on: {levels:?}"),
+        format!("a press also counts after the process was stopped and goes on: {levels:?}"),
     );
 
     machine.run("printf '[[light]]\\ngpio = 22\\nbutton_gpio = 20\\n' >/tmp/other.toml");
@@ -96,9 +96,9 @@ async fn presses(machine: &mut Machine, client: &mut TestClient, seconds: &str) 
         "{bounce}; echo pull-down >$LINE; sleep {seconds}; {bounce}"
     ));
     sleep(Duration::from_millis(300)).await;
-    let heard = client.settled().await;
+    let received = client.settled().await;
     let by_button = |message: &&Value| message["by"] == "button";
-    let levels = heard.iter().filter(by_button);
+    let levels = received.iter().filter(by_button);
     levels
         .filter_map(|message| message["level"].as_f64())
         .collect()

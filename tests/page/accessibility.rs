@@ -45,7 +45,7 @@ async fn one_light(browser: &Browser) {
     let trace = dimmer.setup().trace_folder();
     fs::rename(&trace, dimmer.setup().path().join("away")).unwrap();
     phone.tap(MORE).await;
-    until("the fault is told", async || {
+    until("the fault is shown", async || {
         phone.status().await.contains("does not answer")
     })
     .await;

@@ -72,8 +72,8 @@ async fn a_drag_is_one_entry_in_one_frame_for_everybody_and_in_the_log() {
         assert_eq!(entries(client, 2).await, (expected.to_vec(), 1));
     }
     let later = dimmer.client().await;
-    let told = |message: &&Value| !message["activity"].is_null();
-    let entries = &later.greeting.iter().find(told).unwrap()["activity"];
+    let has_activity = |message: &&Value| !message["activity"].is_null();
+    let entries = &later.greeting.iter().find(has_activity).unwrap()["activity"];
     assert_eq!(entries[0]["level"], 40, "{entries}");
     assert_eq!(dimmer.log().matches(" set desk to ").count(), 1);
     assert!(
@@ -108,8 +108,8 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
     // A command that failed is not recorded.
     ana.send(json!({"forget": "Nothing"})).await;
 
-    let (mut heard, _) = entries(&mut client, 10).await;
-    heard.sort_by_key(Value::to_string);
+    let (mut received, _) = entries(&mut client, 10).await;
+    received.sort_by_key(Value::to_string);
     let mut expected = [
         json!({"who": "Ana", "what": "joined"}),
         json!({"who": "Ana", "what": "saved", "preset": "Film"}),
@@ -123,13 +123,13 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
         json!({"via": "timer", "what": "effect", "light": "desk", "effect": "candle"}),
     ];
     expected.sort_by_key(Value::to_string);
-    assert_eq!(heard, expected);
+    assert_eq!(received, expected);
 
     dimmer.request(Method::DELETE, "/api/timers/wake", "").await;
     drop(ana);
-    let (heard, _) = entries(&mut client, 2).await;
+    let (received, _) = entries(&mut client, 2).await;
     assert_eq!(
-        heard,
+        received,
         [
             json!({"via": "api", "what": "cancelled", "timer": "wake"}),
             json!({"who": "Ana", "what": "left"}),
@@ -181,8 +181,8 @@ async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
     ana.send(json!({ "say": text })).await;
     let said = json!({"who": "Ana", "what": "said", "text": text});
     for client in [&mut other, &mut ana] {
-        let (heard, _) = entries(client, 1).await;
-        assert_eq!(heard[0], said);
+        let (received, _) = entries(client, 1).await;
+        assert_eq!(received[0], said);
     }
     for (say, says) in [
         (json!(""), "say must have 1 to 200 characters, not 0"),

@@ -284,8 +284,8 @@ async fn race(ignores_seen: bool) -> (f64, f64) {
     let mut byte = [0];
     a.socket.get_ref().peek(&mut byte).await.unwrap();
     a.change("led", json!({"level": 90})).await;
-    let heard = a.settled().await;
-    assert_eq!(heard, [json!({"light": "led", "level": 10, "seen": 1})]);
+    let received = a.settled().await;
+    assert_eq!(received, [json!({"light": "led", "level": 10, "seen": 1})]);
     b.settled().await;
     assert_eq!(b.levels["led"], 90.0);
     (a.levels["led"], dimmer.level("led").await)

@@ -483,18 +483,18 @@ fn the_button_of_a_light_is_told_with_who_else_has_its_gpio() {
         driver,
         ..LightConfig::default()
     };
-    let tell = |machine: &Machine, driver| report(machine.root.path(), &[button(driver)]);
-    let text = tell(&machine, DriverChoice::Auto);
+    let report_on = |machine: &Machine, driver| report(machine.root.path(), &[button(driver)]);
+    let text = report_on(&machine, DriverChoice::Auto);
     let says = ["GPIO 20: a press toggles, a hold dims"];
     assert_eq!(lines(&text, "button"), says);
     assert_eq!(lines(&text, "used by"), Vec::<&str>::new());
 
-    let text = tell(&machine, DriverChoice::Simulated);
+    let text = report_on(&machine, DriverChoice::Simulated);
     let says = ["none on GPIO 20, as the light is simulated"];
     assert_eq!(lines(&text, "button"), says);
 
     machine.overlay(0, "pwm_gpio", "pwm-gpio", 20);
-    let text = tell(&machine, DriverChoice::Auto);
+    let text = report_on(&machine, DriverChoice::Auto);
     assert_eq!(lines(&text, "used by").len(), 1, "{text}");
     assert_eq!(lines(&machine.report(21), "button"), Vec::<&str>::new());
 }

@@ -4,13 +4,13 @@ use crate::common::{Setup, TestClient, TestServer, linear, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// The last message about the level of led that came of what was done before.
-async fn news(client: &mut TestClient) -> Value {
-    let heard = client.settled().await;
-    let mut of_led = heard
+/// The last update of led, once the service has handled everything that was sent before.
+async fn last_update(client: &mut TestClient) -> Value {
+    let received = client.settled().await;
+    let mut of_led = received
         .into_iter()
         .filter(|message| message["light"] == "led");
-    of_led.next_back().expect("nothing is told of led")
+    of_led.next_back().expect("no update of led")
 }
 
 #[tokio::test]
@@ -20,12 +20,12 @@ async fn an_effect_moves_the_pin_and_every_client_is_told_until_a_level_ends_it(
     let before = dimmer.duties("led").len();
     one.change("led", json!({"effect": "blink", "speed": 3}))
         .await;
-    let told = json!({"light": "led", "level": 50, "effect": "blink", "speed": 3});
-    let mut own = news(&mut one).await;
+    let update = json!({"light": "led", "level": 50, "effect": "blink", "speed": 3});
+    let mut own = last_update(&mut one).await;
     assert_eq!(own["seen"].take(), 1, "what it could not know");
     own.as_object_mut().unwrap().remove("seen");
-    assert_eq!(own, told);
-    assert_eq!(news(&mut other).await, told);
+    assert_eq!(own, update);
+    assert_eq!(last_update(&mut other).await, update);
     until("the light blinks", async || {
         dimmer.duties("led").len() >= before + 4
     })
@@ -34,7 +34,10 @@ async fn an_effect_moves_the_pin_and_every_client_is_told_until_a_level_ends_it(
     assert_eq!(duties[before..before + 3], [0, linear(50.0), 0]);
 
     one.change("led", json!({"level": 30})).await;
-    assert_eq!(news(&mut other).await, json!({"light": "led", "level": 30}));
+    assert_eq!(
+        last_update(&mut other).await,
+        json!({"light": "led", "level": 30})
+    );
     dimmer.pin_is_at("led", 30.0).await;
 }
 
@@ -45,15 +48,15 @@ async fn a_light_that_is_off_plays_at_the_level_that_it_had() {
     client.change("led", json!({"level": 40})).await;
     client.change("led", json!({"on": false})).await;
     client.change("led", json!({"effect": "candle"})).await;
-    let told = news(&mut client).await;
+    let update = last_update(&mut client).await;
     assert_eq!(
-        (&told["level"], &told["effect"]),
+        (&update["level"], &update["effect"]),
         (&json!(40), &json!("candle"))
     );
     client.change("led", json!({"effect": null})).await;
-    let told = news(&mut client).await;
+    let update = last_update(&mut client).await;
     assert_eq!(
-        (&told["level"], &told["effect"]),
+        (&update["level"], &update["effect"]),
         (&json!(40), &Value::Null)
     );
     dimmer.pin_is_at("led", 40.0).await;
@@ -108,8 +111,8 @@ async fn more_than_three_flashes_a_second_are_for_lights_that_allow_it() {
         "as it is"
     );
     assert_eq!(client.next().await, json!({ "error": error }));
-    let told = json!({"light": "disco", "level": 50, "effect": "strobe", "speed": 10});
-    assert_eq!(client.next().await, told);
+    let update = json!({"light": "disco", "level": 50, "effect": "strobe", "speed": 10});
+    assert_eq!(client.next().await, update);
     let body = r#"{"effect": "strobe", "speed": 3.1}"#;
     let (status, _) = dimmer.request(Method::PUT, "/api/lights/led", body).await;
     assert_eq!(status, 422);
@@ -152,13 +155,16 @@ async fn a_transition_tells_the_time_that_is_left_and_its_own_time_is_known() {
     one.settled().await;
     one.change("led", json!({"level": 80})).await;
     assert!(one.settled().await.is_empty(), "it knows");
-    let told = news(&mut other).await;
-    let left = told["left"].as_f64().unwrap();
-    assert!((30.0..=60.0).contains(&left), "{told}");
+    let update = last_update(&mut other).await;
+    let left = update["left"].as_f64().unwrap();
+    assert!((30.0..=60.0).contains(&left), "{update}");
     // The same level, but at once.
     one.change("led", json!({"level": 80, "transition": 0}))
         .await;
-    assert_eq!(news(&mut other).await, json!({"light": "led", "level": 80}));
+    assert_eq!(
+        last_update(&mut other).await,
+        json!({"light": "led", "level": 80})
+    );
     dimmer.pin_is_at("led", 80.0).await;
 }
 

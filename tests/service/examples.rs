@@ -310,21 +310,21 @@ async fn a_slow_member_of_the_chat_delays_nobody_and_stays() {
     // A member may send before it has read.
     slow.send("I am still here").await;
     assert_eq!(rui.json().await["text"], "I am still here");
-    let (mut heard, mut gone) = (0, 0);
+    let (mut received, mut gone) = (0, 0);
     loop {
         let line = slow.json().await;
         match line["gone"].as_u64() {
             Some(lines) => gone += lines,
             None if line["text"] == "I am still here" => break,
-            None => heard += usize::from(line["from"] == "Ana"),
+            None => received += usize::from(line["from"] == "Ana"),
         }
     }
     assert!(gone > 0, "it was not slow");
     // Ana and Rui came in.
-    let told = heard + usize::try_from(gone).unwrap();
+    let counted = received + usize::try_from(gone).unwrap();
     assert!(
-        (LINES..=LINES + 2).contains(&told),
-        "{heard} heard, {gone} gone"
+        (LINES..=LINES + 2).contains(&counted),
+        "{received} received, {gone} gone"
     );
 }
 
@@ -478,7 +478,7 @@ async fn what_is_no_image_or_too_large_is_told_in_text_and_the_socket_stays() {
         socket.send(message).await;
         let answer = socket.next().await;
         let Message::Text(answer) = answer else {
-            panic!("{words:?} is not told, but {answer:?}");
+            panic!("{answer:?} is not the text {words:?}");
         };
         assert!(answer.contains(words), "{answer}");
     }

@@ -120,7 +120,7 @@ async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
     breaks(&dimmer);
     client.change("bad", json!({"level": 80})).await;
     assert!(fault(&mut client).await.is_some());
-    // A client that connects later is told, too.
+    // A client that connects later receives the fault, too.
     let mut late = TestClient::open(dimmer.address).await;
     late.change("good", json!({"level": 30})).await;
     dimmer.pin_is_at("good", 30.0).await;
@@ -138,7 +138,10 @@ async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
 
     // Nor does it keep the service from starting.
     let dimmer = setup.start();
-    until("the fault is told", async || health(&dimmer).await == 503).await;
+    until("the fault is reported", async || {
+        health(&dimmer).await == 503
+    })
+    .await;
     dimmer.pin_is_at("good", 30.0).await;
 }
 

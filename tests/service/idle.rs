@@ -25,8 +25,8 @@ async fn calls(dimmer: &TestServer, time: Duration) -> Vec<String> {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
-    let first = said.next().unwrap().unwrap();
+    let mut output = BufReader::new(strace.stderr.take().unwrap()).lines();
+    let first = output.next().unwrap().unwrap();
     assert!(first.contains("attached"), "strace may not look: {first}");
     // Attaching interrupts the wait of each thread, which then waits again.
     sleep(Duration::from_secs(1)).await;
@@ -115,6 +115,6 @@ const PING: &str = r#""\211\0", 2"#;
 
 /// Whether a call belongs to a ping and its answer.
 fn keeps_alive(call: &str) -> bool {
-    let heard = |name| call.contains(name);
-    call.contains(PING) || ["recvfrom(", "epoll_wait("].into_iter().any(heard)
+    let is_named = |name| call.contains(name);
+    call.contains(PING) || ["recvfrom(", "epoll_wait("].into_iter().any(is_named)
 }

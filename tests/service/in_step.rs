@@ -151,7 +151,7 @@ async fn a_client_that_stops_reading_delays_nobody_and_costs_no_memory() {
         "{grown} KiB more for clients that do not read"
     );
 
-    // One that reads again is told the newest level.
+    // One that reads again receives the newest level.
     let mut late = stopped.remove(0);
     late.settled().await;
     assert_eq!(late.levels["led"], one.levels["led"]);

@@ -62,7 +62,7 @@ async fn without_a_terminal_sighup_stops_nothing() {
     });
     let pid = Pid::from_raw(dimmer.pid() as i32).unwrap();
     kill_process(pid, Signal::HUP).unwrap();
-    until("it is heard", async || {
+    until("the signal is logged", async || {
         dimmer.log().contains("nothing to read again")
     })
     .await;

@@ -157,5 +157,7 @@ async fn clients_that_never_read_take_no_memory_and_put_nobody_out_of_step() {
     assert_no_growth("clients that never read", &memory);
     // One of them reads after all: it is sent the level without having to send anything, and before a ping.
     let reads = read(silent.remove(0), last(ROUNDS - 1));
-    timeout(BEFORE_A_PING, reads).await.expect("it is told");
+    timeout(BEFORE_A_PING, reads)
+        .await
+        .expect("it receives the level");
 }

@@ -103,8 +103,8 @@ async fn a_request_without_the_password_gets_no_metrics() {
     let request = || Client::new().get(dimmer.url("/metrics"));
     let refused = request().send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-    let told = request().bearer_auth("correct horse").send().await.unwrap();
-    assert!(told.text().await.unwrap().contains("\ndimmer_pages 0\n"));
+    let allowed = request().bearer_auth("correct horse").send().await.unwrap();
+    assert!(allowed.text().await.unwrap().contains("\ndimmer_pages 0\n"));
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ fn queries(dashboard: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn the_dashboard_asks_for_nothing_that_is_not_told() {
     let dimmer = TestServer::start();
-    let told = samples(&dimmer).await;
+    let exported = samples(&dimmer).await;
     let dashboard = serde_json::from_str(include_str!("../../docs/grafana.json")).unwrap();
     let queries = queries(&dashboard);
     assert!(queries.len() > 3);
@@ -150,7 +150,7 @@ async fn the_dashboard_asks_for_nothing_that_is_not_told() {
         let rest = &query[start..];
         let end = rest.find(|letter: char| letter != '_' && !letter.is_ascii_alphanumeric());
         let name = &rest[..end.unwrap_or(rest.len())];
-        let is_told = |sample: &String| sample.split('{').next() == Some(name);
-        assert!(told.keys().any(is_told), "{query}");
+        let is_exported = |sample: &String| sample.split('{').next() == Some(name);
+        assert!(exported.keys().any(is_exported), "{query}");
     }
 }

@@ -239,8 +239,8 @@ async fn guessing_is_slowed_down_for_its_address_alone() {
     let answer = log_in(&service, PASSWORD);
     assert_eq!(answer.status, 429);
     let seconds = answer.header("retry-after").unwrap();
-    let said = format!("Try again in {seconds} s.");
-    assert!(answer.body.contains(&said), "{}", answer.body);
+    let expected = format!("Try again in {seconds} s.");
+    assert!(answer.body.contains(&expected), "{}", answer.body);
     let bearer = "authorization: Bearer correct horse\r\n";
     let answer = request(&service, "GET /api/lights", bearer, "");
     assert_eq!(answer.status, 429);
@@ -261,27 +261,27 @@ async fn guesses_at_the_same_time_are_heard_one_after_the_other() {
     let before = memory_peak(&service);
     let guess = |number: u8| log_in_from([127, 0, 1, number / 4], service.address, "wrong");
     // On a busy machine those at the end of the queue are answered with 408, and come again.
-    let mut unheard: Vec<u8> = (0..64).collect();
-    let mut heard = 0;
+    let mut unanswered: Vec<u8> = (0..64).collect();
+    let mut checked = 0;
     for _ in 0..10 {
-        let answers = futures_util::future::join_all(unheard.iter().copied().map(guess)).await;
-        heard += answers.iter().filter(|answer| answer.status == 401).count();
+        let answers = futures_util::future::join_all(unanswered.iter().copied().map(guess)).await;
+        checked += answers.iter().filter(|answer| answer.status == 401).count();
         let mut answers = answers.into_iter();
-        unheard.retain(|_| answers.next().is_some_and(|answer| answer.status == 408));
-        if unheard.is_empty() {
+        unanswered.retain(|_| answers.next().is_some_and(|answer| answer.status == 408));
+        if unanswered.is_empty() {
             break;
         }
     }
     let grown = memory_peak(&service) - before;
     // Two hashes at once would take 38 MiB.
     assert!(grown < 30 * 1024, "{grown} KiB");
-    assert!(heard >= 16, "{heard}");
+    assert!(checked >= 16, "{checked}");
     let answers = futures_util::future::join_all(
         (0..20).map(|_| log_in_from([127, 0, 2, 1], service.address, "wrong")),
     )
     .await;
-    let heard = answers.iter().filter(|answer| answer.status == 401);
-    assert!((1..=4).contains(&heard.count()), "of one address");
+    let checked = answers.iter().filter(|answer| answer.status == 401);
+    assert!((1..=4).contains(&checked.count()), "of one address");
 }
 
 /// The peak of its resident memory, in KiB.
@@ -339,16 +339,16 @@ async fn a_socketio_client_is_sent_away_when_its_session_ends() {
         .headers_mut()
         .insert("cookie", cookie.parse().unwrap());
     let (mut socket, _) = connect_async(request).await.unwrap();
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for attempt in 1..=2 {
         socket.send(Message::text("40")).await.unwrap();
-        while heard.iter().filter(|packet| *packet == "41").count() < attempt {
+        while received.iter().filter(|packet| *packet == "41").count() < attempt {
             let frame = timeout(LIMIT, socket.next()).await.expect("it may stay");
-            heard.push(frame.unwrap().unwrap().to_string());
+            received.push(frame.unwrap().unwrap().to_string());
         }
     }
-    let levels = heard.iter().filter(|packet| packet.starts_with("42"));
-    assert_eq!(levels.count(), 1, "told the level once: {heard:?}");
+    let levels = received.iter().filter(|packet| packet.starts_with("42"));
+    assert_eq!(levels.count(), 1, "the level is sent once: {received:?}");
 }
 
 #[test]
@@ -471,10 +471,10 @@ fn dimmer_password(input: &str) -> (String, String) {
 
 #[test]
 fn dimmer_password_prints_a_hash_that_the_service_takes() {
-    let (hash, said) = dimmer_password("correct horse\n");
+    let (hash, errors) = dimmer_password("correct horse\n");
     assert!(
         hash.starts_with("$argon2id$") && hash.ends_with('\n'),
-        "{hash}{said}"
+        "{hash}{errors}"
     );
     let setup = Setup::new();
     let folder = setup.path().join("credentials");
@@ -485,10 +485,10 @@ fn dimmer_password_prints_a_hash_that_the_service_takes() {
         command.env("CREDENTIALS_DIRECTORY", folder);
     });
     assert_eq!(log_in(&service, PASSWORD).status, 303);
-    let (hash, said) = dimmer_password("short\n");
+    let (hash, errors) = dimmer_password("short\n");
     assert_eq!(hash, "");
     assert_eq!(
-        said,
+        errors,
         "dimmer: a password must have 8 to 128 characters, not 5\n"
     );
 }

@@ -24,17 +24,17 @@ async fn a_preset_sets_all_lights_again_for_every_client() {
     other
         .send(json!({"recall": "Film", "transition": 0.2}))
         .await;
-    let heard = one.settled().await;
-    let heard: Vec<_> = heard
+    let received = one.settled().await;
+    let received: Vec<_> = received
         .iter()
         .filter(|message| message["by"] == "Ana")
         .collect();
     assert_eq!(
-        (&heard[0]["light"], &heard[0]["level"]),
+        (&received[0]["light"], &received[0]["level"]),
         (&json!("led"), &json!(20))
     );
     assert_eq!(
-        (&heard[1]["light"], &heard[1]["effect"]),
+        (&received[1]["light"], &received[1]["effect"]),
         (&json!("shelf"), &json!("breathe"))
     );
     other.settled().await;

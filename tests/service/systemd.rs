@@ -21,7 +21,7 @@ impl Systemd {
         Systemd(socket)
     }
 
-    /// The next notification, if one comes in time.
+    /// The next notification, if one comes within `time`.
     fn next_within(&self, time: Duration) -> Option<String> {
         self.0.set_read_timeout(Some(time)).unwrap();
         let mut bytes = [0; 4096];
@@ -33,11 +33,11 @@ impl Systemd {
         self.next_within(LIMIT).expect("a notification")
     }
 
-    /// Reads until this comes.
-    fn waits_for(&self, news: &str) {
+    /// Reads until this notification comes.
+    fn expect(&self, notification: &str) {
         let start = Instant::now();
-        while self.next() != news {
-            assert!(start.elapsed() < LIMIT, "{news} did not come");
+        while self.next() != notification {
+            assert!(start.elapsed() < LIMIT, "{notification} did not come");
         }
     }
 }
@@ -79,25 +79,29 @@ async fn systemd_is_told_of_the_start_the_levels_and_the_stop() {
 #[tokio::test]
 async fn a_dragged_slider_is_one_status_a_second_and_the_last_is_right() {
     let (dimmer, systemd) = start(Setup::new(), notifying);
-    systemd.waits_for("STATUS=led 50 %");
+    systemd.expect("STATUS=led 50 %");
     let mut client = dimmer.client().await;
     let start = Instant::now();
     for step in 1..=150 {
         client.send(json!(f64::from(step) / 2.0)).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let mut news = 1;
+    let mut notifications = 1;
     while systemd.next() != "STATUS=led 75 %" {
-        news += 1;
+        notifications += 1;
     }
     let most = start.elapsed().as_secs() + 2;
-    assert!(news <= most, "{news} in {:?}", start.elapsed());
+    assert!(
+        notifications <= most,
+        "{notifications} in {:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
 fn nothing_is_told_while_nothing_changes() {
     let (_dimmer, systemd) = start(Setup::new(), notifying);
-    systemd.waits_for("STATUS=led 50 %");
+    systemd.expect("STATUS=led 50 %");
     // Longer than the shortest time between two.
     assert_eq!(systemd.next_within(Duration::from_millis(1500)), None);
 }
@@ -112,7 +116,7 @@ fn a_fault_is_in_the_status() {
         assert!(start.elapsed() < LIMIT);
     }
     fs::create_dir(dimmer.setup().trace_folder()).unwrap();
-    systemd.waits_for("STATUS=led 50 %");
+    systemd.expect("STATUS=led 50 %");
 }
 
 #[tokio::test]
@@ -120,7 +124,7 @@ async fn the_watchdog_hears_no_more_while_a_driver_hangs() {
     const PATIENCE: Duration = Duration::from_millis(400);
     let (dimmer, systemd) = start(Setup::new(), |setup| watched(setup, PATIENCE));
     for _ in 0..3 {
-        systemd.waits_for("WATCHDOG=1");
+        systemd.expect("WATCHDOG=1");
     }
 
     // A pipe that nobody reads holds up whoever opens it to write.
@@ -136,12 +140,12 @@ async fn the_watchdog_hears_no_more_while_a_driver_hangs() {
     client.settled().await;
     // Notifications from before.
     while systemd.next_within(Duration::from_millis(1)).is_some() {}
-    while let Some(news) = systemd.next_within(2 * PATIENCE) {
-        assert_ne!(news, "WATCHDOG=1", "the pin does not follow");
+    while let Some(notification) = systemd.next_within(2 * PATIENCE) {
+        assert_ne!(notification, "WATCHDOG=1", "the pin does not follow");
     }
 
     let mut pipe = fs::File::open(&trace).unwrap();
-    systemd.waits_for("WATCHDOG=1");
+    systemd.expect("WATCHDOG=1");
     let mut written = [0; 64];
     let length = pipe.read(&mut written).unwrap();
     assert!(written[..length].ends_with(b" 52428\n"), "80 percent");
@@ -150,9 +154,9 @@ async fn the_watchdog_hears_no_more_while_a_driver_hangs() {
 #[test]
 fn a_stopping_service_is_alive_to_the_last() {
     let (dimmer, systemd) = start(Setup::new(), |setup| watched(setup, LIMIT));
-    systemd.waits_for("WATCHDOG=1");
+    systemd.expect("WATCHDOG=1");
     dimmer.stop();
-    systemd.waits_for("STOPPING=1");
+    systemd.expect("STOPPING=1");
 }
 
 /// The command that serves on sockets that it inherits, as systemd hands them over.

@@ -28,18 +28,21 @@ async fn a_sleep_timer_fades_the_light_out_and_is_gone() {
     let timer = json!({"in": 1, "on": false, "transition": 0.2, "light": "led"});
     one.send(json!({ "timer": timer })).await;
     for client in [&mut one, &mut other] {
-        let told = client.next_field("timers").await;
-        let next: Timestamp = told[0]["next"].as_str().unwrap().parse().unwrap();
+        let timers = client.next_field("timers").await;
+        let next: Timestamp = timers[0]["next"].as_str().unwrap().parse().unwrap();
         assert!(next.duration_since(Timestamp::now()) < SignedDuration::from_secs(2));
-        let rest = json!({
-            "name": "1", "light": "led", "on": false, "transition": 0.2, "next": told[0]["next"],
+        let expected = json!({
+            "name": "1", "light": "led", "on": false, "transition": 0.2, "next": timers[0]["next"],
         });
-        assert_eq!(told, json!([rest]));
+        assert_eq!(timers, json!([expected]));
     }
     for client in [&mut one, &mut other] {
-        let told = client.next().await;
-        assert_eq!((&told["level"], &told["by"]), (&json!(0), &json!("timer")));
-        assert!(told["left"].is_number(), "it fades");
+        let update = client.next().await;
+        assert_eq!(
+            (&update["level"], &update["by"]),
+            (&json!(0), &json!("timer"))
+        );
+        assert!(update["left"].is_number(), "it fades");
         assert_eq!(client.next_field("timers").await, json!([]));
     }
     until("the light is off", async || dimmer.duty("led") == Some(0)).await;
@@ -126,8 +129,8 @@ async fn timers_survive_a_restart_and_what_was_missed_is_not_made_up_for() {
     assert_eq!(dimmer.level("led").await, 50.0);
     let mut client = dimmer.client().await;
     client.send(json!({"cancel": "to come"})).await;
-    let told = client.next_field("timers").await;
-    assert_eq!(told, json!(after[1..]), "the same on the wire");
+    let sent = client.next_field("timers").await;
+    assert_eq!(sent, json!(after[1..]), "the same on the wire");
     client.send(json!({"cancel": "to come"})).await;
     assert_eq!(
         client.next_field("error").await,

@@ -13,8 +13,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 const TWO_LIGHTS: &str = "[[light]]\n[[light]]\nname = \"shelf\"\ntitle = \"Shelf\"\nhidden = true\ngpio = 20\non_start = 5\n";
 
 /// The messages with a level among these.
-fn levels(heard: &[Value]) -> Vec<&Value> {
-    heard
+fn levels(received: &[Value]) -> Vec<&Value> {
+    received
         .iter()
         .filter(|message| message.get("level").is_some())
         .collect()
@@ -56,15 +56,15 @@ async fn a_client_never_receives_its_own_level_and_every_other_client_does() {
 
     two.send(json!(7)).await;
     assert_eq!(levels(&two.settled().await), Vec::<&Value>::new());
-    let heard = one.settled().await;
-    assert_eq!(heard, [json!({"light": "led", "level": 7})]);
+    let received = one.settled().await;
+    assert_eq!(received, [json!({"light": "led", "level": 7})]);
 }
 
 #[tokio::test]
 async fn the_sender_is_told_the_level_that_it_cannot_know() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
-    for (said, level) in [
+    for (sent, level) in [
         (json!({"step": 10}), json!(60)),
         (json!({"step": 100}), json!(100)),
         (json!({"step": -30.5}), json!(69.5)),
@@ -75,13 +75,17 @@ async fn the_sender_is_told_the_level_that_it_cannot_know() {
         (json!({"level": 33.333}), json!(33.3)),
         (json!({"step": 0}), json!(33.3)),
     ] {
-        client.send(said.clone()).await;
-        let heard = client.settled().await;
-        assert_eq!(heard, [json!({"light": "led", "level": level})], "{said}");
+        client.send(sent.clone()).await;
+        let received = client.settled().await;
+        assert_eq!(
+            received,
+            [json!({"light": "led", "level": level})],
+            "{sent}"
+        );
     }
-    for said in [json!({"level": "12.5"}), json!(13), json!({"level": 14})] {
-        client.send(said.clone()).await;
-        assert_eq!(client.settled().await, Vec::<Value>::new(), "{said}");
+    for sent in [json!({"level": "12.5"}), json!(13), json!({"level": 14})] {
+        client.send(sent.clone()).await;
+        assert_eq!(client.settled().await, Vec::<Value>::new(), "{sent}");
     }
     assert_eq!(dimmer.level("led").await, 14.0);
 }
@@ -97,15 +101,15 @@ async fn a_client_that_counts_is_told_how_far_it_was_seen() {
     one.settled().await;
     two.send(json!({"level": 20})).await;
     two.settled().await;
-    let heard = one.settled().await;
-    assert_eq!(heard, [json!({"light": "led", "level": 20, "seen": 5})]);
+    let received = one.settled().await;
+    assert_eq!(received, [json!({"light": "led", "level": 20, "seen": 5})]);
 
     // Also for a change that was refused: otherwise the client would ignore the level for ever.
     one.send(json!({"level": 150, "seq": 6})).await;
-    let heard = one.settled().await;
-    assert_eq!(heard.len(), 2);
+    let received = one.settled().await;
+    assert_eq!(received.len(), 2);
     assert_eq!(
-        levels(&heard),
+        levels(&received),
         [&json!({"light": "led", "level": 20, "seen": 6})]
     );
 
@@ -249,9 +253,11 @@ async fn bad_input_is_answered_and_changes_nothing() {
         ("[]", "[]"),
     ] {
         client.send_frame(Message::text(bad)).await.unwrap();
-        let heard = client.settled().await;
-        let error = heard.iter().find(|message| message.get("error").is_some());
-        let error = error.unwrap_or_else(|| panic!("{bad} was not answered: {heard:?}"));
+        let received = client.settled().await;
+        let error = received
+            .iter()
+            .find(|message| message.get("error").is_some());
+        let error = error.unwrap_or_else(|| panic!("{bad} was not answered: {received:?}"));
         let text = error["error"].as_str().unwrap();
         assert!(text.contains(names), "{bad}: {text}");
         if bad.ends_with(r#""seq":1}"#) {
@@ -266,7 +272,7 @@ async fn bad_input_is_answered_and_changes_nothing() {
     assert_eq!(
         other.settled().await,
         Vec::<Value>::new(),
-        "others hear nothing"
+        "others receive nothing"
     );
     client.send(json!(43)).await;
     client.settled().await;
@@ -289,10 +295,10 @@ async fn bad_input_that_is_not_about_a_light_is_answered_with_its_error_alone() 
         "{}",
     ] {
         client.send_frame(Message::text(bad)).await.unwrap();
-        let heard = client.settled().await;
+        let received = client.settled().await;
         assert!(
-            heard.len() == 1 && heard[0]["error"].is_string(),
-            "{bad}: {heard:?}"
+            received.len() == 1 && received[0]["error"].is_string(),
+            "{bad}: {received:?}"
         );
     }
 }
@@ -414,7 +420,7 @@ async fn arrows_select_the_visible_lights_of_this_client_and_step_the_selected_o
     let mut other = dimmer.client().await;
     one.settled().await;
     let level = |light: &str, level: u32| json!({"light": light, "level": level});
-    for (command, heard) in [
+    for (command, expected) in [
         ("up", level("led", 55)),
         ("down", level("led", 50)),
         ("right", json!({"selected": "door"})),
@@ -425,20 +431,20 @@ async fn arrows_select_the_visible_lights_of_this_client_and_step_the_selected_o
         ("down", level("door", 95)),
     ] {
         one.send(json!({ "command": command })).await;
-        assert_eq!(one.settled().await, [heard], "{command}");
+        assert_eq!(one.settled().await, [expected], "{command}");
     }
     assert_eq!(dimmer.level("shelf").await, 5.0, "it is hidden");
 
     other.settled().await;
     other.send(json!({"command": "down", "seq": 9})).await;
-    let heard = [json!({"light": "led", "level": 45, "seen": 9})];
-    assert_eq!(other.settled().await, heard, "it has its own selection");
+    let expected = [json!({"light": "led", "level": 45, "seen": 9})];
+    assert_eq!(other.settled().await, expected, "it has its own selection");
     assert_eq!(one.settled().await, [level("led", 45)]);
 
     other.send(json!({"command": "up", "transition": 60})).await;
-    let heard = other.settled().await;
+    let received = other.settled().await;
     assert_eq!(
-        (&heard[0]["level"], &heard[0]["left"]),
+        (&received[0]["level"], &received[0]["left"]),
         (&json!(50), &json!(60.0))
     );
 }
