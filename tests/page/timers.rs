@@ -2,7 +2,7 @@
 
 use crate::browser::{Browser, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
-use crate::steps::{TWO, enter, is, open_sheet, tap};
+use crate::steps::{TWO, enter, expect, open_sheet, tap};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ async fn a_timer_to_sleep_turns_the_light_off_in_so_many_minutes(browser: Browse
     let wait = phone.eval(&wait).await.as_f64().unwrap();
     assert!(wait > 13.0 && wait <= 14.1, "{wait} minutes");
     for window in [&phone, &other] {
-        is(
+        expect(
             "it is in the list",
             &format!(
                 "document.querySelector('{FIRST}')?.textContent.includes('{}')",
@@ -61,7 +61,7 @@ async fn a_timer_to_sleep_turns_the_light_off_in_so_many_minutes(browser: Browse
     tap(".remove", &other).await;
     timers(0, &dimmer).await;
     for window in [&phone, &other] {
-        is("it is gone", "!document.querySelector('.list li')", window).await;
+        expect("it is gone", "!document.querySelector('.list li')", window).await;
     }
     browser.close().await;
 }
@@ -87,7 +87,7 @@ async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise(browser: Browser) {
         (&timer["effect"], &timer["transition"]),
         (&json!("sunrise"), &json!(1200.0))
     );
-    is("it is in the list", &format!("/^Sunrise · Desk lamp.* 06:30 · Mon Fri$/.test(document.querySelector('{FIRST}')?.textContent)"), &phone).await;
+    expect("it is in the list", &format!("/^Sunrise · Desk lamp.* 06:30 · Mon Fri$/.test(document.querySelector('{FIRST}')?.textContent)"), &phone).await;
     assert_eq!(
         phone.eval("document.querySelector('.wake').hidden").await,
         true
@@ -103,7 +103,7 @@ async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise(browser: Browser) {
     let all = timers(2, &dimmer).await;
     let once = all.iter().find(|timer| timer["light"].is_null()).unwrap();
     assert!(once["days"].as_array().is_none_or(Vec::is_empty), "{once}");
-    is(
+    expect(
         "both are in the list",
         "document.querySelectorAll('.list li').length === 2",
         &phone,
@@ -133,7 +133,7 @@ async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due(browser:
         .eval("document.querySelector('.remove').focus()")
         .await;
     client.send(json!({"cancel": "a"})).await;
-    is(
+    expect(
         "one is left",
         &format!("JSON.stringify({list}) === '[\"40 %\"]'"),
         &phone,
@@ -158,7 +158,7 @@ async fn a_timer_says_when_it_is_due_in_the_time_of_the_service() {
     open_sheet(&phone).await;
     let due = "document.querySelector('.list small')?.textContent";
     // Tomorrow if the test runs in the last minute of a day.
-    is(
+    expect(
         "it says when",
         &format!(
             "['today {0}', 'tomorrow {0}'].includes({due})",
