@@ -25,8 +25,8 @@ fn list(lan: &Lan, seconds: u32) -> (Option<i32>, String, String) {
     command.args(["list", "--timeout", &seconds.to_string()]);
     let output = lan.phone.on(&command).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (printed, said) = (text(output.stdout), text(output.stderr));
-    (output.status.code(), printed, said)
+    let (printed, errors) = (text(output.stdout), text(output.stderr));
+    (output.status.code(), printed, errors)
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -46,9 +46,12 @@ fn a_service_on_the_lan_is_listed_until_it_stops() {
         let line = format!("kitchen  http://kitchen.local:5000  {KITCHEN}  desk,shelf\n");
         until("the list", || list(&lan, 1).1 == line);
         assert!(service.stop().0.success());
-        let (code, printed, said) = list(&lan, 1);
+        let (code, printed, errors) = list(&lan, 1);
         assert_eq!((code, &*printed), (Some(1), ""));
-        assert!(said.contains("no dimmer answered within 1s: "), "{said}");
+        assert!(
+            errors.contains("no dimmer answered within 1s: "),
+            "{errors}"
+        );
     });
 }
 

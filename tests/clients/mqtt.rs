@@ -419,7 +419,7 @@ async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_
 
     fs::write(secret.path(), "wrong\n").unwrap();
     let dimmer = Setup::with(&broker.settings(&more)).start();
-    until("it says so", async || {
+    until("it is logged", async || {
         dimmer.log().contains(
             "the broker refuses the login; check username and password_file in [mqtt]; trying again",
         )
@@ -429,7 +429,7 @@ async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_
     dimmer.stop();
 
     let dimmer = Setup::with(&broker.settings("")).start();
-    until("it says so", async || {
+    until("it is logged", async || {
         dimmer
             .log()
             .contains("set username and password_file in [mqtt]")
@@ -490,10 +490,10 @@ async fn two_dimmers_of_the_same_node_are_told_so() {
     let one = Setup::with(&broker.settings("")).start();
     let two = Setup::with(&broker.settings("")).start();
     until("one logs it", async || {
-        let says = "another dimmer may have the node \"attic\", too; trying again";
+        let logged = "another dimmer may have the node \"attic\", too; trying again";
         [&one, &two]
             .iter()
-            .any(|dimmer| dimmer.log().contains(says))
+            .any(|dimmer| dimmer.log().contains(logged))
     })
     .await;
 }
@@ -510,7 +510,7 @@ fn a_check_tells_the_broker_and_the_node() {
 }
 
 /// Starts with these settings, moves the light over a WebSocket, and stops; each within a short time.
-async fn goes_on(settings: &str, says: &str) {
+async fn goes_on(settings: &str, logged: &str) {
     let _turn = take_turn();
     let start = Instant::now();
     let dimmer = Setup::with(settings).start();
@@ -519,7 +519,7 @@ async fn goes_on(settings: &str, says: &str) {
     let mut slowest = Duration::ZERO;
     let mut level = 0;
     // Long enough for the service to log what is wrong.
-    while level < 20 || !dimmer.log().contains(says) {
+    while level < 20 || !dimmer.log().contains(logged) {
         level = level % 99 + 1;
         let change = Instant::now();
         client.change("led", json!({ "level": level })).await;
@@ -530,7 +530,7 @@ async fn goes_on(settings: &str, says: &str) {
     let stop = Instant::now();
     let (status, _) = dimmer.stop();
     let stopped = stop.elapsed();
-    println!("{says}: start {started:?}, a change {slowest:?} at most, stop {stopped:?}");
+    println!("{logged}: start {started:?}, a change {slowest:?} at most, stop {stopped:?}");
     assert_eq!(status.code(), Some(0));
     let short = Duration::from_secs(2);
     assert!(started < short && slowest < short && stopped < short);

@@ -159,10 +159,10 @@ impl Machine {
         // The quotes keep a console that echoes from looking like the end.
         let line = format!("{command}; echo \"==\"\"end {}: $?\"\n", self.commands);
         self.console.write_all(line.as_bytes()).unwrap();
-        let said = self.read_to(&mark).replace('\r', "");
+        let output = self.read_to(&mark).replace('\r', "");
         let status = self.read_to("\n");
-        assert_eq!(status.trim(), "0", "{command}: {said}");
-        said.trim().to_owned()
+        assert_eq!(status.trim(), "0", "{command}: {output}");
+        output.trim().to_owned()
     }
 
     /// Starts the service and waits until it listens.
@@ -171,10 +171,13 @@ impl Machine {
         self.run(&format!(
             "(dimmer {flags} >/tmp/log 2>&1 </dev/null & echo $! >/tmp/pid)"
         ));
-        let said = self.run(
+        let output = self.run(
             "for i in $(seq 100); do grep -q 'open http' /tmp/log && break; sleep 0.1; done; cat /tmp/log",
         );
-        assert!(said.contains("open http"), "dimmer did not start: {said}");
+        assert!(
+            output.contains("open http"),
+            "dimmer did not start: {output}"
+        );
     }
 
     /// Sends the service a signal and waits for its end.
@@ -219,9 +222,9 @@ impl Machine {
         loop {
             if let Some(at) = self.unread.find(mark) {
                 let rest = self.unread.split_off(at + mark.len());
-                let mut said = std::mem::replace(&mut self.unread, rest);
-                said.truncate(at);
-                return said;
+                let mut output = std::mem::replace(&mut self.unread, rest);
+                output.truncate(at);
+                return output;
             }
             match self.console.read(&mut bytes) {
                 Ok(0) => panic!("QEMU ended: {}", self.unread),

@@ -109,20 +109,23 @@ fn doctor_tells_the_truth(
 ) -> Option<String> {
     let report = machine.run("dimmer doctor");
     println!("{report}\n");
-    let says = |words: &str| report.contains(words);
+    let contains = |words: &str| report.contains(words);
     claims.check(
-        says("Raspberry Pi 3 Model B") && says(&machine.run("uname -r")),
+        contains("Raspberry Pi 3 Model B") && contains(&machine.run("uname -r")),
         "dimmer doctor names the machine and its kernel",
     );
     // The Pi's own PWM block is a pwmchip in both, and has nothing to do with GPIO 21.
     let chips = machine.run("ls /sys/class/pwm");
-    let all = chips.split_whitespace().all(says);
+    let all = chips.split_whitespace().all(contains);
     let choice = match driver {
-        SOFTWARE => says("auto takes  software-pwm, 200 Hz"),
-        _ => says("GPIO 21 on channel 0") && says("auto takes  kernel-pwm (pwm-gpio, pwmchip"),
+        SOFTWARE => contains("auto takes  software-pwm, 200 Hz"),
+        _ => {
+            contains("GPIO 21 on channel 0")
+                && contains("auto takes  kernel-pwm (pwm-gpio, pwmchip")
+        }
     };
     claims.check(
-        all && choice && says("no GPIO of the header, never touched"),
+        all && choice && contains("no GPIO of the header, never touched"),
         format!(
             "and what drives what: {}",
             chips.split_whitespace().collect::<Vec<_>>().join(", ")

@@ -135,7 +135,7 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
             json!({"who": "Ana", "what": "left"}),
         ]
     );
-    until("the log says so", async || {
+    until("it is logged", async || {
         dimmer.log().contains("Ana (127.0.0.1) left\n")
     })
     .await;
@@ -184,7 +184,7 @@ async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
         let (received, _) = entries(client, 1).await;
         assert_eq!(received[0], said);
     }
-    for (say, says) in [
+    for (text, error) in [
         (json!(""), "say must have 1 to 200 characters, not 0"),
         (
             json!("ã".repeat(201)),
@@ -196,8 +196,8 @@ async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
         ),
         (json!(7), "say must be text, not 7"),
     ] {
-        ana.send(json!({"say": say, "seq": 3})).await;
-        assert_eq!(ana.next_field("error").await, says);
+        ana.send(json!({"say": text, "seq": 3})).await;
+        assert_eq!(ana.next_field("error").await, error);
     }
     for _ in 0..10 {
         ana.send(json!({ "say": "ã".repeat(200) })).await;
@@ -218,12 +218,12 @@ async fn who_comes_late_is_told_the_last_100_entries() {
         client.settled().await;
         clients.push(client);
     }
-    until("all is told", async || {
+    until("every entry is kept", async || {
         let late = dimmer.client().await;
         let kept = late
             .greeting
             .iter()
-            .find_map(|said| said["activity"].as_array());
+            .find_map(|message| message["activity"].as_array());
         kept.is_some_and(|kept| {
             let texts: Vec<_> = kept.iter().map(|entry| &entry["text"]).collect();
             assert!(texts.len() <= 100);

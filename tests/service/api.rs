@@ -54,7 +54,7 @@ async fn a_put_changes_the_light_answers_its_state_and_reaches_every_client() {
 async fn bad_requests_are_told_apart_and_change_nothing() {
     let dimmer = TestServer::start();
     let large = format!(r#"{{"level":1{}}}"#, " ".repeat(5000));
-    for (light, body, status, says) in [
+    for (light, body, status, expected) in [
         ("led", "level=42", 400, "not JSON"),
         ("led", "[]", 400, "the body is an object, not []"),
         (
@@ -106,7 +106,7 @@ async fn bad_requests_are_told_apart_and_change_nothing() {
         let (got, answer) = put(&dimmer, light, body).await;
         let error = answer["error"].as_str().unwrap();
         assert_eq!(got, status, "{body}: {error}");
-        assert!(error.contains(says), "{body}: {error}");
+        assert!(error.contains(expected), "{body}: {error}");
     }
     assert_eq!(dimmer.level("led").await, 50.0);
     let answer = get(&dimmer, "/api/lights/cellar").await;

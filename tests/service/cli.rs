@@ -78,7 +78,7 @@ fn effects_are_played_and_presets_kept() {
 #[test]
 fn what_the_service_refuses_is_an_error_in_one_line() {
     let service = TestServer::start();
-    for (arguments, says) in [
+    for (arguments, expected) in [
         (
             &["preset", "recall", "Film"][..],
             "dimmer: no preset is called \"Film\"\n",
@@ -101,7 +101,10 @@ fn what_the_service_refuses_is_an_error_in_one_line() {
         ),
     ] {
         let (code, out, error) = client(&service, arguments);
-        assert_eq!((code, out.as_str(), error.as_str()), (Some(1), "", says));
+        assert_eq!(
+            (code, out.as_str(), error.as_str()),
+            (Some(1), "", expected)
+        );
     }
 }
 

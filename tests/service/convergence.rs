@@ -162,8 +162,8 @@ impl Model {
             .collect()
     }
 
-    /// Lets everything come to rest, and returns the levels, or which client is out of step with them.
-    async fn rest(&mut self) -> Result<Levels, String> {
+    /// Waits until everything sent is handled, and returns the levels, or an error that names a client out of step.
+    async fn settled(&mut self) -> Result<Levels, String> {
         // What clients sent before they vanished is handled until the service notices that they are gone.
         let open = 1 + self.clients.len() + self.stalled.len();
         let watcher = &mut self.watcher;
@@ -215,7 +215,7 @@ impl Model {
                 self.act().await;
             }
             let state = self
-                .rest()
+                .settled()
                 .await
                 .map_err(|error| format!("round {round}: {error}"))?;
             if round % ROUNDS == ROUNDS - 1 {
@@ -252,7 +252,7 @@ async fn whatever_clients_do_at_rest_all_agree() {
     let count = seeds.len() as u32 * rounds;
     join_all(seeds.into_iter().map(|seed| simulate(seed, rounds))).await;
     println!(
-        "{count} rests, {} actions, in {:?}",
+        "{count} rounds, {} actions, in {:?}",
         count * ACTIONS,
         start.elapsed()
     );

@@ -485,13 +485,13 @@ fn the_button_of_a_light_is_told_with_who_else_has_its_gpio() {
     };
     let report_on = |machine: &Machine, driver| report(machine.root.path(), &[button(driver)]);
     let text = report_on(&machine, DriverChoice::Auto);
-    let says = ["GPIO 20: a press toggles, a hold dims"];
-    assert_eq!(lines(&text, "button"), says);
+    let expected = ["GPIO 20: a press toggles, a hold dims"];
+    assert_eq!(lines(&text, "button"), expected);
     assert_eq!(lines(&text, "used by"), Vec::<&str>::new());
 
     let text = report_on(&machine, DriverChoice::Simulated);
-    let says = ["none on GPIO 20, as the light is simulated"];
-    assert_eq!(lines(&text, "button"), says);
+    let expected = ["none on GPIO 20, as the light is simulated"];
+    assert_eq!(lines(&text, "button"), expected);
 
     machine.overlay(0, "pwm_gpio", "pwm-gpio", 20);
     let text = report_on(&machine, DriverChoice::Auto);

@@ -35,7 +35,7 @@ async fn drag(mut client: TestClient, seed: u64) -> TestClient {
 
 /// Asserts that all agree, and says how long that took after the last input.
 async fn assert_in_step(dimmer: &TestServer, clients: &mut [TestClient]) {
-    let rest = Instant::now();
+    let ended = Instant::now();
     for client in clients.iter_mut() {
         client.settled().await;
     }
@@ -51,7 +51,7 @@ async fn assert_in_step(dimmer: &TestServer, clients: &mut [TestClient]) {
         );
     }
     dimmer.pin_is_at("led", level).await;
-    println!("in step {:?} after the last input", rest.elapsed());
+    println!("in step {:?} after the last input", ended.elapsed());
 }
 
 async fn dragging(count: u64) {

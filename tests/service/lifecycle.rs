@@ -256,12 +256,12 @@ fn what_cannot_start_says_why_in_one_line_and_exits_with_1() {
             vec!["GPIO 21", "software-pwm", "not a Raspberry Pi"],
         ),
     ];
-    for (setup, arguments, says) in cases {
+    for (setup, arguments, expected) in cases {
         // Of a flag given twice the last counts.
         let (code, error) = run(setup.command().args(&arguments));
         assert_eq!(code, Some(1), "{arguments:?}: {error}");
         let last = error.trim_end().lines().last().unwrap_or_default();
-        for word in says {
+        for word in expected {
             assert!(last.contains(word), "{arguments:?}: {error}");
         }
     }
@@ -286,8 +286,8 @@ fn check_says_what_would_be_served_and_starts_nothing() {
         .args(["serve", "--check", "--config"])
         .arg(wrong.write_settings()));
     assert_eq!(code, Some(1), "{error}");
-    let says = "dimmer.toml:2: unknown setting `freqency`; did you mean `frequency`?";
-    assert!(error.trim_end().ends_with(says), "{error}");
+    let expected = "dimmer.toml:2: unknown setting `freqency`; did you mean `frequency`?";
+    assert!(error.trim_end().ends_with(expected), "{error}");
 
     let (code, error) = run(Setup::new()
         .command()
@@ -302,13 +302,13 @@ fn check_says_what_would_be_served_and_starts_nothing() {
 #[test]
 fn a_simulated_light_has_no_button_and_says_so() {
     let setup = || Setup::with("[[light]]\nname = \"desk\"\nbutton_gpio = 20\n");
-    let says = "light desk: no button on GPIO 20, as the light is simulated";
-    assert!(setup().start().log().contains(says));
+    let expected = "light desk: no button on GPIO 20, as the light is simulated";
+    assert!(setup().start().log().contains(expected));
 
     let Output { stdout, .. } = setup().command().arg("--check").output().unwrap();
     let plan = String::from_utf8(stdout).unwrap();
-    let says = "light desk: button: none on GPIO 20, as the light is simulated\n";
-    assert!(plan.ends_with(says), "{plan}");
+    let expected = "light desk: button: none on GPIO 20, as the light is simulated\n";
+    assert!(plan.ends_with(expected), "{plan}");
 }
 
 #[test]

@@ -76,12 +76,12 @@ async fn a_drag_before_many_clients_leaves_all_in_step_and_takes_no_memory() {
             reading.spawn(read(client, last(round)));
         }
         drag(&mut thumb, time / ROUNDS as u32, THUMB, last(round)).await;
-        let rest = Instant::now();
+        let ended = Instant::now();
         // Panics if one was disconnected, or was sent nothing.
         clients = reading.join_all().await;
         println!(
             "{count} clients in step {:?} after the last input",
-            rest.elapsed()
+            ended.elapsed()
         );
         memory.push(dimmer.memory());
     }

@@ -542,7 +542,7 @@ fn a_password_file_that_cannot_be_used_is_an_error_in_one_line_that_does_not_rep
     let file = setup.path().join("password");
     let missing = setup.path().join("missing");
     fs::write(&file, PASSWORD).unwrap();
-    for (path, says) in [
+    for (path, expected) in [
         (&file, "must be one line that dimmer password printed"),
         (
             &missing,
@@ -553,7 +553,7 @@ fn a_password_file_that_cannot_be_used_is_an_error_in_one_line_that_does_not_rep
         let output = output.unwrap();
         assert_eq!(output.status.code(), Some(1));
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(expected), "{error}");
         assert!(error.contains(&format!("password_file {}", path.display())));
         assert!(
             error.lines().count() == 1 && !error.contains("horse"),

@@ -108,7 +108,7 @@ async fn the_api_saves_recalls_and_forgets() {
     let (_, all) = request(Method::GET, "/api/presets", "").await;
     assert_eq!(all.as_array().unwrap().len(), 1);
     let long = format!("/api/presets/{}", "x".repeat(41));
-    for (method, path, body, status, says) in [
+    for (method, path, body, status, expected) in [
         (
             Method::DELETE,
             "/api/presets/Film",
@@ -163,7 +163,7 @@ async fn the_api_saves_recalls_and_forgets() {
         let (got, body) = request(method, path, body).await;
         let error = body["error"].as_str().unwrap();
         assert_eq!(got, status, "{path}: {error}");
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 }
 

@@ -202,7 +202,7 @@ fn a_socket_that_is_no_single_tcp_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let unix = UnixListener::bind(folder.path().join("socket")).unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-    for (socket, count, says) in [
+    for (socket, count, expected) in [
         (unix.into(), 1, "not for TCP"),
         (tcp.into(), 2, "2 sockets"),
     ] {
@@ -210,7 +210,7 @@ fn a_socket_that_is_no_single_tcp_one_is_refused() {
         let output = activated(&setup, socket, count).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(expected), "{error}");
         assert!(error.contains("ListenStream="), "{error}");
     }
 }

@@ -155,8 +155,8 @@ async fn the_sun_is_known_where_the_settings_say_where() {
 
     let dimmer = TestServer::start();
     let (status, error) = dimmer.request(Method::POST, "/api/timers", body).await;
-    let says = "at \"sunset\" needs latitude and longitude in the settings";
-    assert_eq!((status, &error["error"]), (422, &json!(says)));
+    let expected = "at \"sunset\" needs latitude and longitude in the settings";
+    assert_eq!((status, &error["error"]), (422, &json!(expected)));
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn the_api_adds_and_cancels_and_refuses_what_is_wrong() {
     assert_eq!(request(Method::POST, "/api/timers", body).await.0, 200);
     assert_eq!(request(Method::DELETE, "/api/timers/A", "").await.0, 204);
     assert!(timers(&dimmer).await.is_empty());
-    for (method, path, body, status, says) in [
+    for (method, path, body, status, expected) in [
         (
             Method::DELETE,
             "/api/timers/A",
@@ -207,7 +207,7 @@ async fn the_api_adds_and_cancels_and_refuses_what_is_wrong() {
         let (got, body) = request(method, path, body).await;
         let error = body["error"].as_str().unwrap();
         assert_eq!(got, status, "{path}: {error}");
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 }
 

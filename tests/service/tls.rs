@@ -153,7 +153,7 @@ async fn a_new_certificate_is_read_on_sighup_and_drops_no_client() {
     // A certificate that cannot be read changes nothing.
     fs::write(certificate.key(), "no key").unwrap();
     kill_process(pid, Signal::HUP).unwrap();
-    until("it says so", async || {
+    until("it is logged", async || {
         service
             .log()
             .contains("the certificate before stays in use: tls_key")
@@ -177,7 +177,7 @@ async fn a_new_certificate_is_read_on_sighup_and_drops_no_client() {
 fn a_certificate_that_cannot_be_used_is_an_error_in_one_line_that_names_it() {
     let (certificate, other) = (Certificate::new(), Certificate::new());
     let setup = certificate.setup();
-    let says = |expected: &[&str]| {
+    let fails_with = |expected: &[&str]| {
         let output = setup.command().output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let error = String::from_utf8(output.stderr).unwrap();
@@ -189,13 +189,13 @@ fn a_certificate_that_cannot_be_used_is_an_error_in_one_line_that_names_it() {
     };
     let (cert, key) = (certificate.cert(), certificate.key());
     fs::copy(other.key(), &key).unwrap();
-    says(&["dimmer: tls_cert", &cert.display().to_string(), "tls_key"]);
+    fails_with(&["dimmer: tls_cert", &cert.display().to_string(), "tls_key"]);
     fs::write(&key, "no key").unwrap();
-    says(&["dimmer: tls_key", &key.display().to_string()]);
+    fails_with(&["dimmer: tls_key", &key.display().to_string()]);
     fs::write(&cert, "no certificate").unwrap();
-    says(&["dimmer: tls_cert", &cert.display().to_string()]);
+    fails_with(&["dimmer: tls_cert", &cert.display().to_string()]);
     fs::remove_file(&cert).unwrap();
-    says(&["dimmer: tls_cert", &cert.display().to_string()]);
+    fails_with(&["dimmer: tls_cert", &cert.display().to_string()]);
 }
 
 #[test]
