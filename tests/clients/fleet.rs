@@ -100,7 +100,7 @@ async fn a_client_sees_dims_and_follows_the_light_of_another_dimmer() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_client_is_not_sent_back_the_level_that_it_set_and_the_others_are_told() {
+async fn a_client_is_not_sent_its_own_level_and_the_others_are() {
     let broker = Broker::start();
     let (kitchen, attic, mut watcher) = two(&broker).await;
     let mut other = Watcher::open(&kitchen).await;
@@ -125,7 +125,7 @@ async fn a_client_is_not_sent_back_the_level_that_it_set_and_the_others_are_told
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_drag_of_200_levels_ends_at_the_last_one_and_queues_up_nothing() {
+async fn a_drag_of_200_levels_ends_at_the_last_one_and_queues_nothing() {
     let _turn = take_turn();
     let broker = Broker::start();
     let (_kitchen, attic, mut watcher) = two(&broker).await;
@@ -185,7 +185,7 @@ async fn a_light_is_offline_when_its_dimmer_is_killed_and_back_with_it() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_light_is_gone_when_the_settings_of_its_dimmer_lose_it() {
+async fn a_light_is_gone_when_it_is_removed_from_the_settings_of_its_dimmer() {
     let broker = Broker::start();
     let lights = "[[light]]\n[[light]]\nname = \"desk\"\ngpio = 20\n";
     let kitchen = dimmer("kitchen", "fleet = true\n", &broker);
@@ -231,7 +231,7 @@ async fn three_dimmers_see_each_other_and_again_after_the_broker_was_away() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn what_is_no_dimmer_is_not_shown_and_a_bad_state_changes_nothing() {
+async fn other_devices_are_not_shown_and_a_bad_state_changes_nothing() {
     let broker = Broker::start();
     let (_kitchen, _attic, mut watcher) = two(&broker).await;
     let mut options = options("hub", &broker);
@@ -256,7 +256,7 @@ async fn what_is_no_dimmer_is_not_shown_and_a_bad_state_changes_nothing() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn without_fleet_nothing_is_shown_or_asked_of_the_broker() {
+async fn without_fleet_nothing_is_shown_or_subscribed_to() {
     let broker = Broker::start();
     let kitchen = dimmer("kitchen", "fleet = true\n", &broker);
     let attic = dimmer("attic", "", &broker);

@@ -251,14 +251,14 @@ fn live_beside_avahi(lan: &Lan, avahi_first: bool) {
 
 #[test]
 #[ignore = "needs Avahi and network namespaces; scripts/test.sh installs what is missing and runs this"]
-fn avahi_that_was_there_before_keeps_its_name_and_shows_the_service() {
+fn avahi_started_before_the_service_keeps_its_name_and_shows_the_service() {
     need_avahi();
     with_lan(|lan| live_beside_avahi(&lan, true));
 }
 
 #[test]
 #[ignore = "needs Avahi and network namespaces; scripts/test.sh installs what is missing and runs this"]
-fn avahi_that_comes_later_keeps_its_name_and_shows_the_service() {
+fn avahi_started_after_the_service_keeps_its_name_and_shows_the_service() {
     need_avahi();
     with_lan(|lan| live_beside_avahi(&lan, false));
 }

@@ -38,7 +38,7 @@ fn at(level: f64) -> Value {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_light_appears_with_all_that_home_assistant_has_to_know() {
+async fn discovery_describes_a_light_to_home_assistant() {
     let (_broker, _dimmer, mqtt) = start().await;
     let config = mqtt.newest(CONFIG);
     let version = env!("CARGO_PKG_VERSION");
@@ -68,7 +68,7 @@ async fn a_light_appears_with_all_that_home_assistant_has_to_know() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn who_comes_later_finds_everything_retained() {
+async fn a_later_subscriber_receives_everything_retained() {
     let (broker, _dimmer, _hub) = start().await;
     let late = MqttClient::open_with(options("late", &broker)).await;
     for topic in [CONFIG, STATE, STATUS] {
@@ -81,7 +81,7 @@ async fn who_comes_later_finds_everything_retained() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn each_command_of_home_assistant_does_what_it_says() {
+async fn each_command_of_home_assistant_sets_its_level() {
     let (_broker, dimmer, mqtt) = start().await;
     for (command, level) in [
         (json!({"state": "ON", "brightness": 80}), 80.0),
@@ -103,7 +103,7 @@ async fn each_command_of_home_assistant_does_what_it_says() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn each_effect_starts_is_told_and_ends() {
+async fn each_effect_starts_is_published_and_ends() {
     let (_broker, dimmer, mqtt) = start().await;
     let playing = |brightness: f64, effect: &str| json!({"state": "ON", "brightness": brightness, "effect": effect});
     for effect in ["breathe", "blink", "candle", "strobe", "sunrise"] {
@@ -138,7 +138,7 @@ async fn each_effect_starts_is_told_and_ends() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_sunrise_takes_its_time_and_tells_its_end() {
+async fn a_sunrise_takes_its_time_and_its_end_is_published() {
     let (_broker, dimmer, mqtt) = start().await;
     let start = Instant::now();
     mqtt.publish(
@@ -175,7 +175,7 @@ async fn a_transition_fades_the_pin() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_flash_goes_dark_and_comes_back() {
+async fn a_flash_turns_the_light_off_and_on_again() {
     let (_broker, dimmer, mqtt) = start().await;
     let before = dimmer.duties("led").len();
     mqtt.publish(SET, json!({"state": "ON", "flash": 2})).await;
@@ -188,7 +188,7 @@ async fn a_flash_goes_dark_and_comes_back() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_flash_that_a_stop_cuts_short_is_not_what_the_light_comes_back_with() {
+async fn a_flash_that_a_stop_cuts_short_is_not_restored() {
     let (broker, dimmer, mqtt) = start().await;
     mqtt.publish(SET, json!({"state": "ON", "flash": 2})).await;
     mqtt.expect(STATE, at(0.0)).await;
@@ -200,7 +200,7 @@ async fn a_flash_that_a_stop_cuts_short_is_not_what_the_light_comes_back_with() 
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn what_a_client_sets_is_told() {
+async fn a_level_set_by_a_client_is_published() {
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 12.5})).await;
@@ -211,7 +211,7 @@ async fn what_a_client_sets_is_told() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn what_home_assistant_sets_is_sent_to_a_client() {
+async fn a_level_set_by_home_assistant_is_sent_to_a_client() {
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
     mqtt.publish(SET, json!({"state": "ON", "brightness": 31}))
@@ -223,7 +223,7 @@ async fn what_home_assistant_sets_is_sent_to_a_client() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn dragging_is_told_ten_times_a_second_and_its_end_always() {
+async fn a_drag_is_published_ten_times_a_second_and_its_end_always() {
     let _turn = take_turn();
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
@@ -265,7 +265,7 @@ async fn a_stop_and_a_kill_make_the_light_unavailable() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn discovery_comes_again_when_home_assistant_starts() {
+async fn discovery_is_published_again_when_home_assistant_starts() {
     let (_broker, _dimmer, mqtt) = start().await;
     for _ in 0..2 {
         mqtt.clear();
@@ -286,7 +286,7 @@ async fn discovery_comes_again_when_home_assistant_starts() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_broker_that_restarts_is_told_everything_again() {
+async fn everything_is_published_again_after_the_broker_restarts() {
     let two = "[[light]]\n[[light]]\nname = \"b\"\ngpio = 18\n";
     let (mut broker, dimmer, mqtt) = start_with(two).await;
     broker.stop();
@@ -309,7 +309,7 @@ async fn a_broker_that_restarts_is_told_everything_again() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_command_that_the_broker_keeps_is_not_done_again_at_each_connection() {
+async fn a_retained_command_is_not_executed_at_each_connection() {
     let mut broker = Broker::start();
     let mqtt = MqttClient::open(&broker).await;
     mqtt.publish_retained(SET, json!({"state": "OFF"})).await;
@@ -326,7 +326,7 @@ async fn a_command_that_the_broker_keeps_is_not_done_again_at_each_connection() 
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_bad_command_changes_nothing_and_a_flood_of_them_is_a_line() {
+async fn a_bad_command_changes_nothing_and_a_flood_of_them_is_one_line_in_the_log() {
     let (_broker, dimmer, mqtt) = start().await;
     mqtt.publish(SET, json!({"state": "ON", "brightness": 101}))
         .await;
@@ -387,7 +387,7 @@ async fn a_group_moves_its_lights_on_all_dimmers() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_light_that_is_no_more_is_taken_from_the_broker() {
+async fn a_removed_light_is_removed_from_the_broker() {
     let broker = Broker::start();
     let mqtt = MqttClient::open(&broker).await;
     let light = |name: &str| broker.settings(&format!("[[light]]\nname = \"{name}\"\n"));
@@ -409,7 +409,7 @@ async fn a_light_that_is_no_more_is_taken_from_the_broker() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_do() {
+async fn the_right_password_connects_and_a_wrong_one_logs_what_to_do() {
     let broker = Broker::with_login("ana", "correct horse");
     let secret = tempfile::NamedTempFile::new().unwrap();
     let more = format!("username = \"ana\"\npassword_file = {:?}\n", secret.path());
@@ -444,7 +444,7 @@ async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn the_password_may_be_a_credential_of_systemd() {
+async fn the_password_may_be_a_systemd_credential() {
     let broker = Broker::with_login("ana", "correct horse");
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("mqtt-password"), "correct horse").unwrap();
@@ -459,7 +459,7 @@ async fn the_password_may_be_a_credential_of_systemd() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn tls_is_spoken_with_the_broker_that_the_ca_vouches_for_alone() {
+async fn only_a_broker_that_the_ca_certified_is_trusted() {
     let (broker, cert) = Broker::with_tls();
     let settings = |more: &str| broker.settings(more).replace("mqtt://", "mqtts://");
     let dimmer = Setup::with(&settings(&format!("ca = {cert:?}\n"))).start();
@@ -485,7 +485,7 @@ async fn tls_is_spoken_with_the_broker_that_the_ca_vouches_for_alone() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn two_dimmers_of_the_same_node_are_told_so() {
+async fn two_dimmers_of_the_same_node_log_it() {
     let broker = Broker::start();
     let one = Setup::with(&broker.settings("")).start();
     let two = Setup::with(&broker.settings("")).start();
@@ -499,7 +499,7 @@ async fn two_dimmers_of_the_same_node_are_told_so() {
 }
 
 #[test]
-fn a_check_tells_the_broker_and_the_node() {
+fn check_prints_the_broker_and_the_node() {
     let setup = Setup::with("[mqtt]\nbroker = \"mqtt://pi.lan\"\nnode = \"attic\"\n");
     let output = setup.command().arg("--check").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -545,7 +545,7 @@ async fn a_broker_that_is_away_delays_nothing() {
 }
 
 #[tokio::test]
-async fn a_broker_that_says_nothing_delays_nothing() {
+async fn a_broker_that_sends_nothing_delays_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let settings = format!("[mqtt]\nbroker = \"mqtt://127.0.0.1:{port}\"\n");
@@ -571,7 +571,7 @@ async fn a_broker_that_is_frozen_delays_no_stop() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn what_comes_over_mqtt_is_told_to_the_clients() {
+async fn a_command_over_mqtt_is_reported_to_the_clients() {
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
     mqtt.publish(SET, &json!({"state": "ON", "brightness": 80}))
@@ -588,7 +588,7 @@ async fn what_comes_over_mqtt_is_told_to_the_clients() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_flash_is_told_to_the_clients_like_any_other_command() {
+async fn a_flash_is_reported_to_the_clients_like_any_other_command() {
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
     mqtt.publish(SET, &json!({"state": "ON", "flash": 2})).await;

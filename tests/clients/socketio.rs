@@ -157,7 +157,7 @@ fn all(dimmer: &TestServer) -> Vec<Tutorial> {
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn a_client_is_told_the_level_and_all_hear_what_one_sets_itself_too() {
+async fn a_client_is_sent_the_level_and_a_change_goes_to_every_client_the_sender_too() {
     let _turn = take_turn();
     let dimmer = TestServer::start();
     let mut all = all(&dimmer);
@@ -175,7 +175,7 @@ async fn a_client_is_told_the_level_and_all_hear_what_one_sets_itself_too() {
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn a_socketio_client_and_a_websocket_client_hear_each_other() {
+async fn a_socketio_client_and_a_websocket_client_receive_each_others_levels() {
     let _turn = take_turn();
     let dimmer = TestServer::start();
     let mut all = all(&dimmer);
@@ -200,7 +200,7 @@ async fn a_socketio_client_and_a_websocket_client_hear_each_other() {
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn a_level_is_clamped_and_what_is_no_level_changes_nothing() {
+async fn a_level_is_clamped_and_anything_else_changes_nothing() {
     for library in LIBRARIES {
         let dimmer = TestServer::start();
         let mut tutorial = Tutorial::connect(library, &dimmer, "any");
@@ -223,7 +223,7 @@ async fn a_level_is_clamped_and_what_is_no_level_changes_nothing() {
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn a_message_is_answered_to_its_sender() {
+async fn only_the_sender_of_a_message_is_answered() {
     let _turn = take_turn();
     let dimmer = TestServer::start();
     let mut all = all(&dimmer);
@@ -277,7 +277,7 @@ async fn a_client_needs_the_password() {
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn a_client_that_a_site_brings_along_must_be_of_an_allowed_host() {
+async fn a_client_from_another_site_needs_an_allowed_host() {
     let dimmer = Setup::with("allowed_hosts = [\"tutorial.example\"]\n").start();
     for library in LIBRARIES {
         let evil = ["Origin", "http://evil.example"];
@@ -440,7 +440,7 @@ impl Poller {
 }
 
 #[tokio::test]
-async fn a_poll_without_news_is_answered_before_the_time_of_a_request_is_over() {
+async fn a_poll_without_updates_is_answered_before_the_request_times_out() {
     let dimmer = TestServer::start();
     let poller = Poller::join(&dimmer).await;
     let start = Instant::now();
@@ -455,7 +455,7 @@ async fn a_poll_without_news_is_answered_before_the_time_of_a_request_is_over() 
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_listen_is_kept_the_newest_level_alone() {
+async fn only_the_newest_level_is_queued_for_a_client_that_does_not_poll() {
     let dimmer = TestServer::start();
     let poller = Poller::join(&dimmer).await;
     let mut client = dimmer.client().await;
@@ -514,7 +514,7 @@ fn websocket(dimmer: &TestServer) -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_what_is_too_large_or_binary_is_closed() {
+async fn a_client_that_sends_a_binary_or_too_large_message_is_closed() {
     let dimmer = TestServer::start();
     let large = format!("42[\"led\",\"{}\"]", "x".repeat(4096));
     for message in [
@@ -590,7 +590,7 @@ async fn the_form_of_the_tutorials_shows_and_sets_the_level() {
 }
 
 #[tokio::test]
-async fn switched_off_there_is_neither() {
+async fn with_socketio_off_there_is_neither_socketio_nor_the_form() {
     let dimmer = Setup::with("socketio = false\n").start();
     let poll = Poller::request_with(&dimmer, "EIO=4&transport=polling").await;
     assert_eq!(poll.status(), 404);
@@ -601,7 +601,7 @@ async fn switched_off_there_is_neither() {
 }
 
 #[tokio::test]
-async fn a_page_of_an_allowed_host_may_read_the_answers_and_no_other() {
+async fn only_a_page_of_an_allowed_host_may_read_the_answers() {
     let dimmer = Setup::with("allowed_hosts = [\"tutorial.example\"]\n").start();
     for path in ["/socket.io/?EIO=3&transport=polling", "/led"] {
         for (origin, expected) in [

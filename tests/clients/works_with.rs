@@ -266,7 +266,7 @@ fn prometheus(job: &str) -> Running {
 
 #[tokio::test]
 #[ignore = "needs Prometheus; scripts/test.sh installs it and runs this"]
-async fn prometheus_asks_and_is_told_the_level() {
+async fn prometheus_scrapes_the_level() {
     let dimmer = TestServer::start();
     let prometheus = prometheus(&to(&dimmer, lines("Prometheus")[0]));
     let mut client = dimmer.client().await;
@@ -317,7 +317,7 @@ fn node(name: &str) -> String {
 
 #[tokio::test]
 #[ignore = "needs Node-RED; scripts/test.sh installs it and runs this"]
-async fn node_red_sets_the_light_and_hears_of_it() {
+async fn node_red_sets_the_light_and_receives_the_change() {
     let dimmer = TestServer::start();
     let node_red = node_red(&dimmer);
     let address = node_red.address("now running at http://").await;

@@ -32,7 +32,7 @@ async fn open_activity(window: &Window) {
     .await;
 }
 
-async fn people_see_who_is_here_what_they_did_and_what_they_say(browser: Browser) {
+async fn people_see_the_participants_their_actions_and_their_messages(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     open_activity(&phone).await;
@@ -71,7 +71,7 @@ async fn people_see_who_is_here_what_they_did_and_what_they_say(browser: Browser
 
 #[tokio::test]
 #[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
-async fn a_portuguese_phone_tells_it_in_portuguese() {
+async fn a_portuguese_phone_shows_the_activity_in_portuguese() {
     let dimmer = TestServer::start();
     let browser = Browser::chromium();
     let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
@@ -84,4 +84,4 @@ async fn a_portuguese_phone_tells_it_in_portuguese() {
     browser.close().await;
 }
 
-in_both_browsers! { people_see_who_is_here_what_they_did_and_what_they_say }
+in_both_browsers! { people_see_the_participants_their_actions_and_their_messages }

@@ -9,7 +9,7 @@ use crate::steps::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-async fn each_effect_is_a_button_that_shows_what_the_service_says(browser: Browser) {
+async fn each_effect_is_a_button_that_shows_the_state_of_the_service(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let other = browser.phone(&dimmer).await;
@@ -256,7 +256,7 @@ async fn an_effect_is_for_the_chosen_light_or_for_all(browser: Browser) {
 }
 
 in_both_browsers! {
-    each_effect_is_a_button_that_shows_what_the_service_says,
+    each_effect_is_a_button_that_shows_the_state_of_the_service,
     a_sunrise_asks_for_its_minutes_and_the_time_left_counts_down,
     the_time_left_counts_down_with_one_timer_and_then_none,
     a_closed_sheet_costs_no_timer,

@@ -57,7 +57,7 @@ async fn the_sheet_is_loaded_when_it_is_first_opened_and_all_together_weighs_lit
     browser.close().await;
 }
 
-async fn an_error_is_shown_in_the_sheet_as_the_service_says_it(browser: Browser) {
+async fn an_error_is_shown_in_the_sheet_in_the_words_of_the_service(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let mut client = dimmer.client().await;
@@ -238,7 +238,7 @@ async fn without_the_service_the_sheet_waits_and_closes(browser: Browser) {
 }
 
 in_both_browsers! {
-    an_error_is_shown_in_the_sheet_as_the_service_says_it,
+    an_error_is_shown_in_the_sheet_in_the_words_of_the_service,
     the_keyboard_alone_walks_through_the_sheet_and_back_out,
     a_target_is_as_large_as_a_thumb_and_has_a_name,
     a_portuguese_phone_reads_a_portuguese_sheet,

@@ -88,7 +88,7 @@ async fn a_light_does_not_jump_under_the_thumb_while_others_set_it(browser: Brow
     browser.close().await;
 }
 
-async fn the_keyboard_moves_the_slider_and_its_level_is_said_in_words(browser: Browser) {
+async fn the_keyboard_moves_the_slider_and_its_level_is_announced_in_words(browser: Browser) {
     let dimmer = starting_at(39);
     let desktop = browser.desktop(&dimmer).await;
     desktop
@@ -184,7 +184,7 @@ async fn a_page_comes_back_by_itself_and_replays_nothing(browser: Browser) {
     browser.close().await;
 }
 
-async fn a_fault_is_told_in_words_and_goes_away(browser: Browser) {
+async fn a_fault_is_shown_in_words_and_goes_away(browser: Browser) {
     let dimmer = starting_at(50);
     let phone = browser.phone(&dimmer).await;
     let trace = dimmer.setup().trace_folder();
@@ -209,7 +209,7 @@ async fn a_fault_is_told_in_words_and_goes_away(browser: Browser) {
 /// In Chromium alone: only there has 127.0.0.1 another name, and only there are bytes counted.
 #[tokio::test]
 #[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
-async fn the_first_load_is_small_and_asks_nobody_else() {
+async fn the_first_load_is_small_and_requests_nothing_from_other_hosts() {
     let dimmer = TestServer::start();
     let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
@@ -301,7 +301,7 @@ async fn a_mouse_drags_too(browser: Browser) {
     browser.close().await;
 }
 
-async fn the_phone_ticks_at_0_50_and_100_under_the_thumb_alone(browser: Browser) {
+async fn the_phone_ticks_at_0_50_and_100_only_under_the_thumb(browser: Browser) {
     let dimmer = starting_at(48);
     let phone = browser.phone(&dimmer).await;
     let stub = "navigator.vibrate = (ms) => window.ticks.push(ms) > 0";
@@ -342,13 +342,13 @@ async fn the_phone_ticks_at_0_50_and_100_under_the_thumb_alone(browser: Browser)
 in_both_browsers! {
     a_drag_moves_the_pin_and_the_other_window,
     a_light_does_not_jump_under_the_thumb_while_others_set_it,
-    the_keyboard_moves_the_slider_and_its_level_is_said_in_words,
+    the_keyboard_moves_the_slider_and_its_level_is_announced_in_words,
     a_tap_on_the_lamp_turns_it_off_and_on_and_the_buttons_step,
     a_page_comes_back_by_itself_and_replays_nothing,
-    a_fault_is_told_in_words_and_goes_away,
+    a_fault_is_shown_in_words_and_goes_away,
     a_portuguese_phone_reads_portuguese,
     each_of_several_lights_has_a_slider_of_its_own,
     the_status_counts_the_open_pages_and_calls_a_simulated_led_simulated,
     a_mouse_drags_too,
-    the_phone_ticks_at_0_50_and_100_under_the_thumb_alone,
+    the_phone_ticks_at_0_50_and_100_only_under_the_thumb,
 }

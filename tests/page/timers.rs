@@ -20,7 +20,7 @@ async fn timers(count: usize, dimmer: &TestServer) -> Vec<Value> {
     timers
 }
 
-async fn a_timer_to_sleep_turns_the_light_off_in_so_many_minutes(browser: Browser) {
+async fn a_sleep_timer_turns_the_light_off_after_its_minutes(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let other = browser.phone(&dimmer).await;
@@ -66,7 +66,7 @@ async fn a_timer_to_sleep_turns_the_light_off_in_so_many_minutes(browser: Browse
     browser.close().await;
 }
 
-async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise(browser: Browser) {
+async fn a_wake_up_timer_has_a_time_days_and_a_sunrise(browser: Browser) {
     let dimmer = Setup::with(TWO).start();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
@@ -112,7 +112,7 @@ async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise(browser: Browser) {
     browser.close().await;
 }
 
-async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due(browser: Browser) {
+async fn timers_of_others_are_listed_in_the_order_of_their_due_times(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let mut client = dimmer.client().await;
@@ -146,7 +146,7 @@ async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due(browser:
 
 #[tokio::test]
 #[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
-async fn a_timer_says_when_it_is_due_in_the_time_of_the_service() {
+async fn a_timer_shows_its_due_time_in_the_time_zone_of_the_service() {
     let dimmer = TestServer::start();
     let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
@@ -171,7 +171,7 @@ async fn a_timer_says_when_it_is_due_in_the_time_of_the_service() {
 }
 
 in_both_browsers! {
-    a_timer_to_sleep_turns_the_light_off_in_so_many_minutes,
-    a_timer_to_wake_up_has_a_time_days_and_a_sunrise,
-    timers_of_others_are_listed_in_the_order_in_which_they_are_due,
+    a_sleep_timer_turns_the_light_off_after_its_minutes,
+    a_wake_up_timer_has_a_time_days_and_a_sunrise,
+    timers_of_others_are_listed_in_the_order_of_their_due_times,
 }

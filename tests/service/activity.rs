@@ -35,7 +35,7 @@ async fn named(dimmer: &TestServer, name: &str) -> TestClient {
 }
 
 #[tokio::test]
-async fn every_client_is_told_who_is_here_once_by_name() {
+async fn every_client_is_sent_each_participants_name_once() {
     let dimmer = TestServer::start();
     let mut silent = dimmer.client().await;
     let mut bia = named(&dimmer, "Bia").await;
@@ -84,7 +84,7 @@ async fn a_drag_is_one_entry_in_one_frame_for_everybody_and_in_the_log() {
 }
 
 #[tokio::test]
-async fn what_people_and_programs_did_is_told_with_who_it_was() {
+async fn each_action_is_reported_with_its_actor() {
     let dimmer = Setup::with(TWO).start();
     let mut client = dimmer.client().await;
     let mut ana = named(&dimmer, "Ana").await;
@@ -147,7 +147,7 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
 }
 
 #[tokio::test]
-async fn a_client_named_timer_is_told_apart_from_a_timer() {
+async fn a_client_named_timer_is_distinguished_from_a_timer() {
     let dimmer = TestServer::start();
     let mut other = dimmer.client().await;
     let mut liar = named(&dimmer, "timer").await;
@@ -173,7 +173,7 @@ async fn a_client_named_timer_is_told_apart_from_a_timer() {
 }
 
 #[tokio::test]
-async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
+async fn a_message_reaches_every_client_at_once_and_ten_a_minute_are_the_limit() {
     let dimmer = TestServer::start();
     let mut other = dimmer.client().await;
     let mut ana = named(&dimmer, "Ana").await;
@@ -209,7 +209,7 @@ async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
 }
 
 #[tokio::test]
-async fn who_comes_late_is_told_the_last_100_entries() {
+async fn a_late_client_is_sent_the_last_100_entries() {
     let dimmer = Setup::with("max_pages_per_address = 200\n").start();
     let mut clients = Vec::new();
     for number in 0..110 {
@@ -234,7 +234,7 @@ async fn who_comes_late_is_told_the_last_100_entries() {
 }
 
 #[tokio::test]
-async fn a_stop_logs_what_did_not_rest_yet() {
+async fn a_stop_logs_a_change_that_is_not_settled_yet() {
     let dimmer = TestServer::start();
     let mut ana = named(&dimmer, "Ana").await;
     ana.send(json!({"level": 7})).await;
@@ -245,7 +245,7 @@ async fn a_stop_logs_what_did_not_rest_yet() {
 }
 
 #[tokio::test]
-async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
+async fn without_activity_nobody_is_named_and_nothing_is_sent_or_logged() {
     let dimmer = Setup::with("activity = false\n").start();
     let mut other = dimmer.client().await;
     let mut ana = named(&dimmer, "Ana").await;
@@ -263,7 +263,7 @@ async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
 }
 
 #[tokio::test]
-async fn what_the_clients_of_the_tutorials_did_is_told_too() {
+async fn actions_of_socketio_clients_are_reported_too() {
     let dimmer = Setup::with(TWO).start();
     let mut client = dimmer.client().await;
     dimmer.request(Method::POST, "/led", "level=42").await;

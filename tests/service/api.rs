@@ -51,7 +51,7 @@ async fn a_put_changes_the_light_answers_its_state_and_reaches_every_client() {
 }
 
 #[tokio::test]
-async fn bad_requests_are_told_apart_and_change_nothing() {
+async fn each_kind_of_bad_request_has_its_status_and_changes_nothing() {
     let dimmer = TestServer::start();
     let large = format!(r#"{{"level":1{}}}"#, " ".repeat(5000));
     for (light, body, status, expected) in [

@@ -31,7 +31,7 @@ fn prints(service: &TestServer, arguments: &[&str], expected: &str) {
 }
 
 #[test]
-fn set_prints_the_level_that_came_of_it() {
+fn set_prints_the_resulting_level() {
     let service = Setup::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
     prints(&service, &["set", "40"], "led 40\n");
     prints(&service, &["set", "40.04"], "led 40\n");
@@ -76,7 +76,7 @@ fn effects_are_played_and_presets_kept() {
 }
 
 #[test]
-fn what_the_service_refuses_is_an_error_in_one_line() {
+fn a_request_that_the_service_refuses_is_an_error_in_one_line() {
     let service = TestServer::start();
     for (arguments, expected) in [
         (
@@ -109,7 +109,7 @@ fn what_the_service_refuses_is_an_error_in_one_line() {
 }
 
 #[test]
-fn a_service_that_is_not_there_is_an_error_that_says_what_to_do() {
+fn an_unreachable_service_is_an_error_that_says_what_to_do() {
     let service = TestServer::start();
     let url = service.url("");
     drop(service);

@@ -244,7 +244,7 @@ fn seeds() -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn whatever_clients_do_at_rest_all_agree() {
+async fn all_clients_agree_once_everything_sent_is_handled() {
     let _turn = take_turn();
     let rounds = ROUNDS * if long() { 100 } else { 10 };
     let start = Instant::now();

@@ -15,7 +15,7 @@ fn refuses(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_wrong_argument_is_told_before_anything_is_built() {
+fn a_wrong_argument_is_an_error_before_anything_is_built() {
     for (arguments, expected) in [
         (
             &[][..],

@@ -14,7 +14,7 @@ async fn last_update(client: &mut TestClient) -> Value {
 }
 
 #[tokio::test]
-async fn an_effect_moves_the_pin_and_every_client_is_told_until_a_level_ends_it() {
+async fn an_effect_moves_the_pin_and_is_sent_to_every_client_until_a_level_ends_it() {
     let dimmer = TestServer::start();
     let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     let before = dimmer.duties("led").len();
@@ -42,7 +42,7 @@ async fn an_effect_moves_the_pin_and_every_client_is_told_until_a_level_ends_it(
 }
 
 #[tokio::test]
-async fn a_light_that_is_off_plays_at_the_level_that_it_had() {
+async fn a_light_that_is_off_plays_an_effect_at_its_last_level() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 40})).await;
@@ -148,7 +148,7 @@ async fn an_effect_goes_on_after_a_restart_unless_the_settings_say_otherwise() {
 }
 
 #[tokio::test]
-async fn a_transition_tells_the_time_that_is_left_and_its_own_time_is_known() {
+async fn a_transition_is_sent_with_its_time_left_but_not_to_the_client_that_set_it() {
     let dimmer = Setup::with("[[light]]\ntransition = 60\n").start();
     let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     assert_eq!(one.hello["lights"][0]["transition"], 60.0);
@@ -169,7 +169,7 @@ async fn a_transition_tells_the_time_that_is_left_and_its_own_time_is_known() {
 }
 
 #[tokio::test]
-async fn nothing_that_was_kept_makes_an_effect_faster_than_the_light_allows_now() {
+async fn no_stored_effect_is_faster_than_the_light_allows_now() {
     let setup = Setup::new();
     let strobe = r#"{"level":50,"effect":"strobe","speed":10}"#;
     let kept = format!(

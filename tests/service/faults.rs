@@ -114,7 +114,7 @@ async fn a_driver_that_fails_for_a_while_gets_the_level_set_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
+async fn a_driver_that_fails_for_good_affects_only_its_own_light() {
     let dimmer = start().await;
     let mut client = dimmer.client().await;
     break_driver(&dimmer);
@@ -206,7 +206,7 @@ async fn a_driver_that_hangs_holds_up_no_stop() {
 }
 
 #[tokio::test]
-async fn a_start_that_hangs_ends_when_it_is_told_to() {
+async fn a_start_that_hangs_ends_at_a_signal_to_stop() {
     for signal in [Signal::TERM, Signal::INT] {
         let setup = Setup::new();
         fs::create_dir(setup.path().join("state")).unwrap();
@@ -239,7 +239,7 @@ async fn a_start_that_hangs_ends_when_it_is_told_to() {
 
 #[tokio::test]
 #[ignore = "takes 30 s; scripts/test.sh runs this"]
-async fn a_client_that_is_gone_without_a_word_is_noticed_within_30_seconds() {
+async fn a_client_that_disappears_is_noticed_within_30_seconds() {
     // The same on a clock that is made to run is a unit test of the socket.
     let dimmer = TestServer::start();
     let _gone = dimmer.client().await;
@@ -405,7 +405,7 @@ async fn a_file_of_levels_that_cannot_be_read_is_left_alone_until_it_can() {
 }
 
 #[tokio::test]
-async fn a_file_of_levels_cut_at_any_byte_costs_the_levels_alone() {
+async fn a_file_of_levels_cut_at_any_byte_loses_only_the_levels() {
     let whole = br#"{"version":1,"lights":{"led":{"level":42.5,"last_on":42.5}}}"#;
     let mut setup = Setup::new();
     let file = setup.levels_file();

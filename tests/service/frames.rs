@@ -12,7 +12,7 @@ const NOT_UTF8: u16 = 1007;
 const TOO_BIG: u16 = 1009;
 
 #[tokio::test]
-async fn what_the_protocol_forbids_closes_the_client_and_touches_no_other() {
+async fn a_protocol_violation_closes_the_client_and_affects_no_other() {
     let dimmer = TestServer::start();
     let mut other = dimmer.client().await;
     let level = br#"{"level": 7}"#;
@@ -79,7 +79,7 @@ async fn what_the_protocol_forbids_closes_the_client_and_touches_no_other() {
 }
 
 #[tokio::test]
-async fn a_message_may_come_in_parts_that_cut_characters() {
+async fn a_message_may_be_fragmented_within_a_character() {
     let dimmer = TestServer::start();
     let mut other = dimmer.client().await;
     let mut socket = websocket(&dimmer).await;

@@ -216,7 +216,7 @@ async fn a_pin_that_is_kept_is_left_as_it_is() {
 }
 
 #[test]
-fn what_cannot_start_says_why_in_one_line_and_exits_with_1() {
+fn a_failed_start_says_why_in_one_line_and_exits_with_1() {
     let running = TestServer::start();
     let port = running.address.to_string();
     let cases = [
@@ -332,7 +332,7 @@ fn wrong_usage_exits_with_2() {
 }
 
 #[test]
-fn variables_stand_for_flags_and_flags_beat_them() {
+fn variables_set_flags_and_flags_override_them() {
     let (code, error) = run(dimmer().env("DIMMER_GPIO", "28"));
     assert_eq!(code, Some(2), "{error}");
     let (_, error) = run(dimmer()

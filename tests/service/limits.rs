@@ -48,7 +48,7 @@ fn open_files(dimmer: &TestServer) -> usize {
 }
 
 #[test]
-fn what_does_not_come_within_ten_seconds_is_closed() {
+fn a_connection_that_completes_no_request_for_ten_seconds_is_closed() {
     let dimmer = TestServer::start();
     let begun = b"GET / HTTP/1.1\r\nhost: localhost\r\n";
     let whole = b"GET /api/health HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -133,7 +133,7 @@ async fn a_body_above_4_kib_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn one_address_cannot_take_the_places_of_others() {
+async fn one_address_cannot_take_the_connections_of_others() {
     let dimmer = Setup::with("max_pages = 3\nmax_pages_per_address = 2\n").start();
     let address = dimmer.address;
     let mut one = dimmer.client().await;
@@ -158,7 +158,7 @@ async fn one_address_cannot_take_the_places_of_others() {
 }
 
 #[tokio::test]
-async fn silent_connections_of_one_address_keep_no_other_out_and_leave_files_to_open() {
+async fn silent_connections_of_one_address_block_no_other_and_leave_files_to_open() {
     let dimmer = Setup::new().with_open_files(64).start();
     let mut client = dimmer.client().await;
     let silent: Vec<_> = (0..200)
@@ -201,7 +201,7 @@ async fn a_client_counts_as_a_connection_until_it_is_closed() {
 }
 
 #[tokio::test]
-async fn silent_connections_of_everybody_give_way_after_ten_seconds() {
+async fn silent_connections_of_all_addresses_are_closed_after_ten_seconds() {
     let dimmer = Setup::new().with_open_files(64).start();
     let mut silent = Vec::new();
     for _ in 0..10 {
@@ -220,7 +220,7 @@ async fn silent_connections_of_everybody_give_way_after_ten_seconds() {
 }
 
 #[tokio::test]
-async fn connections_are_accepted_again_by_itself_after_the_files_ran_out() {
+async fn connections_are_accepted_again_after_the_files_ran_out() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     let pid = Pid::from_raw(dimmer.pid().try_into().unwrap());
@@ -248,7 +248,7 @@ async fn connections_are_accepted_again_by_itself_after_the_files_ran_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_waits_itself_keeps_its_last_level_and_delays_nobody() {
+async fn a_flood_waits_keeps_its_last_level_and_delays_no_other_client() {
     let _turn = take_turn();
     const FLOOD: u32 = 3000;
     let dimmer = TestServer::start();

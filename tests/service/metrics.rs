@@ -75,7 +75,7 @@ async fn what_happens_is_counted_for_each_light() {
 }
 
 #[tokio::test]
-async fn a_driver_that_fails_is_told_of_with_its_failed_writes() {
+async fn a_driver_that_fails_is_exported_with_its_failed_writes() {
     let setup = Setup::new();
     fs::remove_dir(setup.trace_folder()).unwrap();
     let dimmer = setup.start();
@@ -139,7 +139,7 @@ fn queries(dashboard: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_dashboard_asks_for_nothing_that_is_not_told() {
+async fn the_dashboard_queries_only_exported_metrics() {
     let dimmer = TestServer::start();
     let exported = samples(&dimmer).await;
     let dashboard = serde_json::from_str(include_str!("../../docs/grafana.json")).unwrap();

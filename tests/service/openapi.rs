@@ -25,7 +25,7 @@ fn described(description: &Value) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_routes_of_the_documentation_are_described_and_no_others() {
+async fn exactly_the_documented_routes_are_described() {
     let documented: BTreeSet<_> = include_str!("../../docs/wire.md")
         .split('`')
         .filter(|code| code.contains(" /api/"))
@@ -262,7 +262,7 @@ async fn a_change_is_described_with_the_fields_that_are_read() {
 }
 
 #[tokio::test]
-async fn a_description_that_is_not_true_is_noticed() {
+async fn a_wrong_description_is_noticed() {
     let dimmer = TestServer::start();
     let description = description(&dimmer).await;
     let schema =

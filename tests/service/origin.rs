@@ -64,7 +64,7 @@ fn a_page_of_another_site_cannot_open_a_websocket() {
 }
 
 #[tokio::test]
-async fn a_name_that_a_site_points_here_gets_nothing() {
+async fn a_host_name_that_another_site_points_here_is_refused() {
     let dimmer = TestServer::start();
     let port = dimmer.address.port();
     for host in ["evil.example", "raspberrypi.local.evil.example"] {
@@ -231,7 +231,7 @@ fn allowed_hosts_are_a_flag_and_a_variable_too() {
 }
 
 #[tokio::test]
-async fn no_answer_opens_itself_to_other_sites_or_tells_the_server() {
+async fn no_answer_allows_other_sites_or_names_the_server() {
     let dimmer = TestServer::start();
     let client = reqwest::Client::new();
     for (path, host, status) in [
@@ -260,7 +260,7 @@ async fn no_answer_opens_itself_to_other_sites_or_tells_the_server() {
 }
 
 #[tokio::test]
-async fn the_page_runs_its_own_files_alone_and_nobody_can_frame_it() {
+async fn the_page_runs_only_its_own_files_and_cannot_be_framed() {
     let dimmer = TestServer::start();
     let answer = reqwest::get(dimmer.url("/")).await.unwrap();
     let policy = answer.headers()["content-security-policy"]

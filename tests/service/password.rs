@@ -222,7 +222,7 @@ async fn log_in_from(from: [u8; 4], service: SocketAddr, password: &str) -> Answ
 }
 
 #[tokio::test]
-async fn guessing_is_slowed_down_for_its_address_alone() {
+async fn guessing_is_slowed_down_only_for_its_address() {
     let service = start();
     let cookie = log_in(&service, PASSWORD).cookie();
     for free in 0..3 {
@@ -256,7 +256,7 @@ async fn guessing_is_slowed_down_for_its_address_alone() {
 }
 
 #[tokio::test]
-async fn guesses_at_the_same_time_are_heard_one_after_the_other() {
+async fn guesses_at_the_same_time_are_checked_one_after_the_other() {
     let service = start();
     let before = memory_peak(&service);
     let guess = |number: u8| log_in_from([127, 0, 1, number / 4], service.address, "wrong");
@@ -327,7 +327,7 @@ async fn a_client_is_closed_when_its_session_ends() {
 }
 
 #[tokio::test]
-async fn a_socketio_client_is_sent_away_when_its_session_ends() {
+async fn a_socketio_client_is_disconnected_when_its_session_ends() {
     let service = start();
     let url = format!(
         "ws://{}/socket.io/?EIO=4&transport=websocket",
@@ -352,7 +352,7 @@ async fn a_socketio_client_is_sent_away_when_its_session_ends() {
 }
 
 #[test]
-fn logging_out_takes_the_cookie_back() {
+fn logging_out_clears_the_cookie() {
     let service = start();
     let cookie = format!("cookie: {}\r\n", log_in(&service, PASSWORD).cookie());
     let button = "action=\"logout\" hidden";
@@ -411,7 +411,7 @@ fn the_login_speaks_english_and_portuguese_and_has_no_script() {
 }
 
 #[test]
-fn without_a_password_there_is_no_login_and_no_byte_for_it() {
+fn without_a_password_there_is_no_login_and_the_page_has_no_script_for_it() {
     let service = TestServer::start();
     assert_eq!(request(&service, "GET /login", "", "").status, 404);
     let page = request(&service, "GET /", "", "");

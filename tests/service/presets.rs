@@ -51,7 +51,7 @@ async fn a_preset_sets_all_lights_again_for_every_client() {
 }
 
 #[tokio::test]
-async fn presets_are_kept_over_restarts_and_told_to_who_comes_later() {
+async fn presets_are_kept_over_restarts_and_sent_to_later_clients() {
     let dimmer = Setup::with(TWO).start();
     let mut client = dimmer.client().await;
     client.send(json!({"save": "Film"})).await;

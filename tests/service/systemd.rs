@@ -63,7 +63,7 @@ fn start(setup: Setup, command: fn(&Setup) -> Command) -> (TestServer, Systemd) 
 }
 
 #[tokio::test]
-async fn systemd_is_told_of_the_start_the_levels_and_the_stop() {
+async fn systemd_is_notified_of_the_start_the_levels_and_the_stop() {
     let two = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 18\n";
     let (dimmer, systemd) = start(Setup::with(two), notifying);
     assert_eq!(systemd.next(), "READY=1");
@@ -99,7 +99,7 @@ async fn a_dragged_slider_is_one_status_a_second_and_the_last_is_right() {
 }
 
 #[test]
-fn nothing_is_told_while_nothing_changes() {
+fn systemd_is_not_notified_while_nothing_changes() {
     let (_dimmer, systemd) = start(Setup::new(), notifying);
     systemd.expect("STATUS=led 50 %");
     // Longer than the shortest time between two.
@@ -120,7 +120,7 @@ fn a_fault_is_in_the_status() {
 }
 
 #[tokio::test]
-async fn the_watchdog_hears_no_more_while_a_driver_hangs() {
+async fn the_watchdog_is_not_notified_while_a_driver_hangs() {
     const PATIENCE: Duration = Duration::from_millis(400);
     let (dimmer, systemd) = start(Setup::new(), |setup| watched(setup, PATIENCE));
     for _ in 0..3 {
@@ -198,7 +198,7 @@ async fn a_request_during_a_restart_waits_and_is_served() {
 }
 
 #[test]
-fn a_socket_that_is_no_single_tcp_one_is_refused() {
+fn anything_but_a_single_tcp_socket_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let unix = UnixListener::bind(folder.path().join("socket")).unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -50,7 +50,7 @@ async fn a_sleep_timer_fades_the_light_out_and_is_gone() {
 }
 
 #[tokio::test]
-async fn a_time_of_day_is_local_and_plays_what_it_says_on_all_lights() {
+async fn a_time_of_day_is_local_and_plays_its_effect_on_all_lights() {
     let dimmer = in_zone(Setup::with(
         "[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n",
     ));
@@ -104,7 +104,7 @@ async fn a_timer_recalls_a_preset() {
 }
 
 #[tokio::test]
-async fn timers_survive_a_restart_and_what_was_missed_is_not_made_up_for() {
+async fn timers_survive_a_restart_and_missed_ones_are_not_made_up_for() {
     let dimmer = in_zone(Setup::new());
     let mut client = dimmer.client().await;
     for timer in [
@@ -139,7 +139,7 @@ async fn timers_survive_a_restart_and_what_was_missed_is_not_made_up_for() {
 }
 
 #[tokio::test]
-async fn the_sun_is_known_where_the_settings_say_where() {
+async fn sun_timers_work_where_the_settings_have_a_position() {
     let dimmer = Setup::with("latitude = -23.55\nlongitude = -46.63\n").start_with(|command| {
         command.env("TZ", ZONE);
     });
@@ -160,7 +160,7 @@ async fn the_sun_is_known_where_the_settings_say_where() {
 }
 
 #[tokio::test]
-async fn the_api_adds_and_cancels_and_refuses_what_is_wrong() {
+async fn the_api_adds_and_cancels_timers_and_refuses_wrong_ones() {
     let dimmer = TestServer::start();
     let request = async |method, path: &str, body| dimmer.request(method, path, body).await;
     let body = r#"{"in": 600, "level": 5, "name": "A"}"#;

@@ -81,7 +81,7 @@ impl Certificate {
 const GET: &str = "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn with_a_certificate_the_page_and_the_websocket_come_by_tls() {
+async fn with_a_certificate_the_page_and_the_websocket_are_served_over_tls() {
     let certificate = Certificate::new();
     let service = certificate.setup().start();
     let answer = certificate.request(&service, GET).await;
@@ -95,7 +95,7 @@ async fn with_a_certificate_the_page_and_the_websocket_come_by_tls() {
 }
 
 #[tokio::test]
-async fn plain_http_is_led_to_https_and_gets_nothing_else() {
+async fn plain_http_is_redirected_to_https_and_gets_nothing_else() {
     let certificate = Certificate::new();
     let service = certificate.setup().start();
     for (path, more) in [
@@ -174,7 +174,7 @@ async fn a_new_certificate_is_read_on_sighup_and_drops_no_client() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_an_error_in_one_line_that_names_it() {
+fn an_unusable_certificate_is_an_error_in_one_line_that_names_it() {
     let (certificate, other) = (Certificate::new(), Certificate::new());
     let setup = certificate.setup();
     let fails_with = |expected: &[&str]| {
@@ -199,7 +199,7 @@ fn a_certificate_that_cannot_be_used_is_an_error_in_one_line_that_names_it() {
 }
 
 #[test]
-fn the_command_line_speaks_tls_and_trusts_the_named_certificate_alone() {
+fn the_command_line_uses_tls_and_trusts_only_the_named_certificate() {
     let (certificate, other) = (Certificate::new(), Certificate::new());
     let service = certificate.setup().start();
     let url = format!("https://{}", service.address);
@@ -220,7 +220,7 @@ fn the_command_line_speaks_tls_and_trusts_the_named_certificate_alone() {
 }
 
 #[tokio::test]
-async fn by_tls_the_cookie_of_the_login_is_for_tls_alone() {
+async fn with_tls_the_login_cookie_is_for_tls_only() {
     let certificate = Certificate::new();
     let service = certificate.setup().with_password("correct horse").start();
     let body = "password=correct+horse";

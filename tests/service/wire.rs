@@ -61,7 +61,7 @@ async fn a_client_never_receives_its_own_level_and_every_other_client_does() {
 }
 
 #[tokio::test]
-async fn the_sender_is_told_the_level_that_it_cannot_know() {
+async fn the_sender_is_sent_a_level_that_it_cannot_know() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     for (sent, level) in [
@@ -91,7 +91,7 @@ async fn the_sender_is_told_the_level_that_it_cannot_know() {
 }
 
 #[tokio::test]
-async fn a_client_that_counts_is_told_how_far_it_was_seen() {
+async fn a_client_that_sends_seq_is_sent_the_last_one_seen() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
@@ -120,7 +120,7 @@ async fn a_client_that_counts_is_told_how_far_it_was_seen() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_overruled_before_it_is_answered_hears_the_newer_level() {
+async fn a_client_that_is_overruled_before_it_is_answered_receives_the_newer_level() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
@@ -153,7 +153,7 @@ async fn a_client_with_a_name_is_named_to_the_others() {
 }
 
 #[tokio::test]
-async fn an_echo_comes_back_to_its_client_alone_and_to_the_letter() {
+async fn an_echo_is_returned_unchanged_and_only_to_its_client() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
@@ -165,7 +165,7 @@ async fn an_echo_comes_back_to_its_client_alone_and_to_the_letter() {
 }
 
 #[tokio::test]
-async fn every_client_is_told_how_many_are_open() {
+async fn every_client_is_sent_the_number_of_open_clients() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     assert_eq!(one.pages, 1);
@@ -176,7 +176,7 @@ async fn every_client_is_told_how_many_are_open() {
 }
 
 #[tokio::test]
-async fn lights_are_changed_by_name_and_apart() {
+async fn lights_are_changed_by_name_and_independently() {
     let dimmer = Setup::with(TWO_LIGHTS).start();
     let mut client = dimmer.client().await;
     client.send(json!({"level": 80, "light": "shelf"})).await;
@@ -192,7 +192,7 @@ async fn lights_are_changed_by_name_and_apart() {
 }
 
 #[tokio::test]
-async fn a_transition_moves_the_pin_by_and_by_and_tells_the_target_at_once() {
+async fn a_transition_moves_the_pin_gradually_and_its_target_is_sent_at_once() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
@@ -284,7 +284,7 @@ async fn bad_input_is_answered_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn bad_input_that_is_not_about_a_light_is_answered_with_its_error_alone() {
+async fn bad_input_that_is_not_about_a_light_is_answered_with_only_its_error() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     client.send(json!(42)).await;
@@ -304,7 +304,7 @@ async fn bad_input_that_is_not_about_a_light_is_answered_with_its_error_alone() 
 }
 
 #[tokio::test]
-async fn what_the_protocol_forbids_closes_that_client_with_its_code() {
+async fn a_protocol_violation_closes_that_client_with_its_code() {
     let dimmer = TestServer::start();
     let mut witness = dimmer.client().await;
     let text =
@@ -331,7 +331,7 @@ async fn what_the_protocol_forbids_closes_that_client_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_client_too_many_is_refused_until_one_leaves() {
+async fn a_client_above_the_limit_is_refused_until_one_leaves() {
     let dimmer = Setup::with("max_pages = 2\n").start();
     let _one = dimmer.client().await;
     let two = dimmer.client().await;
@@ -351,7 +351,7 @@ async fn a_client_too_many_is_refused_until_one_leaves() {
 }
 
 #[tokio::test]
-async fn every_client_is_told_of_a_fault_and_of_its_end() {
+async fn every_client_is_sent_a_fault_and_its_end() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
