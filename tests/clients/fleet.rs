@@ -11,7 +11,7 @@ fn dimmer(node: &str, more: &str, broker: &Broker) -> TestServer {
     Setup::with(&broker.settings_of(node, more)).start()
 }
 
-/// A client of a dimmer that shows the lights of others, and what is shown of them.
+/// A client of a dimmer that shows the lights of others, and those lights as it shows them.
 struct Watcher {
     client: TestClient,
     fleet: Vec<Value>,

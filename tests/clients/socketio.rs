@@ -45,7 +45,7 @@ const TRANSPORTS: [&str; 3] = ["any", "polling", "websocket"];
 /// The folder with the libraries.
 static LIBRARIES_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| fetched("scripts/clients.sh", &[]));
 
-/// One of them, which runs until it is dropped.
+/// A client in a process of its own, which runs until this is dropped.
 struct Tutorial {
     name: String,
     child: Child,
@@ -95,7 +95,7 @@ impl Tutorial {
         }
     }
 
-    /// The same, once it was told that it is connected and the level, and is ready.
+    /// The same, once it is connected, has received the level and is ready.
     fn connect(library: Library, dimmer: &TestServer, transport: &str) -> Tutorial {
         let tutorial = Tutorial::start(library, dimmer, transport, &[]);
         tutorial.welcomed(50);
@@ -108,7 +108,7 @@ impl Tutorial {
 
     fn welcomed(&self, level: u8) {
         self.started();
-        // Python handles each event in a thread of its own, so any of them may be told first.
+        // Python handles each event in a thread of its own, so any of them may be printed first.
         let mut received = [self.next(), self.next(), self.next()];
         received.sort();
         let expected = ["connect", &format!("led {level}"), "ready"];
@@ -119,7 +119,7 @@ impl Tutorial {
         writeln!(self.input, "{line}").unwrap();
     }
 
-    /// The next that it hears.
+    /// The next line that it prints.
     fn next(&self) -> String {
         self.next_within(LIMIT)
     }
@@ -129,7 +129,7 @@ impl Tutorial {
         line.unwrap_or_else(|error| panic!("{} prints nothing: {error}", self.name))
     }
 
-    /// Whether it hears nothing for so long; not even that the connection ended.
+    /// Whether it prints nothing for this time, not even that the connection ended.
     fn is_quiet(&self, time: Duration) -> bool {
         self.printed.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
     }
@@ -332,7 +332,7 @@ async fn a_stop_waits_for_no_client() {
 #[tokio::test]
 async fn a_client_that_joins_during_a_stop_is_not_refused() {
     let setup = Setup::new();
-    // The stop waits up to 10 seconds for the disk: here for somebody who reads this pipe.
+    // The stop waits up to 10 seconds for the disk: here until a process reads this pipe.
     let disk = setup.levels_file().with_extension("json.new");
     fs::create_dir(disk.parent().unwrap()).unwrap();
     mknodat(CWD, &disk, FileType::Fifo, Mode::RWXU, 0).unwrap();
@@ -377,7 +377,7 @@ async fn a_client_that_joins_during_a_stop_is_not_refused() {
     assert!(status.success());
 }
 
-/// A client that was made for these tests, and polls only when told to. Engine.IO 4.
+/// A client made for these tests, which polls only when `poll` is called. Engine.IO 4.
 struct Poller {
     http: Client,
     url: String,
@@ -404,7 +404,7 @@ impl Poller {
         Ok(Poller { http, url })
     }
 
-    /// One that has joined, and was told the level.
+    /// A client that has joined and received the level.
     async fn join(dimmer: &TestServer) -> Poller {
         let poller = Poller::open(dimmer).await.unwrap();
         assert_eq!(poller.post("40").await, 200);
@@ -447,7 +447,7 @@ async fn a_poll_without_updates_is_answered_before_the_request_times_out() {
     assert_eq!(poller.poll().await, ["6"]);
     assert!(
         start.elapsed() > Duration::from_secs(7),
-        "it waits for news"
+        "it waits for an update"
     );
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 1})).await;

@@ -17,7 +17,7 @@ use crate::waveform::median;
 /// The level before the first press.
 const LEVEL: f64 = 40.0;
 
-/// How often the contacts of a bouncing button close and open before they rest: for some 10 ms.
+/// How often the contacts of a bouncing button close and open before they settle: for some 10 ms.
 const BOUNCES: u32 = 50;
 
 /// A press toggles the light however much it bounces, and a hold dims it, all the way to the pin.
@@ -87,8 +87,8 @@ fn interrupts(machine: &mut Machine) -> u32 {
     numbers.skip(1).sum()
 }
 
-/// Presses the button for so many seconds, with bounce at either end, and returns the levels that
-/// the client is told, of the button's making.
+/// Presses the button for this many seconds, with bounce at either end, and returns the levels that
+/// the client receives from the button.
 async fn presses(machine: &mut Machine, client: &mut TestClient, seconds: &str) -> Vec<f64> {
     let bounce =
         format!("for i in $(seq {BOUNCES}); do echo pull-down >$LINE; echo pull-up >$LINE; done");

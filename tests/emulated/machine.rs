@@ -215,7 +215,7 @@ impl Machine {
         self.register(GPFSEL2) >> 3 & 0b111
     }
 
-    /// Everything the console says up to and without `mark`.
+    /// Everything the console prints up to and without `mark`.
     fn read_to(&mut self, mark: &str) -> String {
         let start = Instant::now();
         let mut bytes = [0; 4096];

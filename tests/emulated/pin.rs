@@ -333,7 +333,7 @@ async fn gives_the_kernel_every_level_exactly(
     );
     let mut wrong = Vec::new();
     for tenths in 0..=1000 {
-        // More would say no more.
+        // More would show no more.
         if wrong.len() == 3 {
             break;
         }

@@ -1,4 +1,4 @@
-//! Who is here, what happened and what people write to each other, on the page.
+//! Participants, the activity feed and messages, on the page.
 
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::TestServer;

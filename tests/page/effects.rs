@@ -139,7 +139,7 @@ async fn the_time_left_counts_down_with_one_timer_and_then_none(browser: Browser
     browser.close().await;
 }
 
-/// From now on keeps the milliseconds of every timer that the page sets, and every frame it asks for.
+/// From now on keeps the milliseconds of every timer that the page sets, and every frame it requests.
 async fn watch_timers(window: &Window) {
     let watch = "(() => {
         window.timers = [];

@@ -1,4 +1,4 @@
-//! Convergence as a property: whatever clients do, in whatever order it arrives, at rest the pins, the
+//! Convergence as a property: whatever clients do, in any order of arrival, once all is handled the pins, the
 //! state, every client and the store agree.
 //!
 //! A seed decides what the clients do. `DIMMER_SEED=n` repeats the services and actions of one that
@@ -22,9 +22,9 @@ const SETTINGS: &str = "[[light]]\nname = \"desk\"\n\
     [[light]]\nname = \"door\"\ngpio = 12\n";
 /// The most clients open at a time, beside the one that only watches.
 const CLIENTS: usize = 8;
-/// Actions before everything is let come to rest.
+/// Actions before each wait for everything to be handled.
 const ACTIONS: u32 = 12;
-/// Rests before the store is checked, which is written once a second.
+/// Rounds before the store, which is written once a second, is checked.
 const ROUNDS: u32 = 50;
 
 /// Each light's level.
@@ -208,7 +208,7 @@ impl Model {
         .await;
     }
 
-    /// This many rounds of actions and rests. The error names the first client that was out of step.
+    /// This many rounds, each of actions and a wait until everything is handled. The error names the first client that was out of step.
     async fn rounds(&mut self, count: u32) -> Result<(), String> {
         for round in 0..count {
             for _ in 0..ACTIONS {
@@ -268,7 +268,7 @@ async fn the_simulation_finds_clients_that_ignore_seen() {
 }
 
 /// The race that `seq` and `seen` are for: A sends a level while B's older one is on the way to it.
-/// Returns what A shows at rest, and the state.
+/// Returns what A shows once all is handled, and the state.
 async fn race(ignores_seen: bool) -> (f64, f64) {
     let dimmer = TestServer::start();
     let mut a = dimmer.client().await;

@@ -1,4 +1,4 @@
-//! Many clients drag one light: at rest, all clients, the state and the pin agree.
+//! Many clients drag one light: once all is handled, all clients, the state and the pin agree.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ async fn drag(mut client: TestClient, seed: u64) -> TestClient {
     client
 }
 
-/// Asserts that all agree, and says how long that took after the last input.
+/// Asserts that all agree, and prints how long that took after the last input.
 async fn assert_in_step(dimmer: &TestServer, clients: &mut [TestClient]) {
     let ended = Instant::now();
     for client in clients.iter_mut() {

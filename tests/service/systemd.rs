@@ -127,7 +127,7 @@ async fn the_watchdog_is_not_notified_while_a_driver_hangs() {
         systemd.expect("WATCHDOG=1");
     }
 
-    // A pipe that nobody reads holds up whoever opens it to write.
+    // A pipe that nobody reads blocks the process that opens it to write.
     let trace = dimmer.setup().trace_folder().join("led");
     fs::remove_file(&trace).unwrap();
     mknodat(CWD, &trace, FileType::Fifo, Mode::RWXU, 0).unwrap();
