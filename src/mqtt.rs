@@ -221,12 +221,13 @@ impl Bridge {
             }
             Subject::Group(name) => {
                 let command = LightCommand::parse(&message.payload)?;
-                for (light, groups) in self.lights.ids().zip(&self.groups) {
-                    if groups.iter().any(|group| group == name) {
-                        self.execute(&command, light)?;
-                    }
-                }
-                Ok(())
+                let lights = self.lights.ids().zip(&self.groups);
+                let members = lights.filter(|(_, groups)| groups.iter().any(|group| group == name));
+                // A light that refuses keeps no other from it.
+                let results: Vec<_> = members
+                    .map(|(light, _)| self.execute(&command, light))
+                    .collect();
+                results.into_iter().collect()
             }
         }
     }

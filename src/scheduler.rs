@@ -38,9 +38,10 @@ pub async fn run(hub: Arc<Hub>, mut heartbeat: Heartbeat) -> anyhow::Result<()> 
             let mut woken = pin!(clock.until(next));
             loop {
                 tokio::select! {
-                    _ = watch.changed() => break None,
+                    // In this order: to set the kernel's timer again would lose a jump of the clock.
+                    biased;
                     woken = &mut woken => break Some(woken?),
-                    // The wait goes on: to set the kernel's timer again would lose a jump of the clock.
+                    _ = watch.changed() => break None,
                     () = heartbeat.beat() => {}
                 }
             }

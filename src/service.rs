@@ -78,7 +78,7 @@ impl Service {
             stop_inputs.clone(),
             stop_outputs.clone(),
         );
-        let pins = tasks.start_pins(pins)?;
+        let pins = tasks.start_pins(pins).await?;
         let writes = pins.iter().map(|pin| pin.writes.clone()).collect();
         let store = tasks.start_store(store);
         tasks.start_buttons(buttons);
@@ -89,7 +89,7 @@ impl Service {
             tasks.start_mqtt(groups.collect(), mqtt);
         }
         let announcement = match config.mdns {
-            true => tasks.start_mdns(address, encrypted)?,
+            true => tasks.start_mdns(address, encrypted),
             false => None,
         };
         let server = web::Server::new(
@@ -150,7 +150,7 @@ impl Service {
 
     /// Closes all clients, switches the pins off and stores the levels, within two seconds unless the
     /// disk is slow.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         // The inputs first, so that their last changes reach the pins and the store.
         self.stop_inputs.cancel();
         let goodbye = async {
@@ -172,6 +172,9 @@ impl Service {
         }
         if timeout(STORE_TIMEOUT, self.store).await.is_err() {
             warn!("the disk hangs, so the last levels may be lost");
+        }
+        while let Some(failure) = self.failures.try_next() {
+            warn!("{failure:#}");
         }
     }
 }
@@ -242,12 +245,13 @@ mod tests {
         for name in [
             "light desk: pin",
             "store",
-            "timers",
+            "scheduler",
             "activity",
             "mqtt",
             "fan-out",
             "web",
             "systemd",
+            "Socket.IO",
         ] {
             assert!(
                 names.iter().any(|other| other == name),

@@ -108,7 +108,7 @@ impl Store {
         }
         let start = Instant::now();
         let (file, saved) = (self.file.clone(), self.saved.clone());
-        let write_file = move || {
+        let write_file = move || -> io::Result<_> {
             let (saved, read_late) = match saved {
                 Some(saved) => (saved, None),
                 None => {
@@ -121,9 +121,10 @@ impl Store {
             write(&file, &saved)?;
             Ok((saved, read_late))
         };
+        // A panic goes on in this task, which is supervised.
         let written = task::spawn_blocking(write_file)
             .await
-            .unwrap_or_else(|panic| Err(io::Error::other(panic)));
+            .expect("writing the file does not panic");
         match written {
             Ok((saved, read_late)) => {
                 if let Some((presets, timers)) = read_late {

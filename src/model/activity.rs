@@ -92,6 +92,8 @@ struct Pending {
 #[derive(PartialEq, Eq, Hash)]
 enum ActivitySubject {
     Light(Actor, String),
+    /// Apart from the levels: a flash must not hide one that was set just before it.
+    Flash(Actor, String),
     Preset(Actor, String),
     Timer(Actor, String),
     /// The presence of a name: a client that reconnects at once was never away.
@@ -297,9 +299,10 @@ fn subject(entry: &Entry, number: u64) -> (ActivitySubject, Duration) {
         Action::Joined | Action::Left => {
             ActivitySubject::Name(entry.actor.name().cloned().unwrap_or_default())
         }
-        Action::Set { light, .. } | Action::Effect { light, .. } | Action::Flashed { light } => {
+        Action::Set { light, .. } | Action::Effect { light, .. } => {
             ActivitySubject::Light(actor(), light.clone())
         }
+        Action::Flashed { light } => ActivitySubject::Flash(actor(), light.clone()),
         Action::Recalled { preset } | Action::Saved { preset } | Action::Forgot { preset } => {
             ActivitySubject::Preset(actor(), preset.clone())
         }
@@ -466,6 +469,22 @@ mod tests {
             [
                 json!({"who": "9", "what": "joined"}),
                 json!({"who": "9", "what": "set", "light": "desk", "level": 9}),
+            ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flash_does_not_hide_the_level_that_was_set_just_before() {
+        let activity = Activity::new(true);
+        activity.record(&Actor::Mqtt, set("desk", 7));
+        let light = "desk".into();
+        activity.record(&Actor::Mqtt, Action::Flashed { light });
+        after(SETTLE, &activity).await;
+        assert_eq!(
+            published(&activity, 0),
+            [
+                json!({"via": "mqtt", "what": "set", "light": "desk", "level": 7}),
+                json!({"via": "mqtt", "what": "flashed", "light": "desk"}),
             ]
         );
     }

@@ -91,7 +91,7 @@ impl Hub {
             // The end of what is recorded already.
             Command::EndFlash(flash) => {
                 self.lights
-                    .restore(flash.light, flash.before, flash.revision);
+                    .end_flash(flash.light, flash.before, flash.revision);
                 Ok(Outcome::Done)
             }
             Command::SavePreset { name, preset } => self.save_preset(actor, name, preset),
@@ -150,8 +150,7 @@ impl Hub {
     }
 
     fn flash(&self, actor: &Actor, light: LightId) -> Flash {
-        let before = self.lights.state(light);
-        let revision = self.lights.flash(light, actor).revision;
+        let (before, revision) = self.lights.flash(light, actor);
         let name = self.lights.light(light).name.clone();
         self.record(actor, Action::Flashed { light: name });
         Flash {

@@ -310,23 +310,39 @@ impl Lights {
         })
     }
 
-    /// Switches a light off at once, or on if it is off, until [`Lights::restore`].
-    pub(super) fn flash(&self, light: LightId, by: &Actor) -> LightState {
-        self.change(light, Change::Toggle, Some(Duration::ZERO), by)
+    /// Switches a light off at once, or on if it is off, until [`Lights::end_flash`]. Returns the state
+    /// before the flash and the revision that the flash made.
+    pub(super) fn flash(&self, light: LightId, by: &Actor) -> (LightState, u64) {
+        let mut before = None;
+        let flashing = self.modify(light, |state| {
+            before = Some(state.clone());
+            state.level = Change::Toggle.applied_to(state);
+            state.effect = None;
+            state.duration = Duration::ZERO;
+            if !state.level.is_off() {
+                state.last_on = state.level;
+            }
+            state.by = Some(by.clone());
+        });
+        (before.expect("modify calls its closure"), flashing.revision)
     }
 
     /// Restores the state `before` a flash, unless the light has been changed since its `revision`.
-    pub(super) fn restore(&self, light: LightId, before: LightState, revision: u64) {
-        if self.state(light).revision != revision {
-            return;
-        }
-        let remaining = before.remaining().unwrap_or_default();
-        self.modify(light, |state| {
-            state.level = before.level;
-            state.last_on = before.last_on;
-            state.effect = before.effect;
-            state.duration = remaining;
-            state.by = before.by;
+    pub(super) fn end_flash(&self, light: LightId, before: LightState, revision: u64) {
+        let duration = before.remaining().unwrap_or_default();
+        self.states.send_if_modified(|states| {
+            let state = &mut states[light.0];
+            let is_unchanged = state.revision == revision;
+            if is_unchanged {
+                *state = LightState {
+                    duration,
+                    since: Instant::now(),
+                    revision: revision + 1,
+                    fault: state.fault.take(),
+                    ..before
+                };
+            }
+            is_unchanged
         });
     }
 

@@ -72,7 +72,7 @@ pub struct NewTimer {
 pub enum Due {
     /// After this time, once.
     In(Duration),
-    /// TimeOfDay a time of day.
+    /// At a time of day, once or on some days.
     Daily(Daily),
 }
 

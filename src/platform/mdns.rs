@@ -31,6 +31,7 @@ const MAX_LIGHT_NAMES: usize = 240;
 /// The announcement of the service on the LAN.
 pub struct Announcement {
     daemon: ServiceDaemon,
+    events: Receiver<DaemonEvent>,
 }
 
 impl Announcement {
@@ -54,6 +55,8 @@ impl Announcement {
             // The service does not listen on IPv6.
             daemon.disable_interface(IfKind::IPv6)?;
         }
+        // Before anything happens that is to be logged.
+        let events = daemon.monitor()?;
         let names = light_names(lights);
         let properties = [
             ("version", env!("CARGO_PKG_VERSION")),
@@ -65,19 +68,16 @@ impl Announcement {
             daemon.register(service_info(kind, address, &properties)?)?;
         }
         info!("announced on the LAN as {}.local", host::own_label());
-        Ok(Some(Announcement { daemon }))
+        Ok(Some(Announcement { daemon, events }))
     }
 
     /// Logs the events of the announcement. The future ends if the thread does.
-    ///
-    /// # Errors
-    /// The thread has already ended.
-    pub fn log(&self) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
-        let events = self.daemon.monitor()?;
-        Ok(async move {
+    pub fn log(&self) -> impl Future<Output = anyhow::Result<()>> + use<> {
+        let events = self.events.clone();
+        async move {
             log_events(events).await;
             Ok(())
-        })
+        }
     }
 
     /// Withdraws the announcement, so that other machines forget the service at once.

@@ -1,7 +1,8 @@
-//! Supervision: no task and no thread of the service runs unwatched.
+//! Supervision: every task and thread that the service starts is watched.
 //!
-//! A panic, an error, or an end before the service stops is a failure that names the task. The service
-//! then ends, so that systemd restarts it with a clean state.
+//! A panic, an error, or an end before the service stops is a failure that names the task. The program
+//! waits for it in `Service::failed`, stops the service and exits with the error; systemd then restarts it
+//! with a clean state. Threads of libraries are noticed only where they report their end (mDNS, buttons).
 
 use std::any::Any;
 use std::fmt::Display;
@@ -32,6 +33,11 @@ impl Failures {
             Some(failure) => failure,
             None => future::pending().await,
         }
+    }
+
+    /// The next failure that has been reported already, if there is one.
+    pub fn try_next(&mut self) -> Option<anyhow::Error> {
+        self.0.try_recv().ok()
     }
 }
 

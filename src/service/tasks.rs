@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -56,17 +57,21 @@ impl Tasks {
     /// Starts the threads of the pins, in the order of the lights.
     ///
     /// # Errors
-    /// The system has no thread left.
-    pub fn start_pins(&mut self, pins: Vec<Pin>) -> anyhow::Result<Vec<PinThread>> {
+    /// The system has no thread left. The pins are off then.
+    pub async fn start_pins(&mut self, pins: Vec<Pin>) -> anyhow::Result<Vec<PinThread>> {
         let lights = &self.hub.lights;
-        let threads = lights
-            .ids()
-            .zip(pins)
-            .map(|(id, pin)| {
-                let stop = self.stop_outputs.clone();
-                pin.start(lights.clone(), id, &self.supervisor, stop)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut threads = Vec::<PinThread>::new();
+        for (id, pin) in lights.ids().zip(pins) {
+            let stop = self.stop_outputs.clone();
+            match pin.start(lights.clone(), id, &self.supervisor, stop) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    self.stop_outputs.cancel();
+                    join_all(threads.iter().map(|thread| thread.ended.cancelled())).await;
+                    return Err(error);
+                }
+            }
+        }
         for pin in &threads {
             let name = format!("light {}: its driver", pin.light);
             self.probes.push((name, pin.probe.clone()));
@@ -94,11 +99,11 @@ impl Tasks {
 
     pub fn start_scheduler(&mut self) {
         let (probe, heartbeat) = heartbeat();
-        self.probes.push(("timers".into(), probe));
+        self.probes.push(("scheduler".into(), probe));
         let scheduler = scheduler::run(self.hub.clone(), heartbeat);
         let task = self
             .supervisor
-            .spawn_until("timers", &self.stop_inputs, scheduler);
+            .spawn_until("scheduler", &self.stop_inputs, scheduler);
         self.inputs.push(task);
     }
 
@@ -115,27 +120,15 @@ impl Tasks {
 
     /// Announces the service on the LAN. The service also works without that: if the announcement fails,
     /// the error is only logged.
-    ///
-    /// # Errors
-    /// The thread of the announcement has ended at once.
-    pub fn start_mdns(
-        &mut self,
-        address: SocketAddr,
-        encrypted: bool,
-    ) -> anyhow::Result<Option<Announcement>> {
+    pub fn start_mdns(&mut self, address: SocketAddr, encrypted: bool) -> Option<Announcement> {
         let lights = self.hub.lights.list();
-        let announcement = match Announcement::new(address, encrypted, lights) {
-            Ok(Some(announcement)) => announcement,
-            Ok(None) => return Ok(None),
-            Err(error) => {
-                warn!("{error:#}");
-                return Ok(None);
-            }
-        };
-        let log = announcement.log()?;
+        let announcement = Announcement::new(address, encrypted, lights)
+            .inspect_err(|error| warn!("{error:#}"))
+            .ok()??;
+        let log = announcement.log();
         let task = self.supervisor.spawn_until("mdns", &self.stop_inputs, log);
         self.inputs.push(task);
-        Ok(Some(announcement))
+        Some(announcement)
     }
 
     /// Returns the task of the fan-out, which sends updates to clients until these are closed.

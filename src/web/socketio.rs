@@ -191,10 +191,12 @@ fn on_connect(socket: SocketRef, app: AppState) {
     // When the service stops, the library calls no handler of a disconnect.
     let gone = app.stop.child_token();
     let left = gone.clone();
+    let supervisor = app.supervisor.clone();
     socket.on_disconnect(move |socket: SocketRef| {
-        debug!("Socket.IO client {} is gone", socket.id);
-        left.cancel();
-        ready(())
+        handle_event(&supervisor, move || {
+            debug!("Socket.IO client {} is gone", socket.id);
+            left.cancel();
+        })
     });
     let Some(actor) = actor(&socket) else {
         return;
@@ -213,11 +215,13 @@ fn on_connect(socket: SocketRef, app: AppState) {
             let _ = ack.send(&());
         })
     });
-    socket.on("message", |socket: SocketRef, ack: AckSender| {
-        // There is no room for it if the client sends more than it reads.
-        let _ = socket.emit("message", "Olá");
-        let _ = ack.send(&());
-        ready(())
+    let supervisor = app.supervisor.clone();
+    socket.on("message", move |socket: SocketRef, ack: AckSender| {
+        handle_event(&supervisor, move || {
+            // There is no room for it if the client sends more than it reads.
+            let _ = socket.emit("message", "Olá");
+            let _ = ack.send(&());
+        })
     });
     let lights = app.hub.lights.clone();
     let name = format!("Socket.IO client {}", socket.id);

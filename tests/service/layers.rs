@@ -12,6 +12,14 @@ use syn::{Attribute, Item, UseTree};
 /// Functions of the model that change a watched value and may be called from outside the model: they
 /// report what the hardware or the broker did, and are no commands.
 const REPORTS: [&str; 2] = ["finish_sunrise", "report_fault"];
+/// The calls that change a watched value.
+const CHANGES: [&str; 5] = [
+    ".send()",
+    ".send_modify()",
+    ".send_if_modified()",
+    ".send_replace()",
+    ".modify()",
+];
 /// The only file that may spawn tasks and threads, so that each of them is watched.
 const SUPERVISOR: &str = "platform::supervisor";
 /// The thread of a pin, which blocks on a watched future.
@@ -121,7 +129,7 @@ impl<'ast> Visit<'ast> for Source {
         if is_test(&function.attrs) {
             return;
         }
-        if matches!(function.vis, syn::Visibility::Public(_)) {
+        if is_visible_outside(&function.vis) {
             let mut calls = Calls(String::new());
             calls.visit_block(&function.block);
             self.public_functions
@@ -160,6 +168,15 @@ impl<'ast> Visit<'ast> for Source {
             self.add_path(names);
         }
         visit::visit_path(self, path);
+    }
+}
+
+/// Whether others than the parent module can name something.
+fn is_visible_outside(visibility: &syn::Visibility) -> bool {
+    match visibility {
+        syn::Visibility::Public(_) => true,
+        syn::Visibility::Restricted(to) => !to.path.is_ident("super") && !to.path.is_ident("self"),
+        syn::Visibility::Inherited => false,
     }
 }
 
@@ -376,9 +393,7 @@ fn nothing_but_the_hub_changes_lights_presets_and_timers() {
     let code = Code::read();
     for module in ["model::lights", "model::presets", "model::timers"] {
         for (function, calls) in &code.sources[module].public_functions {
-            let changes = [".send_modify()", ".send_if_modified()", ".modify()"]
-                .iter()
-                .any(|call| calls.contains(call));
+            let changes = CHANGES.iter().any(|call| calls.contains(call));
             assert!(
                 !changes || REPORTS.contains(&function.as_str()),
                 "{module}::{function} can be called from outside the model"
