@@ -17,6 +17,7 @@ async fn last_update(client: &mut TestClient) -> Value {
 async fn an_effect_moves_the_pin_and_is_sent_to_every_client_until_a_level_ends_it() {
     let dimmer = TestServer::start();
     let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
+    dimmer.pin_is_at("led", 50.0).await;
     let before = dimmer.duties("led").len();
     one.change("led", json!({"effect": "blink", "speed": 3}))
         .await;

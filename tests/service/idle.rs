@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::common::{Setup, TestServer, long, need, until};
 use crate::lan::with_lan;
@@ -47,10 +47,8 @@ fn threads(dimmer: &TestServer) -> usize {
     fs::read_dir(tasks).unwrap().count()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs strace; scripts/test.sh installs it and runs this"]
-async fn nothing_is_done_while_nothing_changes() {
-    need("strace", "strace");
+/// The calls of a service with so many clients within this time, and how long after their last messages it ended.
+async fn calls_with_clients(time: Duration) -> (Vec<String>, Duration) {
     let dimmer = Setup::with("max_pages_per_address = 200\n").start();
     let mut clients = dimmer.clients(CLIENTS).await;
     for client in &mut clients {
@@ -63,7 +61,7 @@ async fn nothing_is_done_while_nothing_changes() {
     })
     .await;
     // The silence of all clients begins here, so no ping is due for 20 s.
-    let time = Duration::from_secs(if long() { 30 } else { 5 });
+    let silence = Instant::now();
     let mut reading = JoinSet::new();
     for mut client in clients {
         client.settled().await;
@@ -71,17 +69,32 @@ async fn nothing_is_done_while_nothing_changes() {
         reading.spawn(async move { while client.socket.next().await.is_some() {} });
     }
     let calls = calls(&dimmer, time).await;
-    let pings = calls.iter().filter(|call| call.contains(PING)).count();
-    println!(
-        "{} calls in {time:?} with {CLIENTS} clients, {pings} of them pings",
-        calls.len()
-    );
-    if !long() {
-        assert_eq!(calls, Vec::<String>::new());
+    (calls, silence.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace; scripts/test.sh installs it and runs this"]
+async fn nothing_is_done_while_nothing_changes() {
+    need("strace", "strace");
+    if long() {
+        let (calls, _) = calls_with_clients(Duration::from_secs(30)).await;
+        let pings = calls.iter().filter(|call| call.contains(PING)).count();
+        println!("{} calls in 30 s, {pings} of them pings", calls.len());
+        let others: Vec<_> = calls.iter().filter(|call| !keeps_alive(call)).collect();
+        assert!(others.is_empty(), "{others:#?}");
+        assert_eq!(pings, CLIENTS);
+        return;
     }
-    let others: Vec<_> = calls.iter().filter(|call| !keeps_alive(call)).collect();
-    assert!(others.is_empty(), "{others:#?}");
-    assert_eq!(pings, if long() { CLIENTS } else { 0 });
+    // The runtime looks after the timers of the pings for the first time up to 4 s before they are due. A machine that
+    // takes so long to get there says nothing about the service.
+    for _ in 0..5 {
+        let (calls, since_silence) = calls_with_clients(Duration::from_secs(5)).await;
+        if since_silence < Duration::from_secs(15) {
+            assert_eq!(calls, Vec::<String>::new());
+            return;
+        }
+    }
+    panic!("the machine is too busy to look at a service for 5 s");
 }
 
 #[test]
