@@ -25,7 +25,7 @@ use crate::protocol::input_error::InputError;
 use crate::protocol::light_change::LightChange;
 use crate::protocol::request::{ClientMessage, Request};
 use crate::protocol::server_message::{Hello, ServerMessage};
-use crate::web::auth::login::SessionTime;
+use crate::web::auth::authenticate::SessionTime;
 use crate::web::limiter::Permit;
 use crate::web::listener::Peer;
 use crate::web::response::too_many_clients;
