@@ -100,13 +100,13 @@ impl Hub {
             }
             Command::ForgetPreset(preset) => {
                 self.presets.forget(&preset)?;
-                self.record(actor, Action::Forgot { preset });
+                self.record(actor, Action::PresetForgotten { preset });
                 Ok(Outcome::Done)
             }
             Command::AddTimer(new) => self.add_timer(actor, new),
             Command::CancelTimer(timer) => {
                 self.timers.cancel(&timer)?;
-                self.record(actor, Action::Cancelled { timer });
+                self.record(actor, Action::TimerCancelled { timer });
                 Ok(Outcome::Done)
             }
             Command::RunTimer(timer) => self.run_timer(actor, timer),
@@ -172,7 +172,7 @@ impl Hub {
         };
         self.presets.save(name.as_str(), preset.clone())?;
         let name = name.into();
-        self.record(actor, Action::Saved { preset: name });
+        self.record(actor, Action::PresetSaved { preset: name });
         Ok(Outcome::Preset(preset))
     }
 
@@ -192,7 +192,7 @@ impl Hub {
                 self.lights.change(light, effect, transition, actor);
             }
         }
-        self.record(actor, Action::Recalled { preset: name });
+        self.record(actor, Action::PresetRecalled { preset: name });
         Ok(Outcome::Done)
     }
 
@@ -200,7 +200,7 @@ impl Hub {
         self.check_timer(&new)?;
         let timer = self.timers.add(new)?;
         let name = timer.name.clone();
-        self.record(actor, Action::Timer { timer: name });
+        self.record(actor, Action::TimerAdded { timer: name });
         Ok(Outcome::Timer(timer))
     }
 

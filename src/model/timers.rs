@@ -2,6 +2,7 @@
 
 mod schedule;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -253,6 +254,11 @@ impl Timers {
             differs
         });
     }
+}
+
+/// A time in RFC 3339 with the offset of the local zone.
+pub fn local_time(time: Timestamp) -> impl fmt::Display {
+    time.display_with_offset(TimeZone::system().to_offset(time))
 }
 
 fn free_name(all: &[Timer]) -> String {

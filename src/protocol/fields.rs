@@ -1,4 +1,4 @@
-//! The fields of requests, each described once: name, values and meaning.
+//! The fields of messages, changes and timers, each described once: name, values and meaning.
 
 use std::fmt::Display;
 
@@ -37,7 +37,7 @@ pub enum FieldKind {
     True,
     /// An integer from 0 to this.
     Integer(u64),
-    /// Text of at most so many characters, none of them control characters.
+    /// Text of at most this many characters, none of them control characters.
     Text(usize),
     /// The name of something that exists, such as a light.
     Reference,
@@ -51,7 +51,7 @@ pub enum FieldKind {
     Days,
     /// A timer.
     Timer,
-    /// Any JSON of at most so many bytes.
+    /// Any JSON of at most this many bytes.
     Json(usize),
 }
 
