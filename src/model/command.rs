@@ -3,6 +3,8 @@
 //! An input (the WebSocket, REST, MQTT, Socket.IO, a timer, a button) translates its protocol into a
 //! [`Command`] and an [`Actor`](super::actor::Actor), and the [`Outcome`] back.
 //! [`Hub::execute`](super::hub::Hub::execute) does the rest.
+//!
+//! A new command is a variant here, an arm of `Hub::execute`, and a verb in `protocol::request`.
 
 use std::sync::Arc;
 use std::time::Duration;

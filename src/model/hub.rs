@@ -82,13 +82,15 @@ impl Hub {
                 change,
                 transition,
             } => {
-                let state = self.fleet.change(&name, change, transition)?;
+                let changed = self.fleet.change(&name, change, transition);
+                let state =
+                    changed.ok_or_else(|| CommandError::NoSuchLight(name.to_string()))??;
                 let (light, level) = (name.as_ref().into(), state.level);
                 self.record(actor, Action::Set { light, level });
                 Ok(Outcome::Remote(state))
             }
             Command::Flash(light) => Ok(Outcome::Flash(self.flash(actor, light))),
-            // The end of what is recorded already.
+            // Not recorded: the start of the flash is.
             Command::EndFlash(flash) => {
                 self.lights
                     .end_flash(flash.light, flash.before, flash.revision);
@@ -124,11 +126,11 @@ impl Hub {
         self.timers.clock_was_set(ahead, now);
     }
 
-    /// Adds presets and timers that the store could not read at the start. Those that somebody has
-    /// made since are newer, and stay.
-    pub fn restore(&self, presets: PresetsByName, timers: Vec<Timer>) {
-        self.presets.restore(presets);
-        self.timers.restore(timers);
+    /// Adds presets and timers that the store could not read at the start. One that has been saved or
+    /// added since then is newer, and stays.
+    pub fn add_read_late(&self, presets: PresetsByName, timers: Vec<Timer>) {
+        self.presets.add_kept(presets);
+        self.timers.add_kept(timers);
     }
 
     fn record(&self, actor: &Actor, action: Action) {
@@ -301,7 +303,7 @@ mod tests {
     const LED: LightId = LightId::FIRST;
 
     #[test]
-    fn what_was_saved_is_set_again_and_lights_that_are_gone_are_left_out() {
+    fn recalling_a_preset_skips_lights_that_no_longer_exist() {
         let hub = Hub::with(Lights::led());
         let breathe = Effect {
             kind: EffectKind::Breathe,
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flash_goes_back_unless_somebody_changes_the_light_meanwhile() {
+    async fn a_flash_restores_the_light_unless_it_was_changed_meanwhile() {
         let hub = Hub::with(Lights::led());
         let flash = || match hub.execute(&Actor::Mqtt, Command::Flash(LED)).unwrap() {
             Outcome::Flash(flash) => Command::EndFlash(flash),

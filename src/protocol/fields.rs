@@ -241,6 +241,8 @@ impl Field {
         from(self.number(value)?).map_err(|error| InputError::out_of_range(self.name, error))
     }
 
+    /// The truth value in a value.
+    ///
     /// # Errors
     /// The value is neither `true` nor `false`, or not what [`FieldKind::True`] allows.
     pub fn bool(&self, value: &Value) -> Result<bool, InputError> {

@@ -341,7 +341,7 @@ mod tests {
         client
     }
 
-    /// Reads until the client is told that so many are connected.
+    /// Reads until the message that this many clients are connected.
     async fn read_until(client: &mut WebSocketStream<TcpStream>, clients: usize) {
         let update = tungstenite::Message::text(ServerMessage::Clients { clients }.to_json());
         while client.next().await.unwrap().unwrap() != update {}
