@@ -1,6 +1,6 @@
 //! The state of the service and every change to it, without a network, a disk or a pin.
 //!
-//! Imports nothing from the other rooms, so that each rule here is tested without a socket.
+//! Imports nothing from the other layers, so that each rule here is tested without a socket.
 
 pub mod activity;
 pub mod actor;
