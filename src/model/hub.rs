@@ -18,7 +18,7 @@ use super::timers::{NewTimer, Timer, TimerAction, Timers};
 
 /// All shared state of the service: watched values, which outputs follow.
 ///
-/// Only [`Hub::execute`] changes lights, presets and timers on behalf of somebody. Their own
+/// Only [`Hub::execute`] changes lights, presets and timers on behalf of an actor. Their own
 /// methods that change them are private to the model, so that no input can bypass the checks and
 /// the record here.
 pub struct Hub {

@@ -32,7 +32,7 @@ pub struct Timer {
     pub light: Option<String>,
     /// The time of day; `None` if the timer is for one moment.
     pub daily: Option<Daily>,
-    /// What to do.
+    /// The action.
     pub action: TimerAction,
     /// Time to get there; `None` for the light's own.
     pub transition: Option<Duration>,
@@ -40,7 +40,7 @@ pub struct Timer {
     pub next: Timestamp,
 }
 
-/// What a timer does.
+/// The action of a timer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TimerAction {
     /// Sets a level.
@@ -62,7 +62,7 @@ pub struct NewTimer {
     pub light: Option<String>,
     /// When the timer is due.
     pub due: Due,
-    /// What to do.
+    /// The action.
     pub action: TimerAction,
     /// Time to get there; `None` for the light's own.
     pub transition: Option<Duration>,

@@ -58,7 +58,7 @@ pub fn actors() -> [Actor; 5] {
     actors
 }
 
-/// A light that does nothing, and one with all that a light can have.
+/// A light without optional fields, and one with all of them.
 fn lights() -> Lights {
     let still = LightState::new(Level::HALF, Level::HALF);
     let fault = Fault {

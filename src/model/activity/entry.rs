@@ -15,7 +15,7 @@ pub enum Action {
     Joined,
     /// The last client of a name disconnected.
     Left,
-    /// A light was set to a level, by whatever change.
+    /// A light was set to a level, by any kind of change.
     Set {
         /// The light's name.
         light: String,
