@@ -11,6 +11,7 @@ pub mod hub;
 pub mod level;
 pub mod lights;
 pub mod presets;
+pub mod range;
 pub mod tenths;
 pub mod text;
 pub mod timers;

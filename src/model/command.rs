@@ -12,11 +12,11 @@ use std::time::Duration;
 use super::fleet::{FleetError, RemoteState};
 use super::lights::{Change, LightId, LightState};
 use super::presets::{Preset, PresetError};
-use super::tenths::OutOfRange;
+use super::range::OutOfRange;
 use super::text::Name;
 use super::timers::{NewTimer, Timer, TimerError};
 
-/// Something to do, and to record.
+/// A request to change the state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Change one light.
@@ -52,7 +52,7 @@ pub enum Command {
     AddTimer(NewTimer),
     /// Remove the timer of this name.
     CancelTimer(String),
-    /// Do what a timer that is due says.
+    /// Execute the action of a timer that is due.
     RunTimer(Timer),
 }
 
@@ -89,7 +89,7 @@ pub struct Flash {
     pub light: LightId,
     /// The state to restore.
     pub(super) before: LightState,
-    /// The revision that the flash made: a later one is somebody's change, which stays.
+    /// The revision that the flash made: a later one is another change, which stays.
     pub(super) revision: u64,
 }
 

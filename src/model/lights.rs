@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::actor::Actor;
 use super::effect::{Effect, EffectKind, SUNRISE, Speed};
 use super::level::{Level, Step};
+use super::range::Range;
 
 /// What moves a pin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -39,19 +40,17 @@ impl Driver {
 
 /// The longest transition.
 pub const MAX_TRANSITION: Duration = Duration::from_secs(3600);
+/// All transitions, in seconds.
+pub const TRANSITIONS: Range = Range::new(0.0, MAX_TRANSITION.as_secs_f64()).of("seconds");
 
 /// A transition of this many seconds.
 ///
 /// # Errors
-/// It is negative, NaN, or longer than [`MAX_TRANSITION`].
+/// It is not in [`TRANSITIONS`].
 pub fn transition(seconds: f64) -> Result<Duration, String> {
-    let max = MAX_TRANSITION.as_secs_f64();
-    if (0.0..=max).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err(format!(
-            "transition must be from 0 to {max} seconds, not {seconds}"
-        ))
+    match TRANSITIONS.check(seconds) {
+        Ok(seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Err(error) => Err(format!("transition {error}")),
     }
 }
 
