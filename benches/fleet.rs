@@ -71,7 +71,7 @@ async fn measure(count: usize) -> Vec<Duration> {
     let mqtt = MqttClient::open(&broker).await;
     for number in 0..count {
         let status = format!("dimmer/pi-{number}/status");
-        mqtt.hears(&status, json!("online")).await;
+        mqtt.expect(&status, json!("online")).await;
     }
     drop(mqtt);
     let slider = publish_moves(options("slider", &broker), stop.clone());

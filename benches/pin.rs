@@ -113,8 +113,8 @@ async fn change_latencies(dimmer: &TestServer) -> Vec<Duration> {
     for change in 0..CHANGES {
         let level = f64::from(change % 99 + 1);
         sent.push((level, now()));
-        client.say(json!({ "level": level })).await;
-        client.hear_now();
+        client.send(json!({ "level": level })).await;
+        client.drain();
         sleep(PACE).await;
     }
     let (last, _) = sent[sent.len() - 1];
@@ -166,10 +166,10 @@ async fn flood(address: SocketAddr, mut stopped: oneshot::Receiver<()>) -> f64 {
     while stopped.try_recv().is_err() {
         // Never more than 100 unread steps: the loopback's buffers hold minutes of them.
         for step in [STEP, -STEP].repeat(50) {
-            client.say(json!({ "step": step })).await;
+            client.send(json!({ "step": step })).await;
             steps += 1;
         }
-        client.settle().await;
+        client.settled().await;
     }
     f64::from(steps) / start.elapsed().as_secs_f64()
 }
@@ -183,11 +183,11 @@ async fn transition() {
     command.arg("--state-dir").arg(setup.path().join("state"));
     let dimmer = setup.start_by(command);
     let mut client = dimmer.client().await;
-    client.say(json!({"level": 0})).await;
-    client.settle().await;
+    client.send(json!({"level": 0})).await;
+    client.settled().await;
     let before = scheduled(&dimmer);
     client
-        .say(json!({"level": 100, "transition": TRANSITION.as_secs()}))
+        .send(json!({"level": 100, "transition": TRANSITION.as_secs()}))
         .await;
     sleep(TRANSITION).await;
     let after = scheduled(&dimmer);

@@ -11,7 +11,7 @@ fn dimmer(node: &str, more: &str, broker: &Broker) -> TestServer {
     Setup::with(&broker.settings_of(node, more)).start()
 }
 
-/// A client of a dimmer that shows the lights of others, and what is shown of them.
+/// A client of a dimmer that shows the lights of others, and those lights as it shows them.
 struct Watcher {
     client: TestClient,
     fleet: Vec<Value>,
@@ -100,7 +100,7 @@ async fn a_client_sees_dims_and_follows_the_light_of_another_dimmer() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_client_is_not_sent_back_the_level_that_it_set_and_the_others_are_told() {
+async fn a_client_is_not_sent_its_own_level_and_the_others_are() {
     let broker = Broker::start();
     let (kitchen, attic, mut watcher) = two(&broker).await;
     let mut other = Watcher::open(&kitchen).await;
@@ -125,7 +125,7 @@ async fn a_client_is_not_sent_back_the_level_that_it_set_and_the_others_are_told
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_drag_of_200_levels_ends_at_the_last_one_and_queues_up_nothing() {
+async fn a_drag_of_200_levels_ends_at_the_last_one_and_queues_nothing() {
     let _turn = take_turn();
     let broker = Broker::start();
     let (_kitchen, attic, mut watcher) = two(&broker).await;
@@ -148,14 +148,14 @@ async fn a_drag_of_200_levels_ends_at_the_last_one_and_queues_up_nothing() {
         mqtt.newest(set)["brightness"] == last
     })
     .await;
-    let sent = mqtt.heard(set).len();
+    let sent = mqtt.received(set).len();
     println!("{sent} commands in {time:?}, the last {after:?} after the drag");
     let most = time.as_millis() / 60 + 2;
     assert!(sent > 4 && sent as u128 <= most, "{sent} of at most {most}");
-    let echoes = watcher.client.settle().await;
+    let echoes = watcher.client.settled().await;
     let fleet = |message: &&Value| message["fleet"][0]["level"].is_number();
-    let told: Vec<_> = echoes.iter().filter(fleet).collect();
-    assert!(told.is_empty(), "levels jump under the thumb: {told:?}");
+    let echoed: Vec<_> = echoes.iter().filter(fleet).collect();
+    assert!(echoed.is_empty(), "levels jump under the thumb: {echoed:?}");
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn a_light_is_offline_when_its_dimmer_is_killed_and_back_with_it() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_light_is_gone_when_the_settings_of_its_dimmer_lose_it() {
+async fn a_light_is_gone_when_it_is_removed_from_the_settings_of_its_dimmer() {
     let broker = Broker::start();
     let lights = "[[light]]\n[[light]]\nname = \"desk\"\ngpio = 20\n";
     let kitchen = dimmer("kitchen", "fleet = true\n", &broker);
@@ -199,11 +199,11 @@ async fn a_light_is_gone_when_the_settings_of_its_dimmer_lose_it() {
     watcher.shows("attic/led", "online", json!(true)).await;
     watcher
         .client
-        .say(json!({"light": "attic/desk", "level": 1}))
+        .send(json!({"light": "attic/desk", "level": 1}))
         .await;
-    let heard = watcher.client.settle().await;
+    let received = watcher.client.settled().await;
     let error = json!({"error": "no light is called \"attic/desk\""});
-    assert!(heard.contains(&error), "{heard:?}");
+    assert!(received.contains(&error), "{received:?}");
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn three_dimmers_see_each_other_and_again_after_the_broker_was_away() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn what_is_no_dimmer_is_not_shown_and_a_bad_state_changes_nothing() {
+async fn other_devices_are_not_shown_and_a_bad_state_changes_nothing() {
     let broker = Broker::start();
     let (_kitchen, _attic, mut watcher) = two(&broker).await;
     let mut options = options("hub", &broker);
@@ -246,17 +246,17 @@ async fn what_is_no_dimmer_is_not_shown_and_a_bad_state_changes_nothing() {
         ("dimmer/attic/led/state", "ON".into()),
         ("dimmer/zigbee/led/state", "{\"state\":\"OFF\"}".into()),
     ] {
-        mqtt.publish(topic, message, true).await;
+        mqtt.publish_retained(topic, message).await;
     }
     let state = json!({"state": "ON", "brightness": 31});
-    mqtt.publish("dimmer/attic/led/state", state, true).await;
+    mqtt.publish_retained("dimmer/attic/led/state", state).await;
     watcher.shows("attic/led", "level", json!(31)).await;
     assert_eq!(watcher.fleet.len(), 1, "{:?}", watcher.fleet);
 }
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn without_fleet_nothing_is_shown_or_asked_of_the_broker() {
+async fn without_fleet_nothing_is_shown_or_subscribed_to() {
     let broker = Broker::start();
     let kitchen = dimmer("kitchen", "fleet = true\n", &broker);
     let attic = dimmer("attic", "", &broker);
@@ -265,13 +265,13 @@ async fn without_fleet_nothing_is_shown_or_asked_of_the_broker() {
     // By now the other would have found this one, too.
     let mut client = attic.client().await;
     client.change("kitchen/led", json!({"level": 1})).await;
-    let mut heard = client.greeting.clone();
-    heard.extend(client.settle().await);
+    let mut received = client.greeting.clone();
+    received.extend(client.settled().await);
     assert!(
-        heard.iter().all(|message| message["fleet"].is_null()),
-        "{heard:?}"
+        received.iter().all(|message| message["fleet"].is_null()),
+        "{received:?}"
     );
     let error = json!({"error": "no light is called \"kitchen/led\"", "seq": 1});
-    assert!(heard.contains(&error), "{heard:?}");
+    assert!(received.contains(&error), "{received:?}");
     assert_eq!(kitchen.level("led").await, 50.0);
 }

@@ -25,8 +25,8 @@ fn list(lan: &Lan, seconds: u32) -> (Option<i32>, String, String) {
     command.args(["list", "--timeout", &seconds.to_string()]);
     let output = lan.phone.on(&command).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (printed, said) = (text(output.stdout), text(output.stderr));
-    (output.status.code(), printed, said)
+    let (printed, errors) = (text(output.stdout), text(output.stderr));
+    (output.status.code(), printed, errors)
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -46,9 +46,12 @@ fn a_service_on_the_lan_is_listed_until_it_stops() {
         let line = format!("kitchen  http://kitchen.local:5000  {KITCHEN}  desk,shelf\n");
         until("the list", || list(&lan, 1).1 == line);
         assert!(service.stop().0.success());
-        let (code, printed, said) = list(&lan, 1);
+        let (code, printed, errors) = list(&lan, 1);
         assert_eq!((code, &*printed), (Some(1), ""));
-        assert!(said.contains("no dimmer answered within 1s: "), "{said}");
+        assert!(
+            errors.contains("no dimmer answered within 1s: "),
+            "{errors}"
+        );
     });
 }
 
@@ -148,13 +151,13 @@ impl Avahi<'_> {
             .spawn()
             .unwrap();
         let lines = BufReader::new(browser.stdout.take().unwrap()).lines();
-        let (tells, told) = channel();
+        let (sender, printed) = channel();
         thread::spawn(move || {
             lines
                 .map_while(Result::ok)
-                .try_for_each(|line| tells.send(line))
+                .try_for_each(|line| sender.send(line))
         });
-        Watch { browser, told }
+        Watch { browser, printed }
     }
 }
 
@@ -169,14 +172,14 @@ impl Drop for Avahi<'_> {
 
 struct Watch {
     browser: Child,
-    told: Receiver<String>,
+    printed: Receiver<String>,
 }
 
 impl Watch {
     /// The next line that begins so.
     fn next(&self, start: &str) -> String {
         loop {
-            let line = self.told.recv_timeout(LIMIT).expect(start);
+            let line = self.printed.recv_timeout(LIMIT).expect(start);
             if line.starts_with(start) {
                 return line;
             }
@@ -223,7 +226,7 @@ fn live_beside_avahi(lan: &Lan, avahi_first: bool) {
         "{printed}"
     );
     assert_eq!(theirs.address_of("kitchen.local"), KITCHEN);
-    lan.phone.does(&format!(
+    lan.phone.run(&format!(
         "echo {KITCHEN} kitchen.local > /run/hosts && mount --bind /run/hosts /etc/hosts"
     ));
     let mut get = dimmer();
@@ -248,14 +251,14 @@ fn live_beside_avahi(lan: &Lan, avahi_first: bool) {
 
 #[test]
 #[ignore = "needs Avahi and network namespaces; scripts/test.sh installs what is missing and runs this"]
-fn avahi_that_was_there_before_keeps_its_name_and_shows_the_service() {
+fn avahi_started_before_the_service_keeps_its_name_and_shows_the_service() {
     need_avahi();
     with_lan(|lan| live_beside_avahi(&lan, true));
 }
 
 #[test]
 #[ignore = "needs Avahi and network namespaces; scripts/test.sh installs what is missing and runs this"]
-fn avahi_that_comes_later_keeps_its_name_and_shows_the_service() {
+fn avahi_started_after_the_service_keeps_its_name_and_shows_the_service() {
     need_avahi();
     with_lan(|lan| live_beside_avahi(&lan, false));
 }

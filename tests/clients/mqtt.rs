@@ -23,8 +23,8 @@ async fn start_with(more: &str) -> (Broker, TestServer, MqttClient) {
     let broker = Broker::start();
     let dimmer = Setup::with(&broker.settings(more)).start();
     let mqtt = MqttClient::open(&broker).await;
-    mqtt.hears(STATUS, json!("online")).await;
-    mqtt.hears(STATE, at(50.0)).await;
+    mqtt.expect(STATUS, json!("online")).await;
+    mqtt.expect(STATE, at(50.0)).await;
     (broker, dimmer, mqtt)
 }
 
@@ -38,7 +38,7 @@ fn at(level: f64) -> Value {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_light_appears_with_all_that_home_assistant_has_to_know() {
+async fn discovery_describes_a_light_to_home_assistant() {
     let (_broker, _dimmer, mqtt) = start().await;
     let config = mqtt.newest(CONFIG);
     let version = env!("CARGO_PKG_VERSION");
@@ -68,12 +68,12 @@ async fn a_light_appears_with_all_that_home_assistant_has_to_know() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn who_comes_later_finds_everything_retained() {
+async fn a_later_subscriber_receives_everything_retained() {
     let (broker, _dimmer, _hub) = start().await;
     let late = MqttClient::open_with(options("late", &broker)).await;
     for topic in [CONFIG, STATE, STATUS] {
         until(topic, async || {
-            late.heard(topic).iter().any(|heard| heard.retained)
+            late.received(topic).iter().any(|message| message.retained)
         })
         .await;
     }
@@ -81,7 +81,7 @@ async fn who_comes_later_finds_everything_retained() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn each_command_of_home_assistant_does_what_it_says() {
+async fn each_command_of_home_assistant_sets_its_level() {
     let (_broker, dimmer, mqtt) = start().await;
     for (command, level) in [
         (json!({"state": "ON", "brightness": 80}), 80.0),
@@ -95,59 +95,60 @@ async fn each_command_of_home_assistant_does_what_it_says() {
         (json!({"state": "ON", "transition": 0.2}), 20.0),
         (json!({"state": "ON", "brightness": 0}), 0.0),
     ] {
-        mqtt.say(SET, &command).await;
-        mqtt.hears(STATE, at(level)).await;
+        mqtt.publish(SET, &command).await;
+        mqtt.expect(STATE, at(level)).await;
         dimmer.pin_is_at("led", level).await;
     }
 }
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn each_effect_starts_is_told_and_ends() {
+async fn each_effect_starts_is_published_and_ends() {
     let (_broker, dimmer, mqtt) = start().await;
     let playing = |brightness: f64, effect: &str| json!({"state": "ON", "brightness": brightness, "effect": effect});
     for effect in ["breathe", "blink", "candle", "strobe", "sunrise"] {
-        mqtt.say(SET, json!({"state": "ON", "effect": effect}))
+        mqtt.publish(SET, json!({"state": "ON", "effect": effect}))
             .await;
-        mqtt.hears(STATE, playing(50.0, effect)).await;
+        mqtt.expect(STATE, playing(50.0, effect)).await;
     }
-    mqtt.say(SET, json!({"state": "ON", "effect": "off"})).await;
-    mqtt.hears(STATE, at(50.0)).await;
+    mqtt.publish(SET, json!({"state": "ON", "effect": "off"}))
+        .await;
+    mqtt.expect(STATE, at(50.0)).await;
     dimmer.pin_is_at("led", 50.0).await;
-    mqtt.say(
+    mqtt.publish(
         SET,
         json!({"state": "ON", "brightness": 70, "effect": "breathe"}),
     )
     .await;
-    mqtt.hears(STATE, playing(70.0, "breathe")).await;
-    mqtt.say(SET, json!({"state": "OFF"})).await;
-    mqtt.hears(STATE, at(0.0)).await;
+    mqtt.expect(STATE, playing(70.0, "breathe")).await;
+    mqtt.publish(SET, json!({"state": "OFF"})).await;
+    mqtt.expect(STATE, at(0.0)).await;
     // A light that is off starts from its last level.
-    mqtt.say(SET, json!({"state": "ON", "effect": "candle"}))
+    mqtt.publish(SET, json!({"state": "ON", "effect": "candle"}))
         .await;
-    mqtt.hears(STATE, playing(70.0, "candle")).await;
-    mqtt.say(
+    mqtt.expect(STATE, playing(70.0, "candle")).await;
+    mqtt.publish(
         SET,
         json!({"state": "ON", "brightness": 30, "effect": "off"}),
     )
     .await;
-    mqtt.hears(STATE, at(30.0)).await;
+    mqtt.expect(STATE, at(30.0)).await;
     dimmer.pin_is_at("led", 30.0).await;
 }
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_sunrise_takes_its_time_and_tells_its_end() {
+async fn a_sunrise_takes_its_time_and_its_end_is_published() {
     let (_broker, dimmer, mqtt) = start().await;
     let start = Instant::now();
-    mqtt.say(
+    mqtt.publish(
         SET,
         json!({"state": "ON", "effect": "sunrise", "transition": 0.5}),
     )
     .await;
     let rising = json!({"state": "ON", "brightness": 50.0, "effect": "sunrise"});
-    mqtt.hears(STATE, rising).await;
-    mqtt.hears(STATE, at(50.0)).await;
+    mqtt.expect(STATE, rising).await;
+    mqtt.expect(STATE, at(50.0)).await;
     assert!(start.elapsed() >= Duration::from_millis(450));
     dimmer.pin_is_at("led", 50.0).await;
 }
@@ -156,11 +157,11 @@ async fn a_sunrise_takes_its_time_and_tells_its_end() {
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_transition_fades_the_pin() {
     let (_broker, dimmer, mqtt) = start().await;
-    mqtt.say(SET, json!({"state": "OFF"})).await;
+    mqtt.publish(SET, json!({"state": "OFF"})).await;
     dimmer.pin_is_at("led", 0.0).await;
     let before = dimmer.duties("led").len();
     let start = Instant::now();
-    mqtt.say(
+    mqtt.publish(
         SET,
         json!({"state": "ON", "brightness": 100, "transition": 1.0}),
     )
@@ -174,23 +175,23 @@ async fn a_transition_fades_the_pin() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_flash_goes_dark_and_comes_back() {
+async fn a_flash_turns_the_light_off_and_on_again() {
     let (_broker, dimmer, mqtt) = start().await;
     let before = dimmer.duties("led").len();
-    mqtt.say(SET, json!({"state": "ON", "flash": 2})).await;
+    mqtt.publish(SET, json!({"state": "ON", "flash": 2})).await;
     until("it is back", async || {
         dimmer.duties("led")[before..] == [0, linear(50.0)]
     })
     .await;
-    mqtt.hears(STATE, at(50.0)).await;
+    mqtt.expect(STATE, at(50.0)).await;
 }
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_flash_that_a_stop_cuts_short_is_not_what_the_light_comes_back_with() {
+async fn a_flash_that_a_stop_cuts_short_is_not_restored() {
     let (broker, dimmer, mqtt) = start().await;
-    mqtt.say(SET, json!({"state": "ON", "flash": 2})).await;
-    mqtt.hears(STATE, at(0.0)).await;
+    mqtt.publish(SET, json!({"state": "ON", "flash": 2})).await;
+    mqtt.expect(STATE, at(0.0)).await;
     let (_, setup) = dimmer.stop();
     let dimmer = setup.start();
     assert_eq!(dimmer.level("led").await, 50.0);
@@ -199,21 +200,21 @@ async fn a_flash_that_a_stop_cuts_short_is_not_what_the_light_comes_back_with() 
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn what_a_client_sets_is_told() {
+async fn a_level_set_by_a_client_is_published() {
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 12.5})).await;
-    mqtt.hears(STATE, at(12.5)).await;
+    mqtt.expect(STATE, at(12.5)).await;
     client.change("led", json!({"level": 0})).await;
-    mqtt.hears(STATE, at(0.0)).await;
+    mqtt.expect(STATE, at(0.0)).await;
 }
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn what_home_assistant_sets_is_sent_to_a_client() {
+async fn a_level_set_by_home_assistant_is_sent_to_a_client() {
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
-    mqtt.say(SET, json!({"state": "ON", "brightness": 31}))
+    mqtt.publish(SET, json!({"state": "ON", "brightness": 31}))
         .await;
     while client.levels["led"] != 31.0 {
         client.next().await;
@@ -222,12 +223,12 @@ async fn what_home_assistant_sets_is_sent_to_a_client() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn dragging_is_told_ten_times_a_second_and_its_end_always() {
+async fn a_drag_is_published_ten_times_a_second_and_its_end_always() {
     let _turn = take_turn();
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
     for _ in 0..3 {
-        mqtt.forget();
+        mqtt.clear();
         let start = Instant::now();
         for change in 0..90 {
             client
@@ -237,12 +238,12 @@ async fn dragging_is_told_ten_times_a_second_and_its_end_always() {
         }
         let dragged = start.elapsed();
         client.change("led", json!({"level": 77.7})).await;
-        mqtt.hears(STATE, at(77.7)).await;
-        let told = mqtt.heard(STATE).len();
-        println!("dragged for {dragged:?}, told {told} times");
+        mqtt.expect(STATE, at(77.7)).await;
+        let published = mqtt.received(STATE).len();
+        println!("dragged for {dragged:?}, published {published} times");
         let most = dragged.as_secs_f64() * 10.0 + 2.0;
-        assert!(told as f64 <= most, "{told} in {dragged:?}");
-        assert!(told >= 4, "the light is seen to move: {told}");
+        assert!(published as f64 <= most, "{published} in {dragged:?}");
+        assert!(published >= 4, "the light is seen to move: {published}");
     }
 }
 
@@ -255,37 +256,37 @@ async fn a_stop_and_a_kill_make_the_light_unavailable() {
     let (status, setup) = dimmer.stop();
     assert_eq!(status.code(), Some(0));
     assert!(start.elapsed() < Duration::from_secs(2));
-    mqtt.hears(STATUS, json!("offline")).await;
+    mqtt.expect(STATUS, json!("offline")).await;
     let dimmer = setup.start();
-    mqtt.hears(STATUS, json!("online")).await;
+    mqtt.expect(STATUS, json!("online")).await;
     dimmer.kill();
-    mqtt.hears(STATUS, json!("offline")).await;
+    mqtt.expect(STATUS, json!("offline")).await;
 }
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn discovery_comes_again_when_home_assistant_starts() {
+async fn discovery_is_published_again_when_home_assistant_starts() {
     let (_broker, _dimmer, mqtt) = start().await;
     for _ in 0..2 {
-        mqtt.forget();
-        mqtt.say(BIRTH, "online").await;
-        until("all is told again", async || {
+        mqtt.clear();
+        mqtt.publish(BIRTH, "online").await;
+        until("all is published again", async || {
             [CONFIG, STATUS, STATE]
                 .iter()
-                .all(|topic| !mqtt.heard(topic).is_empty())
+                .all(|topic| !mqtt.received(topic).is_empty())
         })
         .await;
     }
-    mqtt.forget();
-    mqtt.say(BIRTH, "offline").await;
-    mqtt.say(SET, json!({"state": "OFF"})).await;
-    mqtt.hears(STATE, at(0.0)).await;
-    assert!(mqtt.heard(CONFIG).is_empty(), "only when it starts");
+    mqtt.clear();
+    mqtt.publish(BIRTH, "offline").await;
+    mqtt.publish(SET, json!({"state": "OFF"})).await;
+    mqtt.expect(STATE, at(0.0)).await;
+    assert!(mqtt.received(CONFIG).is_empty(), "only when it starts");
 }
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_broker_that_restarts_is_told_everything_again() {
+async fn everything_is_published_again_after_the_broker_restarts() {
     let two = "[[light]]\n[[light]]\nname = \"b\"\ngpio = 18\n";
     let (mut broker, dimmer, mqtt) = start_with(two).await;
     broker.stop();
@@ -293,30 +294,30 @@ async fn a_broker_that_restarts_is_told_everything_again() {
         dimmer.log().contains("trying again")
     })
     .await;
-    mqtt.forget();
+    mqtt.clear();
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 66})).await;
     broker.start_again();
-    mqtt.hears(STATE, at(66.0)).await;
-    mqtt.hears(STATUS, json!("online")).await;
-    mqtt.hears("dimmer/attic/b/state", at(50.0)).await;
-    assert!(!mqtt.heard(CONFIG).is_empty(), "it had forgotten");
+    mqtt.expect(STATE, at(66.0)).await;
+    mqtt.expect(STATUS, json!("online")).await;
+    mqtt.expect("dimmer/attic/b/state", at(50.0)).await;
+    assert!(!mqtt.received(CONFIG).is_empty(), "it had forgotten");
     // Commands arrive as before.
-    mqtt.say(SET, json!({"state": "OFF"})).await;
+    mqtt.publish(SET, json!({"state": "OFF"})).await;
     dimmer.pin_is_at("led", 0.0).await;
 }
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_command_that_the_broker_keeps_is_not_done_again_at_each_connection() {
+async fn a_retained_command_is_not_executed_at_each_connection() {
     let mut broker = Broker::start();
     let mqtt = MqttClient::open(&broker).await;
-    mqtt.publish(SET, json!({"state": "OFF"}), true).await;
-    mqtt.hears(SET, json!({"state": "OFF"})).await;
+    mqtt.publish_retained(SET, json!({"state": "OFF"})).await;
+    mqtt.expect(SET, json!({"state": "OFF"})).await;
     let dimmer = Setup::with(&broker.settings("")).start();
-    mqtt.hears(STATE, at(50.0)).await;
+    mqtt.expect(STATE, at(50.0)).await;
     // The next command on the same connection is done, so the first arrived and was ignored.
-    mqtt.publish(SET, json!({"state": "ON", "brightness": 60}), true)
+    mqtt.publish_retained(SET, json!({"state": "ON", "brightness": 60}))
         .await;
     dimmer.pin_is_at("led", 60.0).await;
     assert!(!dimmer.duties("led").contains(&0));
@@ -325,18 +326,18 @@ async fn a_command_that_the_broker_keeps_is_not_done_again_at_each_connection() 
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_bad_command_changes_nothing_and_a_flood_of_them_is_a_line() {
+async fn a_bad_command_changes_nothing_and_a_flood_of_them_is_one_line_in_the_log() {
     let (_broker, dimmer, mqtt) = start().await;
-    mqtt.say(SET, json!({"state": "ON", "brightness": 101}))
+    mqtt.publish(SET, json!({"state": "ON", "brightness": 101}))
         .await;
     for _ in 0..500 {
-        mqtt.say(SET, "ON").await;
-        mqtt.say("dimmer/attic/sofa/set", json!({"state": "ON"}))
+        mqtt.publish(SET, "ON").await;
+        mqtt.publish("dimmer/attic/sofa/set", json!({"state": "ON"}))
             .await;
     }
-    mqtt.say(SET, json!({"state": "ON", "brightness": 60}))
+    mqtt.publish(SET, json!({"state": "ON", "brightness": 60}))
         .await;
-    mqtt.hears(STATE, at(60.0)).await;
+    mqtt.expect(STATE, at(60.0)).await;
     dimmer.pin_is_at("led", 60.0).await;
     let duties = dimmer.duties("led");
     assert_eq!(duties, [linear(50.0), linear(60.0)]);
@@ -364,16 +365,16 @@ async fn a_group_moves_its_lights_on_all_dimmers() {
     ];
     let mqtt = MqttClient::open(&broker).await;
     for node in ["one", "two"] {
-        mqtt.hears(&format!("dimmer/{node}/status"), json!("online"))
+        mqtt.expect(&format!("dimmer/{node}/status"), json!("online"))
             .await;
     }
-    mqtt.say("dimmer/group/upstairs/set", json!({"state": "OFF"}))
+    mqtt.publish("dimmer/group/upstairs/set", json!({"state": "OFF"}))
         .await;
     for dimmer in &dimmers {
         dimmer.pin_is_at("led", 0.0).await;
         assert_eq!(dimmer.level("b").await, 50.0);
     }
-    mqtt.say(
+    mqtt.publish(
         "dimmer/group/all/set",
         json!({"state": "ON", "brightness": 9}),
     )
@@ -386,29 +387,29 @@ async fn a_group_moves_its_lights_on_all_dimmers() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_light_that_is_no_more_is_taken_from_the_broker() {
+async fn a_removed_light_is_removed_from_the_broker() {
     let broker = Broker::start();
     let mqtt = MqttClient::open(&broker).await;
     let light = |name: &str| broker.settings(&format!("[[light]]\nname = \"{name}\"\n"));
     let (old, new) = (light("old"), light("new"));
     let config = "homeassistant/light/attic/old/config";
     let others = "homeassistant/light/attic/other/config";
-    mqtt.publish(others, json!({"origin": {"name": "other"}}), true)
+    mqtt.publish_retained(others, json!({"origin": {"name": "other"}}))
         .await;
     let dimmer = Setup::with(&old).start();
-    mqtt.hears(STATUS, json!("online")).await;
+    mqtt.expect(STATUS, json!("online")).await;
     dimmer.stop();
-    mqtt.hears(STATUS, json!("offline")).await;
+    mqtt.expect(STATUS, json!("offline")).await;
     assert!(mqtt.newest(config).is_object());
     let _dimmer = Setup::with(&new).start();
-    mqtt.hears(config, json!("")).await;
-    mqtt.hears("dimmer/attic/old/state", json!("")).await;
+    mqtt.expect(config, json!("")).await;
+    mqtt.expect("dimmer/attic/old/state", json!("")).await;
     assert!(mqtt.newest(others).is_object(), "what others keep stays");
 }
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_do() {
+async fn the_right_password_connects_and_a_wrong_one_logs_what_to_do() {
     let broker = Broker::with_login("ana", "correct horse");
     let secret = tempfile::NamedTempFile::new().unwrap();
     let more = format!("username = \"ana\"\npassword_file = {:?}\n", secret.path());
@@ -418,7 +419,7 @@ async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_
 
     fs::write(secret.path(), "wrong\n").unwrap();
     let dimmer = Setup::with(&broker.settings(&more)).start();
-    until("it says so", async || {
+    until("it is logged", async || {
         dimmer.log().contains(
             "the broker refuses the login; check username and password_file in [mqtt]; trying again",
         )
@@ -428,7 +429,7 @@ async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_
     dimmer.stop();
 
     let dimmer = Setup::with(&broker.settings("")).start();
-    until("it says so", async || {
+    until("it is logged", async || {
         dimmer
             .log()
             .contains("set username and password_file in [mqtt]")
@@ -438,12 +439,12 @@ async fn with_a_login_the_right_password_is_let_in_and_a_wrong_one_says_what_to_
 
     fs::write(secret.path(), "correct horse\n").unwrap();
     let _dimmer = Setup::with(&broker.settings(&more)).start();
-    mqtt.hears(STATUS, json!("online")).await;
+    mqtt.expect(STATUS, json!("online")).await;
 }
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn the_password_may_be_a_credential_of_systemd() {
+async fn the_password_may_be_a_systemd_credential() {
     let broker = Broker::with_login("ana", "correct horse");
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("mqtt-password"), "correct horse").unwrap();
@@ -458,7 +459,7 @@ async fn the_password_may_be_a_credential_of_systemd() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn tls_is_spoken_with_the_broker_that_the_ca_vouches_for_alone() {
+async fn only_a_broker_that_the_ca_certified_is_trusted() {
     let (broker, cert) = Broker::with_tls();
     let settings = |more: &str| broker.settings(more).replace("mqtt://", "mqtts://");
     let dimmer = Setup::with(&settings(&format!("ca = {cert:?}\n"))).start();
@@ -484,21 +485,21 @@ async fn tls_is_spoken_with_the_broker_that_the_ca_vouches_for_alone() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn two_dimmers_of_the_same_node_are_told_so() {
+async fn two_dimmers_of_the_same_node_log_it() {
     let broker = Broker::start();
     let one = Setup::with(&broker.settings("")).start();
     let two = Setup::with(&broker.settings("")).start();
-    until("one is told", async || {
-        let says = "another dimmer may have the node \"attic\", too; trying again";
+    until("one logs it", async || {
+        let logged = "another dimmer may have the node \"attic\", too; trying again";
         [&one, &two]
             .iter()
-            .any(|dimmer| dimmer.log().contains(says))
+            .any(|dimmer| dimmer.log().contains(logged))
     })
     .await;
 }
 
 #[test]
-fn a_check_tells_the_broker_and_the_node() {
+fn check_prints_the_broker_and_the_node() {
     let setup = Setup::with("[mqtt]\nbroker = \"mqtt://pi.lan\"\nnode = \"attic\"\n");
     let output = setup.command().arg("--check").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -509,7 +510,7 @@ fn a_check_tells_the_broker_and_the_node() {
 }
 
 /// Starts with these settings, moves the light over a WebSocket, and stops; each within a short time.
-async fn goes_on(settings: &str, says: &str) {
+async fn goes_on(settings: &str, logged: &str) {
     let _turn = take_turn();
     let start = Instant::now();
     let dimmer = Setup::with(settings).start();
@@ -518,7 +519,7 @@ async fn goes_on(settings: &str, says: &str) {
     let mut slowest = Duration::ZERO;
     let mut level = 0;
     // Long enough for the service to log what is wrong.
-    while level < 20 || !dimmer.log().contains(says) {
+    while level < 20 || !dimmer.log().contains(logged) {
         level = level % 99 + 1;
         let change = Instant::now();
         client.change("led", json!({ "level": level })).await;
@@ -529,7 +530,7 @@ async fn goes_on(settings: &str, says: &str) {
     let stop = Instant::now();
     let (status, _) = dimmer.stop();
     let stopped = stop.elapsed();
-    println!("{says}: start {started:?}, a change {slowest:?} at most, stop {stopped:?}");
+    println!("{logged}: start {started:?}, a change {slowest:?} at most, stop {stopped:?}");
     assert_eq!(status.code(), Some(0));
     let short = Duration::from_secs(2);
     assert!(started < short && slowest < short && stopped < short);
@@ -544,7 +545,7 @@ async fn a_broker_that_is_away_delays_nothing() {
 }
 
 #[tokio::test]
-async fn a_broker_that_says_nothing_delays_nothing() {
+async fn a_broker_that_sends_nothing_delays_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let settings = format!("[mqtt]\nbroker = \"mqtt://127.0.0.1:{port}\"\n");
@@ -570,15 +571,15 @@ async fn a_broker_that_is_frozen_delays_no_stop() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn what_comes_over_mqtt_is_told_to_the_clients() {
+async fn a_command_over_mqtt_is_reported_to_the_clients() {
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
-    mqtt.say(SET, &json!({"state": "ON", "brightness": 80}))
+    mqtt.publish(SET, &json!({"state": "ON", "brightness": 80}))
         .await;
     let entry = loop {
-        let told = client.hear("activity").await[0].clone();
-        if !told.is_null() {
-            break told;
+        let entry = client.next_field("activity").await[0].clone();
+        if !entry.is_null() {
+            break entry;
         }
     };
     let set = (&entry["via"], &entry["what"], &entry["level"]);
@@ -587,11 +588,11 @@ async fn what_comes_over_mqtt_is_told_to_the_clients() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_flash_is_told_to_the_clients_like_any_other_command() {
+async fn a_flash_is_reported_to_the_clients_like_any_other_command() {
     let (_broker, dimmer, mqtt) = start().await;
     let mut client = dimmer.client().await;
-    mqtt.say(SET, &json!({"state": "ON", "flash": 2})).await;
-    let entry = client.hear("activity").await[0].clone();
+    mqtt.publish(SET, &json!({"state": "ON", "flash": 2})).await;
+    let entry = client.next_field("activity").await[0].clone();
     let flashed = (&entry["via"], &entry["what"], &entry["light"]);
     let expected = (&json!("mqtt"), &json!("flashed"), &json!("led"));
     assert_eq!(flashed, expected, "{entry}");

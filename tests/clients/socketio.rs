@@ -45,12 +45,12 @@ const TRANSPORTS: [&str; 3] = ["any", "polling", "websocket"];
 /// The folder with the libraries.
 static LIBRARIES_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| fetched("scripts/clients.sh", &[]));
 
-/// One of them, which runs until it is dropped.
+/// A client in a process of its own, which runs until this is dropped.
 struct Tutorial {
     name: String,
     child: Child,
     input: ChildStdin,
-    heard: Receiver<String>,
+    printed: Receiver<String>,
 }
 
 impl Tutorial {
@@ -81,7 +81,7 @@ impl Tutorial {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, heard) = channel();
+        let (sender, printed) = channel();
         thread::spawn(move || {
             lines
                 .map_while(Result::ok)
@@ -91,11 +91,11 @@ impl Tutorial {
             name: format!("{library:?} by {transport}"),
             input: child.stdin.take().unwrap(),
             child,
-            heard,
+            printed,
         }
     }
 
-    /// The same, once it was told that it is connected and the level, and is ready.
+    /// The same, once it is connected, has received the level and is ready.
     fn connect(library: Library, dimmer: &TestServer, transport: &str) -> Tutorial {
         let tutorial = Tutorial::start(library, dimmer, transport, &[]);
         tutorial.welcomed(50);
@@ -103,35 +103,35 @@ impl Tutorial {
     }
 
     fn started(&self) {
-        assert_eq!(self.hear_within(START), "started", "{}", self.name);
+        assert_eq!(self.next_within(START), "started", "{}", self.name);
     }
 
     fn welcomed(&self, level: u8) {
         self.started();
-        // Python handles each event in a thread of its own, so any of them may be told first.
-        let mut heard = [self.hear(), self.hear(), self.hear()];
-        heard.sort();
+        // Python handles each event in a thread of its own, so any of them may be printed first.
+        let mut received = [self.next(), self.next(), self.next()];
+        received.sort();
         let expected = ["connect", &format!("led {level}"), "ready"];
-        assert_eq!(heard, expected, "{}", self.name);
+        assert_eq!(received, expected, "{}", self.name);
     }
 
-    fn say(&mut self, line: &str) {
+    fn send(&mut self, line: &str) {
         writeln!(self.input, "{line}").unwrap();
     }
 
-    /// The next that it hears.
-    fn hear(&self) -> String {
-        self.hear_within(LIMIT)
+    /// The next line that it prints.
+    fn next(&self) -> String {
+        self.next_within(LIMIT)
     }
 
-    fn hear_within(&self, time: Duration) -> String {
-        let heard = self.heard.recv_timeout(time);
-        heard.unwrap_or_else(|error| panic!("{} hears nothing: {error}", self.name))
+    fn next_within(&self, time: Duration) -> String {
+        let line = self.printed.recv_timeout(time);
+        line.unwrap_or_else(|error| panic!("{} prints nothing: {error}", self.name))
     }
 
-    /// Whether it hears nothing for so long; not even that the connection ended.
+    /// Whether it prints nothing for this time, not even that the connection ended.
     fn is_quiet(&self, time: Duration) -> bool {
-        self.heard.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
+        self.printed.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
     }
 }
 
@@ -157,15 +157,15 @@ fn all(dimmer: &TestServer) -> Vec<Tutorial> {
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn a_client_is_told_the_level_and_all_hear_what_one_sets_itself_too() {
+async fn a_client_is_sent_the_level_and_a_change_goes_to_every_client_the_sender_too() {
     let _turn = take_turn();
     let dimmer = TestServer::start();
     let mut all = all(&dimmer);
     for sender in 0..all.len() {
         let level = 30 + sender;
-        all[sender].say(&format!("led {level}"));
+        all[sender].send(&format!("led {level}"));
         for tutorial in &all {
-            assert_eq!(tutorial.hear(), format!("led {level}"), "{}", tutorial.name);
+            assert_eq!(tutorial.next(), format!("led {level}"), "{}", tutorial.name);
         }
     }
     let last = 30.0 + (all.len() - 1) as f64;
@@ -175,7 +175,7 @@ async fn a_client_is_told_the_level_and_all_hear_what_one_sets_itself_too() {
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn a_socketio_client_and_a_websocket_client_hear_each_other() {
+async fn a_socketio_client_and_a_websocket_client_receive_each_others_levels() {
     let _turn = take_turn();
     let dimmer = TestServer::start();
     let mut all = all(&dimmer);
@@ -183,7 +183,7 @@ async fn a_socketio_client_and_a_websocket_client_hear_each_other() {
     client.change("led", json!({"level": 12.6})).await;
     for tutorial in &all {
         assert_eq!(
-            tutorial.hear(),
+            tutorial.next(),
             "led 13",
             "in whole percent: {}",
             tutorial.name
@@ -191,7 +191,7 @@ async fn a_socketio_client_and_a_websocket_client_hear_each_other() {
     }
     for (number, tutorial) in all.iter_mut().enumerate() {
         let level = 70.0 + number as f64;
-        tutorial.say(&format!("led {level}"));
+        tutorial.send(&format!("led {level}"));
         while client.levels["led"] != level {
             client.next().await;
         }
@@ -200,42 +200,42 @@ async fn a_socketio_client_and_a_websocket_client_hear_each_other() {
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn a_level_is_clamped_and_what_is_no_level_changes_nothing() {
+async fn a_level_is_clamped_and_anything_else_changes_nothing() {
     for library in LIBRARIES {
         let dimmer = TestServer::start();
         let mut tutorial = Tutorial::connect(library, &dimmer, "any");
-        for (said, heard) in [
+        for (sent, received) in [
             ("150", "100"),
             ("150", "100"),
             ("-3", "0"),
             (" 42.4 ", "42"),
         ] {
-            tutorial.say(&format!("led {said}"));
-            assert_eq!(tutorial.hear(), format!("led {heard}"), "{said}");
+            tutorial.send(&format!("led {sent}"));
+            assert_eq!(tutorial.next(), format!("led {received}"), "{sent}");
         }
         for nothing in ["loud", "NaN", "inf", ""] {
-            tutorial.say(&format!("led {nothing}"));
+            tutorial.send(&format!("led {nothing}"));
         }
-        tutorial.say("led 43");
-        assert_eq!(tutorial.hear(), "led 43", "the others are not heard of");
+        tutorial.send("led 43");
+        assert_eq!(tutorial.next(), "led 43", "the others change nothing");
     }
 }
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn a_message_is_answered_to_its_sender() {
+async fn only_the_sender_of_a_message_is_answered() {
     let _turn = take_turn();
     let dimmer = TestServer::start();
     let mut all = all(&dimmer);
     for tutorial in &mut all {
-        tutorial.say("message Cliente Ana connectado…");
-        assert_eq!(tutorial.hear(), "message Olá", "{}", tutorial.name);
+        tutorial.send("message Cliente Ana connectado…");
+        assert_eq!(tutorial.next(), "message Olá", "{}", tutorial.name);
     }
     for tutorial in &mut all {
-        tutorial.say("message Cliente Ana connectado…");
-        let heard = tutorial.hear();
+        tutorial.send("message Cliente Ana connectado…");
+        let received = tutorial.next();
         assert_eq!(
-            heard, "message Olá",
+            received, "message Olá",
             "and nothing else before: {}",
             tutorial.name
         );
@@ -251,8 +251,12 @@ fn each(library: Library, dimmer: &TestServer, header: &[&str]) -> impl Iterator
 
 fn assert_refused(tutorial: Tutorial) {
     tutorial.started();
-    let heard = tutorial.hear();
-    assert!(heard.starts_with("refused"), "{}: {heard}", tutorial.name);
+    let received = tutorial.next();
+    assert!(
+        received.starts_with("refused"),
+        "{}: {received}",
+        tutorial.name
+    );
 }
 
 #[tokio::test]
@@ -273,7 +277,7 @@ async fn a_client_needs_the_password() {
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn a_client_that_a_site_brings_along_must_be_of_an_allowed_host() {
+async fn a_client_from_another_site_needs_an_allowed_host() {
     let dimmer = Setup::with("allowed_hosts = [\"tutorial.example\"]\n").start();
     for library in LIBRARIES {
         let evil = ["Origin", "http://evil.example"];
@@ -301,7 +305,7 @@ async fn a_client_that_polls_stays_connected_longer_than_a_connection_may() {
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 7})).await;
     for tutorial in &all {
-        assert_eq!(tutorial.hear(), "led 7", "{}", tutorial.name);
+        assert_eq!(tutorial.next(), "led 7", "{}", tutorial.name);
     }
 }
 
@@ -321,14 +325,14 @@ async fn a_stop_waits_for_no_client() {
     let log = setup.log();
     assert!(!log.contains("did not close in time"), "{log}");
     for tutorial in &all {
-        assert_eq!(tutorial.hear(), "disconnect", "{}", tutorial.name);
+        assert_eq!(tutorial.next(), "disconnect", "{}", tutorial.name);
     }
 }
 
 #[tokio::test]
 async fn a_client_that_joins_during_a_stop_is_not_refused() {
     let setup = Setup::new();
-    // The stop waits up to 10 seconds for the disk: here for somebody who reads this pipe.
+    // The stop waits up to 10 seconds for the disk: here until a process reads this pipe.
     let disk = setup.levels_file().with_extension("json.new");
     fs::create_dir(disk.parent().unwrap()).unwrap();
     mknodat(CWD, &disk, FileType::Fifo, Mode::RWXU, 0).unwrap();
@@ -373,14 +377,14 @@ async fn a_client_that_joins_during_a_stop_is_not_refused() {
     assert!(status.success());
 }
 
-/// A client that was made for these tests, and polls only when told to. Engine.IO 4.
+/// A client made for these tests, which polls only when `poll` is called. Engine.IO 4.
 struct Poller {
     http: Client,
     url: String,
 }
 
 impl Poller {
-    async fn ask_in(dimmer: &TestServer, query: &str) -> Response {
+    async fn request_with(dimmer: &TestServer, query: &str) -> Response {
         reqwest::get(dimmer.url(&format!("/socket.io/?{query}")))
             .await
             .unwrap()
@@ -388,7 +392,7 @@ impl Poller {
 
     /// The answer of the service to a new client: itself, or the status that it is refused with.
     async fn open(dimmer: &TestServer) -> Result<Poller, u16> {
-        let answer = Poller::ask_in(dimmer, "EIO=4&transport=polling").await;
+        let answer = Poller::request_with(dimmer, "EIO=4&transport=polling").await;
         if !answer.status().is_success() {
             return Err(answer.status().into());
         }
@@ -400,7 +404,7 @@ impl Poller {
         Ok(Poller { http, url })
     }
 
-    /// One that has joined, and was told the level.
+    /// A client that has joined and received the level.
     async fn join(dimmer: &TestServer) -> Poller {
         let poller = Poller::open(dimmer).await.unwrap();
         assert_eq!(poller.post("40").await, 200);
@@ -436,14 +440,14 @@ impl Poller {
 }
 
 #[tokio::test]
-async fn a_poll_without_news_is_answered_before_the_time_of_a_request_is_over() {
+async fn a_poll_without_updates_is_answered_before_the_request_times_out() {
     let dimmer = TestServer::start();
     let poller = Poller::join(&dimmer).await;
     let start = Instant::now();
     assert_eq!(poller.poll().await, ["6"]);
     assert!(
         start.elapsed() > Duration::from_secs(7),
-        "it waits for news"
+        "it waits for an update"
     );
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 1})).await;
@@ -451,13 +455,13 @@ async fn a_poll_without_news_is_answered_before_the_time_of_a_request_is_over() 
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_listen_is_kept_the_newest_level_alone() {
+async fn only_the_newest_level_is_queued_for_a_client_that_does_not_poll() {
     let dimmer = TestServer::start();
     let poller = Poller::join(&dimmer).await;
     let mut client = dimmer.client().await;
     for level in 1..=99 {
         client.change("led", json!({ "level": level })).await;
-        client.settle().await;
+        client.settled().await;
     }
     for _ in 0..100 {
         assert_eq!(poller.post(r#"42["message","hear me"]"#).await, 200);
@@ -510,7 +514,7 @@ fn websocket(dimmer: &TestServer) -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_what_is_too_large_or_binary_is_closed() {
+async fn a_client_that_sends_a_binary_or_too_large_message_is_closed() {
     let dimmer = TestServer::start();
     let large = format!("42[\"led\",\"{}\"]", "x".repeat(4096));
     for message in [
@@ -586,9 +590,9 @@ async fn the_form_of_the_tutorials_shows_and_sets_the_level() {
 }
 
 #[tokio::test]
-async fn switched_off_there_is_neither() {
+async fn with_socketio_off_there_is_neither_socketio_nor_the_form() {
     let dimmer = Setup::with("socketio = false\n").start();
-    let poll = Poller::ask_in(&dimmer, "EIO=4&transport=polling").await;
+    let poll = Poller::request_with(&dimmer, "EIO=4&transport=polling").await;
     assert_eq!(poll.status(), 404);
     assert_eq!(
         reqwest::get(dimmer.url("/led")).await.unwrap().status(),
@@ -597,7 +601,7 @@ async fn switched_off_there_is_neither() {
 }
 
 #[tokio::test]
-async fn a_page_of_an_allowed_host_may_read_the_answers_and_no_other() {
+async fn only_a_page_of_an_allowed_host_may_read_the_answers() {
     let dimmer = Setup::with("allowed_hosts = [\"tutorial.example\"]\n").start();
     for path in ["/socket.io/?EIO=3&transport=polling", "/led"] {
         for (origin, expected) in [

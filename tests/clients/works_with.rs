@@ -57,8 +57,8 @@ fn shell(dimmer: &TestServer, line: &str, programs: &[PathBuf]) -> Command {
 /// What the line prints. Asserts that it succeeds.
 fn printed(dimmer: &TestServer, line: &str, programs: &[PathBuf]) -> String {
     let output = shell(dimmer, line, programs).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {said}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {error}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -72,7 +72,7 @@ struct Running {
 impl Running {
     /// Its files go below `folder`.
     fn start(folder: TempDir, mut command: Command) -> Running {
-        let file = File::create(folder.path().join("said")).unwrap();
+        let file = File::create(folder.path().join("output")).unwrap();
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(file.try_clone().unwrap())
@@ -92,16 +92,16 @@ impl Running {
     }
 
     /// All that the program has printed.
-    fn said(&self) -> String {
-        fs::read_to_string(self.folder.path().join("said")).unwrap()
+    fn printed(&self) -> String {
+        fs::read_to_string(self.folder.path().join("output")).unwrap()
     }
 
     /// Waits until the program prints this, behind the first `after` bytes, and returns where that ends.
-    async fn says(&self, what: &str, after: usize) -> usize {
+    async fn wait_for(&self, what: &str, after: usize) -> usize {
         let mut end = None;
-        until(&format!("it says {what}"), async || {
-            let said = self.said();
-            end = said[after..].find(what).map(|at| after + at + what.len());
+        until(&format!("the program prints {what}"), async || {
+            let text = self.printed();
+            end = text[after..].find(what).map(|at| after + at + what.len());
             end.is_some()
         })
         .await;
@@ -110,11 +110,11 @@ impl Running {
 
     /// The address that the program prints behind these words.
     async fn address(&self, words: &str) -> String {
-        let start = self.says(words, 0).await;
-        let said = self.said();
+        let start = self.wait_for(words, 0).await;
+        let text = self.printed();
         let is_its = |letter: char| letter.is_ascii_digit() || ".:".contains(letter);
-        let end = said[start..].find(|letter| !is_its(letter)).unwrap();
-        said[start..start + end].into()
+        let end = text[start..].find(|letter| !is_its(letter)).unwrap();
+        text[start..start + end].into()
     }
 }
 
@@ -144,13 +144,13 @@ async fn talk_by(client: &str, programs: &[PathBuf]) {
     let _first = dimmer.client().await;
     let command = shell(&dimmer, lines(client)[0], programs);
     let mut client = Running::start(tempfile::tempdir().unwrap(), command);
-    let (mut heard, mut typed) = (0, 0);
+    let (mut printed, mut typed) = (0, 0);
     for (is_typed, line) in talk() {
         if is_typed {
             client.write(line);
             typed += 1;
         } else {
-            heard = client.says(line, heard).await;
+            printed = client.wait_for(line, printed).await;
         }
     }
     assert!(typed >= 5);
@@ -179,7 +179,7 @@ async fn a_browser() {
 async fn curl() {
     need("curl", "curl");
     let dimmer = TestServer::start();
-    let saved = dimmer.ask(Method::PUT, "/api/presets/Film", "").await;
+    let saved = dimmer.request(Method::PUT, "/api/presets/Film", "").await;
     assert_eq!(saved.0, 200);
     let [get, put, recall] = lines("curl")[..] else {
         panic!("curl has three commands")
@@ -242,7 +242,7 @@ async fn home_assistant() {
     })
     .await;
     let command = json!({"state": "ON", "brightness": 42});
-    mqtt.say("dimmer/attic/led/set", command).await;
+    mqtt.publish("dimmer/attic/led/set", command).await;
     until("the light is at 42", async || {
         dimmer.level("led").await == 42.0
     })
@@ -266,7 +266,7 @@ fn prometheus(job: &str) -> Running {
 
 #[tokio::test]
 #[ignore = "needs Prometheus; scripts/test.sh installs it and runs this"]
-async fn prometheus_asks_and_is_told_the_level() {
+async fn prometheus_scrapes_the_level() {
     let dimmer = TestServer::start();
     let prometheus = prometheus(&to(&dimmer, lines("Prometheus")[0]));
     let mut client = dimmer.client().await;
@@ -317,11 +317,11 @@ fn node(name: &str) -> String {
 
 #[tokio::test]
 #[ignore = "needs Node-RED; scripts/test.sh installs it and runs this"]
-async fn node_red_sets_the_light_and_hears_of_it() {
+async fn node_red_sets_the_light_and_receives_the_change() {
     let dimmer = TestServer::start();
     let node_red = node_red(&dimmer);
     let address = node_red.address("now running at http://").await;
-    let connected = node_red.says("{ light: 'led', level: 50 }", 0).await;
+    let connected = node_red.wait_for("{ light: 'led', level: 50 }", 0).await;
     let press = async |button: &str| {
         let url = format!("http://{address}/inject/{}", node(button));
         let answer = Client::new().post(url).send().await.unwrap();
@@ -333,10 +333,12 @@ async fn node_red_sets_the_light_and_hears_of_it() {
     })
     .await;
     press("toggle").await;
-    node_red.says("{ light: 'led', level: 0 }", connected).await;
+    node_red
+        .wait_for("{ light: 'led', level: 0 }", connected)
+        .await;
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 60})).await;
     node_red
-        .says("{ light: 'led', level: 60 }", connected)
+        .wait_for("{ light: 'led', level: 60 }", connected)
         .await;
 }

@@ -144,9 +144,9 @@ fn serve(folder: &Path, port: u16) -> Option<Child> {
     None
 }
 
-/// A message as it came.
+/// A message as the broker delivered it.
 #[derive(Debug, Clone)]
-pub struct Heard {
+pub struct Received {
     pub topic: String,
     pub text: String,
     pub retained: bool,
@@ -156,7 +156,7 @@ pub struct Heard {
 /// A client that receives everything from when it connects, as Home Assistant would.
 pub struct MqttClient {
     client: AsyncClient,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    received: Arc<Mutex<Vec<Received>>>,
     task: JoinHandle<()>,
 }
 
@@ -167,8 +167,8 @@ impl MqttClient {
 
     pub async fn open_with(options: MqttOptions) -> MqttClient {
         let (client, mut events) = AsyncClient::new(options, 100);
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let (ears, subscriber) = (heard.clone(), client.clone());
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let (messages, subscriber) = (received.clone(), client.clone());
         let task = tokio::spawn(async move {
             loop {
                 match events.poll().await {
@@ -176,7 +176,7 @@ impl MqttClient {
                         subscriber.try_subscribe("#", QoS::AtLeastOnce).unwrap();
                     }
                     Ok(Event::Incoming(Packet::Publish(message))) => {
-                        ears.lock().unwrap().push(Heard {
+                        messages.lock().unwrap().push(Received {
                             topic: message.topic,
                             text: String::from_utf8(message.payload.to_vec()).unwrap(),
                             retained: message.retain,
@@ -191,45 +191,50 @@ impl MqttClient {
         });
         MqttClient {
             client,
-            heard,
+            received,
             task,
         }
     }
 
-    /// Everything that came on this topic.
-    pub fn heard(&self, topic: &str) -> Vec<Heard> {
-        let heard = self.heard.lock().unwrap();
-        let its = heard.iter().filter(|heard| heard.topic == topic);
-        its.cloned().collect()
+    /// Every message received on this topic.
+    pub fn received(&self, topic: &str) -> Vec<Received> {
+        let received = self.received.lock().unwrap();
+        let of_topic = received.iter().filter(|message| message.topic == topic);
+        of_topic.cloned().collect()
     }
 
-    /// Forgets what has come so far.
-    pub fn forget(&self) {
-        self.heard.lock().unwrap().clear();
+    /// Drops the messages received so far.
+    pub fn clear(&self) {
+        self.received.lock().unwrap().clear();
     }
 
-    /// The newest of this topic, as JSON or as text.
+    /// The newest message of this topic, as JSON or as text; null if there is none.
     pub fn newest(&self, topic: &str) -> Value {
-        let heard = self.heard(topic);
-        let text = heard.last().map(|heard| heard.text.as_str());
+        let received = self.received(topic);
+        let text = received.last().map(|message| message.text.as_str());
         text.map_or(Value::Null, |text| {
             serde_json::from_str(text).unwrap_or_else(|_| text.into())
         })
     }
 
-    /// Waits until the newest of this topic is this.
-    pub async fn hears(&self, topic: &str, message: Value) {
+    /// Waits until the newest message of this topic is this.
+    pub async fn expect(&self, topic: &str, message: Value) {
         until(&format!("{topic} is {message}"), async || {
             self.newest(topic) == message
         })
         .await;
     }
 
-    pub async fn say(&self, topic: &str, message: impl ToString) {
-        self.publish(topic, message, false).await;
+    pub async fn publish(&self, topic: &str, message: impl ToString) {
+        self.publish_with(topic, message, false).await;
     }
 
-    pub async fn publish(&self, topic: &str, message: impl ToString, retain: bool) {
+    /// Publishes a message that the broker keeps for later subscribers.
+    pub async fn publish_retained(&self, topic: &str, message: impl ToString) {
+        self.publish_with(topic, message, true).await;
+    }
+
+    async fn publish_with(&self, topic: &str, message: impl ToString, retain: bool) {
         let message = message.to_string();
         let sent = self
             .client

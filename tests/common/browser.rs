@@ -355,7 +355,7 @@ impl Window {
     }
 
     /// Waits until nothing moves on the page.
-    async fn rests(&self) {
+    async fn settled(&self) {
         until("nothing moves on the page", async || {
             self.eval("document.getAnimations().length").await == 0
         })

@@ -74,15 +74,15 @@ impl TestClient {
             echoes: 0,
         };
         client.hello = client.next().await["hello"].clone();
-        client.greeting = client.settle_all().await;
+        client.greeting = client.until_echo().await;
         client
     }
 
-    /// The next message, whose level also counts as shown. A ping is answered by the library. Activity comes a while
-    /// after what it tells of, so it may come at any time: that is left to [`TestClient::hear`].
+    /// The next message; its level also counts as shown. The library answers pings. Activity comes a while after the
+    /// change that it reports, so at any time: this skips it, and [`TestClient::next_field`] finds it.
     pub async fn next(&mut self) -> Value {
         loop {
-            let message = self.next_of_all().await;
+            let message = self.next_message().await;
             if !is_activity(&message) {
                 return message;
             }
@@ -90,41 +90,41 @@ impl TestClient {
     }
 
     /// The value of this field in the next message that has it.
-    pub async fn hear(&mut self, field: &str) -> Value {
+    pub async fn next_field(&mut self, field: &str) -> Value {
         loop {
-            let mut message = self.next_of_all().await;
+            let mut message = self.next_message().await;
             if !message[field].is_null() {
                 return message[field].take();
             }
         }
     }
 
-    async fn next_of_all(&mut self) -> Value {
+    async fn next_message(&mut self) -> Value {
         let next = async {
             loop {
                 let frame = self.socket.next().await;
-                if let Some(message) = self.take(frame) {
+                if let Some(message) = self.handle(frame) {
                     return message;
                 }
             }
         };
         timeout(LIMIT, next)
             .await
-            .expect("the service said nothing")
+            .expect("the service sent nothing")
     }
 
-    /// Reads what has come so far, and waits for nothing.
-    pub fn hear_now(&mut self) {
+    /// Handles the messages that have arrived, without waiting for more.
+    pub fn drain(&mut self) {
         while let Some(frame) = self.socket.next().now_or_never() {
-            self.take(frame);
+            self.handle(frame);
         }
     }
 
-    fn take(&mut self, frame: Option<Result<Message, Error>>) -> Option<Value> {
+    fn handle(&mut self, frame: Option<Result<Message, Error>>) -> Option<Value> {
         match frame {
             Some(Ok(Message::Text(text))) => {
                 let message = serde_json::from_str(&text).unwrap();
-                self.show(&message);
+                self.apply(&message);
                 Some(message)
             }
             Some(Ok(Message::Ping(_))) => None,
@@ -132,7 +132,7 @@ impl TestClient {
         }
     }
 
-    fn show(&mut self, message: &Value) {
+    fn apply(&mut self, message: &Value) {
         if let (Some(light), Some(level)) = (message["light"].as_str(), message["level"].as_f64()) {
             let sent = self.sent.get(light).copied().unwrap_or(0);
             if self.ignores_seen || message["seen"].as_u64().unwrap_or(0) >= sent {
@@ -145,12 +145,14 @@ impl TestClient {
     }
 
     /// Sends a message as it is.
-    pub async fn say(&mut self, message: Value) {
-        self.send(Message::text(message.to_string())).await.unwrap();
+    pub async fn send(&mut self, message: Value) {
+        self.send_frame(Message::text(message.to_string()))
+            .await
+            .unwrap();
     }
 
     /// Sends a frame as it is.
-    pub async fn send(&mut self, frame: Message) -> Result<(), Error> {
+    pub async fn send_frame(&mut self, frame: Message) -> Result<(), Error> {
         timeout(LIMIT, self.socket.send(frame))
             .await
             .expect("the service takes nothing")
@@ -165,29 +167,29 @@ impl TestClient {
         if let Some(level) = change["level"].as_f64() {
             self.levels.insert(light.into(), level);
         }
-        self.say(change).await;
+        self.send(change).await;
         self.seq
     }
 
     /// What the service sends until it has handled all that this client sent. After this the client has everything
     /// that was set before the call.
-    pub async fn settle(&mut self) -> Vec<Value> {
-        let mut heard = self.settle_all().await;
-        heard.retain(|message| !is_activity(message));
-        heard
+    pub async fn settled(&mut self) -> Vec<Value> {
+        let mut received = self.until_echo().await;
+        received.retain(|message| !is_activity(message));
+        received
     }
 
-    async fn settle_all(&mut self) -> Vec<Value> {
+    async fn until_echo(&mut self) -> Vec<Value> {
         self.echoes += 1;
         let echo = json!({"echo": self.echoes});
-        self.say(echo.clone()).await;
-        let mut heard = Vec::new();
+        self.send(echo.clone()).await;
+        let mut received = Vec::new();
         loop {
-            let message = self.next_of_all().await;
+            let message = self.next_message().await;
             if message == echo {
-                return heard;
+                return received;
             }
-            heard.push(message);
+            received.push(message);
         }
     }
 
@@ -195,7 +197,7 @@ impl TestClient {
     pub async fn close_code(&mut self) -> u16 {
         loop {
             let frame = timeout(LIMIT, self.socket.next()).await;
-            match frame.expect("the service said nothing") {
+            match frame.expect("the service sent nothing") {
                 Some(Ok(Message::Close(Some(close)))) => return close.code.into(),
                 Some(Ok(_)) => {}
                 other => panic!("no close frame, but {other:?}"),

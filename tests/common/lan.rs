@@ -22,7 +22,7 @@ pub struct Machine {
     holder: Child,
 }
 
-/// The two, which hear each other.
+/// The two machines, which reach each other.
 pub struct Lan {
     pub kitchen: Machine,
     pub phone: Machine,
@@ -32,17 +32,17 @@ pub struct Lan {
 /// the system allows no namespaces.
 pub fn with_lan(test: impl FnOnce(Lan)) {
     need("ip", "iproute2");
-    if !may("unshare", &["--net", "--mount", "--uts", "true"]) {
+    if !succeeds("unshare", &["--net", "--mount", "--uts", "true"]) {
         return start_again();
     }
     let kitchen = Machine::new("kitchen");
     let phone = Machine::new("phone");
     let other = phone.holder.id().to_string();
-    kitchen.does(&format!(
+    kitchen.run(&format!(
         "ip link add eth0 type veth peer name eth0 netns {other}"
     ));
     for (machine, address) in [(&kitchen, KITCHEN), (&phone, "10.9.0.2")] {
-        machine.does(&format!(
+        machine.run(&format!(
             "ip addr add {address}/24 dev eth0 && ip link set eth0 up && ip route add default dev eth0"
         ));
     }
@@ -54,7 +54,7 @@ fn start_again() {
     let root = ["--user", "--map-root-user"];
     let again = env::var_os(AGAIN).is_some() || geteuid().is_root();
     assert!(
-        !again && may("unshare", &[root[0], root[1], "--net", "true"]),
+        !again && succeeds("unshare", &[root[0], root[1], "--net", "true"]),
         "the system allows no network namespaces, which stand for a LAN: run this as root, and not in a container \
          without CAP_SYS_ADMIN"
     );
@@ -70,7 +70,7 @@ fn start_again() {
     assert!(status.success());
 }
 
-fn may(program: &str, arguments: &[&str]) -> bool {
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
     let output = Command::new(program).args(arguments).output();
     output.is_ok_and(|output| output.status.success())
 }
@@ -109,10 +109,10 @@ impl Machine {
     }
 
     /// Runs this line, and returns what it prints. Asserts that it succeeds.
-    pub fn does(&self, line: &str) -> String {
+    pub fn run(&self, line: &str) -> String {
         let output = self.shell(line).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{line}: {said}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {errors}");
         String::from_utf8(output.stdout).unwrap()
     }
 

@@ -16,8 +16,8 @@ pub fn need(program: &str, package: &str) {
 pub fn fetched(script: &str, arguments: &[&str]) -> PathBuf {
     let found = Command::new(script).arg("--find").args(arguments).output();
     let found = found.unwrap();
-    let said = String::from_utf8_lossy(&found.stderr);
-    assert!(found.status.success(), "{said}");
+    let errors = String::from_utf8_lossy(&found.stderr);
+    assert!(found.status.success(), "{errors}");
     String::from_utf8(found.stdout).unwrap().trim().into()
 }
 

@@ -69,7 +69,7 @@ impl Answer {
 }
 
 pub const FIN: u8 = 0x80;
-/// Reserved: the first is for compression, which nobody agreed on.
+/// Reserved: the first is for compression, which was not negotiated.
 pub const RSV1: u8 = 0x40;
 pub const RSV2: u8 = 0x20;
 pub const RSV3: u8 = 0x10;

@@ -1,4 +1,4 @@
-//! The real service as a process: what it is asked, and what it does.
+//! The real service as a process: requests, signals, levels, duties and memory.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -109,8 +109,8 @@ impl TestServer {
         light["level"].as_f64().unwrap()
     }
 
-    /// The status of the API's answer, and its JSON: null if it has none.
-    pub async fn ask(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
+    /// Sends a request, and returns the status of the answer and its JSON: null if it has none.
+    pub async fn request(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
         let request = Client::new().request(method, self.url(path));
         let answer = request.body(body.to_owned()).send().await.unwrap();
         let status = answer.status().as_u16();

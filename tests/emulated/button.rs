@@ -17,7 +17,7 @@ use crate::waveform::median;
 /// The level before the first press.
 const LEVEL: f64 = 40.0;
 
-/// How often the contacts of a bouncing button close and open before they rest: for some 10 ms.
+/// How often the contacts of a bouncing button close and open before they settle: for some 10 ms.
 const BOUNCES: u32 = 50;
 
 /// A press toggles the light however much it bounces, and a hold dims it, all the way to the pin.
@@ -52,7 +52,7 @@ pub async fn toggles_and_dims(machine: &mut Machine, claims: &mut Claims) {
     let levels = presses(machine, &mut client, "0.1").await;
     claims.check(
         levels == [0.0],
-        format!("it is heard, too, after the process was stopped and goes on: {levels:?}"),
+        format!("a press also counts after the process was stopped and goes on: {levels:?}"),
     );
 
     machine.run("printf '[[light]]\\ngpio = 22\\nbutton_gpio = 20\\n' >/tmp/other.toml");
@@ -87,8 +87,8 @@ fn interrupts(machine: &mut Machine) -> u32 {
     numbers.skip(1).sum()
 }
 
-/// Presses the button for so many seconds, with bounce at either end, and returns the levels that
-/// the client is told, of the button's making.
+/// Presses the button for this many seconds, with bounce at either end, and returns the levels that
+/// the client receives from the button.
 async fn presses(machine: &mut Machine, client: &mut TestClient, seconds: &str) -> Vec<f64> {
     let bounce =
         format!("for i in $(seq {BOUNCES}); do echo pull-down >$LINE; echo pull-up >$LINE; done");
@@ -96,9 +96,9 @@ async fn presses(machine: &mut Machine, client: &mut TestClient, seconds: &str) 
         "{bounce}; echo pull-down >$LINE; sleep {seconds}; {bounce}"
     ));
     sleep(Duration::from_millis(300)).await;
-    let heard = client.settle().await;
+    let received = client.settled().await;
     let by_button = |message: &&Value| message["by"] == "button";
-    let levels = heard.iter().filter(by_button);
+    let levels = received.iter().filter(by_button);
     levels
         .filter_map(|message| message["level"].as_f64())
         .collect()

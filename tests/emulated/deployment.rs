@@ -56,7 +56,7 @@ struct Laptop {
 /// How a deployment went.
 struct Deployment {
     succeeded: bool,
-    said: String,
+    output: String,
 }
 
 impl Laptop {
@@ -107,11 +107,11 @@ impl Laptop {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr),
         );
-        let said = format!("{log}{out}");
-        println!("{}\n({:.0} s)", said.trim(), start.elapsed().as_secs_f64());
+        let text = format!("{log}{out}");
+        println!("{}\n({:.0} s)", text.trim(), start.elapsed().as_secs_f64());
         Deployment {
             succeeded: output.status.success(),
-            said,
+            output: text,
         }
     }
 }
@@ -133,7 +133,7 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
 
     let first = laptop.deploy(&[]);
     claims.check(
-        first.succeeded && first.said.contains("open http://10.0.2.15:5000"),
+        first.succeeded && first.output.contains("open http://10.0.2.15:5000"),
         "one command deploys, and ends with the address",
     );
     let doctor = laptop.ssh("dimmer doctor");
@@ -176,8 +176,8 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
     let again = laptop.deploy(&[]);
     claims.check(
         again.succeeded
-            && again.said.contains("nothing to change")
-            && again.said.contains("open http://10.0.2.15:5000")
+            && again.output.contains("nothing to change")
+            && again.output.contains("open http://10.0.2.15:5000")
             && main_process(machine) == before,
         "the same command again changes nothing, and says so",
     );
@@ -263,7 +263,7 @@ async fn survives_broken_upgrades(laptop: &Laptop, machine: &mut Machine, claims
         let client = TestClient::open(machine.address(DIMMER)).await;
         claims.check(
             !deployment.succeeded
-                && deployment.said.contains("put back what ran before")
+                && deployment.output.contains("put back what ran before")
                 && version(machine) == before
                 && is_active(machine)
                 && client.levels["led"] == 42.0,
@@ -347,7 +347,7 @@ fn repackage(laptop: &Laptop, version: &str, change: &str) -> PathBuf {
 /// Sets a level and waits until the service has handled it, and the pin had time for a few periods.
 async fn set(client: &mut TestClient, level: f64) {
     client.change("led", json!({"level": level})).await;
-    client.settle().await;
+    client.settled().await;
     sleep(Duration::from_millis(100)).await;
 }
 

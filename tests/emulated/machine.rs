@@ -123,8 +123,8 @@ impl Machine {
             _folder: folder,
         };
         machine.read_monitor();
-        machine.ask_monitor("qmp_capabilities", json!({}));
-        machine.hear("READY\r\n");
+        machine.query_monitor("qmp_capabilities", json!({}));
+        machine.read_to("READY\r\n");
         // The shell's greeting is not the answer to anything.
         machine.run("true");
         machine
@@ -145,7 +145,7 @@ impl Machine {
     /// Ends the system and starts it again, with the same SD card and one of the device trees.
     pub fn reboot(&mut self, tree: &str) {
         self.console.write_all(b"systemctl reboot\n").unwrap();
-        self.hear("Restarting system");
+        self.read_to("Restarting system");
         // There it hangs: QEMU does not reset by the Pi's watchdog.
         self.qemu.kill().unwrap();
         self.qemu.wait().unwrap();
@@ -159,10 +159,10 @@ impl Machine {
         // The quotes keep a console that echoes from looking like the end.
         let line = format!("{command}; echo \"==\"\"end {}: $?\"\n", self.commands);
         self.console.write_all(line.as_bytes()).unwrap();
-        let said = self.hear(&mark).replace('\r', "");
-        let status = self.hear("\n");
-        assert_eq!(status.trim(), "0", "{command}: {said}");
-        said.trim().to_owned()
+        let output = self.read_to(&mark).replace('\r', "");
+        let status = self.read_to("\n");
+        assert_eq!(status.trim(), "0", "{command}: {output}");
+        output.trim().to_owned()
     }
 
     /// Starts the service and waits until it listens.
@@ -171,10 +171,13 @@ impl Machine {
         self.run(&format!(
             "(dimmer {flags} >/tmp/log 2>&1 </dev/null & echo $! >/tmp/pid)"
         ));
-        let said = self.run(
+        let output = self.run(
             "for i in $(seq 100); do grep -q 'open http' /tmp/log && break; sleep 0.1; done; cat /tmp/log",
         );
-        assert!(said.contains("open http"), "dimmer did not start: {said}");
+        assert!(
+            output.contains("open http"),
+            "dimmer did not start: {output}"
+        );
     }
 
     /// Sends the service a signal and waits for its end.
@@ -204,7 +207,7 @@ impl Machine {
 
     fn set_trace(&mut self, enable: bool) {
         let event = json!({"name": WRITE, "enable": enable});
-        self.ask_monitor("trace-event-set-state", event);
+        self.query_monitor("trace-event-set-state", event);
     }
 
     /// The function select of GPIO 21.
@@ -212,16 +215,16 @@ impl Machine {
         self.register(GPFSEL2) >> 3 & 0b111
     }
 
-    /// Everything the console says up to and without `mark`.
-    fn hear(&mut self, mark: &str) -> String {
+    /// Everything the console prints up to and without `mark`.
+    fn read_to(&mut self, mark: &str) -> String {
         let start = Instant::now();
         let mut bytes = [0; 4096];
         loop {
             if let Some(at) = self.unread.find(mark) {
                 let rest = self.unread.split_off(at + mark.len());
-                let mut said = std::mem::replace(&mut self.unread, rest);
-                said.truncate(at);
-                return said;
+                let mut output = std::mem::replace(&mut self.unread, rest);
+                output.truncate(at);
+                return output;
             }
             match self.console.read(&mut bytes) {
                 Ok(0) => panic!("QEMU ended: {}", self.unread),
@@ -242,11 +245,11 @@ impl Machine {
 
     /// A command of QEMU's human monitor.
     fn human(&mut self, command: &str) -> String {
-        let answer = self.ask_monitor("human-monitor-command", json!({"command-line": command}));
+        let answer = self.query_monitor("human-monitor-command", json!({"command-line": command}));
         answer.as_str().unwrap().to_owned()
     }
 
-    fn ask_monitor(&mut self, command: &str, arguments: Value) -> Value {
+    fn query_monitor(&mut self, command: &str, arguments: Value) -> Value {
         let question = json!({"execute": command, "arguments": arguments});
         self.monitor
             .get_mut()

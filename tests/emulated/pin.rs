@@ -109,20 +109,23 @@ fn doctor_tells_the_truth(
 ) -> Option<String> {
     let report = machine.run("dimmer doctor");
     println!("{report}\n");
-    let says = |words: &str| report.contains(words);
+    let contains = |words: &str| report.contains(words);
     claims.check(
-        says("Raspberry Pi 3 Model B") && says(&machine.run("uname -r")),
+        contains("Raspberry Pi 3 Model B") && contains(&machine.run("uname -r")),
         "dimmer doctor names the machine and its kernel",
     );
     // The Pi's own PWM block is a pwmchip in both, and has nothing to do with GPIO 21.
     let chips = machine.run("ls /sys/class/pwm");
-    let all = chips.split_whitespace().all(says);
+    let all = chips.split_whitespace().all(contains);
     let choice = match driver {
-        SOFTWARE => says("auto takes  software-pwm, 200 Hz"),
-        _ => says("GPIO 21 on channel 0") && says("auto takes  kernel-pwm (pwm-gpio, pwmchip"),
+        SOFTWARE => contains("auto takes  software-pwm, 200 Hz"),
+        _ => {
+            contains("GPIO 21 on channel 0")
+                && contains("auto takes  kernel-pwm (pwm-gpio, pwmchip")
+        }
     };
     claims.check(
-        all && choice && says("no GPIO of the header, never touched"),
+        all && choice && contains("no GPIO of the header, never touched"),
         format!(
             "and what drives what: {}",
             chips.split_whitespace().collect::<Vec<_>>().join(", ")
@@ -170,7 +173,7 @@ async fn chooses_the_driver(machine: &mut Machine, driver: &str, claims: &mut Cl
 /// Sets a level and waits until the service has handled it, and the pin had time for a few periods.
 pub async fn set(client: &mut TestClient, level: f64) {
     client.change("led", json!({"level": level})).await;
-    client.settle().await;
+    client.settled().await;
     sleep(Duration::from_millis(100)).await;
 }
 
@@ -245,7 +248,7 @@ async fn fades_evenly(machine: &mut Machine, client: &mut TestClient, claims: &m
     client
         .change("led", json!({"level": 100, "transition": FADE}))
         .await;
-    client.settle().await;
+    client.settled().await;
     let start = since_1970();
     sleep(Duration::from_secs_f64(FADE)).await;
     let periods = machine.end_trace().periods();
@@ -298,7 +301,7 @@ async fn follows_a_thumb(machine: &mut Machine, client: &mut TestClient, claims:
     for (slide, level) in [(40.0, 60.0), (-30.0, 30.0), (20.0, 50.0)] {
         phone.slide(LIGHT, slide).await;
         until("another client has the level", async || {
-            client.settle().await;
+            client.settled().await;
             client.levels[LIGHT] == level
         })
         .await;
@@ -330,13 +333,13 @@ async fn gives_the_kernel_every_level_exactly(
     );
     let mut wrong = Vec::new();
     for tenths in 0..=1000 {
-        // More would say no more.
+        // More would show no more.
         if wrong.len() == 3 {
             break;
         }
         let level = f64::from(tenths) / 10.0;
         client.change("led", json!({"level": level})).await;
-        client.settle().await;
+        client.settled().await;
         let due = (duty(level) * PERIOD_NS as f64).round();
         let limit = Instant::now() + Duration::from_secs(1);
         // Settled means handled by the service; the pin's thread follows within a moment.

@@ -1,4 +1,4 @@
-//! What many looks at a pin say of its duty.
+//! The duty of a pin, estimated from many samples.
 
 /// Into how many batches the looks are divided to estimate the error.
 const BATCHES: usize = 10;

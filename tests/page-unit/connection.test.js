@@ -1,4 +1,4 @@
-// The connection of the page: which levels it takes, when it tries again, when it asks whether the service is there.
+// The connection of the page: which levels it takes, when it tries again, when it probes the service.
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
@@ -213,7 +213,7 @@ test("a socket without a hello is given up while the page is hidden, too", () =>
   assert.equal(browser.sockets[0].closed, true);
 });
 
-test("a socket that was given up is heard no more", () => {
+test("events of a socket that was given up are ignored", () => {
   greet();
   const [first] = browser.sockets;
   first.lose();

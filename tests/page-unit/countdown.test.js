@@ -8,7 +8,7 @@ import { FakeBrowser } from "./browser.js";
 const browser = new FakeBrowser();
 const { countDown } = await import("../../web/lights/countdown.js");
 
-/** A light that arrives in so many ms. */
+/** A light whose transition ends in this many ms. */
 const light = (ms) => ({ arrives: browser.now + ms, left: "" });
 
 beforeEach(() => {

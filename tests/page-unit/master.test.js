@@ -129,7 +129,7 @@ test("keys are one gesture, so that the lights come back from 0 as well", () => 
   assert.deepEqual(shown(), [80, 40, 0]);
 });
 
-test("somebody else's change ends a gesture of keys, and the next key scales what is there", () => {
+test("another client's change ends a gesture of keys, and the next key scales what is there", () => {
   key("PageDown");
   assert.deepEqual(shown(), [70, 35, 0]);
   lights[2].update({ level: 70 });
@@ -137,7 +137,7 @@ test("somebody else's change ends a gesture of keys, and the next key scales wha
   assert.deepEqual(shown(), [60, 30, 60]);
 });
 
-test("somebody else's change does not end a drag", () => {
+test("another client's change does not end a drag", () => {
   press(100);
   move(260);
   lights[2].update({ level: 30 });

@@ -155,7 +155,7 @@ test("a level that was sent can be taken back", () => {
   assert.deepEqual(sent, [50, 40]);
 });
 
-test("a slider that rests asks for no frame", () => {
+test("an idle slider requests no frame", () => {
   press(200);
   move(160);
   release(160);
@@ -322,7 +322,7 @@ test("a wheel that counts in lines has 33 pixels to the line", () => {
   assert.equal(slider.level, 44);
 });
 
-test("a pinch is left to the browser, and a wheel during a drag to nobody", () => {
+test("a pinch is left to the browser, and a wheel during a drag is ignored", () => {
   assert.equal(wheel(-100, { ctrlKey: true }), false);
   press(200);
   wheel(-100);

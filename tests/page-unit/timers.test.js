@@ -1,4 +1,4 @@
-// When a timer is due, as the list of timers says it.
+// When a timer is due, in the words of the list of timers.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
@@ -14,7 +14,7 @@ const at = (time) => (Date.now = () => Date.parse(time));
 beforeEach(() => at("2026-11-26T12:00:00Z"));
 afterEach(() => (Date.now = realNow));
 
-test("the day is told from today, and the time is that of the service", () => {
+test("the day is relative to today, and the time is that of the service", () => {
   assert.equal(dueText({ next: "2026-11-26T23:30:00-03:00" }), "today 23:30");
   assert.equal(dueText({ next: "2026-11-27T07:00:00+01:00" }), "tomorrow 07:00");
   assert.equal(dueText({ next: "2026-11-28T07:00:00+01:00" }), "Sat, Nov 28 07:00");

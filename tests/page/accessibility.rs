@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
-use crate::steps::{SUNRISE, TWO, chip, open_sheet, says, tap};
+use crate::steps::{SUNRISE, TWO, chip, expect_text, open_sheet, tap};
 use reqwest::Method;
 
 const LAMP: &str = "[data-light=led] .lamp";
@@ -45,7 +45,7 @@ async fn one_light(browser: &Browser) {
     let trace = dimmer.setup().trace_folder();
     fs::rename(&trace, dimmer.setup().path().join("away")).unwrap();
     phone.tap(MORE).await;
-    until("the fault is told", async || {
+    until("the fault is shown", async || {
         phone.status().await.contains("does not answer")
     })
     .await;
@@ -78,12 +78,12 @@ async fn the_sheet(browser: &Browser) {
         ("/api/lights/led", r#"{"effect": "breathe", "speed": 2}"#),
         ("/api/lights/desk", r#"{"level": 90, "transition": 60}"#),
     ] {
-        dimmer.ask(Method::PUT, path, body).await;
+        dimmer.request(Method::PUT, path, body).await;
     }
     let body = r#"{"at": "07:00", "days": ["mon"], "effect": "sunrise"}"#;
-    dimmer.ask(Method::POST, "/api/timers", body).await;
+    dimmer.request(Method::POST, "/api/timers", body).await;
     let phone = browser.phone(&dimmer).await;
-    says("[data-light=led] .doing", "Breathe · 2×", &phone).await;
+    expect_text("[data-light=led] .doing", "Breathe · 2×", &phone).await;
     phone.is_accessible("an effect and a transition").await;
     open_sheet(&phone).await;
     phone.is_accessible("the sheet").await;
@@ -111,8 +111,8 @@ async fn login(browser: &Browser) {
         .eval("document.querySelector('form[action=login]').submit()")
         .await;
     until("the password is refused", async || {
-        let said = phone.eval("document.querySelector('#said')?.innerText");
-        said.await == "That is not the password."
+        let text = phone.eval("document.querySelector('#said')?.innerText");
+        text.await == "That is not the password."
     })
     .await;
     phone.is_accessible("wrong password").await;

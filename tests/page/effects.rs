@@ -3,19 +3,19 @@
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::{
-    BREATHE, CLOSE, NONE, SUNRISE, TWO, chip, enter, is, light, open_sheet, plays, pressed, says,
-    tap,
+    BREATHE, CLOSE, NONE, SUNRISE, TWO, chip, enter, expect, expect_effect, expect_pressed,
+    expect_text, light, open_sheet, tap,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
-async fn each_effect_is_a_button_that_shows_what_the_service_says(browser: Browser) {
+async fn each_effect_is_a_button_that_shows_the_state_of_the_service(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let other = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
     open_sheet(&other).await;
-    pressed(&chip(NONE), &phone).await;
+    expect_pressed(&chip(NONE), &phone).await;
     for (number, effect, word) in [
         (2, "breathe", "Breathe"),
         (3, "blink", "Blink"),
@@ -23,49 +23,49 @@ async fn each_effect_is_a_button_that_shows_what_the_service_says(browser: Brows
         (5, "strobe", "Strobe"),
     ] {
         tap(&chip(number), &phone).await;
-        plays(json!(effect), json!(1), "led", &dimmer).await;
+        expect_effect(json!(effect), json!(1), "led", &dimmer).await;
         for window in [&phone, &other] {
-            pressed(&chip(number), window).await;
-            says(".doing", word, window).await;
+            expect_pressed(&chip(number), window).await;
+            expect_text(".doing", word, window).await;
         }
         let others = "document.querySelectorAll('.effects [aria-pressed=true]').length";
         assert_eq!(phone.eval(others).await, 1);
     }
-    let said = phone
+    let text = phone
         .attribute("[data-light=led] input", "aria-valuetext")
         .await;
-    assert_eq!(said.unwrap(), "50 percent, strobe");
+    assert_eq!(text.unwrap(), "50 percent, strobe");
     tap(&chip(BREATHE), &phone).await;
-    plays(json!("breathe"), json!(1), "led", &dimmer).await;
+    expect_effect(json!("breathe"), json!(1), "led", &dimmer).await;
     // A speed is for the effect that the page shows.
-    pressed(&chip(BREATHE), &phone).await;
+    expect_pressed(&chip(BREATHE), &phone).await;
     phone.screenshot("phone-sheet").await;
 
     let most = phone.attribute(".effects [type=range]", "max").await;
     assert_eq!(most.unwrap(), "3");
     enter(".effects [type=range]", "2.5", &phone).await;
-    plays(json!("breathe"), json!(2.5), "led", &dimmer).await;
+    expect_effect(json!("breathe"), json!(2.5), "led", &dimmer).await;
     for window in [&phone, &other] {
-        says(".doing", "Breathe · 2.5×", window).await;
-        says(".effects output", "2.5×", window).await;
+        expect_text(".doing", "Breathe · 2.5×", window).await;
+        expect_text(".effects output", "2.5×", window).await;
     }
     // The next effect has it too.
     tap(&chip(4), &phone).await;
-    plays(json!("candle"), json!(2.5), "led", &dimmer).await;
-    pressed(&chip(4), &phone).await;
+    expect_effect(json!("candle"), json!(2.5), "led", &dimmer).await;
+    expect_pressed(&chip(4), &phone).await;
 
     // An effect that another client set arrives here; and a level set here ends it.
     let body = r#"{"effect": "blink"}"#;
-    dimmer.ask(Method::PUT, "/api/lights/led", body).await;
-    pressed(&chip(3), &phone).await;
+    dimmer.request(Method::PUT, "/api/lights/led", body).await;
+    expect_pressed(&chip(3), &phone).await;
     tap(CLOSE, &phone).await;
     phone.press("[data-light=led] .track").await;
     phone.slide("led", 10.0).await;
     phone.release().await;
-    plays(Value::Null, Value::Null, "led", &dimmer).await;
-    says(".doing", "", &phone).await;
-    says(".doing", "", &other).await;
-    pressed(&chip(NONE), &other).await;
+    expect_effect(Value::Null, Value::Null, "led", &dimmer).await;
+    expect_text(".doing", "", &phone).await;
+    expect_text(".doing", "", &other).await;
+    expect_pressed(&chip(NONE), &other).await;
     browser.close().await;
 }
 
@@ -80,12 +80,12 @@ async fn a_sunrise_asks_for_its_minutes_and_the_time_left_counts_down(browser: B
     assert_eq!(light("led", &dimmer).await["effect"], Value::Null);
     enter(".sunrise input", "2", &phone).await;
     tap(".sunrise button", &phone).await;
-    plays(json!("sunrise"), json!(1), "led", &dimmer).await;
+    expect_effect(json!("sunrise"), json!(1), "led", &dimmer).await;
     let left = light("led", &dimmer).await["left"].as_f64().unwrap();
     assert!(left > 100.0 && left <= 120.0, "{left} s");
-    pressed(&chip(SUNRISE), &phone).await;
+    expect_pressed(&chip(SUNRISE), &phone).await;
     assert_eq!(expanded().await.unwrap(), "false");
-    is(
+    expect(
         "the time left counts down",
         "/^Sunrise · 1:5\\d left$/.test(document.querySelector('.doing').textContent)",
         &phone,
@@ -94,8 +94,8 @@ async fn a_sunrise_asks_for_its_minutes_and_the_time_left_counts_down(browser: B
 
     // None ends it, and nothing is left to count.
     tap(&chip(NONE), &phone).await;
-    plays(Value::Null, Value::Null, "led", &dimmer).await;
-    says(".doing", "", &phone).await;
+    expect_effect(Value::Null, Value::Null, "led", &dimmer).await;
+    expect_text(".doing", "", &phone).await;
     browser.close().await;
 }
 
@@ -105,8 +105,8 @@ async fn the_time_left_counts_down_with_one_timer_and_then_none(browser: Browser
     let doing = "document.querySelector('.doing').textContent";
     // Long enough to have it counted, if it has to be loaded first.
     let body = r#"{"level": 90, "transition": 60}"#;
-    dimmer.ask(Method::PUT, "/api/lights/led", body).await;
-    is(
+    dimmer.request(Method::PUT, "/api/lights/led", body).await;
+    expect(
         "the time left is shown",
         &format!("/^(5\\d s|1:00) left$/.test({doing})"),
         &phone,
@@ -116,9 +116,9 @@ async fn the_time_left_counts_down_with_one_timer_and_then_none(browser: Browser
 
     watch_timers(&phone).await;
     let body = r#"{"level": 10, "transition": 3}"#;
-    dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    dimmer.request(Method::PUT, "/api/lights/led", body).await;
     for left in ["2 s left", "1 s left", ""] {
-        says(".doing", left, &phone).await;
+        expect_text(".doing", left, &phone).await;
     }
     let short = "window.timers.filter((ms) => ms <= 1001).length";
     let ticks = phone.eval(short).await.as_u64().unwrap();
@@ -132,14 +132,14 @@ async fn the_time_left_counts_down_with_one_timer_and_then_none(browser: Browser
 
     // A transition of 2 s or less is not announced.
     let body = r#"{"level": 30, "transition": 2}"#;
-    dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    dimmer.request(Method::PUT, "/api/lights/led", body).await;
     until("the page has it", async || phone.level("led").await == 30.0).await;
     assert_eq!(phone.eval(doing).await, "");
     assert_eq!(phone.eval(short).await, ticks);
     browser.close().await;
 }
 
-/// From now on keeps the milliseconds of every timer that the page sets, and every frame it asks for.
+/// From now on keeps the milliseconds of every timer that the page sets, and every frame it requests.
 async fn watch_timers(window: &Window) {
     let watch = "(() => {
         window.timers = [];
@@ -165,16 +165,16 @@ async fn a_closed_sheet_costs_no_timer(browser: Browser) {
         json!({"save": "Evening"}),
         json!({"effect": "candle", "speed": 2}),
     ] {
-        client.say(change).await;
+        client.send(change).await;
     }
-    says(".doing", "Candle · 2×", &phone).await;
+    expect_text(".doing", "Candle · 2×", &phone).await;
     // Only the timer that checks after a silence whether the socket still works.
     assert_eq!(phone.eval("timers.every((ms) => ms === 15000)").await, true);
     assert_eq!(phone.eval("frames").await, 0);
     let chips = "document.querySelectorAll('.presets .chip').length";
     assert_eq!(phone.eval(chips).await, 0);
     open_sheet(&phone).await;
-    says(".presets .chip", "Evening", &phone).await;
+    expect_text(".presets .chip", "Evening", &phone).await;
     browser.close().await;
 }
 
@@ -187,9 +187,9 @@ async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser
     enter(".save input", "Evening", &phone).await;
     tap(".save button", &phone).await;
     for window in [&phone, &other] {
-        says(".presets .chip", "Evening", window).await;
+        expect_text(".presets .chip", "Evening", window).await;
     }
-    let (_, presets) = dimmer.ask(Method::GET, "/api/presets", "").await;
+    let (_, presets) = dimmer.request(Method::GET, "/api/presets", "").await;
     assert_eq!(presets[0]["name"], "Evening");
     assert_eq!(presets[0]["lights"]["led"]["level"], 50);
     assert_eq!(
@@ -200,7 +200,7 @@ async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser
     );
 
     let body = r#"{"level": 10}"#;
-    dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    dimmer.request(Method::PUT, "/api/lights/led", body).await;
     until("the phone shows it", async || {
         phone.level("led").await == 10.0
     })
@@ -214,20 +214,20 @@ async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser
     }
 
     tap(".forget", &phone).await;
-    says(".forget", "Forget?", &phone).await;
+    expect_text(".forget", "Forget?", &phone).await;
     tap(".chip", &phone).await;
-    says(".forget", "×", &phone).await;
+    expect_text(".forget", "×", &phone).await;
     tap(".forget", &phone).await;
     tap(".forget", &phone).await;
     for window in [&phone, &other] {
-        is(
+        expect(
             "it is forgotten",
             "!document.querySelector('.presets .chip')",
             window,
         )
         .await;
     }
-    let (_, presets) = dimmer.ask(Method::GET, "/api/presets", "").await;
+    let (_, presets) = dimmer.request(Method::GET, "/api/presets", "").await;
     assert_eq!(presets, json!([]));
     browser.close().await;
 }
@@ -241,22 +241,22 @@ async fn an_effect_is_for_the_chosen_light_or_for_all(browser: Browser) {
     assert_eq!(phone.eval(options).await, titles);
     enter(".which select", "desk", &phone).await;
     tap(&chip(BREATHE), &phone).await;
-    plays(json!("breathe"), json!(1), "desk", &dimmer).await;
-    plays(Value::Null, Value::Null, "led", &dimmer).await;
-    pressed(&chip(BREATHE), &phone).await;
+    expect_effect(json!("breathe"), json!(1), "desk", &dimmer).await;
+    expect_effect(Value::Null, Value::Null, "led", &dimmer).await;
+    expect_pressed(&chip(BREATHE), &phone).await;
     enter(".which select", "led", &phone).await;
-    pressed(&chip(NONE), &phone).await;
+    expect_pressed(&chip(NONE), &phone).await;
     enter(".which select", "", &phone).await;
     let none_pressed = "!document.querySelector('.effects [aria-pressed=true]')";
-    is("the two differ", none_pressed, &phone).await;
+    expect("the two differ", none_pressed, &phone).await;
     tap(&chip(BREATHE), &phone).await;
-    plays(json!("breathe"), json!(1), "led", &dimmer).await;
-    pressed(&chip(BREATHE), &phone).await;
+    expect_effect(json!("breathe"), json!(1), "led", &dimmer).await;
+    expect_pressed(&chip(BREATHE), &phone).await;
     browser.close().await;
 }
 
 in_both_browsers! {
-    each_effect_is_a_button_that_shows_what_the_service_says,
+    each_effect_is_a_button_that_shows_the_state_of_the_service,
     a_sunrise_asks_for_its_minutes_and_the_time_left_counts_down,
     the_time_left_counts_down_with_one_timer_and_then_none,
     a_closed_sheet_costs_no_timer,

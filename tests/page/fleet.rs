@@ -3,7 +3,7 @@
 use crate::broker::Broker;
 use crate::browser::{Browser, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
-use crate::steps::is;
+use crate::steps::expect;
 use serde_json::json;
 
 const THEIRS: &str = r#"[data-light="attic/led"]"#;
@@ -16,7 +16,7 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
     let broker = Broker::start();
     let kitchen = dimmer("kitchen", "fleet = true\n", &broker);
     let phone = browser.phone(&kitchen).await;
-    is(
+    expect(
         "one is alone",
         "!document.querySelector('.several')",
         &phone,
@@ -25,9 +25,9 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
     let attic = dimmer("attic", "[[light]]\non_start = 40\n", &broker);
     let names = "[...document.querySelectorAll('h2')].map((name) => name.innerText).join()";
     let both = format!("{names} === 'All lights,led,Attic: led'");
-    is("both are shown", &both, &phone).await;
+    expect("both are shown", &both, &phone).await;
     let enabled = format!("!document.querySelector('{THEIRS} .lamp').disabled");
-    is("it can be reached", &enabled, &phone).await;
+    expect("it can be reached", &enabled, &phone).await;
     until("its level is shown", async || {
         phone.level("attic/led").await == 40.0
     })
@@ -61,7 +61,7 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
 
     let setup = attic.kill();
     let disabled = format!("document.querySelector('{THEIRS} .lamp').disabled");
-    is("it is disabled", &disabled, &phone).await;
+    expect("it is disabled", &disabled, &phone).await;
     assert_eq!(
         phone
             .eval("document.querySelectorAll('.lamp:disabled').length")
@@ -73,21 +73,21 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
     phone.tap(".master .lamp").await;
     kitchen.pin_is_at("led", 0.0).await;
     let attic = setup.start();
-    is("it is back", &enabled, &phone).await;
+    expect("it is back", &enabled, &phone).await;
     assert_eq!(attic.level("led").await, 40.0);
 
     // Its name in the settings is another now.
     attic.stop();
     let attic = dimmer("attic", "[[light]]\nname = \"desk\"\n", &broker);
     let both = format!("{names} === 'All lights,led,Attic: desk'");
-    is("another is there instead", &both, &phone).await;
+    expect("another is there instead", &both, &phone).await;
     // The same while the page has no connection.
     let setup = kitchen.kill();
     attic.stop();
     let _attic = dimmer("attic", "[[light]]\nname = \"shelf\"\n", &broker);
     let _kitchen = setup.start();
     let both = format!("{names} === 'All lights,led,Attic: shelf'");
-    is("one more took its place", &both, &phone).await;
+    expect("one more took its place", &both, &phone).await;
     browser.close().await;
 }
 

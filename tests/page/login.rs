@@ -15,7 +15,7 @@ async fn log_in(window: &Window, password: &str) {
     window.tap(BUTTON).await;
 }
 
-async fn is_at_the_login(window: &Window) {
+async fn expect_login(window: &Window) {
     until("the login is shown", async || {
         window.eval("location.pathname").await == "/login"
             && window.eval("document.readyState").await == "complete"
@@ -27,12 +27,12 @@ async fn a_browser_is_asked_once_and_again_when_the_password_changes(browser: Br
     let dimmer = Setup::new().with_password("correct horse").start();
     let url = browser.url(dimmer.address.port());
     let phone = browser.phone_at("en-US", &url).await;
-    is_at_the_login(&phone).await;
+    expect_login(&phone).await;
     phone.screenshot("phone-login").await;
     log_in(&phone, "wrong").await;
-    until("it says that the password is wrong", async || {
-        let said = phone.eval("document.querySelector('#said').innerText");
-        said.await == "That is not the password."
+    until("the page shows that the password is wrong", async || {
+        let text = phone.eval("document.querySelector('#said').innerText");
+        text.await == "That is not the password."
     })
     .await;
     phone.screenshot("phone-login-wrong").await;
@@ -53,7 +53,7 @@ async fn a_browser_is_asked_once_and_again_when_the_password_changes(browser: Br
     assert_eq!(phone.eval("window.not_reloaded").await, true);
     // With another, the open page ends at the login by itself.
     let _dimmer = dimmer.stop().1.with_password("battery staple").start();
-    is_at_the_login(&phone).await;
+    expect_login(&phone).await;
     log_in(&phone, "battery staple").await;
     phone.is_live().await;
 

@@ -2,7 +2,7 @@
 
 use crate::browser::{Browser, DOWN, END, HOME, LEFT, RIGHT, UP, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
-use crate::steps::all_have;
+use crate::steps::expect_level;
 use serde_json::json;
 
 const MASTER: &str = ".master .track";
@@ -24,9 +24,9 @@ async fn master(window: &Window) -> f64 {
 }
 
 /// Waits until the window, the API and the pins have these levels, and the master the highest.
-async fn lights_have(levels: [f64; 3], dimmer: &TestServer, window: &Window) {
+async fn expect_levels(levels: [f64; 3], dimmer: &TestServer, window: &Window) {
     for (light, level) in LIGHTS.into_iter().zip(levels) {
-        all_have(level, light, dimmer, &[window]).await;
+        expect_level(level, light, dimmer, &[window]).await;
     }
     let highest = levels.into_iter().fold(0.0, f64::max);
     until(&format!("the master shows {highest}"), async || {
@@ -38,31 +38,31 @@ async fn lights_have(levels: [f64; 3], dimmer: &TestServer, window: &Window) {
 async fn the_master_scales_all_and_brings_them_back_from_0_as_they_were(browser: Browser) {
     let dimmer = three_at([40.0, 20.0, 10.0]);
     let phone = browser.phone(&dimmer).await;
-    lights_have([40.0, 20.0, 10.0], &dimmer, &phone).await;
+    expect_levels([40.0, 20.0, 10.0], &dimmer, &phone).await;
     phone.screenshot("phone-several").await;
 
     phone.press(MASTER).await;
     // As long as the track of each light.
     phone.slide("led", -20.0).await;
-    lights_have([20.0, 10.0, 5.0], &dimmer, &phone).await;
+    expect_levels([20.0, 10.0, 5.0], &dimmer, &phone).await;
     phone.slide("led", -15.0).await;
-    lights_have([5.0, 2.5, 1.3], &dimmer, &phone).await;
+    expect_levels([5.0, 2.5, 1.3], &dimmer, &phone).await;
     phone.slide("led", -10.0).await;
-    lights_have([0.0; 3], &dimmer, &phone).await;
+    expect_levels([0.0; 3], &dimmer, &phone).await;
     phone.slide("led", 30.0).await;
-    lights_have([30.0, 15.0, 7.5], &dimmer, &phone).await;
+    expect_levels([30.0, 15.0, 7.5], &dimmer, &phone).await;
     phone.release().await;
-    lights_have([30.0, 15.0, 7.5], &dimmer, &phone).await;
+    expect_levels([30.0, 15.0, 7.5], &dimmer, &phone).await;
 
     phone.press(MASTER).await;
     phone.slide("led", -35.0).await;
     phone.release().await;
-    lights_have([0.0; 3], &dimmer, &phone).await;
+    expect_levels([0.0; 3], &dimmer, &phone).await;
     // A new gesture, that finds them all off.
     phone.press(MASTER).await;
     phone.slide("led", 30.0).await;
     phone.release().await;
-    lights_have([30.0; 3], &dimmer, &phone).await;
+    expect_levels([30.0; 3], &dimmer, &phone).await;
     browser.close().await;
 }
 
@@ -72,8 +72,8 @@ async fn the_keyboard_moves_the_master_and_keeps_the_proportions(browser: Browse
     let mut client = dimmer.client().await;
     let input = "document.querySelector('.master input')";
     desktop.eval(&format!("{input}.focus()")).await;
-    let said = desktop.attribute(".master input", "aria-label").await;
-    assert_eq!(said.unwrap(), "All lights: Level");
+    let text = desktop.attribute(".master input", "aria-label").await;
+    assert_eq!(text.unwrap(), "All lights: Level");
     for (key, levels) in [
         (HOME, [0.0, 0.0, 0.0]),
         (END, [100.0, 50.0, 25.0]),
@@ -81,23 +81,23 @@ async fn the_keyboard_moves_the_master_and_keeps_the_proportions(browser: Browse
         (UP, [100.0, 50.0, 25.0]),
     ] {
         desktop.key(key).await;
-        lights_have(levels, &dimmer, &desktop).await;
+        expect_levels(levels, &dimmer, &desktop).await;
     }
-    let said = desktop.attribute(".master input", "aria-valuetext").await;
-    assert_eq!(said.unwrap(), "100 percent");
+    let text = desktop.attribute(".master input", "aria-valuetext").await;
+    assert_eq!(text.unwrap(), "100 percent");
 
     // From where another page has put one of them.
     client.change("led", json!({"level": 50})).await;
-    lights_have([50.0, 50.0, 25.0], &dimmer, &desktop).await;
+    expect_levels([50.0, 50.0, 25.0], &dimmer, &desktop).await;
     desktop.key(END).await;
-    lights_have([100.0, 100.0, 50.0], &dimmer, &desktop).await;
+    expect_levels([100.0, 100.0, 50.0], &dimmer, &desktop).await;
     browser.close().await;
 }
 
 async fn the_keys_to_the_left_and_right_pick_a_light(browser: Browser) {
     let dimmer = three_at([80.0, 40.0, 20.0]);
     let desktop = browser.desktop(&dimmer).await;
-    lights_have([80.0, 40.0, 20.0], &dimmer, &desktop).await;
+    expect_levels([80.0, 40.0, 20.0], &dimmer, &desktop).await;
     let input = "document.querySelector('.master input')";
     desktop.eval(&format!("{input}.focus()")).await;
     for key in [
@@ -105,7 +105,7 @@ async fn the_keys_to_the_left_and_right_pick_a_light(browser: Browser) {
     ] {
         desktop.key(key).await;
     }
-    lights_have([79.0, 41.0, 19.0], &dimmer, &desktop).await;
+    expect_levels([79.0, 41.0, 19.0], &dimmer, &desktop).await;
     browser.close().await;
 }
 
@@ -113,11 +113,11 @@ async fn the_lamps_of_the_master_turn_all_off_and_on(browser: Browser) {
     let dimmer = three_at([80.0, 0.0, 20.0]);
     let phone = browser.phone(&dimmer).await;
     phone.tap(".master .lamp").await;
-    lights_have([0.0; 3], &dimmer, &phone).await;
+    expect_levels([0.0; 3], &dimmer, &phone).await;
     phone.tap(".master .lamp").await;
-    lights_have([80.0, 100.0, 20.0], &dimmer, &phone).await;
+    expect_levels([80.0, 100.0, 20.0], &dimmer, &phone).await;
     phone.tap(".master .less").await;
-    lights_have([79.2, 99.0, 19.8], &dimmer, &phone).await;
+    expect_levels([79.2, 99.0, 19.8], &dimmer, &phone).await;
     browser.close().await;
 }
 
@@ -126,10 +126,10 @@ async fn the_master_follows_the_highest_light(browser: Browser) {
     let phone = browser.phone(&dimmer).await;
     phone.press("[data-light=led] .track").await;
     phone.slide("led", 50.0).await;
-    lights_have([60.0, 40.0, 20.0], &dimmer, &phone).await;
+    expect_levels([60.0, 40.0, 20.0], &dimmer, &phone).await;
     phone.slide("led", -50.0).await;
     phone.release().await;
-    lights_have([10.0, 40.0, 20.0], &dimmer, &phone).await;
+    expect_levels([10.0, 40.0, 20.0], &dimmer, &phone).await;
     browser.close().await;
 }
 

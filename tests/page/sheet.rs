@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer};
 use crate::steps::{
-    BREATHE, CLOSE, CLOSED, OPEN, OPENER, SUNRISE, TWO, chip, enter, is, open_sheet, plays, says,
-    tap,
+    BREATHE, CLOSE, CLOSED, OPEN, OPENER, SUNRISE, TWO, chip, enter, expect, expect_effect,
+    expect_text, open_sheet, tap,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -29,14 +29,14 @@ async fn the_sheet_is_loaded_when_it_is_first_opened_and_all_together_weighs_lit
     assert_eq!(phone.eval(&sheet).await, true);
     // The countdown too, which comes with the first long transition.
     dimmer
-        .ask(
+        .request(
             Method::PUT,
             "/api/lights/led",
             r#"{"level": 5, "transition": 60}"#,
         )
         .await;
     let counts = format!("{loaded}.some((name) => name.includes('countdown'))");
-    is("the countdown is loaded", &counts, &phone).await;
+    expect("the countdown is loaded", &counts, &phone).await;
 
     let (mut requests, mut all) = (HashSet::new(), 0.0);
     for event in phone.events().await {
@@ -57,28 +57,28 @@ async fn the_sheet_is_loaded_when_it_is_first_opened_and_all_together_weighs_lit
     browser.close().await;
 }
 
-async fn an_error_is_shown_in_the_sheet_as_the_service_says_it(browser: Browser) {
+async fn an_error_is_shown_in_the_sheet_in_the_words_of_the_service(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let mut client = dimmer.client().await;
     for number in 0..32 {
         client
-            .say(json!({"save": format!("Preset {number}")}))
+            .send(json!({"save": format!("Preset {number}")}))
             .await;
     }
-    client.settle().await;
+    client.settled().await;
     open_sheet(&phone).await;
     enter(".save input", "One more", &phone).await;
     tap(".save button", &phone).await;
-    is(
+    expect(
         "the error is shown",
         "document.querySelector('.said').textContent.includes('32')",
         &phone,
     )
     .await;
-    client.say(json!({"save": "One more"})).await;
-    let error = client.hear("error").await;
-    says(".said", error.as_str().unwrap(), &phone).await;
+    client.send(json!({"save": "One more"})).await;
+    let error = client.next_field("error").await;
+    expect_text(".said", error.as_str().unwrap(), &phone).await;
     phone.screenshot("phone-sheet-error").await;
     browser.close().await;
 }
@@ -92,16 +92,16 @@ async fn a_finger_pulls_the_sheet_up_and_down() {
     open_sheet(&phone).await;
     // A tap beside it only closes it.
     phone.tap("[data-light=led] .lamp").await;
-    is("it is down", CLOSED, &phone).await;
+    expect("it is down", CLOSED, &phone).await;
     for _ in 0..2 {
         phone.press(OPENER).await;
         phone.slide("led", 30.0).await;
         phone.release().await;
-        is("it is up and still", OPEN, &phone).await;
+        expect("it is up and still", OPEN, &phone).await;
         phone.press(".sheet h2").await;
         phone.slide("led", -30.0).await;
         phone.release().await;
-        is("it is down", CLOSED, &phone).await;
+        expect("it is down", CLOSED, &phone).await;
     }
     assert_eq!(phone.level("led").await, 50.0);
     browser.close().await;
@@ -120,14 +120,14 @@ async fn the_keyboard_alone_walks_through_the_sheet_and_back_out(browser: Browse
     let dimmer = TestServer::start();
     let desktop = browser.desktop(&dimmer).await;
     let mut client = dimmer.client().await;
-    client.say(json!({"save": "Evening"})).await;
-    client.settle().await;
+    client.send(json!({"save": "Evening"})).await;
+    client.settled().await;
     for _ in 0..5 {
         desktop.key(TAB).await;
     }
     assert_eq!(focused(&desktop).await, "opener");
     desktop.key(ENTER).await;
-    is(
+    expect(
         "the sheet is open",
         "document.querySelector('.sheet')?.open",
         &desktop,
@@ -160,9 +160,9 @@ async fn the_keyboard_alone_walks_through_the_sheet_and_back_out(browser: Browse
     desktop.key(TAB).await;
     desktop.key(TAB).await;
     desktop.key(SPACE).await;
-    plays(json!("breathe"), json!(1), "led", &dimmer).await;
+    expect_effect(json!("breathe"), json!(1), "led", &dimmer).await;
     desktop.key(ESCAPE).await;
-    is("the sheet is closed", CLOSED, &desktop).await;
+    expect("the sheet is closed", CLOSED, &desktop).await;
     assert_eq!(focused(&desktop).await, "opener");
     browser.close().await;
 }
@@ -171,8 +171,8 @@ async fn a_target_is_as_large_as_a_thumb_and_has_a_name(browser: Browser) {
     let dimmer = Setup::with(TWO).start();
     let phone = browser.phone(&dimmer).await;
     let mut client = dimmer.client().await;
-    client.say(json!({"save": "Evening"})).await;
-    client.settle().await;
+    client.send(json!({"save": "Evening"})).await;
+    client.settled().await;
     open_sheet(&phone).await;
     tap(&chip(SUNRISE), &phone).await;
     tap(".waker", &phone).await;
@@ -189,7 +189,7 @@ async fn a_target_is_as_large_as_a_thumb_and_has_a_name(browser: Browser) {
 async fn a_portuguese_phone_reads_a_portuguese_sheet(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
-    says(OPENER, "Efeitos, cenas, timers", &phone).await;
+    expect_text(OPENER, "Efeitos, cenas, timers", &phone).await;
     open_sheet(&phone).await;
     tap(".waker", &phone).await;
     let text = phone
@@ -212,7 +212,7 @@ async fn a_portuguese_phone_reads_a_portuguese_sheet(browser: Browser) {
         assert!(!text.contains(word), "{word}: {text}");
     }
     enter(".effects [type=range]", "1.5", &phone).await;
-    says(".effects output", "1,5×", &phone).await;
+    expect_text(".effects output", "1,5×", &phone).await;
     phone.screenshot("phone-sheet-portuguese").await;
     browser.close().await;
 }
@@ -223,14 +223,14 @@ async fn without_the_service_the_sheet_waits_and_closes(browser: Browser) {
     open_sheet(&phone).await;
     let (_, setup) = dimmer.stop();
     let disabled = "document.querySelector('.sheet fieldset').disabled";
-    is("nothing can be set", disabled, &phone).await;
+    expect("nothing can be set", disabled, &phone).await;
     tap(CLOSE, &phone).await;
-    is("it is closed", CLOSED, &phone).await;
+    expect("it is closed", CLOSED, &phone).await;
     let dimmer = setup.start();
     phone.is_live().await;
     open_sheet(&phone).await;
     tap(&chip(BREATHE), &phone).await;
-    plays(json!("breathe"), json!(1), "led", &dimmer).await;
+    expect_effect(json!("breathe"), json!(1), "led", &dimmer).await;
     let complaints = phone.complaints().await;
     let expected = |complaint: &String| complaint.contains("/ws' failed");
     assert!(complaints.iter().all(expected), "{complaints:?}");
@@ -238,7 +238,7 @@ async fn without_the_service_the_sheet_waits_and_closes(browser: Browser) {
 }
 
 in_both_browsers! {
-    an_error_is_shown_in_the_sheet_as_the_service_says_it,
+    an_error_is_shown_in_the_sheet_in_the_words_of_the_service,
     the_keyboard_alone_walks_through_the_sheet_and_back_out,
     a_target_is_as_large_as_a_thumb_and_has_a_name,
     a_portuguese_phone_reads_a_portuguese_sheet,

@@ -8,7 +8,7 @@ use crate::browser::{
     in_both_browsers,
 };
 use crate::common::{Setup, TestServer, linear, until};
-use crate::steps::all_have;
+use crate::steps::expect_level;
 use serde_json::json;
 
 const TRACK: &str = "[data-light=led] .track";
@@ -22,8 +22,8 @@ fn starting_at(level: u8) -> TestServer {
     Setup::with(&format!("[[light]]\non_start = {level}\n")).start()
 }
 
-async fn status_says(words: &str, window: &Window) {
-    until(&format!("the status says {words:?}"), async || {
+async fn expect_status(words: &str, window: &Window) {
+    until(&format!("the status shows {words:?}"), async || {
         window.status().await.contains(words)
     })
     .await;
@@ -39,10 +39,10 @@ async fn a_drag_moves_the_pin_and_the_other_window(browser: Browser) {
     phone.tap(TRACK).await;
     phone.press(TRACK).await;
     phone.slide("led", 42.0).await;
-    all_have(62.0, "led", &dimmer, &[&phone, &other]).await;
+    expect_level(62.0, "led", &dimmer, &[&phone, &other]).await;
     phone.release().await;
     other.tap(MORE).await;
-    all_have(63.0, "led", &dimmer, &[&phone, &other]).await;
+    expect_level(63.0, "led", &dimmer, &[&phone, &other]).await;
 
     let shown = phone.recorded().await;
     assert!(shown.is_sorted() && shown[0] < 30.0, "{shown:?}");
@@ -68,27 +68,27 @@ async fn a_light_does_not_jump_under_the_thumb_while_others_set_it(browser: Brow
         while dragging.get() {
             for level in [3, 97] {
                 client.change("led", json!({ "level": level })).await;
-                client.settle().await;
+                client.settled().await;
             }
         }
     };
     tokio::join!(drag, meddle);
     phone.slide("led", 10.0).await;
-    all_have(60.0, "led", &dimmer, &[&phone]).await;
+    expect_level(60.0, "led", &dimmer, &[&phone]).await;
     client.change("led", json!({"level": 7})).await;
-    all_have(7.0, "led", &dimmer, &[]).await;
+    expect_level(7.0, "led", &dimmer, &[]).await;
     assert_eq!(phone.level("led").await, 60.0);
     let shown = phone.recorded().await;
     assert!(shown.is_sorted() && shown[0] < 30.0, "{shown:?}");
 
     phone.release().await;
-    all_have(7.0, "led", &dimmer, &[&phone]).await;
-    client.settle().await;
+    expect_level(7.0, "led", &dimmer, &[&phone]).await;
+    client.settled().await;
     assert_eq!(client.levels["led"], 7.0);
     browser.close().await;
 }
 
-async fn the_keyboard_moves_the_slider_and_its_level_is_said_in_words(browser: Browser) {
+async fn the_keyboard_moves_the_slider_and_its_level_is_announced_in_words(browser: Browser) {
     let dimmer = starting_at(39);
     let desktop = browser.desktop(&dimmer).await;
     desktop
@@ -107,9 +107,9 @@ async fn the_keyboard_moves_the_slider_and_its_level_is_said_in_words(browser: B
         (UP, 100.0, "100 percent"),
     ] {
         desktop.key(key).await;
-        all_have(level, "led", &dimmer, &[&desktop]).await;
-        let said = desktop.attribute(INPUT, "aria-valuetext").await;
-        assert_eq!(said.unwrap(), words);
+        expect_level(level, "led", &dimmer, &[&desktop]).await;
+        let text = desktop.attribute(INPUT, "aria-valuetext").await;
+        assert_eq!(text.unwrap(), words);
     }
     browser.close().await;
 }
@@ -128,12 +128,12 @@ async fn a_tap_on_the_lamp_turns_it_off_and_on_and_the_buttons_step(browser: Bro
         (LAMP, 43.0, "true"),
     ] {
         phone.tap(tapped).await;
-        all_have(level, "led", &dimmer, &[&phone]).await;
+        expect_level(level, "led", &dimmer, &[&phone]).await;
         let lamp = phone.attribute(LAMP, "aria-pressed").await;
         assert_eq!(lamp.unwrap(), pressed, "after a tap on {tapped}");
     }
     phone.tap(LAMP).await;
-    all_have(0.0, "led", &dimmer, &[&phone]).await;
+    expect_level(0.0, "led", &dimmer, &[&phone]).await;
     phone.screenshot("phone-off").await;
     browser.close().await;
 }
@@ -145,9 +145,9 @@ async fn a_page_comes_back_by_itself_and_replays_nothing(browser: Browser) {
 
     phone.press(TRACK).await;
     phone.slide("led", 10.0).await;
-    all_have(60.0, "led", &dimmer, &[&phone]).await;
+    expect_level(60.0, "led", &dimmer, &[&phone]).await;
     let (_, setup) = dimmer.stop();
-    status_says("Reconnecting", &phone).await;
+    expect_status("Reconnecting", &phone).await;
     assert_eq!(phone.connection().await, "reconnecting");
     let disabled = format!("document.querySelector('{INPUT}').disabled");
     assert_eq!(phone.eval(&disabled).await, true);
@@ -167,11 +167,11 @@ async fn a_page_comes_back_by_itself_and_replays_nothing(browser: Browser) {
     fs::write(setup.levels_file(), other).unwrap();
     let dimmer = setup.start();
     let restarted = dimmer.duties("led").len();
-    status_says("Live", &phone).await;
-    all_have(77.0, "led", &dimmer, &[&phone]).await;
+    expect_status("Live", &phone).await;
+    expect_level(77.0, "led", &dimmer, &[&phone]).await;
     // What comes after a replay would be late or other than this.
     phone.tap(MORE).await;
-    all_have(78.0, "led", &dimmer, &[&phone]).await;
+    expect_level(78.0, "led", &dimmer, &[&phone]).await;
     for duty in &dimmer.duties("led")[restarted..] {
         assert!([linear(77.0), linear(78.0)].contains(duty), "{duty}");
     }
@@ -184,32 +184,32 @@ async fn a_page_comes_back_by_itself_and_replays_nothing(browser: Browser) {
     browser.close().await;
 }
 
-async fn a_fault_is_told_in_words_and_goes_away(browser: Browser) {
+async fn a_fault_is_shown_in_words_and_goes_away(browser: Browser) {
     let dimmer = starting_at(50);
     let phone = browser.phone(&dimmer).await;
     let trace = dimmer.setup().trace_folder();
     let away = dimmer.setup().path().join("away");
     fs::rename(&trace, &away).unwrap();
     phone.tap(MORE).await;
-    status_says("The LED does not answer: simulated", &phone).await;
+    expect_status("The LED does not answer: simulated", &phone).await;
     phone.screenshot("phone-fault").await;
     // Also to one that is opened now.
     let late = browser.phone(&dimmer).await;
-    status_says("The LED does not answer: simulated", &late).await;
+    expect_status("The LED does not answer: simulated", &late).await;
 
     fs::rename(&away, &trace).unwrap();
     for window in [&phone, &late] {
-        status_says("Live", window).await;
+        expect_status("Live", window).await;
         assert!(!window.status().await.contains("answer"));
     }
-    all_have(51.0, "led", &dimmer, &[&phone, &late]).await;
+    expect_level(51.0, "led", &dimmer, &[&phone, &late]).await;
     browser.close().await;
 }
 
 /// In Chromium alone: only there has 127.0.0.1 another name, and only there are bytes counted.
 #[tokio::test]
 #[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
-async fn the_first_load_is_small_and_asks_nobody_else() {
+async fn the_first_load_is_small_and_requests_nothing_from_other_hosts() {
     let dimmer = TestServer::start();
     let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
@@ -237,14 +237,14 @@ async fn a_portuguese_phone_reads_portuguese(browser: Browser) {
     let dimmer = starting_at(40);
     let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
     assert_eq!(phone.attribute("html", "lang").await.unwrap(), "pt-BR");
-    status_says("Ao vivo", &phone).await;
-    status_says("LED simulado", &phone).await;
-    let said = phone.attribute(INPUT, "aria-valuetext").await;
-    assert_eq!(said.unwrap(), "40 por cento");
+    expect_status("Ao vivo", &phone).await;
+    expect_status("LED simulado", &phone).await;
+    let text = phone.attribute(INPUT, "aria-valuetext").await;
+    assert_eq!(text.unwrap(), "40 por cento");
     phone.tap(LAMP).await;
-    all_have(0.0, "led", &dimmer, &[&phone]).await;
-    let said = phone.attribute(INPUT, "aria-valuetext").await;
-    assert_eq!(said.unwrap(), "desligado");
+    expect_level(0.0, "led", &dimmer, &[&phone]).await;
+    let text = phone.attribute(INPUT, "aria-valuetext").await;
+    assert_eq!(text.unwrap(), "desligado");
     phone.screenshot("phone-portuguese").await;
     browser.close().await;
 }
@@ -259,13 +259,13 @@ async fn each_of_several_lights_has_a_slider_of_its_own(browser: Browser) {
     phone.press("[data-light=shelf] .track").await;
     phone.slide("shelf", 30.0).await;
     phone.release().await;
-    all_have(80.0, "shelf", &dimmer, &[&phone]).await;
-    all_have(50.0, "led", &dimmer, &[&phone]).await;
+    expect_level(80.0, "shelf", &dimmer, &[&phone]).await;
+    expect_level(50.0, "led", &dimmer, &[&phone]).await;
     phone.press(TRACK).await;
     phone.slide("led", -30.0).await;
     phone.release().await;
-    all_have(20.0, "led", &dimmer, &[&phone]).await;
-    all_have(80.0, "shelf", &dimmer, &[&phone]).await;
+    expect_level(20.0, "led", &dimmer, &[&phone]).await;
+    expect_level(80.0, "shelf", &dimmer, &[&phone]).await;
     phone.screenshot("phone-two-lights").await;
     browser.close().await;
 }
@@ -273,16 +273,16 @@ async fn each_of_several_lights_has_a_slider_of_its_own(browser: Browser) {
 async fn the_status_counts_the_open_pages_and_calls_a_simulated_led_simulated(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
-    status_says("only this page is open", &phone).await;
-    status_says("Simulated LED", &phone).await;
+    expect_status("only this page is open", &phone).await;
+    expect_status("Simulated LED", &phone).await;
     let client = dimmer.client().await;
     let other = browser.phone(&dimmer).await;
     for window in [&phone, &other] {
-        status_says("3 pages open", window).await;
+        expect_status("3 pages open", window).await;
     }
     drop(client);
     for window in [&phone, &other] {
-        status_says("2 pages open", window).await;
+        expect_status("2 pages open", window).await;
     }
     browser.close().await;
 }
@@ -292,16 +292,16 @@ async fn a_mouse_drags_too(browser: Browser) {
     let desktop = browser.desktop(&dimmer).await;
     desktop.press(TRACK).await;
     desktop.slide("led", -25.0).await;
-    all_have(55.0, "led", &dimmer, &[&desktop]).await;
+    expect_level(55.0, "led", &dimmer, &[&desktop]).await;
     desktop.release().await;
     desktop.slide("led", -10.0).await;
     desktop.tap(MORE).await;
-    all_have(56.0, "led", &dimmer, &[&desktop]).await;
+    expect_level(56.0, "led", &dimmer, &[&desktop]).await;
     desktop.screenshot("desktop").await;
     browser.close().await;
 }
 
-async fn the_phone_ticks_at_0_50_and_100_under_the_thumb_alone(browser: Browser) {
+async fn the_phone_ticks_at_0_50_and_100_only_under_the_thumb(browser: Browser) {
     let dimmer = starting_at(48);
     let phone = browser.phone(&dimmer).await;
     let stub = "navigator.vibrate = (ms) => window.ticks.push(ms) > 0";
@@ -321,15 +321,15 @@ async fn the_phone_ticks_at_0_50_and_100_under_the_thumb_alone(browser: Browser)
         (-60.0, 0.0, 4),
     ] {
         phone.slide("led", percent).await;
-        all_have(level, "led", &dimmer, &[&phone]).await;
+        expect_level(level, "led", &dimmer, &[&phone]).await;
         let felt = phone.eval("ticks.length").await;
         assert_eq!(felt, ticks, "after {percent} percent to {level}");
     }
     phone.release().await;
     client.change("led", json!({"level": 50})).await;
-    all_have(50.0, "led", &dimmer, &[&phone]).await;
+    expect_level(50.0, "led", &dimmer, &[&phone]).await;
     phone.tap(MORE).await;
-    all_have(51.0, "led", &dimmer, &[&phone]).await;
+    expect_level(51.0, "led", &dimmer, &[&phone]).await;
     assert_eq!(
         phone.eval("ticks.length").await,
         4,
@@ -342,13 +342,13 @@ async fn the_phone_ticks_at_0_50_and_100_under_the_thumb_alone(browser: Browser)
 in_both_browsers! {
     a_drag_moves_the_pin_and_the_other_window,
     a_light_does_not_jump_under_the_thumb_while_others_set_it,
-    the_keyboard_moves_the_slider_and_its_level_is_said_in_words,
+    the_keyboard_moves_the_slider_and_its_level_is_announced_in_words,
     a_tap_on_the_lamp_turns_it_off_and_on_and_the_buttons_step,
     a_page_comes_back_by_itself_and_replays_nothing,
-    a_fault_is_told_in_words_and_goes_away,
+    a_fault_is_shown_in_words_and_goes_away,
     a_portuguese_phone_reads_portuguese,
     each_of_several_lights_has_a_slider_of_its_own,
     the_status_counts_the_open_pages_and_calls_a_simulated_led_simulated,
     a_mouse_drags_too,
-    the_phone_ticks_at_0_50_and_100_under_the_thumb_alone,
+    the_phone_ticks_at_0_50_and_100_only_under_the_thumb,
 }

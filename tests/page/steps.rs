@@ -22,12 +22,12 @@ pub const BREATHE: u8 = 2;
 pub const SUNRISE: u8 = 6;
 
 /// Waits until the JavaScript expression is true.
-pub async fn is(what: &str, expression: &str, window: &Window) {
+pub async fn expect(what: &str, expression: &str, window: &Window) {
     until(what, async || window.eval(expression).await == true).await;
 }
 
 /// Waits until the windows, the API and the pin have this level.
-pub async fn all_have(level: f64, light: &str, dimmer: &TestServer, windows: &[&Window]) {
+pub async fn expect_level(level: f64, light: &str, dimmer: &TestServer, windows: &[&Window]) {
     for (number, window) in windows.iter().enumerate() {
         until(
             &format!("window {number} shows {level} for {light}"),
@@ -35,7 +35,7 @@ pub async fn all_have(level: f64, light: &str, dimmer: &TestServer, windows: &[&
         )
         .await;
     }
-    until(&format!("the API says {level} for {light}"), async || {
+    until(&format!("the API shows {level} for {light}"), async || {
         dimmer.level(light).await == level
     })
     .await;
@@ -43,17 +43,17 @@ pub async fn all_have(level: f64, light: &str, dimmer: &TestServer, windows: &[&
 }
 
 /// Waits until this is the text of the element.
-pub async fn says(selector: &str, text: &str, window: &Window) {
+pub async fn expect_text(selector: &str, text: &str, window: &Window) {
     let same = format!(
         "document.querySelector('{selector}')?.textContent.trim() === {}",
         json!(text)
     );
-    is(&format!("{selector} says {text:?}"), &same, window).await;
+    expect(&format!("{selector} shows {text:?}"), &same, window).await;
 }
 
 pub async fn open_sheet(window: &Window) {
     window.tap(OPENER).await;
-    is("the sheet is open and still", OPEN, window).await;
+    expect("the sheet is open and still", OPEN, window).await;
 }
 
 /// Taps what may have to be scrolled into view first.
@@ -79,10 +79,10 @@ pub async fn enter(selector: &str, text: &str, window: &Window) {
 
 pub async fn light(name: &str, dimmer: &TestServer) -> Value {
     let path = format!("/api/lights/{name}");
-    dimmer.ask(Method::GET, &path, "").await.1
+    dimmer.request(Method::GET, &path, "").await.1
 }
 
-pub async fn plays(effect: Value, speed: Value, name: &str, dimmer: &TestServer) {
+pub async fn expect_effect(effect: Value, speed: Value, name: &str, dimmer: &TestServer) {
     let what = format!("{name} plays {effect} at {speed}");
     until(&what, async || {
         let light = light(name, dimmer).await;
@@ -91,7 +91,7 @@ pub async fn plays(effect: Value, speed: Value, name: &str, dimmer: &TestServer)
     .await;
 }
 
-pub async fn pressed(chip: &str, window: &Window) {
+pub async fn expect_pressed(chip: &str, window: &Window) {
     let pressed = format!("document.querySelector('{chip}').ariaPressed === 'true'");
-    is(&format!("{chip} is pressed"), &pressed, window).await;
+    expect(&format!("{chip} is pressed"), &pressed, window).await;
 }

@@ -2,7 +2,7 @@
 
 use crate::browser::{Browser, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
-use crate::steps::{TWO, enter, is, open_sheet, tap};
+use crate::steps::{TWO, enter, expect, open_sheet, tap};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const FIRST: &str = ".list li:first-child span";
 async fn timers(count: usize, dimmer: &TestServer) -> Vec<Value> {
     let mut timers = Vec::new();
     until(&format!("there are {count} timers"), async || {
-        let (_, all) = dimmer.ask(Method::GET, "/api/timers", "").await;
+        let (_, all) = dimmer.request(Method::GET, "/api/timers", "").await;
         timers = all.as_array().unwrap().clone();
         timers.len() == count
     })
@@ -20,7 +20,7 @@ async fn timers(count: usize, dimmer: &TestServer) -> Vec<Value> {
     timers
 }
 
-async fn a_timer_to_sleep_turns_the_light_off_in_so_many_minutes(browser: Browser) {
+async fn a_sleep_timer_turns_the_light_off_after_its_minutes(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let other = browser.phone(&dimmer).await;
@@ -39,7 +39,7 @@ async fn a_timer_to_sleep_turns_the_light_off_in_so_many_minutes(browser: Browse
     let wait = phone.eval(&wait).await.as_f64().unwrap();
     assert!(wait > 13.0 && wait <= 14.1, "{wait} minutes");
     for window in [&phone, &other] {
-        is(
+        expect(
             "it is in the list",
             &format!(
                 "document.querySelector('{FIRST}')?.textContent.includes('{}')",
@@ -61,12 +61,12 @@ async fn a_timer_to_sleep_turns_the_light_off_in_so_many_minutes(browser: Browse
     tap(".remove", &other).await;
     timers(0, &dimmer).await;
     for window in [&phone, &other] {
-        is("it is gone", "!document.querySelector('.list li')", window).await;
+        expect("it is gone", "!document.querySelector('.list li')", window).await;
     }
     browser.close().await;
 }
 
-async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise(browser: Browser) {
+async fn a_wake_up_timer_has_a_time_days_and_a_sunrise(browser: Browser) {
     let dimmer = Setup::with(TWO).start();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
@@ -87,7 +87,7 @@ async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise(browser: Browser) {
         (&timer["effect"], &timer["transition"]),
         (&json!("sunrise"), &json!(1200.0))
     );
-    is("it is in the list", &format!("/^Sunrise · Desk lamp.* 06:30 · Mon Fri$/.test(document.querySelector('{FIRST}')?.textContent)"), &phone).await;
+    expect("it is in the list", &format!("/^Sunrise · Desk lamp.* 06:30 · Mon Fri$/.test(document.querySelector('{FIRST}')?.textContent)"), &phone).await;
     assert_eq!(
         phone.eval("document.querySelector('.wake').hidden").await,
         true
@@ -103,7 +103,7 @@ async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise(browser: Browser) {
     let all = timers(2, &dimmer).await;
     let once = all.iter().find(|timer| timer["light"].is_null()).unwrap();
     assert!(once["days"].as_array().is_none_or(Vec::is_empty), "{once}");
-    is(
+    expect(
         "both are in the list",
         "document.querySelectorAll('.list li').length === 2",
         &phone,
@@ -112,18 +112,18 @@ async fn a_timer_to_wake_up_has_a_time_days_and_a_sunrise(browser: Browser) {
     browser.close().await;
 }
 
-async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due(browser: Browser) {
+async fn timers_of_others_are_listed_in_the_order_of_their_due_times(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let mut client = dimmer.client().await;
-    client.say(json!({"save": "Film"})).await;
+    client.send(json!({"save": "Film"})).await;
     for timer in [
         json!({"in": 7200, "level": 40, "light": "led", "name": "b"}),
         json!({"in": 3600, "recall": "Film", "name": "a"}),
     ] {
-        client.say(json!({ "timer": timer })).await;
+        client.send(json!({ "timer": timer })).await;
     }
-    client.settle().await;
+    client.settled().await;
     open_sheet(&phone).await;
     let list =
         "[...document.querySelectorAll('.list span')].map((item) => item.firstChild.textContent)";
@@ -132,8 +132,8 @@ async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due(browser:
     phone
         .eval("document.querySelector('.remove').focus()")
         .await;
-    client.say(json!({"cancel": "a"})).await;
-    is(
+    client.send(json!({"cancel": "a"})).await;
+    expect(
         "one is left",
         &format!("JSON.stringify({list}) === '[\"40 %\"]'"),
         &phone,
@@ -146,19 +146,19 @@ async fn timers_of_others_are_listed_in_the_order_in_which_they_are_due(browser:
 
 #[tokio::test]
 #[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
-async fn a_timer_says_when_it_is_due_in_the_time_of_the_service() {
+async fn a_timer_shows_its_due_time_in_the_time_zone_of_the_service() {
     let dimmer = TestServer::start();
     let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
     let zone = json!({"timezoneId": "Pacific/Marquesas"});
     phone.devtools("Emulation.setTimezoneOverride", zone).await;
     let body = r#"{"in": 60, "on": true, "light": "led"}"#;
-    let (_, timer) = dimmer.ask(Method::POST, "/api/timers", body).await;
+    let (_, timer) = dimmer.request(Method::POST, "/api/timers", body).await;
     let next = timer["next"].as_str().unwrap();
     open_sheet(&phone).await;
     let due = "document.querySelector('.list small')?.textContent";
     // Tomorrow if the test runs in the last minute of a day.
-    is(
+    expect(
         "it says when",
         &format!(
             "['today {0}', 'tomorrow {0}'].includes({due})",
@@ -171,7 +171,7 @@ async fn a_timer_says_when_it_is_due_in_the_time_of_the_service() {
 }
 
 in_both_browsers! {
-    a_timer_to_sleep_turns_the_light_off_in_so_many_minutes,
-    a_timer_to_wake_up_has_a_time_days_and_a_sunrise,
-    timers_of_others_are_listed_in_the_order_in_which_they_are_due,
+    a_sleep_timer_turns_the_light_off_after_its_minutes,
+    a_wake_up_timer_has_a_time_days_and_a_sunrise,
+    timers_of_others_are_listed_in_the_order_of_their_due_times,
 }

@@ -15,7 +15,7 @@ const TWO: &str = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio
 async fn entries(client: &mut TestClient, count: usize) -> (Vec<Value>, usize) {
     let (mut entries, mut frames) = (Vec::new(), 0);
     while entries.len() < count {
-        let activity = client.hear("activity").await;
+        let activity = client.next_field("activity").await;
         entries.extend(activity.as_array().unwrap().clone());
         frames += 1;
     }
@@ -30,29 +30,29 @@ async fn entries(client: &mut TestClient, count: usize) -> (Vec<Value>, usize) {
 
 async fn named(dimmer: &TestServer, name: &str) -> TestClient {
     let mut client = dimmer.client().await;
-    client.say(json!({ "name": name })).await;
+    client.send(json!({ "name": name })).await;
     client
 }
 
 #[tokio::test]
-async fn every_client_is_told_who_is_here_once_by_name() {
+async fn every_client_is_sent_each_participants_name_once() {
     let dimmer = TestServer::start();
     let mut silent = dimmer.client().await;
     let mut bia = named(&dimmer, "Bia").await;
-    assert_eq!(silent.hear("here").await, json!(["Bia"]));
-    assert_eq!(bia.hear("here").await, json!(["Bia"]));
+    assert_eq!(silent.next_field("here").await, json!(["Bia"]));
+    assert_eq!(bia.next_field("here").await, json!(["Bia"]));
     let mut ana = named(&dimmer, "Ana's phone").await;
     let both = json!(["Ana's phone", "Bia"]);
-    while silent.hear("here").await != both {}
-    while ana.hear("here").await != both {}
+    while silent.next_field("here").await != both {}
+    while ana.next_field("here").await != both {}
 
     // A client that connects later is sent them in its first message.
     let again = named(&dimmer, "Bia").await;
     drop(bia);
     drop(ana);
-    assert_eq!(silent.hear("here").await, json!(["Bia"]));
+    assert_eq!(silent.next_field("here").await, json!(["Bia"]));
     drop(again);
-    assert_eq!(silent.hear("here").await, json!([]));
+    assert_eq!(silent.next_field("here").await, json!([]));
 }
 
 #[tokio::test]
@@ -72,8 +72,8 @@ async fn a_drag_is_one_entry_in_one_frame_for_everybody_and_in_the_log() {
         assert_eq!(entries(client, 2).await, (expected.to_vec(), 1));
     }
     let later = dimmer.client().await;
-    let told = |message: &&Value| !message["activity"].is_null();
-    let entries = &later.greeting.iter().find(told).unwrap()["activity"];
+    let has_activity = |message: &&Value| !message["activity"].is_null();
+    let entries = &later.greeting.iter().find(has_activity).unwrap()["activity"];
     assert_eq!(entries[0]["level"], 40, "{entries}");
     assert_eq!(dimmer.log().matches(" set desk to ").count(), 1);
     assert!(
@@ -84,30 +84,32 @@ async fn a_drag_is_one_entry_in_one_frame_for_everybody_and_in_the_log() {
 }
 
 #[tokio::test]
-async fn what_people_and_programs_did_is_told_with_who_it_was() {
+async fn each_action_is_reported_with_its_actor() {
     let dimmer = Setup::with(TWO).start();
     let mut client = dimmer.client().await;
     let mut ana = named(&dimmer, "Ana").await;
-    ana.say(json!({"save": "Film"})).await;
-    ana.say(json!({"on": false})).await;
-    ana.settle().await;
+    ana.send(json!({"save": "Film"})).await;
+    ana.send(json!({"on": false})).await;
+    ana.settled().await;
     let level = json!({"level": 12.5}).to_string();
-    let (_, light) = dimmer.ask(Method::PUT, "/api/lights/shelf", &level).await;
+    let (_, light) = dimmer
+        .request(Method::PUT, "/api/lights/shelf", &level)
+        .await;
     assert_eq!(light["level"], 12.5);
     dimmer
-        .ask(Method::POST, "/api/presets/Film/recall", "")
+        .request(Method::POST, "/api/presets/Film/recall", "")
         .await;
-    dimmer.ask(Method::PUT, "/api/presets/Work", "").await;
-    ana.say(json!({"forget": "Work"})).await;
+    dimmer.request(Method::PUT, "/api/presets/Work", "").await;
+    ana.send(json!({"forget": "Work"})).await;
     let wake = json!({"in": 600, "on": true, "name": "wake"});
-    ana.say(json!({ "timer": wake })).await;
+    ana.send(json!({ "timer": wake })).await;
     let soon = json!({"in": 1, "light": "desk", "effect": "candle"}).to_string();
-    let (_, timer) = dimmer.ask(Method::POST, "/api/timers", &soon).await;
+    let (_, timer) = dimmer.request(Method::POST, "/api/timers", &soon).await;
     // A command that failed is not recorded.
-    ana.say(json!({"forget": "Nothing"})).await;
+    ana.send(json!({"forget": "Nothing"})).await;
 
-    let (mut heard, _) = entries(&mut client, 10).await;
-    heard.sort_by_key(Value::to_string);
+    let (mut received, _) = entries(&mut client, 10).await;
+    received.sort_by_key(Value::to_string);
     let mut expected = [
         json!({"who": "Ana", "what": "joined"}),
         json!({"who": "Ana", "what": "saved", "preset": "Film"}),
@@ -121,19 +123,19 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
         json!({"via": "timer", "what": "effect", "light": "desk", "effect": "candle"}),
     ];
     expected.sort_by_key(Value::to_string);
-    assert_eq!(heard, expected);
+    assert_eq!(received, expected);
 
-    dimmer.ask(Method::DELETE, "/api/timers/wake", "").await;
+    dimmer.request(Method::DELETE, "/api/timers/wake", "").await;
     drop(ana);
-    let (heard, _) = entries(&mut client, 2).await;
+    let (received, _) = entries(&mut client, 2).await;
     assert_eq!(
-        heard,
+        received,
         [
             json!({"via": "api", "what": "cancelled", "timer": "wake"}),
             json!({"who": "Ana", "what": "left"}),
         ]
     );
-    until("the log says so", async || {
+    until("it is logged", async || {
         dimmer.log().contains("Ana (127.0.0.1) left\n")
     })
     .await;
@@ -145,11 +147,11 @@ async fn what_people_and_programs_did_is_told_with_who_it_was() {
 }
 
 #[tokio::test]
-async fn a_client_named_timer_is_told_apart_from_a_timer() {
+async fn a_client_named_timer_is_distinguished_from_a_timer() {
     let dimmer = TestServer::start();
     let mut other = dimmer.client().await;
     let mut liar = named(&dimmer, "timer").await;
-    liar.say(json!({"level": 7})).await;
+    liar.send(json!({"level": 7})).await;
     let update = loop {
         let message = other.next().await;
         if message["light"] == "led" {
@@ -159,7 +161,7 @@ async fn a_client_named_timer_is_told_apart_from_a_timer() {
     let expected = json!({"light": "led", "level": 7, "by": "timer"});
     assert_eq!(update, expected);
 
-    liar.say(json!({"timer": {"in": 1, "level": 8}})).await;
+    liar.send(json!({"timer": {"in": 1, "level": 8}})).await;
     let update = loop {
         let message = other.next().await;
         if message["light"] == "led" {
@@ -171,18 +173,18 @@ async fn a_client_named_timer_is_told_apart_from_a_timer() {
 }
 
 #[tokio::test]
-async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
+async fn a_message_reaches_every_client_at_once_and_ten_a_minute_are_the_limit() {
     let dimmer = TestServer::start();
     let mut other = dimmer.client().await;
     let mut ana = named(&dimmer, "Ana").await;
     let text = "keep it low, <b>the baby sleeps</b>";
-    ana.say(json!({ "say": text })).await;
+    ana.send(json!({ "say": text })).await;
     let said = json!({"who": "Ana", "what": "said", "text": text});
     for client in [&mut other, &mut ana] {
-        let (heard, _) = entries(client, 1).await;
-        assert_eq!(heard[0], said);
+        let (received, _) = entries(client, 1).await;
+        assert_eq!(received[0], said);
     }
-    for (say, says) in [
+    for (text, error) in [
         (json!(""), "say must have 1 to 200 characters, not 0"),
         (
             json!("ã".repeat(201)),
@@ -194,34 +196,34 @@ async fn what_one_says_all_hear_at_once_and_ten_times_a_minute_at_most() {
         ),
         (json!(7), "say must be text, not 7"),
     ] {
-        ana.say(json!({"say": say, "seq": 3})).await;
-        assert_eq!(ana.hear("error").await, says);
+        ana.send(json!({"say": text, "seq": 3})).await;
+        assert_eq!(ana.next_field("error").await, error);
     }
     for _ in 0..10 {
-        ana.say(json!({ "say": "ã".repeat(200) })).await;
+        ana.send(json!({ "say": "ã".repeat(200) })).await;
     }
     assert_eq!(
-        ana.hear("error").await,
+        ana.next_field("error").await,
         "say must come at most 10 times a minute from a client"
     );
 }
 
 #[tokio::test]
-async fn who_comes_late_is_told_the_last_100_entries() {
+async fn a_late_client_is_sent_the_last_100_entries() {
     let dimmer = Setup::with("max_pages_per_address = 200\n").start();
     let mut clients = Vec::new();
     for number in 0..110 {
         let mut client = dimmer.client().await;
-        client.say(json!({ "say": number.to_string() })).await;
-        client.settle().await;
+        client.send(json!({ "say": number.to_string() })).await;
+        client.settled().await;
         clients.push(client);
     }
-    until("all is told", async || {
+    until("every entry is kept", async || {
         let late = dimmer.client().await;
         let kept = late
             .greeting
             .iter()
-            .find_map(|said| said["activity"].as_array());
+            .find_map(|message| message["activity"].as_array());
         kept.is_some_and(|kept| {
             let texts: Vec<_> = kept.iter().map(|entry| &entry["text"]).collect();
             assert!(texts.len() <= 100);
@@ -232,28 +234,28 @@ async fn who_comes_late_is_told_the_last_100_entries() {
 }
 
 #[tokio::test]
-async fn a_stop_logs_what_did_not_rest_yet() {
+async fn a_stop_logs_a_change_that_is_not_settled_yet() {
     let dimmer = TestServer::start();
     let mut ana = named(&dimmer, "Ana").await;
-    ana.say(json!({"level": 7})).await;
-    ana.settle().await;
+    ana.send(json!({"level": 7})).await;
+    ana.settled().await;
     let (_, setup) = dimmer.stop();
     let log = setup.log();
     assert!(log.contains("Ana (127.0.0.1) set led to 7\n"), "{log}");
 }
 
 #[tokio::test]
-async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
+async fn without_activity_nobody_is_named_and_nothing_is_sent_or_logged() {
     let dimmer = Setup::with("activity = false\n").start();
     let mut other = dimmer.client().await;
     let mut ana = named(&dimmer, "Ana").await;
-    ana.say(json!({"level": 7})).await;
-    ana.say(json!({"say": "hi"})).await;
-    let error = ana.hear("error").await;
+    ana.send(json!({"level": 7})).await;
+    ana.send(json!({"say": "hi"})).await;
+    let error = ana.next_field("error").await;
     assert_eq!(error, "say is off: the settings have activity = false");
     let level = json!({"light": "led", "level": 7, "by": "Ana"});
-    assert_eq!(other.settle().await, [json!({"pages": 2}), level]);
-    assert_eq!(ana.settle().await, Vec::<Value>::new());
+    assert_eq!(other.settled().await, [json!({"pages": 2}), level]);
+    assert_eq!(ana.settled().await, Vec::<Value>::new());
     // A stop logs a drag that has not come to rest.
     let (_, setup) = dimmer.stop();
     let log = setup.log();
@@ -261,10 +263,10 @@ async fn without_activity_nobody_is_named_and_nothing_is_told_or_logged() {
 }
 
 #[tokio::test]
-async fn what_the_clients_of_the_tutorials_did_is_told_too() {
+async fn actions_of_socketio_clients_are_reported_too() {
     let dimmer = Setup::with(TWO).start();
     let mut client = dimmer.client().await;
-    dimmer.ask(Method::POST, "/led", "level=42").await;
+    dimmer.request(Method::POST, "/led", "level=42").await;
     let url = format!(
         "ws://{}/socket.io/?EIO=4&transport=websocket",
         dimmer.address

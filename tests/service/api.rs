@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 async fn put(dimmer: &TestServer, light: &str, body: &str) -> (u16, Value) {
     let path = format!("/api/lights/{light}");
-    dimmer.ask(Method::PUT, &path, body).await
+    dimmer.request(Method::PUT, &path, body).await
 }
 
 async fn get(dimmer: &TestServer, path: &str) -> Response {
@@ -45,16 +45,16 @@ async fn a_put_changes_the_light_answers_its_state_and_reaches_every_client() {
             (200, Some(level)),
             "{body}"
         );
-        client.settle().await;
+        client.settled().await;
         assert_eq!(client.levels["led"], level);
     }
 }
 
 #[tokio::test]
-async fn bad_requests_are_told_apart_and_change_nothing() {
+async fn each_kind_of_bad_request_has_its_status_and_changes_nothing() {
     let dimmer = TestServer::start();
     let large = format!(r#"{{"level":1{}}}"#, " ".repeat(5000));
-    for (light, body, status, says) in [
+    for (light, body, status, expected) in [
         ("led", "level=42", 400, "not JSON"),
         ("led", "[]", 400, "the body is an object, not []"),
         (
@@ -106,7 +106,7 @@ async fn bad_requests_are_told_apart_and_change_nothing() {
         let (got, answer) = put(&dimmer, light, body).await;
         let error = answer["error"].as_str().unwrap();
         assert_eq!(got, status, "{body}: {error}");
-        assert!(error.contains(says), "{body}: {error}");
+        assert!(error.contains(expected), "{body}: {error}");
     }
     assert_eq!(dimmer.level("led").await, 50.0);
     let answer = get(&dimmer, "/api/lights/cellar").await;

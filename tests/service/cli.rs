@@ -31,7 +31,7 @@ fn prints(service: &TestServer, arguments: &[&str], expected: &str) {
 }
 
 #[test]
-fn set_prints_the_level_that_came_of_it() {
+fn set_prints_the_resulting_level() {
     let service = Setup::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
     prints(&service, &["set", "40"], "led 40\n");
     prints(&service, &["set", "40.04"], "led 40\n");
@@ -76,9 +76,9 @@ fn effects_are_played_and_presets_kept() {
 }
 
 #[test]
-fn what_the_service_refuses_is_an_error_in_one_line() {
+fn a_request_that_the_service_refuses_is_an_error_in_one_line() {
     let service = TestServer::start();
-    for (arguments, says) in [
+    for (arguments, expected) in [
         (
             &["preset", "recall", "Film"][..],
             "dimmer: no preset is called \"Film\"\n",
@@ -101,12 +101,15 @@ fn what_the_service_refuses_is_an_error_in_one_line() {
         ),
     ] {
         let (code, out, error) = client(&service, arguments);
-        assert_eq!((code, out.as_str(), error.as_str()), (Some(1), "", says));
+        assert_eq!(
+            (code, out.as_str(), error.as_str()),
+            (Some(1), "", expected)
+        );
     }
 }
 
 #[test]
-fn a_service_that_is_not_there_is_an_error_that_says_what_to_do() {
+fn an_unreachable_service_is_an_error_that_says_what_to_do() {
     let service = TestServer::start();
     let url = service.url("");
     drop(service);
@@ -142,10 +145,10 @@ async fn watch_prints_each_change_and_ends_with_the_service() {
     assert_eq!(lines.next().unwrap().unwrap(), "led 50");
 
     let mut client = service.client().await;
-    client.say(json!(42)).await;
+    client.send(json!(42)).await;
     assert_eq!(lines.next().unwrap().unwrap(), "led 42");
-    client.say(json!({"name": "Ana"})).await;
-    client.say(json!(43)).await;
+    client.send(json!({"name": "Ana"})).await;
+    client.send(json!(43)).await;
     assert_eq!(lines.next().unwrap().unwrap(), "led 43 by Ana");
     for (message, line) in [
         (
@@ -159,7 +162,7 @@ async fn watch_prints_each_change_and_ends_with_the_service() {
         ),
         (json!({"cancel": "sleep"}), "timers: "),
     ] {
-        client.say(message).await;
+        client.send(message).await;
         assert_eq!(lines.next().unwrap().unwrap(), line);
     }
 

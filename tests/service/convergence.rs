@@ -1,4 +1,4 @@
-//! Convergence as a property: whatever clients do, in whatever order it arrives, at rest the pins, the
+//! Convergence as a property: whatever clients do, in any order of arrival, once all is handled the pins, the
 //! state, every client and the store agree.
 //!
 //! A seed decides what the clients do. `DIMMER_SEED=n` repeats the services and actions of one that
@@ -22,9 +22,9 @@ const SETTINGS: &str = "[[light]]\nname = \"desk\"\n\
     [[light]]\nname = \"door\"\ngpio = 12\n";
 /// The most clients open at a time, beside the one that only watches.
 const CLIENTS: usize = 8;
-/// Actions before everything is let come to rest.
+/// Actions before each wait for everything to be handled.
 const ACTIONS: u32 = 12;
-/// Rests before the store is checked, which is written once a second.
+/// Rounds before the store, which is written once a second, is checked.
 const ROUNDS: u32 = 50;
 
 /// Each light's level.
@@ -105,13 +105,13 @@ impl Model {
             }
             75..80 => {
                 client
-                    .say(json!({"name": format!("client {action}")}))
+                    .send(json!({"name": format!("client {action}")}))
                     .await
             }
             80..85 => {
-                client.settle().await;
+                client.settled().await;
             }
-            _ => client.hear_now(),
+            _ => client.drain(),
         }
         self.clients.push(client);
     }
@@ -162,20 +162,20 @@ impl Model {
             .collect()
     }
 
-    /// Lets everything come to rest, and returns the levels, or which client is out of step with them.
-    async fn rest(&mut self) -> Result<Levels, String> {
+    /// Waits until everything sent is handled, and returns the levels, or an error that names a client out of step.
+    async fn settled(&mut self) -> Result<Levels, String> {
         // What clients sent before they vanished is handled until the service notices that they are gone.
         let open = 1 + self.clients.len() + self.stalled.len();
         let watcher = &mut self.watcher;
         until("the clients that left are gone", async || {
-            watcher.settle().await;
+            watcher.settled().await;
             watcher.pages == open as u64
         })
         .await;
         // The first time what each client sent is handled; the second time each has what the others sent.
         for _ in 0..2 {
             for client in self.clients.iter_mut().chain([&mut self.watcher]) {
-                client.settle().await;
+                client.settled().await;
             }
         }
         let state = self.state().await;
@@ -208,14 +208,14 @@ impl Model {
         .await;
     }
 
-    /// This many rounds of actions and rests. The error names the first client that was out of step.
+    /// This many rounds, each of actions and a wait until everything is handled. The error names the first client that was out of step.
     async fn rounds(&mut self, count: u32) -> Result<(), String> {
         for round in 0..count {
             for _ in 0..ACTIONS {
                 self.act().await;
             }
             let state = self
-                .rest()
+                .settled()
                 .await
                 .map_err(|error| format!("round {round}: {error}"))?;
             if round % ROUNDS == ROUNDS - 1 {
@@ -244,7 +244,7 @@ fn seeds() -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn whatever_clients_do_at_rest_all_agree() {
+async fn all_clients_agree_once_everything_sent_is_handled() {
     let _turn = take_turn();
     let rounds = ROUNDS * if long() { 100 } else { 10 };
     let start = Instant::now();
@@ -252,7 +252,7 @@ async fn whatever_clients_do_at_rest_all_agree() {
     let count = seeds.len() as u32 * rounds;
     join_all(seeds.into_iter().map(|seed| simulate(seed, rounds))).await;
     println!(
-        "{count} rests, {} actions, in {:?}",
+        "{count} rounds, {} actions, in {:?}",
         count * ACTIONS,
         start.elapsed()
     );
@@ -268,25 +268,25 @@ async fn the_simulation_finds_clients_that_ignore_seen() {
 }
 
 /// The race that `seq` and `seen` are for: A sends a level while B's older one is on the way to it.
-/// Returns what A shows at rest, and the state.
+/// Returns what A shows once all is handled, and the state.
 async fn race(ignores_seen: bool) -> (f64, f64) {
     let dimmer = TestServer::start();
     let mut a = dimmer.client().await;
     a.ignores_seen = ignores_seen;
     let mut b = dimmer.client().await;
-    a.settle().await;
+    a.settled().await;
     a.change("led", json!({"level": 50})).await;
-    a.settle().await;
-    b.settle().await;
+    a.settled().await;
+    b.settled().await;
 
     b.change("led", json!({"level": 10})).await;
     // B's level has arrived at A, but A has not read it when it sends its own.
     let mut byte = [0];
     a.socket.get_ref().peek(&mut byte).await.unwrap();
     a.change("led", json!({"level": 90})).await;
-    let heard = a.settle().await;
-    assert_eq!(heard, [json!({"light": "led", "level": 10, "seen": 1})]);
-    b.settle().await;
+    let received = a.settled().await;
+    assert_eq!(received, [json!({"light": "led", "level": 10, "seen": 1})]);
+    b.settled().await;
     assert_eq!(b.levels["led"], 90.0);
     (a.levels["led"], dimmer.level("led").await)
 }

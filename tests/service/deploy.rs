@@ -15,8 +15,8 @@ fn refuses(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_wrong_argument_is_told_before_anything_is_built() {
-    for (arguments, says) in [
+fn a_wrong_argument_is_an_error_before_anything_is_built() {
+    for (arguments, expected) in [
         (
             &[][..],
             "name the Pi: scripts/deploy.sh pi@raspberrypi.local",
@@ -29,8 +29,8 @@ fn a_wrong_argument_is_told_before_anything_is_built() {
         ),
         (&["--package"], "--package must be a file, not nothing"),
     ] {
-        let said = refuses(arguments);
-        assert!(said.contains(says), "{arguments:?}: {said}");
+        let error = refuses(arguments);
+        assert!(error.contains(expected), "{arguments:?}: {error}");
     }
 }
 
@@ -42,10 +42,10 @@ fn a_host_is_never_an_option_or_a_command() {
     assert!(refuses(&[&option]).contains("unknown argument -oProxyCommand"));
     // No host name has a space, so this reaches no machine.
     let command = format!("nobody; touch {}", trap.display());
-    let said = refuses(&[&command]);
+    let error = refuses(&[&command]);
     assert!(
-        said.contains(&format!("cannot reach {command} by ssh")),
-        "{said}"
+        error.contains(&format!("cannot reach {command} by ssh")),
+        "{error}"
     );
     assert!(!trap.exists());
 }

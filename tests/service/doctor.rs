@@ -200,7 +200,7 @@ fn lines<'a>(report: &'a str, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn without_an_overlay_auto_is_software_and_the_way_to_better_is_named() {
+fn without_an_overlay_auto_is_software_and_the_report_names_the_overlay_to_add() {
     for (machine, overlay) in [
         (Machine::zero_2_w(), "pwm-gpio"),
         (Machine::pi_3b(), "pwm-gpio"),
@@ -225,7 +225,7 @@ fn without_an_overlay_auto_is_software_and_the_way_to_better_is_named() {
 }
 
 #[test]
-fn an_old_kernel_is_to_be_updated_first() {
+fn with_an_old_kernel_the_report_says_to_update_first() {
     let report = Machine::zero_w().report(21);
     assert_eq!(lines(&report, "machine"), ["Raspberry Pi Zero W Rev 1.1"]);
     assert_eq!(lines(&report, "kernel"), ["6.6.31+rpt-rpi-v6"]);
@@ -476,25 +476,25 @@ fn an_i2s_hat_on_the_pin_is_named() {
 }
 
 #[test]
-fn the_button_of_a_light_is_told_with_who_else_has_its_gpio() {
+fn the_button_of_a_light_is_reported_with_the_other_user_of_its_gpio() {
     let mut machine = Machine::pi_4b();
     let button = |driver| LightConfig {
         button_gpio: Some(20),
         driver,
         ..LightConfig::default()
     };
-    let tell = |machine: &Machine, driver| report(machine.root.path(), &[button(driver)]);
-    let text = tell(&machine, DriverChoice::Auto);
-    let says = ["GPIO 20: a press toggles, a hold dims"];
-    assert_eq!(lines(&text, "button"), says);
+    let report_on = |machine: &Machine, driver| report(machine.root.path(), &[button(driver)]);
+    let text = report_on(&machine, DriverChoice::Auto);
+    let expected = ["GPIO 20: a press toggles, a hold dims"];
+    assert_eq!(lines(&text, "button"), expected);
     assert_eq!(lines(&text, "used by"), Vec::<&str>::new());
 
-    let text = tell(&machine, DriverChoice::Simulated);
-    let says = ["none on GPIO 20, as the light is simulated"];
-    assert_eq!(lines(&text, "button"), says);
+    let text = report_on(&machine, DriverChoice::Simulated);
+    let expected = ["none on GPIO 20, as the light is simulated"];
+    assert_eq!(lines(&text, "button"), expected);
 
     machine.overlay(0, "pwm_gpio", "pwm-gpio", 20);
-    let text = tell(&machine, DriverChoice::Auto);
+    let text = report_on(&machine, DriverChoice::Auto);
     assert_eq!(lines(&text, "used by").len(), 1, "{text}");
     assert_eq!(lines(&machine.report(21), "button"), Vec::<&str>::new());
 }
@@ -526,7 +526,7 @@ fn files_are_shown_with_their_owner_and_mode() {
 }
 
 #[test]
-fn a_machine_that_is_no_pi_is_simulated() {
+fn a_machine_other_than_a_pi_is_simulated() {
     let root = tempfile::tempdir().unwrap();
     let text = report(root.path(), &[LightConfig::default()]);
     assert_eq!(lines(&text, "machine"), ["no device tree here"]);

@@ -4,28 +4,28 @@ use crate::common::{Setup, TestClient, TestServer, linear, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// The last message about the level of led that came of what was done before.
-async fn news(client: &mut TestClient) -> Value {
-    let heard = client.settle().await;
-    let mut of_led = heard
+/// The last update of led, once the service has handled everything that was sent before.
+async fn last_update(client: &mut TestClient) -> Value {
+    let received = client.settled().await;
+    let mut of_led = received
         .into_iter()
         .filter(|message| message["light"] == "led");
-    of_led.next_back().expect("nothing is told of led")
+    of_led.next_back().expect("no update of led")
 }
 
 #[tokio::test]
-async fn an_effect_moves_the_pin_and_every_client_is_told_until_a_level_ends_it() {
+async fn an_effect_moves_the_pin_and_is_sent_to_every_client_until_a_level_ends_it() {
     let dimmer = TestServer::start();
     let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     let before = dimmer.duties("led").len();
     one.change("led", json!({"effect": "blink", "speed": 3}))
         .await;
-    let told = json!({"light": "led", "level": 50, "effect": "blink", "speed": 3});
-    let mut own = news(&mut one).await;
+    let update = json!({"light": "led", "level": 50, "effect": "blink", "speed": 3});
+    let mut own = last_update(&mut one).await;
     assert_eq!(own["seen"].take(), 1, "what it could not know");
     own.as_object_mut().unwrap().remove("seen");
-    assert_eq!(own, told);
-    assert_eq!(news(&mut other).await, told);
+    assert_eq!(own, update);
+    assert_eq!(last_update(&mut other).await, update);
     until("the light blinks", async || {
         dimmer.duties("led").len() >= before + 4
     })
@@ -34,26 +34,29 @@ async fn an_effect_moves_the_pin_and_every_client_is_told_until_a_level_ends_it(
     assert_eq!(duties[before..before + 3], [0, linear(50.0), 0]);
 
     one.change("led", json!({"level": 30})).await;
-    assert_eq!(news(&mut other).await, json!({"light": "led", "level": 30}));
+    assert_eq!(
+        last_update(&mut other).await,
+        json!({"light": "led", "level": 30})
+    );
     dimmer.pin_is_at("led", 30.0).await;
 }
 
 #[tokio::test]
-async fn a_light_that_is_off_plays_at_the_level_that_it_had() {
+async fn a_light_that_is_off_plays_an_effect_at_its_last_level() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 40})).await;
     client.change("led", json!({"on": false})).await;
     client.change("led", json!({"effect": "candle"})).await;
-    let told = news(&mut client).await;
+    let update = last_update(&mut client).await;
     assert_eq!(
-        (&told["level"], &told["effect"]),
+        (&update["level"], &update["effect"]),
         (&json!(40), &json!("candle"))
     );
     client.change("led", json!({"effect": null})).await;
-    let told = news(&mut client).await;
+    let update = last_update(&mut client).await;
     assert_eq!(
-        (&told["level"], &told["effect"]),
+        (&update["level"], &update["effect"]),
         (&json!(40), &Value::Null)
     );
     dimmer.pin_is_at("led", 40.0).await;
@@ -63,11 +66,11 @@ async fn a_light_that_is_off_plays_at_the_level_that_it_had() {
 async fn a_sunrise_takes_its_time_and_ends_by_itself() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
-    client.say(json!({"level": 80})).await;
-    client.settle().await;
+    client.send(json!({"level": 80})).await;
+    client.settled().await;
     let before = dimmer.duties("led").len();
     let body = r#"{"effect": "sunrise", "transition": 1}"#;
-    let (status, light) = dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    let (status, light) = dimmer.request(Method::PUT, "/api/lights/led", body).await;
     assert_eq!((status, &light["effect"]), (200, &json!("sunrise")));
     assert!(light["left"].as_f64().unwrap() <= 1.0, "{light}");
     let first = client.next().await;
@@ -98,7 +101,7 @@ async fn more_than_three_flashes_a_second_are_for_lights_that_allow_it() {
     assert_eq!(client.hello["lights"][1]["fastest"], 10);
     for light in ["led", "disco"] {
         client
-            .say(json!({"effect": "strobe", "speed": 10, "light": light}))
+            .send(json!({"effect": "strobe", "speed": 10, "light": light}))
             .await;
     }
     let error = "speed must be from 0.1 to 3, not 10: more is for lights with allow_fast_strobe";
@@ -108,10 +111,10 @@ async fn more_than_three_flashes_a_second_are_for_lights_that_allow_it() {
         "as it is"
     );
     assert_eq!(client.next().await, json!({ "error": error }));
-    let told = json!({"light": "disco", "level": 50, "effect": "strobe", "speed": 10});
-    assert_eq!(client.next().await, told);
+    let update = json!({"light": "disco", "level": 50, "effect": "strobe", "speed": 10});
+    assert_eq!(client.next().await, update);
     let body = r#"{"effect": "strobe", "speed": 3.1}"#;
-    let (status, _) = dimmer.ask(Method::PUT, "/api/lights/led", body).await;
+    let (status, _) = dimmer.request(Method::PUT, "/api/lights/led", body).await;
     assert_eq!(status, 422);
 }
 
@@ -125,10 +128,10 @@ async fn an_effect_goes_on_after_a_restart_unless_the_settings_say_otherwise() {
             .change(light, json!({"effect": "breathe", "speed": 2}))
             .await;
     }
-    client.settle().await;
+    client.settled().await;
     let (_, setup) = dimmer.stop();
     let dimmer = setup.start();
-    let (_, lights) = dimmer.ask(Method::GET, "/api/lights", "").await;
+    let (_, lights) = dimmer.request(Method::GET, "/api/lights", "").await;
     assert_eq!(
         (&lights[0]["effect"], &lights[0]["speed"]),
         (&json!("breathe"), &json!(2))
@@ -145,25 +148,28 @@ async fn an_effect_goes_on_after_a_restart_unless_the_settings_say_otherwise() {
 }
 
 #[tokio::test]
-async fn a_transition_tells_the_time_that_is_left_and_its_own_time_is_known() {
+async fn a_transition_is_sent_with_its_time_left_but_not_to_the_client_that_set_it() {
     let dimmer = Setup::with("[[light]]\ntransition = 60\n").start();
     let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     assert_eq!(one.hello["lights"][0]["transition"], 60.0);
-    one.settle().await;
+    one.settled().await;
     one.change("led", json!({"level": 80})).await;
-    assert!(one.settle().await.is_empty(), "it knows");
-    let told = news(&mut other).await;
-    let left = told["left"].as_f64().unwrap();
-    assert!((30.0..=60.0).contains(&left), "{told}");
+    assert!(one.settled().await.is_empty(), "it knows");
+    let update = last_update(&mut other).await;
+    let left = update["left"].as_f64().unwrap();
+    assert!((30.0..=60.0).contains(&left), "{update}");
     // The same level, but at once.
     one.change("led", json!({"level": 80, "transition": 0}))
         .await;
-    assert_eq!(news(&mut other).await, json!({"light": "led", "level": 80}));
+    assert_eq!(
+        last_update(&mut other).await,
+        json!({"light": "led", "level": 80})
+    );
     dimmer.pin_is_at("led", 80.0).await;
 }
 
 #[tokio::test]
-async fn nothing_that_was_kept_makes_an_effect_faster_than_the_light_allows_now() {
+async fn no_stored_effect_is_faster_than_the_light_allows_now() {
     let setup = Setup::new();
     let strobe = r#"{"level":50,"effect":"strobe","speed":10}"#;
     let kept = format!(
@@ -177,28 +183,30 @@ async fn nothing_that_was_kept_makes_an_effect_faster_than_the_light_allows_now(
     std::fs::write(setup.levels_file(), kept).unwrap();
     let dimmer = setup.start();
     let speed = async || {
-        let (_, light) = dimmer.ask(Method::GET, "/api/lights/led", "").await;
+        let (_, light) = dimmer.request(Method::GET, "/api/lights/led", "").await;
         light["speed"].as_f64()
     };
     assert_eq!(speed().await, Some(3.0), "restored");
     let dark = json!({"on": false}).to_string();
     for (what, path) in [("recalled", "Rave"), ("saved and recalled", "Now")] {
-        dimmer.ask(Method::PUT, "/api/presets/Now", "").await;
-        dimmer.ask(Method::PUT, "/api/lights/led", &dark).await;
+        dimmer.request(Method::PUT, "/api/presets/Now", "").await;
+        dimmer.request(Method::PUT, "/api/lights/led", &dark).await;
         let path = format!("/api/presets/{path}/recall");
-        assert_eq!(dimmer.ask(Method::POST, &path, "").await.0, 204);
+        assert_eq!(dimmer.request(Method::POST, &path, "").await.0, 204);
         assert_eq!(speed().await, Some(3.0), "{what}");
     }
-    dimmer.ask(Method::PUT, "/api/lights/led", &dark).await;
+    dimmer.request(Method::PUT, "/api/lights/led", &dark).await;
     until("the timer is due", async || speed().await.is_some()).await;
     assert_eq!(speed().await, Some(3.0), "by a timer");
 
     let preset = format!(r#"{{"lights":{{"led":{strobe}}}}}"#);
-    dimmer.ask(Method::PUT, "/api/presets/Given", &preset).await;
+    dimmer
+        .request(Method::PUT, "/api/presets/Given", &preset)
+        .await;
     let recall = "/api/presets/Given/recall";
-    dimmer.ask(Method::POST, recall, "").await;
+    dimmer.request(Method::POST, recall, "").await;
     assert_eq!(speed().await, Some(3.0), "given over REST");
     let fast = json!({"effect": "strobe", "speed": 10}).to_string();
-    let (status, _) = dimmer.ask(Method::PUT, "/api/lights/led", &fast).await;
+    let (status, _) = dimmer.request(Method::PUT, "/api/lights/led", &fast).await;
     assert_eq!(status, 422);
 }

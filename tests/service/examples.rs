@@ -147,7 +147,7 @@ impl Socket {
 }
 
 #[tokio::test]
-async fn echo_says_back_text_and_bytes_up_to_a_mebibyte_and_more() {
+async fn echo_returns_text_and_bytes_of_a_mebibyte_and_more() {
     let echo = Example::start("echo");
     let mut socket = echo.socket().await;
     for message in [
@@ -163,7 +163,7 @@ async fn echo_says_back_text_and_bytes_up_to_a_mebibyte_and_more() {
 }
 
 #[tokio::test]
-async fn echo_puts_fragments_together_even_where_they_cut_a_character() {
+async fn echo_reassembles_fragments_even_where_they_cut_a_character() {
     let echo = Example::start("echo");
     let mut socket = echo.socket().await;
     let snowman = "☃".as_bytes();
@@ -179,7 +179,7 @@ async fn echo_puts_fragments_together_even_where_they_cut_a_character() {
 }
 
 #[tokio::test]
-async fn echo_ends_who_sends_more_than_it_holds_and_serves_on() {
+async fn echo_closes_a_client_that_sends_too_much_and_keeps_serving() {
     let echo = Example::start("echo");
     let mut socket = echo.socket().await;
     // The connection may be reset while the message still goes out.
@@ -233,7 +233,7 @@ fn now() -> u64 {
 }
 
 #[tokio::test]
-async fn members_of_the_chat_hear_who_comes_what_is_said_when_and_who_leaves() {
+async fn members_of_the_chat_receive_joins_messages_with_their_time_and_leaves() {
     let chat = Example::start("chat");
     assert!(chat.page().await.contains("/ws"));
     let start = now();
@@ -310,21 +310,21 @@ async fn a_slow_member_of_the_chat_delays_nobody_and_stays() {
     // A member may send before it has read.
     slow.send("I am still here").await;
     assert_eq!(rui.json().await["text"], "I am still here");
-    let (mut heard, mut gone) = (0, 0);
+    let (mut received, mut gone) = (0, 0);
     loop {
         let line = slow.json().await;
         match line["gone"].as_u64() {
             Some(lines) => gone += lines,
             None if line["text"] == "I am still here" => break,
-            None => heard += usize::from(line["from"] == "Ana"),
+            None => received += usize::from(line["from"] == "Ana"),
         }
     }
     assert!(gone > 0, "it was not slow");
     // Ana and Rui came in.
-    let told = heard + usize::try_from(gone).unwrap();
+    let counted = received + usize::try_from(gone).unwrap();
     assert!(
-        (LINES..=LINES + 2).contains(&told),
-        "{heard} heard, {gone} gone"
+        (LINES..=LINES + 2).contains(&counted),
+        "{received} received, {gone} gone"
     );
 }
 
@@ -374,7 +374,7 @@ async fn what_people_write_is_text_on_the_pages_of_htmx() {
 }
 
 #[tokio::test]
-async fn a_wrong_form_of_htmx_is_told_to_its_page_and_changes_nothing() {
+async fn a_wrong_form_of_htmx_is_an_error_on_its_page_and_changes_nothing() {
     let htmx = Example::start("htmx");
     let (mut one, mut two) = (htmx.socket().await, htmx.socket().await);
     for (values, words) in [
@@ -455,7 +455,7 @@ async fn an_image_comes_back_with_its_colours_inverted_and_its_transparency_kept
 }
 
 #[tokio::test]
-async fn what_is_no_image_or_too_large_is_told_in_text_and_the_socket_stays() {
+async fn a_message_that_is_no_valid_image_is_answered_in_text_and_the_socket_stays_open() {
     let invert = Example::start("invert_image");
     let mut socket = invert.socket().await;
     let small = png(RgbaImage::new(1, 1));
@@ -478,7 +478,7 @@ async fn what_is_no_image_or_too_large_is_told_in_text_and_the_socket_stays() {
         socket.send(message).await;
         let answer = socket.next().await;
         let Message::Text(answer) = answer else {
-            panic!("{words:?} is not told, but {answer:?}");
+            panic!("{answer:?} is not the text {words:?}");
         };
         assert!(answer.contains(words), "{answer}");
     }

@@ -21,18 +21,18 @@ fn trace(dimmer: &TestServer) -> PathBuf {
 }
 
 /// From now on each write to the bad light fails: its trace is a folder.
-fn breaks(dimmer: &TestServer) {
+fn break_driver(dimmer: &TestServer) {
     fs::remove_file(trace(dimmer)).unwrap();
     fs::create_dir(trace(dimmer)).unwrap();
 }
 
 /// From now on each write succeeds, into a new trace.
-fn is_repaired(dimmer: &TestServer) {
+fn repair_driver(dimmer: &TestServer) {
     fs::remove_dir(trace(dimmer)).unwrap();
 }
 
-/// From now on each write hangs: a pipe that nobody reads holds up whoever opens it to write.
-fn hangs(dimmer: &TestServer) {
+/// From now on each write hangs: a pipe that nobody reads blocks the process that opens it to write.
+fn hang_driver(dimmer: &TestServer) {
     fs::remove_file(trace(dimmer)).unwrap();
     mknodat(CWD, trace(dimmer), FileType::Fifo, Mode::RWXU, 0).unwrap();
 }
@@ -69,7 +69,7 @@ fn keeps(file: &Path, light: &str, level: f64) -> bool {
     contents["lights"][light]["level"].as_f64() == Some(level)
 }
 
-async fn is_kept(file: &Path, light: &str, level: f64) {
+async fn expect_kept(file: &Path, light: &str, level: f64) {
     until("the level is kept", async || keeps(file, light, level)).await;
 }
 
@@ -77,12 +77,12 @@ async fn is_kept(file: &Path, light: &str, level: f64) {
 async fn a_driver_that_fails_once_gets_the_level_again() {
     let dimmer = start().await;
     let mut clients = [dimmer.client().await, dimmer.client().await];
-    breaks(&dimmer);
+    break_driver(&dimmer);
     clients[0].change("bad", json!({"level": 80})).await;
     for client in &mut clients {
         assert!(fault(client).await.unwrap().starts_with("simulated: "));
     }
-    is_repaired(&dimmer);
+    repair_driver(&dimmer);
     for client in &mut clients {
         assert_eq!(fault(client).await, None);
     }
@@ -94,7 +94,7 @@ async fn a_driver_that_fails_once_gets_the_level_again() {
 async fn a_driver_that_fails_for_a_while_gets_the_level_set_meanwhile() {
     let dimmer = start().await;
     let mut client = dimmer.client().await;
-    breaks(&dimmer);
+    break_driver(&dimmer);
     client.change("bad", json!({"level": 80})).await;
     assert!(fault(&mut client).await.is_some());
     assert_eq!(health(&dimmer).await, 503);
@@ -104,23 +104,23 @@ async fn a_driver_that_fails_for_a_while_gets_the_level_set_meanwhile() {
         client.change("good", json!({"level": level})).await;
         dimmer.pin_is_at("good", level.into()).await;
     }
-    other.settle().await;
+    other.settled().await;
     assert_eq!(other.levels["bad"], 60.0);
 
-    is_repaired(&dimmer);
+    repair_driver(&dimmer);
     assert_eq!(fault(&mut client).await, None);
     assert_eq!(dimmer.duties("bad"), [linear(60.0)], "and none in between");
     assert_eq!(health(&dimmer).await, 200);
 }
 
 #[tokio::test]
-async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
+async fn a_driver_that_fails_for_good_affects_only_its_own_light() {
     let dimmer = start().await;
     let mut client = dimmer.client().await;
-    breaks(&dimmer);
+    break_driver(&dimmer);
     client.change("bad", json!({"level": 80})).await;
     assert!(fault(&mut client).await.is_some());
-    // A client that connects later is told, too.
+    // A client that connects later receives the fault, too.
     let mut late = TestClient::open(dimmer.address).await;
     late.change("good", json!({"level": 30})).await;
     dimmer.pin_is_at("good", 30.0).await;
@@ -138,7 +138,10 @@ async fn a_driver_that_fails_for_good_costs_its_own_light_alone() {
 
     // Nor does it keep the service from starting.
     let dimmer = setup.start();
-    until("the fault is told", async || health(&dimmer).await == 503).await;
+    until("the fault is reported", async || {
+        health(&dimmer).await == 503
+    })
+    .await;
     dimmer.pin_is_at("good", 30.0).await;
 }
 
@@ -147,7 +150,7 @@ async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level
     let dimmer = start().await;
     let mut client = dimmer.client().await;
     let mut other = dimmer.client().await;
-    hangs(&dimmer);
+    hang_driver(&dimmer);
     client.change("bad", json!({"level": 80})).await;
     // For the time that the driver hangs, which is the fault under test.
     let hanging = Instant::now();
@@ -158,8 +161,8 @@ async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level
         level = (level + 1) % 100;
         client.change("good", json!({"level": level})).await;
         client.change("bad", json!({"level": level})).await;
-        client.settle().await;
-        other.settle().await;
+        client.settled().await;
+        other.settled().await;
         assert_eq!(other.levels["bad"], f64::from(level));
         dimmer.pin_is_at("good", level.into()).await;
         slowest = slowest.max(start.elapsed());
@@ -167,7 +170,7 @@ async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level
     println!("while a driver hung, a change took {slowest:?} at most to reach client and pin");
 
     client.change("bad", json!({"level": 33.3})).await;
-    client.settle().await;
+    client.settled().await;
     let pipe = OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().try_into().unwrap())
@@ -187,11 +190,11 @@ async fn a_driver_that_hangs_for_seconds_delays_no_one_and_gets_the_newest_level
 async fn a_driver_that_hangs_holds_up_no_stop() {
     let dimmer = start().await;
     let mut client = dimmer.client().await;
-    hangs(&dimmer);
+    hang_driver(&dimmer);
     client.change("bad", json!({"level": 80})).await;
     client.change("good", json!({"level": 20})).await;
     dimmer.pin_is_at("good", 20.0).await;
-    client.settle().await;
+    client.settled().await;
     let start = Instant::now();
     let (status, setup) = dimmer.stop();
     assert_eq!(status.code(), Some(0));
@@ -203,7 +206,7 @@ async fn a_driver_that_hangs_holds_up_no_stop() {
 }
 
 #[tokio::test]
-async fn a_start_that_hangs_ends_when_it_is_told_to() {
+async fn a_start_that_hangs_ends_at_a_signal_to_stop() {
     for signal in [Signal::TERM, Signal::INT] {
         let setup = Setup::new();
         fs::create_dir(setup.path().join("state")).unwrap();
@@ -236,14 +239,14 @@ async fn a_start_that_hangs_ends_when_it_is_told_to() {
 
 #[tokio::test]
 #[ignore = "takes 30 s; scripts/test.sh runs this"]
-async fn a_client_that_is_gone_without_a_word_is_noticed_within_30_seconds() {
+async fn a_client_that_disappears_is_noticed_within_30_seconds() {
     // The same on a clock that is made to run is a unit test of the socket.
     let dimmer = TestServer::start();
     let _gone = dimmer.client().await;
     let mut there = dimmer.client().await;
     let start = Instant::now();
     while there.pages != 1 {
-        there.settle().await;
+        there.settled().await;
         assert!(start.elapsed() < 3 * LIMIT, "nobody noticed");
         sleep(Duration::from_millis(100)).await;
     }
@@ -272,7 +275,7 @@ async fn a_state_folder_that_is_read_only_costs_a_warning_until_it_can_be_writte
         .await
         .change("led", json!({"level": 42}))
         .await;
-    is_kept(&dimmer.setup().levels_file(), "led", 42.0).await;
+    expect_kept(&dimmer.setup().levels_file(), "led", 42.0).await;
     let (_, setup) = dimmer.stop();
 
     let read_only = r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0""#;
@@ -295,7 +298,7 @@ async fn a_state_folder_that_is_read_only_costs_a_warning_until_it_can_be_writte
         .args(["mount", "-o", "remount,bind,rw"])
         .arg(file.parent().unwrap());
     assert!(enter.status().unwrap().success());
-    is_kept(&file, "led", 77.0).await;
+    expect_kept(&file, "led", 77.0).await;
 }
 
 #[tokio::test]
@@ -308,7 +311,7 @@ async fn a_full_disk_keeps_the_old_levels_until_there_is_room() {
     let root = format!("/proc/{}/root", dimmer.pid());
     let file = dimmer.setup().levels_file();
     let file = Path::new(&root).join(file.strip_prefix("/").unwrap());
-    is_kept(&file, "led", 50.0).await;
+    expect_kept(&file, "led", 50.0).await;
     let filler = file.with_file_name("filler");
     let mut full = File::create(&filler).unwrap();
     while full.write_all(&[b'x'; 4096]).is_ok() {}
@@ -324,18 +327,18 @@ async fn a_full_disk_keeps_the_old_levels_until_there_is_room() {
 
     fs::remove_file(&filler).unwrap();
     drop(full);
-    is_kept(&file, "led", 77.0).await;
+    expect_kept(&file, "led", 77.0).await;
 }
 
 #[tokio::test]
 async fn a_state_folder_that_is_gone_is_made_again() {
     let dimmer = TestServer::start();
     let file = dimmer.setup().levels_file();
-    is_kept(&file, "led", 50.0).await;
+    expect_kept(&file, "led", 50.0).await;
     fs::remove_dir_all(file.parent().unwrap()).unwrap();
     let mut client = dimmer.client().await;
     client.change("led", json!({"level": 42})).await;
-    is_kept(&file, "led", 42.0).await;
+    expect_kept(&file, "led", 42.0).await;
 }
 
 #[tokio::test]
@@ -395,14 +398,14 @@ async fn a_file_of_levels_that_cannot_be_read_is_left_alone_until_it_can() {
     let whole = file.with_extension("whole");
     fs::write(&whole, levels).unwrap();
     fs::rename(&whole, &file).unwrap();
-    is_kept(&file, "bad", 70.0).await;
+    expect_kept(&file, "bad", 70.0).await;
     assert!(keeps(&file, "good", 34.0), "nobody has changed that");
     let files = fs::read_dir(file.parent().unwrap()).unwrap().count();
     assert_eq!(files, 1, "nothing was set aside");
 }
 
 #[tokio::test]
-async fn a_file_of_levels_cut_at_any_byte_costs_the_levels_alone() {
+async fn a_file_of_levels_cut_at_any_byte_loses_only_the_levels() {
     let whole = br#"{"version":1,"lights":{"led":{"level":42.5,"last_on":42.5}}}"#;
     let mut setup = Setup::new();
     let file = setup.levels_file();
@@ -475,12 +478,12 @@ async fn a_clock_that_jumps_a_year_changes_nothing() {
         client
             .change("good", json!({"level": level, "transition": 0.2}))
             .await;
-        client.settle().await;
-        other.settle().await;
+        client.settled().await;
+        other.settled().await;
         assert_eq!(other.levels["bad"], level);
         dimmer.pin_is_at("bad", level).await;
         dimmer.pin_is_at("good", level).await;
-        is_kept(&file, "good", level).await;
+        expect_kept(&file, "good", level).await;
     }
     let stamps: Vec<u64> = fs::read_to_string(trace(&dimmer))
         .unwrap()
@@ -492,11 +495,11 @@ async fn a_clock_that_jumps_a_year_changes_nothing() {
         "no clock jumped: LD_PRELOAD needs a program that is linked dynamically"
     );
     // A fault that began in the future ends all the same.
-    breaks(&dimmer);
+    break_driver(&dimmer);
     client.change("bad", json!({"level": 90})).await;
     assert!(fault(&mut client).await.is_some());
     fs::write(&back, "").unwrap();
-    is_repaired(&dimmer);
+    repair_driver(&dimmer);
     assert_eq!(fault(&mut client).await, None);
     dimmer.pin_is_at("bad", 90.0).await;
 }

@@ -12,7 +12,7 @@ const NOT_UTF8: u16 = 1007;
 const TOO_BIG: u16 = 1009;
 
 #[tokio::test]
-async fn what_the_protocol_forbids_closes_the_client_and_touches_no_other() {
+async fn a_protocol_violation_closes_the_client_and_affects_no_other() {
     let dimmer = TestServer::start();
     let mut other = dimmer.client().await;
     let level = br#"{"level": 7}"#;
@@ -73,13 +73,13 @@ async fn what_the_protocol_forbids_closes_the_client_and_touches_no_other() {
         let mut socket = websocket(&dimmer).await;
         socket.write_all(&bytes).await.unwrap();
         assert_eq!(close_code(socket).await, Some(code), "{what}");
-        other.settle().await;
+        other.settled().await;
         assert_eq!(other.levels["led"], 50.0, "{what} changed the light");
     }
 }
 
 #[tokio::test]
-async fn a_message_may_come_in_parts_that_cut_characters() {
+async fn a_message_may_be_fragmented_within_a_character() {
     let dimmer = TestServer::start();
     let mut other = dimmer.client().await;
     let mut socket = websocket(&dimmer).await;
@@ -118,7 +118,7 @@ async fn a_connection_that_ends_within_a_frame_is_forgotten() {
         drop(socket);
     }
     until("the client is alone", async || {
-        other.settle().await;
+        other.settled().await;
         other.pages == 1
     })
     .await;

@@ -65,16 +65,16 @@ fn change(input: &mut Vec<u8>, other: &[u8], random: &mut impl Rng) {
 }
 
 #[test]
-fn whatever_a_client_sends_is_understood_or_answered() {
+fn any_message_of_a_client_is_parsed_or_answered_with_an_error() {
     try_all("wire", properties::wire);
 }
 
 #[test]
-fn whatever_the_settings_hold_is_lights_or_told_in_a_line() {
+fn any_settings_are_lights_or_an_error_in_one_line() {
     try_all("settings", properties::settings);
 }
 
 #[test]
-fn whatever_the_levels_file_holds_is_kept_or_told() {
+fn any_levels_file_is_loaded_or_reported() {
     try_all("levels", properties::levels);
 }

@@ -25,8 +25,8 @@ async fn calls(dimmer: &TestServer, time: Duration) -> Vec<String> {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
-    let first = said.next().unwrap().unwrap();
+    let mut output = BufReader::new(strace.stderr.take().unwrap()).lines();
+    let first = output.next().unwrap().unwrap();
     assert!(first.contains("attached"), "strace may not look: {first}");
     // Attaching interrupts the wait of each thread, which then waits again.
     sleep(Duration::from_secs(1)).await;
@@ -66,7 +66,7 @@ async fn nothing_is_done_while_nothing_changes() {
     let time = Duration::from_secs(if long() { 30 } else { 5 });
     let mut reading = JoinSet::new();
     for mut client in clients {
-        client.settle().await;
+        client.settled().await;
         // The library answers pings while it reads.
         reading.spawn(async move { while client.socket.next().await.is_some() {} });
     }
@@ -115,6 +115,6 @@ const PING: &str = r#""\211\0", 2"#;
 
 /// Whether a call belongs to a ping and its answer.
 fn keeps_alive(call: &str) -> bool {
-    let heard = |name| call.contains(name);
-    call.contains(PING) || ["recvfrom(", "epoll_wait("].into_iter().any(heard)
+    let is_named = |name| call.contains(name);
+    call.contains(PING) || ["recvfrom(", "epoll_wait("].into_iter().any(is_named)
 }

@@ -1,4 +1,4 @@
-//! Many clients drag one light: at rest, all clients, the state and the pin agree.
+//! Many clients drag one light: once all is handled, all clients, the state and the pin agree.
 
 use std::time::{Duration, Instant};
 
@@ -27,21 +27,21 @@ async fn drag(mut client: TestClient, seed: u64) -> TestClient {
         // A thumb's pace is what is tested here.
         sleep(Duration::from_millis(random.random_range(5..=25))).await;
         if random.random_bool(0.3) {
-            client.settle().await;
+            client.settled().await;
         }
     }
     client
 }
 
-/// Asserts that all agree, and says how long that took after the last input.
+/// Asserts that all agree, and prints how long that took after the last input.
 async fn assert_in_step(dimmer: &TestServer, clients: &mut [TestClient]) {
-    let rest = Instant::now();
+    let ended = Instant::now();
     for client in clients.iter_mut() {
-        client.settle().await;
+        client.settled().await;
     }
     // What each client sent is handled; now each gets what the others sent.
     for client in clients.iter_mut() {
-        client.settle().await;
+        client.settled().await;
     }
     let level = dimmer.level("led").await;
     for (number, client) in clients.iter().enumerate() {
@@ -51,7 +51,7 @@ async fn assert_in_step(dimmer: &TestServer, clients: &mut [TestClient]) {
         );
     }
     dimmer.pin_is_at("led", level).await;
-    println!("in step {:?} after the last input", rest.elapsed());
+    println!("in step {:?} after the last input", ended.elapsed());
 }
 
 async fn dragging(count: u64) {
@@ -133,12 +133,12 @@ async fn a_client_that_stops_reading_delays_nobody_and_costs_no_memory() {
             one.change("led", json!({ "level": step % 101 })).await;
             // So that the newest level keeps moving, rather than one burst that the fan-out skips.
             if step % 20 == 0 {
-                one.settle().await;
-                two.settle().await;
+                one.settled().await;
+                two.settled().await;
                 assert_eq!(two.levels["led"], one.levels["led"]);
             }
         }
-        one.settle().await;
+        one.settled().await;
     };
     round(&mut one, &mut two).await;
     let before = dimmer.memory();
@@ -151,8 +151,8 @@ async fn a_client_that_stops_reading_delays_nobody_and_costs_no_memory() {
         "{grown} KiB more for clients that do not read"
     );
 
-    // One that reads again is told the newest level.
+    // One that reads again receives the newest level.
     let mut late = stopped.remove(0);
-    late.settle().await;
+    late.settled().await;
     assert_eq!(late.levels["led"], one.levels["led"]);
 }

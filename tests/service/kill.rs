@@ -35,8 +35,8 @@ struct Sent {
     acknowledged: Option<Instant>,
 }
 
-/// The next message, or the end of the service.
-async fn heard(client: &mut TestClient) -> Option<Value> {
+/// The next message, or nothing once the service has ended.
+async fn next(client: &mut TestClient) -> Option<Value> {
     match client.socket.next().await {
         Some(Ok(Message::Text(text))) => Some(serde_json::from_str(&text).unwrap()),
         _ => None,
@@ -44,7 +44,7 @@ async fn heard(client: &mut TestClient) -> Option<Value> {
 }
 
 /// Drags one light up and down, so that no level comes again within one life of the service, and
-/// notes what is acknowledged. Ends with the service.
+/// records which levels are acknowledged. Ends with the service.
 async fn drag(mut client: TestClient, first: f64, sent: &mut Vec<Sent>) {
     let mut tenths = (first * 10.0).round() as u32;
     loop {
@@ -56,12 +56,12 @@ async fn drag(mut client: TestClient, first: f64, sent: &mut Vec<Sent>) {
         });
         let echo = json!({ "echo": tenths });
         for message in [json!({"light": "desk", "level": level}), echo.clone()] {
-            if client.send(message.to_string().into()).await.is_err() {
+            if client.send_frame(message.to_string().into()).await.is_err() {
                 return;
             }
         }
         loop {
-            match heard(&mut client).await {
+            match next(&mut client).await {
                 None => return,
                 Some(message) if message == echo => break,
                 Some(_) => {}
@@ -80,7 +80,7 @@ async fn press(mut client: TestClient) {
         number += 1;
         let step = if number % 2 == 0 { 7 } else { -7 };
         let message = json!({"light": "shelf", "step": step}).to_string();
-        if client.send(message.into()).await.is_err() || heard(&mut client).await.is_none() {
+        if client.send_frame(message.into()).await.is_err() || next(&mut client).await.is_none() {
             return;
         }
     }

@@ -18,8 +18,8 @@ fn run(command: &mut Command) -> (Option<i32>, String) {
 async fn a_stop_closes_the_clients_and_switches_off() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
-    client.say(json!(80)).await;
-    client.settle().await;
+    client.send(json!(80)).await;
+    client.settled().await;
     let goodbye = tokio::spawn(async move { client.close_code().await });
     let (status, setup) = tokio::task::spawn_blocking(|| dimmer.stop()).await.unwrap();
     assert_eq!(status.code(), Some(0));
@@ -62,7 +62,7 @@ async fn without_a_terminal_sighup_stops_nothing() {
     });
     let pid = Pid::from_raw(dimmer.pid() as i32).unwrap();
     kill_process(pid, Signal::HUP).unwrap();
-    until("it is heard", async || {
+    until("the signal is logged", async || {
         dimmer.log().contains("nothing to read again")
     })
     .await;
@@ -87,16 +87,16 @@ async fn a_client_that_does_not_answer_the_close_does_not_hold_up_the_stop() {
 async fn the_level_comes_back_after_a_restart() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
-    client.say(json!(42.5)).await;
-    client.say(json!({"on": false})).await;
-    client.settle().await;
+    client.send(json!(42.5)).await;
+    client.send(json!({"on": false})).await;
+    client.settled().await;
     let (_, setup) = dimmer.stop();
 
     let dimmer = setup.start();
     let mut client = dimmer.client().await;
     assert_eq!(client.levels["led"], 0.0);
-    client.say(json!({"on": true})).await;
-    client.settle().await;
+    client.send(json!({"on": true})).await;
+    client.settled().await;
     assert_eq!(
         client.levels["led"], 42.5,
         "the last level above 0 came back, too"
@@ -108,9 +108,9 @@ async fn the_level_comes_back_after_sigkill() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     for level in 0..=33 {
-        client.say(json!(level)).await;
+        client.send(json!(level)).await;
     }
-    client.settle().await;
+    client.settled().await;
     let file = dimmer.setup().levels_file();
     until("the level is kept", async || {
         fs::read_to_string(&file).is_ok_and(|text| text.contains(r#""level":33,"#))
@@ -146,8 +146,8 @@ async fn a_state_folder_that_cannot_be_made_costs_a_warning_only() {
     fs::write(setup.path().join("state"), "a file, not a folder").unwrap();
     let dimmer = setup.start();
     let mut client = dimmer.client().await;
-    client.say(json!(42)).await;
-    client.settle().await;
+    client.send(json!(42)).await;
+    client.settled().await;
     assert_eq!(dimmer.level("led").await, 42.0);
     until("the warning", async || {
         dimmer.log().contains("cannot keep the levels in")
@@ -166,8 +166,8 @@ async fn a_light_starts_as_its_settings_say() {
         let dimmer = Setup::with(&settings(on_start)).start();
         assert_eq!(dimmer.level("led").await, first);
         let mut client = dimmer.client().await;
-        client.say(json!(7)).await;
-        client.settle().await;
+        client.send(json!(7)).await;
+        client.settled().await;
         let dimmer = dimmer.stop().1.start();
         assert_eq!(dimmer.level("led").await, then, "on_start = {on_start}");
     }
@@ -177,7 +177,7 @@ async fn a_light_starts_as_its_settings_say() {
 async fn an_inverted_light_is_dark_at_a_high_pin() {
     let dimmer = Setup::with("[[light]]\ninvert = true\n").start();
     let mut client = dimmer.client().await;
-    client.say(json!(100)).await;
+    client.send(json!(100)).await;
     until("the pin is low", async || {
         dimmer.duties("led").last() == Some(&0)
     })
@@ -197,7 +197,7 @@ async fn the_light_is_from_min_duty_to_max_duty_and_0_is_dark() {
     let mut client = dimmer.client().await;
     // A level of 0.1 is 0.1 × 27 / 24389 of the range between.
     for (level, duty) in [(0.1, 6559), (100.0, 52756), (0.0, 0)] {
-        client.say(json!(level)).await;
+        client.send(json!(level)).await;
         until("the pin follows", async || {
             dimmer.duties("led").last() == Some(&duty)
         })
@@ -209,14 +209,14 @@ async fn the_light_is_from_min_duty_to_max_duty_and_0_is_dark() {
 async fn a_pin_that_is_kept_is_left_as_it_is() {
     let dimmer = Setup::with("[[light]]\non_stop = \"keep\"\n").start();
     let mut client = dimmer.client().await;
-    client.say(json!(80)).await;
-    client.settle().await;
+    client.send(json!(80)).await;
+    client.settled().await;
     let (_, setup) = dimmer.stop();
     assert_eq!(duties(&setup, "led").last(), Some(&linear(80.0)));
 }
 
 #[test]
-fn what_cannot_start_says_why_in_one_line_and_exits_with_1() {
+fn a_failed_start_says_why_in_one_line_and_exits_with_1() {
     let running = TestServer::start();
     let port = running.address.to_string();
     let cases = [
@@ -256,12 +256,12 @@ fn what_cannot_start_says_why_in_one_line_and_exits_with_1() {
             vec!["GPIO 21", "software-pwm", "not a Raspberry Pi"],
         ),
     ];
-    for (setup, arguments, says) in cases {
+    for (setup, arguments, expected) in cases {
         // Of a flag given twice the last counts.
         let (code, error) = run(setup.command().args(&arguments));
         assert_eq!(code, Some(1), "{arguments:?}: {error}");
         let last = error.trim_end().lines().last().unwrap_or_default();
-        for word in says {
+        for word in expected {
             assert!(last.contains(word), "{arguments:?}: {error}");
         }
     }
@@ -286,8 +286,8 @@ fn check_says_what_would_be_served_and_starts_nothing() {
         .args(["serve", "--check", "--config"])
         .arg(wrong.write_settings()));
     assert_eq!(code, Some(1), "{error}");
-    let says = "dimmer.toml:2: unknown setting `freqency`; did you mean `frequency`?";
-    assert!(error.trim_end().ends_with(says), "{error}");
+    let expected = "dimmer.toml:2: unknown setting `freqency`; did you mean `frequency`?";
+    assert!(error.trim_end().ends_with(expected), "{error}");
 
     let (code, error) = run(Setup::new()
         .command()
@@ -302,13 +302,13 @@ fn check_says_what_would_be_served_and_starts_nothing() {
 #[test]
 fn a_simulated_light_has_no_button_and_says_so() {
     let setup = || Setup::with("[[light]]\nname = \"desk\"\nbutton_gpio = 20\n");
-    let says = "light desk: no button on GPIO 20, as the light is simulated";
-    assert!(setup().start().log().contains(says));
+    let expected = "light desk: no button on GPIO 20, as the light is simulated";
+    assert!(setup().start().log().contains(expected));
 
     let Output { stdout, .. } = setup().command().arg("--check").output().unwrap();
     let plan = String::from_utf8(stdout).unwrap();
-    let says = "light desk: button: none on GPIO 20, as the light is simulated\n";
-    assert!(plan.ends_with(says), "{plan}");
+    let expected = "light desk: button: none on GPIO 20, as the light is simulated\n";
+    assert!(plan.ends_with(expected), "{plan}");
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn wrong_usage_exits_with_2() {
 }
 
 #[test]
-fn variables_stand_for_flags_and_flags_beat_them() {
+fn variables_set_flags_and_flags_override_them() {
     let (code, error) = run(dimmer().env("DIMMER_GPIO", "28"));
     assert_eq!(code, Some(2), "{error}");
     let (_, error) = run(dimmer()

@@ -48,7 +48,7 @@ fn open_files(dimmer: &TestServer) -> usize {
 }
 
 #[test]
-fn what_does_not_come_within_ten_seconds_is_closed() {
+fn a_connection_that_completes_no_request_for_ten_seconds_is_closed() {
     let dimmer = TestServer::start();
     let begun = b"GET / HTTP/1.1\r\nhost: localhost\r\n";
     let whole = b"GET /api/health HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -127,13 +127,13 @@ async fn a_body_above_4_kib_is_refused_and_changes_nothing() {
         let level = dimmer.level("led").await;
         assert_eq!(level, 9.0, "{size}");
         let mut client = dimmer.client().await;
-        client.say(json!(9)).await;
-        client.settle().await;
+        client.send(json!(9)).await;
+        client.settled().await;
     }
 }
 
 #[tokio::test]
-async fn one_address_cannot_take_the_places_of_others() {
+async fn one_address_cannot_take_the_connections_of_others() {
     let dimmer = Setup::with("max_pages = 3\nmax_pages_per_address = 2\n").start();
     let address = dimmer.address;
     let mut one = dimmer.client().await;
@@ -149,7 +149,7 @@ async fn one_address_cannot_take_the_places_of_others() {
     let _other = open_client(from_other(address).await, address)
         .await
         .unwrap();
-    one.settle().await;
+    one.settled().await;
     assert_eq!(one.pages, 3);
     let refused = open_client(from_other(address).await, address).await;
     assert_eq!(refused.err().unwrap(), "too many open pages; see max_pages");
@@ -158,7 +158,7 @@ async fn one_address_cannot_take_the_places_of_others() {
 }
 
 #[tokio::test]
-async fn silent_connections_of_one_address_keep_no_other_out_and_leave_files_to_open() {
+async fn silent_connections_of_one_address_block_no_other_and_leave_files_to_open() {
     let dimmer = Setup::new().with_open_files(64).start();
     let mut client = dimmer.client().await;
     let silent: Vec<_> = (0..200)
@@ -170,7 +170,7 @@ async fn silent_connections_of_one_address_keep_no_other_out_and_leave_files_to_
         .put(dimmer.url("/api/lights/led"))
         .body(r#"{"level":7}"#);
     assert_eq!(request.send().await.unwrap().status(), 200);
-    client.settle().await;
+    client.settled().await;
     assert_eq!(client.levels["led"], 7.0);
     assert!(open_files(&dimmer) < 50, "{} files", open_files(&dimmer));
     let file = dimmer.setup().levels_file();
@@ -194,14 +194,14 @@ async fn a_client_counts_as_a_connection_until_it_is_closed() {
     for _ in 0..14 {
         clients.push(dimmer.client().await);
     }
-    let ask = async || reqwest::get(dimmer.url("/api/health")).await;
-    assert!(ask().await.is_err(), "one more came in");
+    let request = async || reqwest::get(dimmer.url("/api/health")).await;
+    assert!(request().await.is_err(), "one more came in");
     clients.pop();
-    until("there is room again", async || ask().await.is_ok()).await;
+    until("there is room again", async || request().await.is_ok()).await;
 }
 
 #[tokio::test]
-async fn silent_connections_of_everybody_give_way_after_ten_seconds() {
+async fn silent_connections_of_all_addresses_are_closed_after_ten_seconds() {
     let dimmer = Setup::new().with_open_files(64).start();
     let mut silent = Vec::new();
     for _ in 0..10 {
@@ -220,7 +220,7 @@ async fn silent_connections_of_everybody_give_way_after_ten_seconds() {
 }
 
 #[tokio::test]
-async fn connections_are_accepted_again_by_itself_after_the_files_ran_out() {
+async fn connections_are_accepted_again_after_the_files_ran_out() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     let pid = Pid::from_raw(dimmer.pid().try_into().unwrap());
@@ -237,8 +237,8 @@ async fn connections_are_accepted_again_by_itself_after_the_files_ran_out() {
         dimmer.log().contains("cannot accept connections")
     })
     .await;
-    client.say(json!(42)).await;
-    client.settle().await;
+    client.send(json!(42)).await;
+    client.settled().await;
     assert!(!waiting.is_finished());
 
     open_at_most(1024);
@@ -248,7 +248,7 @@ async fn connections_are_accepted_again_by_itself_after_the_files_ran_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_waits_itself_keeps_its_last_level_and_delays_nobody() {
+async fn a_flood_waits_keeps_its_last_level_and_delays_no_other_client() {
     let _turn = take_turn();
     const FLOOD: u32 = 3000;
     let dimmer = TestServer::start();
@@ -264,7 +264,7 @@ async fn a_flood_waits_itself_keeps_its_last_level_and_delays_nobody() {
             flood.change("led", json!({ "level": number % 100 })).await;
         }
         flood.change("led", json!({"level": 77.7})).await;
-        flood.settle().await;
+        flood.settled().await;
         (flood, start.elapsed())
     });
     let mut meanwhile = Vec::new();
@@ -279,7 +279,7 @@ async fn a_flood_waits_itself_keeps_its_last_level_and_delays_nobody() {
     );
     // The limiter allows a thousand at once, and then a thousand a second.
     assert!(time > Duration::from_millis(1900), "{time:?}");
-    other.settle().await;
+    other.settled().await;
     for level in [
         flood.levels["led"],
         other.levels["led"],
@@ -292,7 +292,7 @@ async fn a_flood_waits_itself_keeps_its_last_level_and_delays_nobody() {
 /// The time of a round trip, and then a pause: without it no thread would sleep, and none had to be woken.
 async fn round_trip(client: &mut TestClient) -> Duration {
     let start = Instant::now();
-    client.settle().await;
+    client.settled().await;
     let time = start.elapsed();
     sleep(Duration::from_millis(5)).await;
     time

@@ -36,11 +36,11 @@ async fn drag(client: &mut TestClient, time: Duration, pace: Duration, last: f64
     while start.elapsed() < time {
         let level = rand::rng().random_range(0..=100);
         client.change("led", json!({ "level": level })).await;
-        client.hear_now();
+        client.drain();
         sleep(pace).await;
     }
     client.change("led", json!({ "level": last })).await;
-    client.settle().await;
+    client.settled().await;
 }
 
 /// Reads until the level is this. Panics if the service closes the connection, or sends nothing for long.
@@ -76,17 +76,17 @@ async fn a_drag_before_many_clients_leaves_all_in_step_and_takes_no_memory() {
             reading.spawn(read(client, last(round)));
         }
         drag(&mut thumb, time / ROUNDS as u32, THUMB, last(round)).await;
-        let rest = Instant::now();
+        let ended = Instant::now();
         // Panics if one was disconnected, or was sent nothing.
         clients = reading.join_all().await;
         println!(
             "{count} clients in step {:?} after the last input",
-            rest.elapsed()
+            ended.elapsed()
         );
         memory.push(dimmer.memory());
     }
     for client in &mut clients {
-        client.settle().await;
+        client.settled().await;
         assert_eq!(client.levels["led"], thumb.levels["led"]);
         assert_eq!(client.pages as usize, count + 1);
     }
@@ -119,13 +119,13 @@ async fn clients_that_reconnect_in_a_loop_leave_nothing_behind() {
         join_all(reconnecting).await;
         watcher.change("led", json!({ "level": last(round) })).await;
         until("all of them are gone", async || {
-            watcher.settle().await;
+            watcher.settled().await;
             watcher.pages == 1
         })
         .await;
         memory.push(dimmer.memory());
     }
-    watcher.settle().await;
+    watcher.settled().await;
     assert_eq!(dimmer.level("led").await, watcher.levels["led"]);
     assert_no_growth("clients that reconnect", &memory);
 }
@@ -157,5 +157,7 @@ async fn clients_that_never_read_take_no_memory_and_put_nobody_out_of_step() {
     assert_no_growth("clients that never read", &memory);
     // One of them reads after all: it is sent the level without having to send anything, and before a ping.
     let reads = read(silent.remove(0), last(ROUNDS - 1));
-    timeout(BEFORE_A_PING, reads).await.expect("it is told");
+    timeout(BEFORE_A_PING, reads)
+        .await
+        .expect("it receives the level");
 }

@@ -14,6 +14,7 @@ mod cli;
 mod convergence;
 mod deploy;
 mod doctor;
+mod documentation;
 mod effects;
 mod examples;
 mod faults;

@@ -37,10 +37,10 @@ async fn a_burst_of_two_clients_at_once_leaves_every_client_with_the_same_level(
     }
     // The two senders are first: once they are settled, all that they sent is handled.
     for client in &mut clients {
-        client.settle().await;
+        client.settled().await;
     }
     // Also what the second sent after the first was settled.
-    clients[0].settle().await;
+    clients[0].settled().await;
     let level = dimmer.level("led").await;
     for client in &clients {
         assert_eq!(client.levels["led"], level);

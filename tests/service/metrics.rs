@@ -37,9 +37,9 @@ async fn what_happens_is_counted_for_each_light() {
     let mut client = dimmer.client().await;
     let before = samples(&dimmer).await;
     for message in [json!(30), json!({"light": "shelf", "level": 150})] {
-        client.say(message).await;
+        client.send(message).await;
     }
-    client.settle().await;
+    client.settled().await;
     let url = dimmer.url("/api/lights/shelf");
     Client::new().put(url).body("no JSON").send().await.unwrap();
     until(
@@ -75,7 +75,7 @@ async fn what_happens_is_counted_for_each_light() {
 }
 
 #[tokio::test]
-async fn a_driver_that_fails_is_told_of_with_its_failed_writes() {
+async fn a_driver_that_fails_is_exported_with_its_failed_writes() {
     let setup = Setup::new();
     fs::remove_dir(setup.trace_folder()).unwrap();
     let dimmer = setup.start();
@@ -100,11 +100,11 @@ async fn a_driver_that_fails_is_told_of_with_its_failed_writes() {
 #[tokio::test]
 async fn a_request_without_the_password_gets_no_metrics() {
     let dimmer = Setup::new().with_password("correct horse").start();
-    let ask = || Client::new().get(dimmer.url("/metrics"));
-    let refused = ask().send().await.unwrap();
+    let request = || Client::new().get(dimmer.url("/metrics"));
+    let refused = request().send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-    let told = ask().bearer_auth("correct horse").send().await.unwrap();
-    assert!(told.text().await.unwrap().contains("\ndimmer_pages 0\n"));
+    let allowed = request().bearer_auth("correct horse").send().await.unwrap();
+    assert!(allowed.text().await.unwrap().contains("\ndimmer_pages 0\n"));
 }
 
 #[tokio::test]
@@ -139,9 +139,9 @@ fn queries(dashboard: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_dashboard_asks_for_nothing_that_is_not_told() {
+async fn the_dashboard_queries_only_exported_metrics() {
     let dimmer = TestServer::start();
-    let told = samples(&dimmer).await;
+    let exported = samples(&dimmer).await;
     let dashboard = serde_json::from_str(include_str!("../../docs/grafana.json")).unwrap();
     let queries = queries(&dashboard);
     assert!(queries.len() > 3);
@@ -150,7 +150,7 @@ async fn the_dashboard_asks_for_nothing_that_is_not_told() {
         let rest = &query[start..];
         let end = rest.find(|letter: char| letter != '_' && !letter.is_ascii_alphanumeric());
         let name = &rest[..end.unwrap_or(rest.len())];
-        let is_told = |sample: &String| sample.split('{').next() == Some(name);
-        assert!(told.keys().any(is_told), "{query}");
+        let is_exported = |sample: &String| sample.split('{').next() == Some(name);
+        assert!(exported.keys().any(is_exported), "{query}");
     }
 }

@@ -25,7 +25,7 @@ fn described(description: &Value) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_routes_of_the_documentation_are_described_and_no_others() {
+async fn exactly_the_documented_routes_are_described() {
     let documented: BTreeSet<_> = include_str!("../../docs/wire.md")
         .split('`')
         .filter(|code| code.contains(" /api/"))
@@ -79,7 +79,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// Sends a request, and asserts that the answer is as described.
-    async fn ask(&mut self, method: &str, path: &str, body: &str, status: u16) {
+    async fn request(&mut self, method: &str, path: &str, body: &str, status: u16) {
         let what = format!("{method} {path} {body}");
         let method: Method = method.parse().unwrap();
         let request = Client::new()
@@ -223,19 +223,19 @@ async fn the_answers_are_as_described() {
         ("DELETE", "/api/presets/Film", "", 404),
         ("GET", "/api/health", "", 200),
     ] {
-        judge.ask(method, path, body, status).await;
+        judge.request(method, path, body, status).await;
     }
     fs::remove_dir_all(dimmer.setup().trace_folder()).unwrap();
     judge
-        .ask("PUT", "/api/lights/led", r#"{"level":7}"#, 200)
+        .request("PUT", "/api/lights/led", r#"{"level":7}"#, 200)
         .await;
     let faulty = async || {
         let answer = reqwest::get(dimmer.url("/api/health")).await.unwrap();
         answer.status() == 503
     };
     until("the fault", faulty).await;
-    judge.ask("GET", "/api/health", "", 503).await;
-    judge.ask("GET", "/api/lights/led", "", 200).await;
+    judge.request("GET", "/api/health", "", 503).await;
+    judge.request("GET", "/api/lights/led", "", 200).await;
     assert_eq!(judge.asked, described(&judge.description), "all were asked");
 }
 
@@ -262,7 +262,7 @@ async fn a_change_is_described_with_the_fields_that_are_read() {
 }
 
 #[tokio::test]
-async fn a_description_that_is_not_true_is_noticed() {
+async fn a_wrong_description_is_noticed() {
     let dimmer = TestServer::start();
     let description = description(&dimmer).await;
     let schema =

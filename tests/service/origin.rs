@@ -4,7 +4,7 @@ use crate::common::{Answer, Setup, TestServer, UPGRADE};
 use reqwest::header::HeaderMap;
 
 /// Sends a request with these header lines, and returns the answer.
-fn ask(dimmer: &TestServer, line: &str, headers: &str) -> Answer {
+fn request(dimmer: &TestServer, line: &str, headers: &str) -> Answer {
     let close = match headers.contains("upgrade") {
         true => "",
         false => "connection: close\r\n",
@@ -40,7 +40,7 @@ async fn a_page_of_another_site_cannot_set_the_light() {
         assert!(error.contains(&format!("{origin:?}")), "{error}");
         // The preflight request that a browser sends before such a PUT.
         let question = format!("{headers}access-control-request-method: PUT\r\n");
-        let answer = ask(&dimmer, "OPTIONS /api/lights/led HTTP/1.1", &question);
+        let answer = request(&dimmer, "OPTIONS /api/lights/led HTTP/1.1", &question);
         assert_eq!(answer.status, 403, "{origin}");
     }
     assert_eq!(dimmer.level("led").await, 50.0);
@@ -58,13 +58,13 @@ fn a_page_of_another_site_cannot_open_a_websocket() {
         (String::new(), 101),
     ] {
         let headers = format!("host: {host}\r\n{origin}{UPGRADE}");
-        let answer = ask(&dimmer, "GET /ws HTTP/1.1", &headers);
+        let answer = request(&dimmer, "GET /ws HTTP/1.1", &headers);
         assert_eq!(answer.status, expected, "{origin:?}");
     }
 }
 
 #[tokio::test]
-async fn a_name_that_a_site_points_here_gets_nothing() {
+async fn a_host_name_that_another_site_points_here_is_refused() {
     let dimmer = TestServer::start();
     let port = dimmer.address.port();
     for host in ["evil.example", "raspberrypi.local.evil.example"] {
@@ -81,7 +81,7 @@ async fn a_name_that_a_site_points_here_gets_nothing() {
             "GET /a/b HTTP/1.1",
             "POST / HTTP/1.1",
         ] {
-            let answer = ask(&dimmer, line, &headers);
+            let answer = request(&dimmer, line, &headers);
             assert_eq!(answer.status, 403, "{line} at {host}");
             if !line.starts_with("HEAD") {
                 let error = answer.error();
@@ -90,7 +90,7 @@ async fn a_name_that_a_site_points_here_gets_nothing() {
             }
         }
         let upgrade = format!("{headers}{UPGRADE}");
-        assert_eq!(ask(&dimmer, "GET /ws HTTP/1.1", &upgrade).status, 403);
+        assert_eq!(request(&dimmer, "GET /ws HTTP/1.1", &upgrade).status, 403);
         // To the browser, the site and this name are the same origin.
         let same = format!("{headers}origin: http://{host}:{port}\r\n");
         assert_eq!(put(&dimmer, &same).status, 403);
@@ -115,7 +115,7 @@ fn the_names_and_addresses_of_this_machine_are_let_in() {
         for port in ["", ":5000"] {
             let headers = format!("Host: {host}{port}\r\n");
             assert_eq!(
-                ask(&dimmer, "GET / HTTP/1.1", &headers).status,
+                request(&dimmer, "GET / HTTP/1.1", &headers).status,
                 200,
                 "{host}"
             );
@@ -178,7 +178,7 @@ fn a_host_that_is_missing_doubled_broken_or_another_than_the_target_is_a_bad_req
             400,
         ),
     ] {
-        let answer = ask(&dimmer, line, headers);
+        let answer = request(&dimmer, line, headers);
         let body = &answer.body;
         assert_eq!(answer.status, expected, "{line} {headers:?}: {body}");
         if answer.status != 200 {
@@ -222,13 +222,16 @@ fn allowed_hosts_are_a_flag_and_a_variable_too() {
         });
         for (host, expected) in [("a.example", 200), ("b.example", 200), ("c.example", 403)] {
             let headers = format!("host: {host}\r\n");
-            assert_eq!(ask(&dimmer, "GET / HTTP/1.1", &headers).status, expected);
+            assert_eq!(
+                request(&dimmer, "GET / HTTP/1.1", &headers).status,
+                expected
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn no_answer_opens_itself_to_other_sites_or_tells_the_server() {
+async fn no_answer_allows_other_sites_or_names_the_server() {
     let dimmer = TestServer::start();
     let client = reqwest::Client::new();
     for (path, host, status) in [
@@ -257,7 +260,7 @@ async fn no_answer_opens_itself_to_other_sites_or_tells_the_server() {
 }
 
 #[tokio::test]
-async fn the_page_runs_its_own_files_alone_and_nobody_can_frame_it() {
+async fn the_page_runs_only_its_own_files_and_cannot_be_framed() {
     let dimmer = TestServer::start();
     let answer = reqwest::get(dimmer.url("/")).await.unwrap();
     let policy = answer.headers()["content-security-policy"]

@@ -25,7 +25,7 @@ fn start() -> TestServer {
 }
 
 /// Sends a request with these header lines and this body.
-fn ask(service: &TestServer, line: &str, headers: &str, body: &str) -> Answer {
+fn request(service: &TestServer, line: &str, headers: &str, body: &str) -> Answer {
     let close = match headers.contains("upgrade") {
         true => "",
         false => "connection: close\r\n",
@@ -39,12 +39,12 @@ fn ask(service: &TestServer, line: &str, headers: &str, body: &str) -> Answer {
 /// Submits the login form.
 fn log_in(service: &TestServer, password: &str) -> Answer {
     let body = format!("password={}", password.replace(' ', "+"));
-    ask(service, "POST /login", "", &body)
+    request(service, "POST /login", "", &body)
 }
 
 fn status_with(service: &TestServer, line: &str, cookie: &str) -> u16 {
     let upgrade = if line.ends_with("/ws") { UPGRADE } else { "" };
-    ask(service, line, &format!("cookie: {cookie}\r\n{upgrade}"), "").status
+    request(service, line, &format!("cookie: {cookie}\r\n{upgrade}"), "").status
 }
 
 type Socket = WebSocketStream<TcpStream>;
@@ -100,7 +100,7 @@ fn without_the_password_nothing_but_the_login_answers() {
             "authorization: Basic Y29ycmVjdCBob3JzZQ==\r\n",
         ] {
             let upgrade = if line == "GET /ws" { UPGRADE } else { "" };
-            let answer = ask(
+            let answer = request(
                 &service,
                 line,
                 &format!("{headers}{upgrade}"),
@@ -121,13 +121,13 @@ fn without_the_password_nothing_but_the_login_answers() {
             }
         }
     }
-    let page = ask(&service, "GET /", "", "");
+    let page = request(&service, "GET /", "", "");
     assert_eq!(
         (page.status, page.header("location")),
         (303, Some("/login"))
     );
     for line in ["GET /login", "GET /login.css", "GET /style.css"] {
-        let answer = ask(&service, line, "", "");
+        let answer = request(&service, line, "", "");
         assert_eq!(answer.status, 200, "{line}");
     }
     // Nor did the PUTs do anything.
@@ -164,7 +164,7 @@ async fn the_right_password_lets_a_browser_in_and_the_wrong_one_does_not() {
         assert_eq!(status_with(&service, "GET /api/lights", broken), 401);
     }
     let https = "origin: https://localhost\r\n";
-    let answer = ask(&service, "POST /login", https, "password=correct+horse");
+    let answer = request(&service, "POST /login", https, "password=correct+horse");
     let set = answer.header("set-cookie").unwrap();
     assert!(set.ends_with("; Secure"), "{set}");
 }
@@ -193,7 +193,7 @@ async fn a_program_sends_the_password_with_each_request() {
         ("Bearer  correct horse", 401),
     ] {
         let headers = format!("authorization: {value}\r\n");
-        let answer = ask(&service, "PUT /api/lights/led", &headers, "{\"level\":7}");
+        let answer = request(&service, "PUT /api/lights/led", &headers, "{\"level\":7}");
         assert_eq!(answer.status, expected, "{value}");
     }
     let mut socket = open_socket(&service, "authorization", "Bearer correct horse")
@@ -222,7 +222,7 @@ async fn log_in_from(from: [u8; 4], service: SocketAddr, password: &str) -> Answ
 }
 
 #[tokio::test]
-async fn guessing_is_slowed_down_for_its_address_alone() {
+async fn guessing_is_slowed_down_only_for_its_address() {
     let service = start();
     let cookie = log_in(&service, PASSWORD).cookie();
     for free in 0..3 {
@@ -239,10 +239,10 @@ async fn guessing_is_slowed_down_for_its_address_alone() {
     let answer = log_in(&service, PASSWORD);
     assert_eq!(answer.status, 429);
     let seconds = answer.header("retry-after").unwrap();
-    let said = format!("Try again in {seconds} s.");
-    assert!(answer.body.contains(&said), "{}", answer.body);
+    let expected = format!("Try again in {seconds} s.");
+    assert!(answer.body.contains(&expected), "{}", answer.body);
     let bearer = "authorization: Bearer correct horse\r\n";
-    let answer = ask(&service, "GET /api/lights", bearer, "");
+    let answer = request(&service, "GET /api/lights", bearer, "");
     assert_eq!(answer.status, 429);
     assert!(answer.header("retry-after").is_some());
     // A session goes on, and other addresses are not kept out.
@@ -256,32 +256,32 @@ async fn guessing_is_slowed_down_for_its_address_alone() {
 }
 
 #[tokio::test]
-async fn guesses_at_the_same_time_are_heard_one_after_the_other() {
+async fn guesses_at_the_same_time_are_checked_one_after_the_other() {
     let service = start();
     let before = memory_peak(&service);
     let guess = |number: u8| log_in_from([127, 0, 1, number / 4], service.address, "wrong");
     // On a busy machine those at the end of the queue are answered with 408, and come again.
-    let mut unheard: Vec<u8> = (0..64).collect();
-    let mut heard = 0;
+    let mut unanswered: Vec<u8> = (0..64).collect();
+    let mut checked = 0;
     for _ in 0..10 {
-        let answers = futures_util::future::join_all(unheard.iter().copied().map(guess)).await;
-        heard += answers.iter().filter(|answer| answer.status == 401).count();
+        let answers = futures_util::future::join_all(unanswered.iter().copied().map(guess)).await;
+        checked += answers.iter().filter(|answer| answer.status == 401).count();
         let mut answers = answers.into_iter();
-        unheard.retain(|_| answers.next().is_some_and(|answer| answer.status == 408));
-        if unheard.is_empty() {
+        unanswered.retain(|_| answers.next().is_some_and(|answer| answer.status == 408));
+        if unanswered.is_empty() {
             break;
         }
     }
     let grown = memory_peak(&service) - before;
     // Two hashes at once would take 38 MiB.
     assert!(grown < 30 * 1024, "{grown} KiB");
-    assert!(heard >= 16, "{heard}");
+    assert!(checked >= 16, "{checked}");
     let answers = futures_util::future::join_all(
         (0..20).map(|_| log_in_from([127, 0, 2, 1], service.address, "wrong")),
     )
     .await;
-    let heard = answers.iter().filter(|answer| answer.status == 401);
-    assert!((1..=4).contains(&heard.count()), "of one address");
+    let checked = answers.iter().filter(|answer| answer.status == 401);
+    assert!((1..=4).contains(&checked.count()), "of one address");
 }
 
 /// The peak of its resident memory, in KiB.
@@ -327,7 +327,7 @@ async fn a_client_is_closed_when_its_session_ends() {
 }
 
 #[tokio::test]
-async fn a_socketio_client_is_sent_away_when_its_session_ends() {
+async fn a_socketio_client_is_disconnected_when_its_session_ends() {
     let service = start();
     let url = format!(
         "ws://{}/socket.io/?EIO=4&transport=websocket",
@@ -339,30 +339,34 @@ async fn a_socketio_client_is_sent_away_when_its_session_ends() {
         .headers_mut()
         .insert("cookie", cookie.parse().unwrap());
     let (mut socket, _) = connect_async(request).await.unwrap();
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for attempt in 1..=2 {
         socket.send(Message::text("40")).await.unwrap();
-        while heard.iter().filter(|packet| *packet == "41").count() < attempt {
+        while received.iter().filter(|packet| *packet == "41").count() < attempt {
             let frame = timeout(LIMIT, socket.next()).await.expect("it may stay");
-            heard.push(frame.unwrap().unwrap().to_string());
+            received.push(frame.unwrap().unwrap().to_string());
         }
     }
-    let levels = heard.iter().filter(|packet| packet.starts_with("42"));
-    assert_eq!(levels.count(), 1, "told the level once: {heard:?}");
+    let levels = received.iter().filter(|packet| packet.starts_with("42"));
+    assert_eq!(levels.count(), 1, "the level is sent once: {received:?}");
 }
 
 #[test]
-fn logging_out_takes_the_cookie_back() {
+fn logging_out_clears_the_cookie() {
     let service = start();
     let cookie = format!("cookie: {}\r\n", log_in(&service, PASSWORD).cookie());
     let button = "action=\"logout\" hidden";
-    assert!(ask(&service, "GET /login", "", "").body.contains(button));
     assert!(
-        !ask(&service, "GET /login", &cookie, "")
+        request(&service, "GET /login", "", "")
             .body
             .contains(button)
     );
-    let answer = ask(&service, "POST /logout", &cookie, "");
+    assert!(
+        !request(&service, "GET /login", &cookie, "")
+            .body
+            .contains(button)
+    );
+    let answer = request(&service, "POST /logout", &cookie, "");
     assert_eq!(answer.header("location"), Some("/login"));
     let set = answer.header("set-cookie").unwrap();
     assert!(set.starts_with("dimmer=; Path=/; Max-Age=0;"), "{set}");
@@ -374,7 +378,7 @@ fn another_site_cannot_log_a_browser_in_or_out() {
     let cookie = log_in(&service, PASSWORD).cookie();
     let headers = format!("origin: http://evil.example\r\ncookie: {cookie}\r\n");
     for line in ["POST /login", "POST /logout"] {
-        let answer = ask(&service, line, &headers, "password=correct+horse");
+        let answer = request(&service, line, &headers, "password=correct+horse");
         assert_eq!(answer.status, 403, "{line}");
         assert_eq!(answer.header("set-cookie"), None, "{line}");
     }
@@ -392,7 +396,7 @@ fn the_login_speaks_english_and_portuguese_and_has_no_script() {
         ("ptx", "Log in"),
     ] {
         let headers = format!("accept-language: {languages}\r\n");
-        let answer = ask(&service, "GET /login", &headers, "");
+        let answer = request(&service, "GET /login", &headers, "");
         assert!(answer.body.contains(word), "{languages}");
         assert!(!answer.body.contains('{'), "every word is there");
         assert!(!answer.body.contains("<script") && !answer.body.contains("style="));
@@ -407,10 +411,10 @@ fn the_login_speaks_english_and_portuguese_and_has_no_script() {
 }
 
 #[test]
-fn without_a_password_there_is_no_login_and_no_byte_for_it() {
+fn without_a_password_there_is_no_login_and_the_page_has_no_script_for_it() {
     let service = TestServer::start();
-    assert_eq!(ask(&service, "GET /login", "", "").status, 404);
-    let page = ask(&service, "GET /", "", "");
+    assert_eq!(request(&service, "GET /login", "", "").status, 404);
+    let page = request(&service, "GET /", "", "");
     assert_eq!(page.status, 200);
     assert!(!page.body.contains("session.js"));
     let tag = page.header("etag").unwrap().to_owned();
@@ -418,7 +422,7 @@ fn without_a_password_there_is_no_login_and_no_byte_for_it() {
     let service = service.stop().1.with_password(PASSWORD).start();
     let cookie = log_in(&service, PASSWORD).cookie();
     let headers = format!("cookie: {cookie}\r\nif-none-match: {tag}\r\n");
-    let page = ask(&service, "GET /", &headers, "");
+    let page = request(&service, "GET /", &headers, "");
     assert_eq!(page.status, 200);
     assert!(page.body.contains("session.js"));
 }
@@ -467,10 +471,10 @@ fn dimmer_password(input: &str) -> (String, String) {
 
 #[test]
 fn dimmer_password_prints_a_hash_that_the_service_takes() {
-    let (hash, said) = dimmer_password("correct horse\n");
+    let (hash, errors) = dimmer_password("correct horse\n");
     assert!(
         hash.starts_with("$argon2id$") && hash.ends_with('\n'),
-        "{hash}{said}"
+        "{hash}{errors}"
     );
     let setup = Setup::new();
     let folder = setup.path().join("credentials");
@@ -481,10 +485,10 @@ fn dimmer_password_prints_a_hash_that_the_service_takes() {
         command.env("CREDENTIALS_DIRECTORY", folder);
     });
     assert_eq!(log_in(&service, PASSWORD).status, 303);
-    let (hash, said) = dimmer_password("short\n");
+    let (hash, errors) = dimmer_password("short\n");
     assert_eq!(hash, "");
     assert_eq!(
-        said,
+        errors,
         "dimmer: a password must have 8 to 128 characters, not 5\n"
     );
 }
@@ -538,7 +542,7 @@ fn a_password_file_that_cannot_be_used_is_an_error_in_one_line_that_does_not_rep
     let file = setup.path().join("password");
     let missing = setup.path().join("missing");
     fs::write(&file, PASSWORD).unwrap();
-    for (path, says) in [
+    for (path, expected) in [
         (&file, "must be one line that dimmer password printed"),
         (
             &missing,
@@ -549,7 +553,7 @@ fn a_password_file_that_cannot_be_used_is_an_error_in_one_line_that_does_not_rep
         let output = output.unwrap();
         assert_eq!(output.status.code(), Some(1));
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(expected), "{error}");
         assert!(error.contains(&format!("password_file {}", path.display())));
         assert!(
             error.lines().count() == 1 && !error.contains("horse"),
@@ -566,7 +570,7 @@ fn nothing_secret_is_ever_logged() {
     });
     log_in(&service, "wrong-guess");
     let cookie = log_in(&service, PASSWORD).cookie();
-    ask(
+    request(
         &service,
         "GET /api/lights",
         "authorization: Bearer correct horse\r\n",

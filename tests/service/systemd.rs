@@ -21,8 +21,8 @@ impl Systemd {
         Systemd(socket)
     }
 
-    /// The next notification, if one comes in time.
-    fn hears(&self, time: Duration) -> Option<String> {
+    /// The next notification, if one comes within `time`.
+    fn next_within(&self, time: Duration) -> Option<String> {
         self.0.set_read_timeout(Some(time)).unwrap();
         let mut bytes = [0; 4096];
         let length = self.0.recv(&mut bytes).ok()?;
@@ -30,14 +30,14 @@ impl Systemd {
     }
 
     fn next(&self) -> String {
-        self.hears(LIMIT).expect("a notification")
+        self.next_within(LIMIT).expect("a notification")
     }
 
-    /// Reads until this comes.
-    fn waits_for(&self, news: &str) {
+    /// Reads until this notification comes.
+    fn expect(&self, notification: &str) {
         let start = Instant::now();
-        while self.next() != news {
-            assert!(start.elapsed() < LIMIT, "{news} did not come");
+        while self.next() != notification {
+            assert!(start.elapsed() < LIMIT, "{notification} did not come");
         }
     }
 }
@@ -63,43 +63,47 @@ fn start(setup: Setup, command: fn(&Setup) -> Command) -> (TestServer, Systemd) 
 }
 
 #[tokio::test]
-async fn systemd_is_told_of_the_start_the_levels_and_the_stop() {
+async fn systemd_is_notified_of_the_start_the_levels_and_the_stop() {
     let two = "[[light]]\nname = \"desk\"\n[[light]]\nname = \"shelf\"\ngpio = 18\n";
     let (dimmer, systemd) = start(Setup::with(two), notifying);
     assert_eq!(systemd.next(), "READY=1");
     assert_eq!(systemd.next(), "STATUS=desk 50 %, shelf 50 %");
     let mut client = dimmer.client().await;
-    client.say(json!({"light": "shelf", "level": 42.5})).await;
+    client.send(json!({"light": "shelf", "level": 42.5})).await;
     assert_eq!(systemd.next(), "STATUS=desk 50 %, shelf 42.5 %");
     dimmer.stop();
     assert_eq!(systemd.next(), "STOPPING=1");
-    assert_eq!(systemd.hears(Duration::from_millis(50)), None);
+    assert_eq!(systemd.next_within(Duration::from_millis(50)), None);
 }
 
 #[tokio::test]
 async fn a_dragged_slider_is_one_status_a_second_and_the_last_is_right() {
     let (dimmer, systemd) = start(Setup::new(), notifying);
-    systemd.waits_for("STATUS=led 50 %");
+    systemd.expect("STATUS=led 50 %");
     let mut client = dimmer.client().await;
     let start = Instant::now();
     for step in 1..=150 {
-        client.say(json!(f64::from(step) / 2.0)).await;
+        client.send(json!(f64::from(step) / 2.0)).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let mut news = 1;
+    let mut notifications = 1;
     while systemd.next() != "STATUS=led 75 %" {
-        news += 1;
+        notifications += 1;
     }
     let most = start.elapsed().as_secs() + 2;
-    assert!(news <= most, "{news} in {:?}", start.elapsed());
+    assert!(
+        notifications <= most,
+        "{notifications} in {:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
-fn nothing_is_told_while_nothing_changes() {
+fn systemd_is_not_notified_while_nothing_changes() {
     let (_dimmer, systemd) = start(Setup::new(), notifying);
-    systemd.waits_for("STATUS=led 50 %");
+    systemd.expect("STATUS=led 50 %");
     // Longer than the shortest time between two.
-    assert_eq!(systemd.hears(Duration::from_millis(1500)), None);
+    assert_eq!(systemd.next_within(Duration::from_millis(1500)), None);
 }
 
 #[test]
@@ -112,36 +116,36 @@ fn a_fault_is_in_the_status() {
         assert!(start.elapsed() < LIMIT);
     }
     fs::create_dir(dimmer.setup().trace_folder()).unwrap();
-    systemd.waits_for("STATUS=led 50 %");
+    systemd.expect("STATUS=led 50 %");
 }
 
 #[tokio::test]
-async fn the_watchdog_hears_no_more_while_a_driver_hangs() {
+async fn the_watchdog_is_not_notified_while_a_driver_hangs() {
     const PATIENCE: Duration = Duration::from_millis(400);
     let (dimmer, systemd) = start(Setup::new(), |setup| watched(setup, PATIENCE));
     for _ in 0..3 {
-        systemd.waits_for("WATCHDOG=1");
+        systemd.expect("WATCHDOG=1");
     }
 
-    // A pipe that nobody reads holds up whoever opens it to write.
+    // A pipe that nobody reads blocks the process that opens it to write.
     let trace = dimmer.setup().trace_folder().join("led");
     fs::remove_file(&trace).unwrap();
     mknodat(CWD, &trace, FileType::Fifo, Mode::RWXU, 0).unwrap();
     let mut client = dimmer.client().await;
-    client.say(json!(80)).await;
+    client.send(json!(80)).await;
     until("the warning", async || {
         dimmer.log().contains("light led: its driver hangs")
     })
     .await;
-    client.settle().await;
+    client.settled().await;
     // Notifications from before.
-    while systemd.hears(Duration::from_millis(1)).is_some() {}
-    while let Some(news) = systemd.hears(2 * PATIENCE) {
-        assert_ne!(news, "WATCHDOG=1", "the pin does not follow");
+    while systemd.next_within(Duration::from_millis(1)).is_some() {}
+    while let Some(notification) = systemd.next_within(2 * PATIENCE) {
+        assert_ne!(notification, "WATCHDOG=1", "the pin does not follow");
     }
 
     let mut pipe = fs::File::open(&trace).unwrap();
-    systemd.waits_for("WATCHDOG=1");
+    systemd.expect("WATCHDOG=1");
     let mut written = [0; 64];
     let length = pipe.read(&mut written).unwrap();
     assert!(written[..length].ends_with(b" 52428\n"), "80 percent");
@@ -150,9 +154,9 @@ async fn the_watchdog_hears_no_more_while_a_driver_hangs() {
 #[test]
 fn a_stopping_service_is_alive_to_the_last() {
     let (dimmer, systemd) = start(Setup::new(), |setup| watched(setup, LIMIT));
-    systemd.waits_for("WATCHDOG=1");
+    systemd.expect("WATCHDOG=1");
     dimmer.stop();
-    systemd.waits_for("STOPPING=1");
+    systemd.expect("STOPPING=1");
 }
 
 /// The command that serves on sockets that it inherits, as systemd hands them over.
@@ -177,8 +181,8 @@ async fn a_request_during_a_restart_waits_and_is_served() {
     let dimmer = setup.start_by(command);
     assert_eq!(dimmer.address, port.local_addr().unwrap());
     let mut client = dimmer.client().await;
-    client.say(json!(42)).await;
-    client.settle().await;
+    client.send(json!(42)).await;
+    client.settled().await;
 
     let (_, setup) = dimmer.stop();
     let mut early = TcpStream::connect(port.local_addr().unwrap()).unwrap();
@@ -194,11 +198,11 @@ async fn a_request_during_a_restart_waits_and_is_served() {
 }
 
 #[test]
-fn a_socket_that_is_no_single_tcp_one_is_refused() {
+fn anything_but_a_single_tcp_socket_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let unix = UnixListener::bind(folder.path().join("socket")).unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-    for (socket, count, says) in [
+    for (socket, count, expected) in [
         (unix.into(), 1, "not for TCP"),
         (tcp.into(), 2, "2 sockets"),
     ] {
@@ -206,7 +210,7 @@ fn a_socket_that_is_no_single_tcp_one_is_refused() {
         let output = activated(&setup, socket, count).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(expected), "{error}");
         assert!(error.contains("ListenStream="), "{error}");
     }
 }

@@ -17,7 +17,7 @@ fn in_zone(setup: Setup) -> TestServer {
 }
 
 async fn timers(dimmer: &TestServer) -> Vec<Value> {
-    let (_, timers) = dimmer.ask(Method::GET, "/api/timers", "").await;
+    let (_, timers) = dimmer.request(Method::GET, "/api/timers", "").await;
     timers.as_array().unwrap().clone()
 }
 
@@ -26,28 +26,31 @@ async fn a_sleep_timer_fades_the_light_out_and_is_gone() {
     let dimmer = TestServer::start();
     let (mut one, mut other) = (dimmer.client().await, dimmer.client().await);
     let timer = json!({"in": 1, "on": false, "transition": 0.2, "light": "led"});
-    one.say(json!({ "timer": timer })).await;
+    one.send(json!({ "timer": timer })).await;
     for client in [&mut one, &mut other] {
-        let told = client.hear("timers").await;
-        let next: Timestamp = told[0]["next"].as_str().unwrap().parse().unwrap();
+        let timers = client.next_field("timers").await;
+        let next: Timestamp = timers[0]["next"].as_str().unwrap().parse().unwrap();
         assert!(next.duration_since(Timestamp::now()) < SignedDuration::from_secs(2));
-        let rest = json!({
-            "name": "1", "light": "led", "on": false, "transition": 0.2, "next": told[0]["next"],
+        let expected = json!({
+            "name": "1", "light": "led", "on": false, "transition": 0.2, "next": timers[0]["next"],
         });
-        assert_eq!(told, json!([rest]));
+        assert_eq!(timers, json!([expected]));
     }
     for client in [&mut one, &mut other] {
-        let told = client.next().await;
-        assert_eq!((&told["level"], &told["by"]), (&json!(0), &json!("timer")));
-        assert!(told["left"].is_number(), "it fades");
-        assert_eq!(client.hear("timers").await, json!([]));
+        let update = client.next().await;
+        assert_eq!(
+            (&update["level"], &update["by"]),
+            (&json!(0), &json!("timer"))
+        );
+        assert!(update["left"].is_number(), "it fades");
+        assert_eq!(client.next_field("timers").await, json!([]));
     }
     until("the light is off", async || dimmer.duty("led") == Some(0)).await;
     assert!(dimmer.duties("led").len() > 5, "in steps");
 }
 
 #[tokio::test]
-async fn a_time_of_day_is_local_and_plays_what_it_says_on_all_lights() {
+async fn a_time_of_day_is_local_and_plays_its_effect_on_all_lights() {
     let dimmer = in_zone(Setup::with(
         "[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n",
     ));
@@ -61,7 +64,7 @@ async fn a_time_of_day_is_local_and_plays_what_it_says_on_all_lights() {
     let wake =
         json!({"at": at, "days": [day], "effect": "sunrise", "transition": 600, "name": "wake"});
     let (status, timer) = dimmer
-        .ask(Method::POST, "/api/timers", &wake.to_string())
+        .request(Method::POST, "/api/timers", &wake.to_string())
         .await;
     assert_eq!(status, 200, "{timer}");
     let next = soon.strftime("%Y-%m-%dT%H:%M:%S-03:00").to_string();
@@ -69,7 +72,7 @@ async fn a_time_of_day_is_local_and_plays_what_it_says_on_all_lights() {
     for light in ["led", "shelf"] {
         let path = format!("/api/lights/{light}");
         until("the sun rises", async || {
-            let (_, light) = dimmer.ask(Method::GET, &path, "").await;
+            let (_, light) = dimmer.request(Method::GET, &path, "").await;
             light["effect"] == "sunrise" && light["left"].as_f64() > Some(500.0)
         })
         .await;
@@ -84,21 +87,24 @@ async fn a_timer_recalls_a_preset() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     client
-        .say(json!({"timer": {"in": 1, "recall": "Film"}}))
+        .send(json!({"timer": {"in": 1, "recall": "Film"}}))
         .await;
-    assert_eq!(client.hear("error").await, "no preset is called \"Film\"");
+    assert_eq!(
+        client.next_field("error").await,
+        "no preset is called \"Film\""
+    );
     client.change("led", json!({"level": 12})).await;
-    client.say(json!({"save": "Film"})).await;
+    client.send(json!({"save": "Film"})).await;
     client.change("led", json!({"level": 90})).await;
     client
-        .say(json!({"timer": {"in": 1, "recall": "Film"}}))
+        .send(json!({"timer": {"in": 1, "recall": "Film"}}))
         .await;
-    client.settle().await;
+    client.settled().await;
     dimmer.pin_is_at("led", 12.0).await;
 }
 
 #[tokio::test]
-async fn timers_survive_a_restart_and_what_was_missed_is_not_made_up_for() {
+async fn timers_survive_a_restart_and_missed_ones_are_not_made_up_for() {
     let dimmer = in_zone(Setup::new());
     let mut client = dimmer.client().await;
     for timer in [
@@ -106,9 +112,9 @@ async fn timers_survive_a_restart_and_what_was_missed_is_not_made_up_for() {
         json!({"in": 3600, "level": 5, "name": "to come"}),
         json!({"at": "07:00", "days": ["mon", "sun"], "level": 5, "name": "each week"}),
     ] {
-        client.say(json!({ "timer": timer })).await;
+        client.send(json!({ "timer": timer })).await;
     }
-    client.settle().await;
+    client.settled().await;
     let before = timers(&dimmer).await;
     let setup = dimmer.stop().1;
     let missed: Timestamp = before[0]["next"].as_str().unwrap().parse().unwrap();
@@ -122,20 +128,23 @@ async fn timers_survive_a_restart_and_what_was_missed_is_not_made_up_for() {
     assert_eq!(after, before[1..]);
     assert_eq!(dimmer.level("led").await, 50.0);
     let mut client = dimmer.client().await;
-    client.say(json!({"cancel": "to come"})).await;
-    let told = client.hear("timers").await;
-    assert_eq!(told, json!(after[1..]), "the same on the wire");
-    client.say(json!({"cancel": "to come"})).await;
-    assert_eq!(client.hear("error").await, "no timer is called \"to come\"");
+    client.send(json!({"cancel": "to come"})).await;
+    let sent = client.next_field("timers").await;
+    assert_eq!(sent, json!(after[1..]), "the same on the wire");
+    client.send(json!({"cancel": "to come"})).await;
+    assert_eq!(
+        client.next_field("error").await,
+        "no timer is called \"to come\""
+    );
 }
 
 #[tokio::test]
-async fn the_sun_is_known_where_the_settings_say_where() {
+async fn sun_timers_work_where_the_settings_have_a_position() {
     let dimmer = Setup::with("latitude = -23.55\nlongitude = -46.63\n").start_with(|command| {
         command.env("TZ", ZONE);
     });
     let body = r#"{"at": "sunset", "offset": -15, "days": ["sat"], "on": true}"#;
-    let (status, timer) = dimmer.ask(Method::POST, "/api/timers", body).await;
+    let (status, timer) = dimmer.request(Method::POST, "/api/timers", body).await;
     assert_eq!(status, 200, "{timer}");
     let next = timer["next"].as_str().unwrap();
     let hour: u32 = next[11..13].parse().unwrap();
@@ -145,20 +154,20 @@ async fn the_sun_is_known_where_the_settings_say_where() {
     );
 
     let dimmer = TestServer::start();
-    let (status, error) = dimmer.ask(Method::POST, "/api/timers", body).await;
-    let says = "at \"sunset\" needs latitude and longitude in the settings";
-    assert_eq!((status, &error["error"]), (422, &json!(says)));
+    let (status, error) = dimmer.request(Method::POST, "/api/timers", body).await;
+    let expected = "at \"sunset\" needs latitude and longitude in the settings";
+    assert_eq!((status, &error["error"]), (422, &json!(expected)));
 }
 
 #[tokio::test]
-async fn the_api_adds_and_cancels_and_refuses_what_is_wrong() {
+async fn the_api_adds_and_cancels_timers_and_refuses_wrong_ones() {
     let dimmer = TestServer::start();
-    let ask = async |method, path: &str, body| dimmer.ask(method, path, body).await;
+    let request = async |method, path: &str, body| dimmer.request(method, path, body).await;
     let body = r#"{"in": 600, "level": 5, "name": "A"}"#;
-    assert_eq!(ask(Method::POST, "/api/timers", body).await.0, 200);
-    assert_eq!(ask(Method::DELETE, "/api/timers/A", "").await.0, 204);
+    assert_eq!(request(Method::POST, "/api/timers", body).await.0, 200);
+    assert_eq!(request(Method::DELETE, "/api/timers/A", "").await.0, 204);
     assert!(timers(&dimmer).await.is_empty());
-    for (method, path, body, status, says) in [
+    for (method, path, body, status, expected) in [
         (
             Method::DELETE,
             "/api/timers/A",
@@ -195,10 +204,10 @@ async fn the_api_adds_and_cancels_and_refuses_what_is_wrong() {
             "speed",
         ),
     ] {
-        let (got, body) = ask(method, path, body).await;
+        let (got, body) = request(method, path, body).await;
         let error = body["error"].as_str().unwrap();
         assert_eq!(got, status, "{path}: {error}");
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 }
 
@@ -235,7 +244,10 @@ async fn the_command_line_adds_lists_and_cancels() {
 async fn a_timer_costs_nothing_until_it_is_due() {
     let dimmer = TestServer::start();
     let body = r#"{"in": 3600, "on": false}"#;
-    assert_eq!(dimmer.ask(Method::POST, "/api/timers", body).await.0, 200);
+    assert_eq!(
+        dimmer.request(Method::POST, "/api/timers", body).await.0,
+        200
+    );
     until("it rests", async || {
         let before = dimmer.switches();
         tokio::time::sleep(Duration::from_secs(2)).await;

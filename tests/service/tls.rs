@@ -69,7 +69,7 @@ impl Certificate {
             .await
     }
 
-    async fn ask(&self, service: &TestServer, request: &str) -> String {
+    async fn request(&self, service: &TestServer, request: &str) -> String {
         let mut stream = self.connect(service).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -81,10 +81,10 @@ impl Certificate {
 const GET: &str = "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn with_a_certificate_the_page_and_the_websocket_come_by_tls() {
+async fn with_a_certificate_the_page_and_the_websocket_are_served_over_tls() {
     let certificate = Certificate::new();
     let service = certificate.setup().start();
-    let answer = certificate.ask(&service, GET).await;
+    let answer = certificate.request(&service, GET).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(answer.contains("<title>dimmer</title>"));
     let stream = certificate.connect(&service).await.unwrap();
@@ -95,7 +95,7 @@ async fn with_a_certificate_the_page_and_the_websocket_come_by_tls() {
 }
 
 #[tokio::test]
-async fn plain_http_is_led_to_https_and_gets_nothing_else() {
+async fn plain_http_is_redirected_to_https_and_gets_nothing_else() {
     let certificate = Certificate::new();
     let service = certificate.setup().start();
     for (path, more) in [
@@ -126,7 +126,7 @@ async fn plain_http_is_led_to_https_and_gets_nothing_else() {
     let answer = service.raw(GET.replace("127.0.0.1", "evil.example"));
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
     let get = GET.replace("/ ", "/api/lights ");
-    let lights = certificate.ask(&service, &get).await;
+    let lights = certificate.request(&service, &get).await;
     assert!(lights.contains("\"level\":50"), "{lights}");
 }
 
@@ -153,7 +153,7 @@ async fn a_new_certificate_is_read_on_sighup_and_drops_no_client() {
     // A certificate that cannot be read changes nothing.
     fs::write(certificate.key(), "no key").unwrap();
     kill_process(pid, Signal::HUP).unwrap();
-    until("it says so", async || {
+    until("it is logged", async || {
         service
             .log()
             .contains("the certificate before stays in use: tls_key")
@@ -174,10 +174,10 @@ async fn a_new_certificate_is_read_on_sighup_and_drops_no_client() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_an_error_in_one_line_that_names_it() {
+fn an_unusable_certificate_is_an_error_in_one_line_that_names_it() {
     let (certificate, other) = (Certificate::new(), Certificate::new());
     let setup = certificate.setup();
-    let says = |expected: &[&str]| {
+    let fails_with = |expected: &[&str]| {
         let output = setup.command().output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let error = String::from_utf8(output.stderr).unwrap();
@@ -189,17 +189,17 @@ fn a_certificate_that_cannot_be_used_is_an_error_in_one_line_that_names_it() {
     };
     let (cert, key) = (certificate.cert(), certificate.key());
     fs::copy(other.key(), &key).unwrap();
-    says(&["dimmer: tls_cert", &cert.display().to_string(), "tls_key"]);
+    fails_with(&["dimmer: tls_cert", &cert.display().to_string(), "tls_key"]);
     fs::write(&key, "no key").unwrap();
-    says(&["dimmer: tls_key", &key.display().to_string()]);
+    fails_with(&["dimmer: tls_key", &key.display().to_string()]);
     fs::write(&cert, "no certificate").unwrap();
-    says(&["dimmer: tls_cert", &cert.display().to_string()]);
+    fails_with(&["dimmer: tls_cert", &cert.display().to_string()]);
     fs::remove_file(&cert).unwrap();
-    says(&["dimmer: tls_cert", &cert.display().to_string()]);
+    fails_with(&["dimmer: tls_cert", &cert.display().to_string()]);
 }
 
 #[test]
-fn the_command_line_speaks_tls_and_trusts_the_named_certificate_alone() {
+fn the_command_line_uses_tls_and_trusts_only_the_named_certificate() {
     let (certificate, other) = (Certificate::new(), Certificate::new());
     let service = certificate.setup().start();
     let url = format!("https://{}", service.address);
@@ -220,7 +220,7 @@ fn the_command_line_speaks_tls_and_trusts_the_named_certificate_alone() {
 }
 
 #[tokio::test]
-async fn by_tls_the_cookie_of_the_login_is_for_tls_alone() {
+async fn with_tls_the_login_cookie_is_for_tls_only() {
     let certificate = Certificate::new();
     let service = certificate.setup().with_password("correct horse").start();
     let body = "password=correct+horse";
@@ -228,7 +228,7 @@ async fn by_tls_the_cookie_of_the_login_is_for_tls_alone() {
     let request = format!(
         "POST /login HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
     );
-    let answer = certificate.ask(&service, &request).await;
+    let answer = certificate.request(&service, &request).await;
     assert!(answer.contains("; Secure\r\n"), "{answer}");
     let answer = service.raw(request);
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");

@@ -13,8 +13,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 const TWO_LIGHTS: &str = "[[light]]\n[[light]]\nname = \"shelf\"\ntitle = \"Shelf\"\nhidden = true\ngpio = 20\non_start = 5\n";
 
 /// The messages with a level among these.
-fn levels(heard: &[Value]) -> Vec<&Value> {
-    heard
+fn levels(received: &[Value]) -> Vec<&Value> {
+    received
         .iter()
         .filter(|message| message.get("level").is_some())
         .collect()
@@ -45,26 +45,26 @@ async fn a_client_never_receives_its_own_level_and_every_other_client_does() {
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
     let mut three = dimmer.client().await;
-    one.settle().await;
+    one.settled().await;
 
-    one.say(json!({"level": 42})).await;
-    assert_eq!(one.settle().await, Vec::<Value>::new());
+    one.send(json!({"level": 42})).await;
+    assert_eq!(one.settled().await, Vec::<Value>::new());
     for client in [&mut two, &mut three] {
-        client.settle().await;
+        client.settled().await;
         assert_eq!(client.levels["led"], 42.0);
     }
 
-    two.say(json!(7)).await;
-    assert_eq!(levels(&two.settle().await), Vec::<&Value>::new());
-    let heard = one.settle().await;
-    assert_eq!(heard, [json!({"light": "led", "level": 7})]);
+    two.send(json!(7)).await;
+    assert_eq!(levels(&two.settled().await), Vec::<&Value>::new());
+    let received = one.settled().await;
+    assert_eq!(received, [json!({"light": "led", "level": 7})]);
 }
 
 #[tokio::test]
-async fn the_sender_is_told_the_level_that_it_cannot_know() {
+async fn the_sender_is_sent_a_level_that_it_cannot_know() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
-    for (said, level) in [
+    for (sent, level) in [
         (json!({"step": 10}), json!(60)),
         (json!({"step": 100}), json!(100)),
         (json!({"step": -30.5}), json!(69.5)),
@@ -75,48 +75,52 @@ async fn the_sender_is_told_the_level_that_it_cannot_know() {
         (json!({"level": 33.333}), json!(33.3)),
         (json!({"step": 0}), json!(33.3)),
     ] {
-        client.say(said.clone()).await;
-        let heard = client.settle().await;
-        assert_eq!(heard, [json!({"light": "led", "level": level})], "{said}");
+        client.send(sent.clone()).await;
+        let received = client.settled().await;
+        assert_eq!(
+            received,
+            [json!({"light": "led", "level": level})],
+            "{sent}"
+        );
     }
-    for said in [json!({"level": "12.5"}), json!(13), json!({"level": 14})] {
-        client.say(said.clone()).await;
-        assert_eq!(client.settle().await, Vec::<Value>::new(), "{said}");
+    for sent in [json!({"level": "12.5"}), json!(13), json!({"level": 14})] {
+        client.send(sent.clone()).await;
+        assert_eq!(client.settled().await, Vec::<Value>::new(), "{sent}");
     }
     assert_eq!(dimmer.level("led").await, 14.0);
 }
 
 #[tokio::test]
-async fn a_client_that_counts_is_told_how_far_it_was_seen() {
+async fn a_client_that_sends_seq_is_sent_the_last_one_seen() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
-    one.settle().await;
+    one.settled().await;
 
-    one.say(json!({"level": 10, "seq": 5})).await;
-    one.settle().await;
-    two.say(json!({"level": 20})).await;
-    two.settle().await;
-    let heard = one.settle().await;
-    assert_eq!(heard, [json!({"light": "led", "level": 20, "seen": 5})]);
+    one.send(json!({"level": 10, "seq": 5})).await;
+    one.settled().await;
+    two.send(json!({"level": 20})).await;
+    two.settled().await;
+    let received = one.settled().await;
+    assert_eq!(received, [json!({"light": "led", "level": 20, "seen": 5})]);
 
     // Also for a change that was refused: otherwise the client would ignore the level for ever.
-    one.say(json!({"level": 150, "seq": 6})).await;
-    let heard = one.settle().await;
-    assert_eq!(heard.len(), 2);
+    one.send(json!({"level": 150, "seq": 6})).await;
+    let received = one.settled().await;
+    assert_eq!(received.len(), 2);
     assert_eq!(
-        levels(&heard),
+        levels(&received),
         [&json!({"light": "led", "level": 20, "seen": 6})]
     );
 
     // A client that sends no `seq` is sent no `seen`.
-    one.say(json!(30)).await;
-    one.settle().await;
-    assert_eq!(two.settle().await, [json!({"light": "led", "level": 30})]);
+    one.send(json!(30)).await;
+    one.settled().await;
+    assert_eq!(two.settled().await, [json!({"light": "led", "level": 30})]);
 }
 
 #[tokio::test]
-async fn a_client_that_is_overruled_before_it_is_answered_hears_the_newer_level() {
+async fn a_client_that_is_overruled_before_it_is_answered_receives_the_newer_level() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
@@ -125,9 +129,9 @@ async fn a_client_that_is_overruled_before_it_is_answered_hears_the_newer_level(
         let (mine, theirs) = (f64::from(round % 50), f64::from(50 + round % 50));
         one.change("led", json!({ "level": mine })).await;
         two.change("led", json!({ "level": theirs })).await;
-        one.settle().await;
-        two.settle().await;
-        one.settle().await;
+        one.settled().await;
+        two.settled().await;
+        one.settled().await;
         let level = dimmer.level("led").await;
         assert_eq!(one.levels["led"], level, "round {round}");
         assert_eq!(two.levels["led"], level, "round {round}");
@@ -139,29 +143,29 @@ async fn a_client_with_a_name_is_named_to_the_others() {
     let dimmer = TestServer::start();
     let mut ana = dimmer.client().await;
     let mut other = dimmer.client().await;
-    ana.say(json!({"name": "Ana's phone"})).await;
-    ana.say(json!(42)).await;
-    ana.settle().await;
+    ana.send(json!({"name": "Ana's phone"})).await;
+    ana.send(json!(42)).await;
+    ana.settled().await;
     assert_eq!(
-        levels(&other.settle().await),
+        levels(&other.settled().await),
         [&json!({"light": "led", "level": 42, "by": "Ana's phone"})]
     );
 }
 
 #[tokio::test]
-async fn an_echo_comes_back_to_its_client_alone_and_to_the_letter() {
+async fn an_echo_is_returned_unchanged_and_only_to_its_client() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
-    one.settle().await;
+    one.settled().await;
     let echo = json!({"echo": {"z": [1.5, null, "ção"], "a": {}}});
-    one.say(echo.clone()).await;
+    one.send(echo.clone()).await;
     assert_eq!(one.next().await, echo);
-    assert_eq!(two.settle().await, Vec::<Value>::new());
+    assert_eq!(two.settled().await, Vec::<Value>::new());
 }
 
 #[tokio::test]
-async fn every_client_is_told_how_many_are_open() {
+async fn every_client_is_sent_the_number_of_open_clients() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     assert_eq!(one.pages, 1);
@@ -172,12 +176,12 @@ async fn every_client_is_told_how_many_are_open() {
 }
 
 #[tokio::test]
-async fn lights_are_changed_by_name_and_apart() {
+async fn lights_are_changed_by_name_and_independently() {
     let dimmer = Setup::with(TWO_LIGHTS).start();
     let mut client = dimmer.client().await;
-    client.say(json!({"level": 80, "light": "shelf"})).await;
-    client.say(json!({"level": 20})).await;
-    client.settle().await;
+    client.send(json!({"level": 80, "light": "shelf"})).await;
+    client.send(json!({"level": 20})).await;
+    client.settled().await;
     assert_eq!(dimmer.level("shelf").await, 80.0);
     assert_eq!(dimmer.level("led").await, 20.0, "the first, without a name");
     until("each pin has its own duty", async || {
@@ -188,20 +192,20 @@ async fn lights_are_changed_by_name_and_apart() {
 }
 
 #[tokio::test]
-async fn a_transition_moves_the_pin_by_and_by_and_tells_the_target_at_once() {
+async fn a_transition_moves_the_pin_gradually_and_its_target_is_sent_at_once() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
-    one.say(json!({"level": 0})).await;
+    one.send(json!({"level": 0})).await;
     until("the pin is dark", async || {
         dimmer.duties("led").last() == Some(&0)
     })
     .await;
     let before = dimmer.duties("led").len();
 
-    one.say(json!({"level": 100, "transition": 0.3})).await;
-    one.settle().await;
-    two.settle().await;
+    one.send(json!({"level": 100, "transition": 0.3})).await;
+    one.settled().await;
+    two.settled().await;
     assert_eq!(two.levels["led"], 100.0);
     until("the pin is at full", async || {
         dimmer.duties("led").last() == Some(&65535)
@@ -217,9 +221,9 @@ async fn bad_input_is_answered_and_changes_nothing() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     let mut other = dimmer.client().await;
-    client.say(json!(42)).await;
-    client.settle().await;
-    other.settle().await;
+    client.send(json!(42)).await;
+    client.settled().await;
+    other.settled().await;
     let large_echo = json!({"echo": "x".repeat(1100)}).to_string();
     for (bad, names) in [
         (r#"{"level":150,"seq":1}"#, "level"),
@@ -248,10 +252,12 @@ async fn bad_input_is_answered_and_changes_nothing() {
         ("null", "null"),
         ("[]", "[]"),
     ] {
-        client.send(Message::text(bad)).await.unwrap();
-        let heard = client.settle().await;
-        let error = heard.iter().find(|message| message.get("error").is_some());
-        let error = error.unwrap_or_else(|| panic!("{bad} was not answered: {heard:?}"));
+        client.send_frame(Message::text(bad)).await.unwrap();
+        let received = client.settled().await;
+        let error = received
+            .iter()
+            .find(|message| message.get("error").is_some());
+        let error = error.unwrap_or_else(|| panic!("{bad} was not answered: {received:?}"));
         let text = error["error"].as_str().unwrap();
         assert!(text.contains(names), "{bad}: {text}");
         if bad.ends_with(r#""seq":1}"#) {
@@ -260,16 +266,16 @@ async fn bad_input_is_answered_and_changes_nothing() {
         assert_eq!(dimmer.level("led").await, 42.0, "{bad}");
     }
     let binary = Message::binary(vec![42]);
-    client.send(binary).await.unwrap();
-    assert!(client.settle().await[0]["error"].is_string());
+    client.send_frame(binary).await.unwrap();
+    assert!(client.settled().await[0]["error"].is_string());
 
     assert_eq!(
-        other.settle().await,
+        other.settled().await,
         Vec::<Value>::new(),
-        "others hear nothing"
+        "others receive nothing"
     );
-    client.say(json!(43)).await;
-    client.settle().await;
+    client.send(json!(43)).await;
+    client.settled().await;
     assert_eq!(
         dimmer.level("led").await,
         43.0,
@@ -278,35 +284,35 @@ async fn bad_input_is_answered_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn bad_input_that_is_not_about_a_light_is_answered_with_its_error_alone() {
+async fn bad_input_that_is_not_about_a_light_is_answered_with_only_its_error() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
-    client.say(json!(42)).await;
+    client.send(json!(42)).await;
     for bad in [
         r#"{"name":""}"#,
         r#"{"echo":1,"transition":1}"#,
         "not JSON",
         "{}",
     ] {
-        client.send(Message::text(bad)).await.unwrap();
-        let heard = client.settle().await;
+        client.send_frame(Message::text(bad)).await.unwrap();
+        let received = client.settled().await;
         assert!(
-            heard.len() == 1 && heard[0]["error"].is_string(),
-            "{bad}: {heard:?}"
+            received.len() == 1 && received[0]["error"].is_string(),
+            "{bad}: {received:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn what_the_protocol_forbids_closes_that_client_with_its_code() {
+async fn a_protocol_violation_closes_that_client_with_its_code() {
     let dimmer = TestServer::start();
     let mut witness = dimmer.client().await;
     let text =
         |bytes: Vec<u8>| Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true));
     let largest = format!(r#"{{"level":1{}}}"#, " ".repeat(4096 - 11));
     let mut client = dimmer.client().await;
-    client.send(Message::text(largest)).await.unwrap();
-    client.settle().await;
+    client.send_frame(Message::text(largest)).await.unwrap();
+    client.settled().await;
     assert_eq!(dimmer.level("led").await, 1.0, "4 KiB are allowed");
 
     for (frame, code) in [
@@ -316,16 +322,16 @@ async fn what_the_protocol_forbids_closes_that_client_with_its_code() {
     ] {
         let mut client = dimmer.client().await;
         // The service reads only the beginning of a large message, so sending its end may fail.
-        let _ = client.send(frame).await;
+        let _ = client.send_frame(frame).await;
         assert_eq!(client.close_code().await, code);
     }
-    witness.say(json!(2)).await;
-    witness.settle().await;
+    witness.send(json!(2)).await;
+    witness.settled().await;
     assert_eq!(dimmer.level("led").await, 2.0);
 }
 
 #[tokio::test]
-async fn a_client_too_many_is_refused_until_one_leaves() {
+async fn a_client_above_the_limit_is_refused_until_one_leaves() {
     let dimmer = Setup::with("max_pages = 2\n").start();
     let _one = dimmer.client().await;
     let two = dimmer.client().await;
@@ -345,23 +351,23 @@ async fn a_client_too_many_is_refused_until_one_leaves() {
 }
 
 #[tokio::test]
-async fn every_client_is_told_of_a_fault_and_of_its_end() {
+async fn every_client_is_sent_a_fault_and_its_end() {
     let dimmer = TestServer::start();
     let mut one = dimmer.client().await;
     let mut two = dimmer.client().await;
-    one.settle().await;
+    one.settled().await;
     let trace = dimmer.setup().trace_folder();
     let away = dimmer.setup().path().join("away");
     std::fs::rename(&trace, &away).unwrap();
 
-    one.say(json!(42)).await;
+    one.send(json!(42)).await;
     for client in [&mut one, &mut two] {
         let fault = fault(client).await;
         assert_eq!(fault["light"], "led");
         assert!(fault["message"].as_str().unwrap().contains("simulated"));
     }
     let mut late = dimmer.client().await;
-    late.say(json!(43)).await;
+    late.send(json!(43)).await;
     let health = reqwest::get(dimmer.url("/api/health")).await.unwrap();
     assert_eq!(health.status(), 503);
 
@@ -395,7 +401,7 @@ async fn a_ping_is_answered() {
     let dimmer = TestServer::start();
     let mut client = dimmer.client().await;
     client
-        .send(Message::Ping("are you there".into()))
+        .send_frame(Message::Ping("are you there".into()))
         .await
         .unwrap();
     client.socket.flush().await.unwrap();
@@ -412,9 +418,9 @@ async fn arrows_select_the_visible_lights_of_this_client_and_step_the_selected_o
     let dimmer = Setup::with(&format!("{TWO_LIGHTS}{third}")).start();
     let mut one = dimmer.client().await;
     let mut other = dimmer.client().await;
-    one.settle().await;
+    one.settled().await;
     let level = |light: &str, level: u32| json!({"light": light, "level": level});
-    for (command, heard) in [
+    for (command, expected) in [
         ("up", level("led", 55)),
         ("down", level("led", 50)),
         ("right", json!({"selected": "door"})),
@@ -424,21 +430,21 @@ async fn arrows_select_the_visible_lights_of_this_client_and_step_the_selected_o
         ("left", json!({"selected": "door"})),
         ("down", level("door", 95)),
     ] {
-        one.say(json!({ "command": command })).await;
-        assert_eq!(one.settle().await, [heard], "{command}");
+        one.send(json!({ "command": command })).await;
+        assert_eq!(one.settled().await, [expected], "{command}");
     }
     assert_eq!(dimmer.level("shelf").await, 5.0, "it is hidden");
 
-    other.settle().await;
-    other.say(json!({"command": "down", "seq": 9})).await;
-    let heard = [json!({"light": "led", "level": 45, "seen": 9})];
-    assert_eq!(other.settle().await, heard, "it has its own selection");
-    assert_eq!(one.settle().await, [level("led", 45)]);
+    other.settled().await;
+    other.send(json!({"command": "down", "seq": 9})).await;
+    let expected = [json!({"light": "led", "level": 45, "seen": 9})];
+    assert_eq!(other.settled().await, expected, "it has its own selection");
+    assert_eq!(one.settled().await, [level("led", 45)]);
 
-    other.say(json!({"command": "up", "transition": 60})).await;
-    let heard = other.settle().await;
+    other.send(json!({"command": "up", "transition": 60})).await;
+    let received = other.settled().await;
     assert_eq!(
-        (&heard[0]["level"], &heard[0]["left"]),
+        (&received[0]["level"], &received[0]["left"]),
         (&json!(50), &json!(60.0))
     );
 }

@@ -1,7 +1,7 @@
 // A client as the tutorials write it: node client.js LIBRARY URL TRANSPORT [HEADER VALUE]
 //
 // The library is found by NODE_PATH. TRANSPORT is polling, websocket, or any: the library's own way,
-// to poll and then change. It prints what it hears, a line each, and sends each line of its input:
+// to poll and then change. It prints each event it receives, a line each, and sends each line of its input:
 // an event and its data. It prints "started" before it connects, and "ready" once it has connected.
 
 const readline = require("readline");

@@ -1,7 +1,7 @@
 """A client as the tutorials write it: client.py URL TRANSPORT [HEADER VALUE]
 
 TRANSPORT is polling, websocket, or any: the library's own way, to poll and then change.
-It prints what it hears, a line each, and sends each line of its input: an event and its data.
+It prints each event it receives, a line each, and sends each line of its input: an event and its data.
 
 It prints "started" before it connects, and "ready" once the library has connected. Until then
 python-socketio does not report a disconnect: it calls the handler of "connect" first, and forgets a

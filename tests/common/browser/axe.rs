@@ -18,21 +18,21 @@ impl Window {
     /// Asserts that the page, in this state, breaks none of axe-core's rules: those of WCAG 2.2 A and AA, and
     /// what it calls best practice.
     pub async fn is_accessible(&self, state: &str) {
-        self.rests().await;
+        self.settled().await;
         // As a script of WebDriver's, to which the page's content security policy does not apply.
         let script = format!("{}; return axe.run({OPTIONS})", *AXE);
         let result = self
             .call("/execute/sync", json!({"script": script, "args": []}))
             .await;
         let violations = result["violations"].as_array().unwrap();
-        let told: Vec<String> = violations.iter().map(tell).collect();
-        assert!(told.is_empty(), "{state}:\n{}", told.join("\n"));
+        let broken: Vec<String> = violations.iter().map(describe).collect();
+        assert!(broken.is_empty(), "{state}:\n{}", broken.join("\n"));
         assert!(!result["passes"].as_array().unwrap().is_empty());
     }
 }
 
 /// The rule, and each element that breaks it.
-fn tell(violation: &Value) -> String {
+fn describe(violation: &Value) -> String {
     let nodes = violation["nodes"].as_array().unwrap().iter();
     let nodes = nodes.map(|node| format!("  {}: {}", node["html"], node["failureSummary"]));
     let nodes: Vec<String> = nodes.collect();

@@ -15,8 +15,8 @@ pub fn start() -> Driver {
         match try_start() {
             Ok(driver) => return driver,
             // chromedriver takes a free port for IPv6, and then wants the same for IPv4.
-            Err(said) if said.contains("IPv4 port not available") => {}
-            Err(said) => panic!("chromedriver did not start: {said}"),
+            Err(output) if output.contains("IPv4 port not available") => {}
+            Err(output) => panic!("chromedriver did not start: {output}"),
         }
     }
 }
@@ -29,16 +29,16 @@ fn try_start() -> Result<Driver, String> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     let mut driver = Program::start(&mut command, "chromium-driver");
-    let mut said = String::new();
+    let mut output = String::new();
     let lines = BufReader::new(driver.0.stdout.take().unwrap()).lines();
     let port = lines.map_while(Result::ok).find_map(|line| {
-        said += &line;
-        said += "\n";
+        output += &line;
+        output += "\n";
         let (_, port) = line.split_once("successfully on port ")?;
         port.trim_end_matches('.').parse::<u16>().ok()
     });
     Ok(Driver {
-        address: format!("http://127.0.0.1:{}/session", port.ok_or(said)?),
+        address: format!("http://127.0.0.1:{}/session", port.ok_or(output)?),
         programs: vec![driver],
     })
 }
@@ -128,7 +128,7 @@ impl Window {
     /// A picture of the page, in Base64, by day or by night.
     pub(super) async fn picture_by(&self, night: bool) -> Value {
         self.show_by(night).await;
-        self.rests().await;
+        self.settled().await;
         let mut picture = self.devtools("Page.captureScreenshot", json!({})).await;
         self.show_by(self.night).await;
         picture["data"].take()

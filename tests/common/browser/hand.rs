@@ -28,7 +28,7 @@ impl Window {
         self.touch(Motion::Down).await;
     }
 
-    /// Moves the hand upwards, in many small steps, by so many percent of the light's track.
+    /// Moves the hand upwards, in many small steps, by this percentage of the light's track.
     pub async fn slide(&self, light: &str, percent: f64) {
         const STEPS: i32 = 20;
         let track = format!("document.querySelector('[data-light=\"{light}\"] .track')");

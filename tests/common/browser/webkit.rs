@@ -24,8 +24,8 @@ pub async fn start(setup: &WindowSetup<'_>) -> Driver {
         .stderr(Stdio::null());
     let mut screen = Program::start(&mut screen, "xvfb");
     let mut number = String::new();
-    let mut said = BufReader::new(screen.0.stdout.take().unwrap());
-    said.read_line(&mut number).unwrap();
+    let mut output = BufReader::new(screen.0.stdout.take().unwrap());
+    output.read_line(&mut number).unwrap();
     assert!(!number.is_empty(), "Xvfb did not start");
 
     let mut driver = Command::new("WebKitWebDriver");
@@ -58,7 +58,7 @@ fn locale(setup: &WindowSetup) -> String {
     locale
 }
 
-/// The port on which this process listens, which WebKitWebDriver itself does not tell.
+/// The port on which this process listens, which WebKitWebDriver does not print.
 fn port_of(pid: u32) -> Option<u16> {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
     let files: Vec<_> = files
@@ -88,10 +88,10 @@ pub fn wanted(setup: &WindowSetup) -> Value {
 
 /// Collects errors, as the driver has no log. What goes wrong while the page loads is missed.
 const LISTEN: &str = "(() => {
-    const heard = (window.complaints ??= []);
-    const told = ({ message, reason, violatedDirective }) => String(message ?? reason ?? violatedDirective);
+    const complaints = (window.complaints ??= []);
+    const text = ({ message, reason, violatedDirective }) => String(message ?? reason ?? violatedDirective);
     for (const type of ['error', 'unhandledrejection', 'securitypolicyviolation'])
-        addEventListener(type, (event) => heard.push(told(event)));
+        addEventListener(type, (event) => complaints.push(text(event)));
 })()";
 
 impl Window {
@@ -122,7 +122,7 @@ impl Window {
 
     /// A picture of the page, in Base64.
     pub(super) async fn picture(&self) -> Value {
-        self.rests().await;
+        self.settled().await;
         self.request(Method::GET, "/screenshot", None).await
     }
 
