@@ -4,7 +4,7 @@
 //! [`Hub::execute`](model::hub::Hub::execute) carries out, and outputs follow
 //! [`Lights::watch`](model::lights::Lights::watch).
 //!
-//! | room | is |
+//! | module | what it is |
 //! |---|---|
 //! | [`model`] | the state and every change to it, without a network, a disk or a pin |
 //! | [`protocol`] | the messages of clients and of the service, as types |
@@ -21,7 +21,7 @@
 //! | [`service`] | puts these together, supervises and stops them |
 //! | [`doctor`] | says what drives a GPIO, and what would be better |
 //!
-//! docs/design.md says which room may know which.
+//! docs/design.md says which module may import from which.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

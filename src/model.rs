@@ -1,6 +1,6 @@
 //! The state of the service and every change to it, without a network, a disk or a pin.
 //!
-//! Imports nothing from the other rooms, so that each rule here is tested without a socket.
+//! Imports nothing from the other layers, so that each rule here is tested without a socket.
 
 pub mod activity;
 pub mod actor;
@@ -11,6 +11,7 @@ pub mod hub;
 pub mod level;
 pub mod lights;
 pub mod presets;
+pub mod range;
 pub mod tenths;
 pub mod text;
 pub mod timers;

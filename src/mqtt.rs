@@ -189,7 +189,7 @@ impl Bridge {
             .send_if_modified(|link| std::mem::replace(&mut link.is_up, false))
     }
 
-    /// Handles a message.
+    /// Executes a command, or reacts to discovery and birth messages.
     fn handle(&self, client: &AsyncClient, message: &Publish) -> Result<(), InputError> {
         let Some(subject) = self.topics.subject(&message.topic) else {
             return Ok(());

@@ -1,13 +1,15 @@
 //! The messages that clients and the service exchange, as types: over `/ws`, the REST API and MQTT.
 //!
-//! `fields` describes every field of a request once: the parser, the errors, the OpenAPI document and
-//! the tables of docs/wire.md agree with it.
+//! `fields` describes the fields of messages, changes and timers once: the parser, the errors, the OpenAPI
+//! document and the tables of docs/wire.md agree with it. Bodies of presets are described by the types in
+//! `preset_request`.
 
 #[cfg(test)]
 mod documentation;
 pub(crate) mod fields;
 pub(crate) mod input_error;
 pub(crate) mod light_change;
+mod preset_request;
 pub mod request;
 pub(crate) mod resource;
 #[cfg(test)]

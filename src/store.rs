@@ -3,6 +3,9 @@
 //! One small file is replaced as a whole: the new file is written beside the old one, synced, and renamed
 //! over it. This happens at most once a second, to spare the SD card, and once more when the service
 //! stops.
+//!
+//! A disk that fails costs a warning and a retry every 10 s; a damaged file is set aside, an unreadable
+//! one is left alone. The service runs on meanwhile.
 
 mod file;
 
@@ -130,7 +133,7 @@ impl Store {
                 if let Some((presets, timers)) = read_late {
                     // The snapshot had none of these because they were unknown, not because somebody had
                     // removed them. The next write saves them again.
-                    hub.restore(presets, timers);
+                    hub.add_read_late(presets, timers);
                 }
                 self.saved = Some(saved);
                 Some(start + INTERVAL)
@@ -143,7 +146,7 @@ impl Store {
     }
 }
 
-/// The present state of the hub.
+/// The state of the hub at one moment.
 struct Snapshot {
     /// The name and state of each light, and whether it has been changed since the start.
     lights: Vec<(String, KeptLight, bool)>,
@@ -164,8 +167,8 @@ impl Snapshot {
         }
     }
 
-    /// The saved state, with this state in place of its own. A light that has not been changed stays as
-    /// it was saved: it may be at its default because the file could not be read.
+    /// Merges this snapshot into the saved state. An unchanged light keeps its saved state: it may be at
+    /// its default because the file could not be read.
     fn merged_into(&self, mut saved: KeptState) -> KeptState {
         for (name, light, changed) in &self.lights {
             if *changed || !saved.lights.contains_key(name) {

@@ -29,8 +29,8 @@ use crate::config::WebConfig;
 use crate::metrics::{self, Metrics};
 use crate::model::hub::Hub;
 use crate::platform::supervisor::Supervisor;
-use auth::login;
 pub use auth::login::Login;
+use auth::{authenticate, login};
 use limiter::ConnectionLimiter;
 use listener::Secured;
 use live::client_view::Sources;
@@ -128,10 +128,14 @@ fn router(
     if socketio {
         router = router.merge(socketio::router(app.clone()));
     }
-    if let Some(login) = login.map(Arc::new) {
+    if let Some(login) = login {
+        let authenticator = login.authenticator();
         router = router
-            .merge(login::router(login.clone()))
-            .layer(middleware::from_fn_with_state(login, login::check));
+            .merge(login::router(login))
+            .layer(middleware::from_fn_with_state(
+                authenticator,
+                authenticate::check,
+            ));
     }
     router
         .layer(middleware::from_fn(listener::limit_time))

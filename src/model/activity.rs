@@ -27,7 +27,7 @@ pub const MAX_ENTRIES: usize = 100;
 const MAX_PENDING: usize = 1000;
 /// How long an action must stay the last of its kind before it is published.
 const SETTLE: Duration = Duration::from_secs(2);
-/// After this time it is published anyway: never to settle must not be a way to hide.
+/// After this time it is published anyway, so that a client cannot hide an action by repeating it.
 const MAX_SETTLE: Duration = Duration::from_secs(60);
 /// Shortest time between two updates of the clients.
 const THROTTLE: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ pub enum RemarkError {
     TooMany,
 }
 
-/// What clients are told of the activity: one watched value, like the lights.
+/// The published part of the activity: one watched value, like the lights.
 #[derive(Default)]
 pub struct ActivityFeed {
     /// The names of the connected clients, each once, sorted; at most [`MAX_ENTRIES`].
@@ -71,11 +71,11 @@ pub struct Activity {
     enabled: bool,
     feed: watch::Sender<ActivityFeed>,
     pending: Mutex<Pending>,
-    /// Wakes [`Activity::run`] when something is due earlier than it can know.
+    /// Wakes [`Activity::run`] when an entry is due earlier than those it knows of.
     due_earlier: Notify,
 }
 
-/// What has not been published yet.
+/// The entries and names that have not been published yet.
 #[derive(Default)]
 struct Pending {
     /// The name of each connected client, by its number.
@@ -88,7 +88,7 @@ struct Pending {
     last: Option<Instant>,
 }
 
-/// What an entry is about: of two entries about the same, only the newer is published.
+/// The subject of an entry: of two entries with the same subject, only the newer is published.
 #[derive(PartialEq, Eq, Hash)]
 enum ActivitySubject {
     Light(Actor, String),
@@ -96,7 +96,7 @@ enum ActivitySubject {
     Flash(Actor, String),
     Preset(Actor, String),
     Timer(Actor, String),
-    /// The presence of a name: a client that reconnects at once was never away.
+    /// The presence of a name: a client that reconnects at once never left.
     Name(Arc<str>),
     /// A remark, by the number of its entry: each is published.
     Remark(u64),
@@ -122,12 +122,12 @@ impl Activity {
         })
     }
 
-    /// What clients are told now. Nothing is published while this is held.
+    /// The published part now. Nothing is published while this is held.
     pub fn feed(&self) -> watch::Ref<'_, ActivityFeed> {
         self.feed.borrow()
     }
 
-    /// Follows what clients are told.
+    /// Follows the published part.
     pub fn watch(&self) -> watch::Receiver<ActivityFeed> {
         self.feed.subscribe()
     }
@@ -153,7 +153,7 @@ impl Activity {
             number,
             address,
             name: None,
-            silent_since: Instant::now(),
+            allowance_used_until: Instant::now(),
         }
     }
 
@@ -303,10 +303,10 @@ fn subject(entry: &Entry, number: u64) -> (ActivitySubject, Duration) {
             ActivitySubject::Light(actor(), light.clone())
         }
         Action::Flashed { light } => ActivitySubject::Flash(actor(), light.clone()),
-        Action::Recalled { preset } | Action::Saved { preset } | Action::Forgot { preset } => {
-            ActivitySubject::Preset(actor(), preset.clone())
-        }
-        Action::Timer { timer } | Action::Cancelled { timer } => {
+        Action::PresetRecalled { preset }
+        | Action::PresetSaved { preset }
+        | Action::PresetForgotten { preset } => ActivitySubject::Preset(actor(), preset.clone()),
+        Action::TimerAdded { timer } | Action::TimerCancelled { timer } => {
             ActivitySubject::Timer(actor(), timer.clone())
         }
         Action::Said { .. } => return (ActivitySubject::Remark(number), Duration::ZERO),
@@ -320,8 +320,8 @@ pub struct Participant {
     number: u64,
     address: IpAddr,
     name: Option<Arc<str>>,
-    /// Since when the client has made no remark, counting each as a tenth of a minute.
-    silent_since: Instant,
+    /// Until when the remarks so far use up the allowance: each counts for a tenth of a minute.
+    allowance_used_until: Instant,
 }
 
 impl Participant {
@@ -352,11 +352,11 @@ impl Participant {
             return Err(RemarkError::Off);
         }
         let now = Instant::now();
-        let silent_since = self.silent_since.max(now) + MINUTE / MAX_REMARKS;
-        if silent_since > now + MINUTE {
+        let allowance_used_until = self.allowance_used_until.max(now) + MINUTE / MAX_REMARKS;
+        if allowance_used_until > now + MINUTE {
             return Err(RemarkError::TooMany);
         }
-        self.silent_since = silent_since;
+        self.allowance_used_until = allowance_used_until;
         let text = remark.into();
         self.activity.record(&self.actor(), Action::Said { text });
         Ok(())
@@ -383,7 +383,6 @@ impl Drop for Participant {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use serde_json::{Value, json};
     use tokio::time::advance;
 
     use super::*;
@@ -399,7 +398,7 @@ mod tests {
         }
     }
 
-    fn did(client: &Participant, action: Action) {
+    fn record(client: &Participant, action: Action) {
         client.activity.record(&client.actor(), action);
     }
 
@@ -409,15 +408,10 @@ mod tests {
         activity.publish(Instant::now())
     }
 
-    /// What a client is told that has seen so many entries, without the times.
-    fn published(activity: &Activity, seen: u64) -> Vec<Value> {
+    /// The published entries after the first `seen`, as in the log.
+    fn published(activity: &Activity, seen: u64) -> Vec<String> {
         let feed = activity.feed();
-        let entry = |entry| {
-            let mut entry = serde_json::to_value(entry).unwrap();
-            assert!(entry.as_object_mut().unwrap().remove("at").is_some());
-            entry
-        };
-        feed.since(seen).map(entry).collect()
+        feed.since(seen).map(Entry::to_string).collect()
     }
 
     fn here(activity: &Activity) -> Vec<String> {
@@ -426,26 +420,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_drag_is_one_entry_once_it_rests_for_each_page_and_light() {
+    async fn a_drag_is_one_entry_per_client_and_light_once_it_settles() {
         let activity = Activity::new(true);
         let mut ana = activity.join(1, ADDRESS);
         ana.rename(Name::new("Ana").unwrap());
         let other = activity.join(2, ADDRESS);
         after(SETTLE, &activity).await;
         for level in 0..100 {
-            did(&ana, set("desk", level));
-            did(&other, set("desk", 100 - level));
+            record(&ana, set("desk", level));
+            record(&other, set("desk", 100 - level));
             after(SETTLE / 100, &activity).await;
         }
-        did(&ana, set("shelf", 7));
-        assert_eq!(published(&activity, 0).len(), 1, "that Ana joined");
+        record(&ana, set("shelf", 7));
+        assert_eq!(published(&activity, 0).len(), 1, "only that Ana joined");
         after(SETTLE, &activity).await;
         assert_eq!(
             published(&activity, 1),
             [
-                json!({"who": "Ana", "what": "set", "light": "desk", "level": 99}),
-                json!({"what": "set", "light": "desk", "level": 1}),
-                json!({"who": "Ana", "what": "set", "light": "shelf", "level": 7}),
+                "Ana (192.168.1.7) set desk to 99",
+                "a client (192.168.1.7) set desk to 1",
+                "Ana (192.168.1.7) set shelf to 7",
             ]
         );
         assert_eq!(
@@ -456,20 +450,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_page_that_changes_its_name_is_the_same_all_the_time() {
+    async fn a_client_that_changes_its_name_stays_the_same_actor() {
         let activity = Activity::new(true);
-        let mut page = activity.join(1, ADDRESS);
+        let mut client = activity.join(1, ADDRESS);
         for level in 0..10 {
-            page.rename(Name::new(&level.to_string()).unwrap());
-            did(&page, set("desk", level));
+            client.rename(Name::new(&level.to_string()).unwrap());
+            record(&client, set("desk", level));
         }
         after(SETTLE, &activity).await;
         assert_eq!(
             published(&activity, 0),
-            [
-                json!({"who": "9", "what": "joined"}),
-                json!({"who": "9", "what": "set", "light": "desk", "level": 9}),
-            ]
+            ["9 (192.168.1.7) joined", "9 (192.168.1.7) set desk to 9"]
         );
     }
 
@@ -482,53 +473,52 @@ mod tests {
         after(SETTLE, &activity).await;
         assert_eq!(
             published(&activity, 0),
-            [
-                json!({"via": "mqtt", "what": "set", "light": "desk", "level": 7}),
-                json!({"via": "mqtt", "what": "flashed", "light": "desk"}),
-            ]
+            ["MQTT set desk to 7", "MQTT flashed desk"]
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_change_that_never_rests_is_told_once_a_minute() {
+    async fn a_change_that_never_settles_is_published_once_a_minute() {
         let activity = Activity::new(true);
         for second in 0..=60 {
             activity.record(&Actor::Api(ADDRESS), set("desk", second));
             after(THROTTLE, &activity).await;
         }
-        let entry = json!({"via": "api", "what": "set", "light": "desk", "level": 59});
+        let entry = "the API (192.168.1.7) set desk to 59";
         assert_eq!(published(&activity, 0), [entry]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_here_is_told_at_once_and_then_once_a_second() {
+    async fn connected_names_are_published_at_once_and_then_once_a_second() {
         let activity = Activity::new(true);
-        let mut guests: Vec<_> = (0..3).map(|page| activity.join(page, ADDRESS)).collect();
-        guests[0].rename(Name::new("Bia").unwrap());
+        let mut clients: Vec<_> = (0..3)
+            .map(|number| activity.join(number, ADDRESS))
+            .collect();
+        clients[0].rename(Name::new("Bia").unwrap());
         assert_eq!(
             activity.publish(Instant::now()),
             Some(Instant::now() + SETTLE),
-            "when it rests that she joined"
+            "when her joining has settled"
         );
         assert_eq!(here(&activity), ["Bia"]);
-        guests[1].rename(Name::new("Ana").unwrap());
-        guests[2].rename(Name::new("Ana").unwrap());
+        clients[1].rename(Name::new("Ana").unwrap());
+        clients[2].rename(Name::new("Ana").unwrap());
         after(THROTTLE / 2, &activity).await;
         assert_eq!(here(&activity), ["Bia"]);
         after(THROTTLE / 2, &activity).await;
         assert_eq!(here(&activity), ["Ana", "Bia"]);
 
-        guests.remove(1);
-        guests.remove(0);
+        clients.remove(1);
+        clients.remove(0);
         after(SETTLE, &activity).await;
         assert_eq!(here(&activity), ["Ana"]);
         // Bia was not here for long enough, and the other Ana still is.
-        let joined = json!({"who": "Ana", "what": "joined"});
+        let joined = "Ana (192.168.1.7) joined";
         assert_eq!(published(&activity, 0), [joined]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_leaves_and_is_back_at_once_was_never_away() {
+    async fn a_client_that_reconnects_at_once_never_left() {
         let activity = Activity::new(true);
         let mut ana = activity.join(1, ADDRESS);
         ana.rename(Name::new("Ana").unwrap());
@@ -537,38 +527,32 @@ mod tests {
         let mut again = activity.join(2, ADDRESS);
         again.rename(Name::new("Ana").unwrap());
         after(SETTLE, &activity).await;
-        assert_eq!(published(&activity, 1), Vec::<Value>::new());
+        assert_eq!(published(&activity, 1), [""; 0]);
         again.rename(Name::new("Eva").unwrap());
         after(SETTLE, &activity).await;
         assert_eq!(
             published(&activity, 1),
-            [
-                json!({"who": "Ana", "what": "left"}),
-                json!({"who": "Eva", "what": "joined"}),
-            ]
+            ["Ana (192.168.1.7) left", "Eva (192.168.1.7) joined"]
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_last_100_entries_and_names_are_kept() {
         let activity = Activity::new(true);
-        let mut guests = Vec::new();
-        for page in 0..150 {
-            let mut guest = activity.join(page, ADDRESS);
-            guest.rename(Name::new(&format!("{page:03}")).unwrap());
-            did(
-                &guest,
-                Action::Said {
-                    text: page.to_string(),
-                },
-            );
-            guests.push(guest);
+        let mut clients = Vec::new();
+        for number in 0..150 {
+            let mut client = activity.join(number, ADDRESS);
+            let text = format!("{number:03}");
+            client.rename(Name::new(&text).unwrap());
+            record(&client, Action::Said { text });
+            clients.push(client);
         }
         after(Duration::ZERO, &activity).await;
-        for (shown, first) in [(0, "50"), (30, "80"), (99, "149")] {
-            assert_eq!(published(&activity, shown)[0]["text"], first, "{shown}");
+        for (seen, first) in [(0, "050"), (30, "080"), (99, "149")] {
+            let said = format!("{first} (192.168.1.7) said: {first}");
+            assert_eq!(published(&activity, seen)[0], said, "{seen}");
         }
-        assert_eq!(published(&activity, 100), Vec::<Value>::new());
+        assert_eq!(published(&activity, 100), [""; 0]);
         assert_eq!(here(&activity).last().unwrap(), "099");
         after(SETTLE, &activity).await;
         assert_eq!(published(&activity, 0).len(), MAX_ENTRIES);
@@ -576,10 +560,10 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_come_and_go_by_the_thousand_do_not_fill_the_memory() {
+    fn clients_that_come_and_go_by_the_thousand_do_not_fill_the_memory() {
         let activity = Activity::new(true);
-        for page in 0..3000 {
-            did(&activity.join(page, ADDRESS), set("desk", 1));
+        for number in 0..3000 {
+            record(&activity.join(number, ADDRESS), set("desk", 1));
         }
         let pending = activity.pending();
         assert_eq!(pending.entries.len(), MAX_PENDING);
@@ -588,20 +572,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ten_things_can_be_said_at_once_and_one_more_every_six_seconds() {
+    async fn ten_remarks_are_accepted_at_once_and_one_more_every_six_seconds() {
         let activity = Activity::new(true);
-        let mut guest = activity.join(1, ADDRESS);
+        let mut client = activity.join(1, ADDRESS);
         for _ in 0..MAX_REMARKS {
-            guest.say(Remark::new("hi").unwrap()).unwrap();
+            client.say(Remark::new("hi").unwrap()).unwrap();
         }
         assert_eq!(
-            guest.say(Remark::new("hi").unwrap()),
+            client.say(Remark::new("hi").unwrap()),
             Err(RemarkError::TooMany)
         );
         advance(MINUTE / MAX_REMARKS).await;
-        guest.say(Remark::new("hi").unwrap()).unwrap();
+        client.say(Remark::new("hi").unwrap()).unwrap();
         assert_eq!(
-            guest.say(Remark::new("hi").unwrap()),
+            client.say(Remark::new("hi").unwrap()),
             Err(RemarkError::TooMany)
         );
         let mut other = activity.join(2, ADDRESS);
@@ -611,33 +595,36 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_activity_nothing_is_kept() {
         let activity = Activity::new(false);
-        let mut guest = activity.join(1, ADDRESS);
-        guest.rename(Name::new("Ana").unwrap());
-        did(&guest, set("desk", 1));
-        assert_eq!(guest.say(Remark::new("hi").unwrap()), Err(RemarkError::Off));
+        let mut client = activity.join(1, ADDRESS);
+        client.rename(Name::new("Ana").unwrap());
+        record(&client, set("desk", 1));
+        assert_eq!(
+            client.say(Remark::new("hi").unwrap()),
+            Err(RemarkError::Off)
+        );
         assert_eq!(after(SETTLE, &activity).await, None);
         assert_eq!(activity.feed().count, 0);
     }
 
     #[test]
-    fn the_log_says_who_did_what_from_where() {
+    fn the_log_names_the_actor_its_address_and_the_action() {
         let (light, preset) = (String::from("desk"), String::from("Film"));
         let effect = Some(EffectKind::Blink);
-        let page = |name: Option<&str>| Actor::Client {
+        let client = |name: Option<&str>| Actor::Client {
             number: 1,
             address: ADDRESS,
             name: name.map(Arc::from),
         };
-        let ana = page(Some("Ana's phone"));
+        let ana = client(Some("Ana's phone"));
         let text = "keep it low".into();
-        for (who, what, line) in [
+        for (actor, action, line) in [
             (
                 ana,
                 set("desk", 40),
                 "Ana's phone (192.168.1.7) set desk to 40",
             ),
             (
-                page(None),
+                client(None),
                 Action::Said { text },
                 "a client (192.168.1.7) said: keep it low",
             ),
@@ -648,11 +635,11 @@ mod tests {
             ),
             (
                 Actor::Mqtt,
-                Action::Recalled { preset },
+                Action::PresetRecalled { preset },
                 "MQTT recalled Film",
             ),
         ] {
-            assert_eq!(Entry::new(who, what).to_string(), line);
+            assert_eq!(Entry::new(actor, action).to_string(), line);
         }
     }
 }

@@ -3,6 +3,8 @@
 //! An input (the WebSocket, REST, MQTT, Socket.IO, a timer, a button) translates its protocol into a
 //! [`Command`] and an [`Actor`](super::actor::Actor), and the [`Outcome`] back.
 //! [`Hub::execute`](super::hub::Hub::execute) does the rest.
+//!
+//! A new command is a variant here, an arm of `Hub::execute`, and a verb in `protocol::request`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +12,11 @@ use std::time::Duration;
 use super::fleet::{FleetError, RemoteState};
 use super::lights::{Change, LightId, LightState};
 use super::presets::{Preset, PresetError};
-use super::tenths::OutOfRange;
+use super::range::OutOfRange;
 use super::text::Name;
 use super::timers::{NewTimer, Timer, TimerError};
 
-/// Something to do, and to record.
+/// A request to change the state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Change one light.
@@ -50,7 +52,7 @@ pub enum Command {
     AddTimer(NewTimer),
     /// Remove the timer of this name.
     CancelTimer(String),
-    /// Do what a timer that is due says.
+    /// Execute the action of a timer that is due.
     RunTimer(Timer),
 }
 
@@ -87,7 +89,7 @@ pub struct Flash {
     pub light: LightId,
     /// The state to restore.
     pub(super) before: LightState,
-    /// The revision that the flash made: a later one is somebody's change, which stays.
+    /// The revision that the flash made: a later one is another change, which stays.
     pub(super) revision: u64,
 }
 

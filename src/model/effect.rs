@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::tenths::{OutOfRange, Tenths};
+use super::range::{OutOfRange, Range};
+use super::tenths::Tenths;
 
 /// Duration of a sunrise at normal speed, unless a transition says otherwise.
 pub const SUNRISE: Duration = Duration::from_secs(30 * 60);
@@ -12,7 +13,7 @@ pub const SUNRISE: Duration = Duration::from_secs(30 * 60);
 /// An effect with its speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effect {
-    /// What the light does.
+    /// The kind.
     pub kind: EffectKind,
     /// Relative to normal.
     pub speed: Speed,
@@ -98,11 +99,8 @@ impl Speed {
         if self <= fastest {
             Ok(self)
         } else {
-            Err(OutOfRange {
-                min: Speed::MIN.times(),
-                max: fastest.times(),
-                found: self.0.to_string(),
-            })
+            let range = Range::new(Speed::MIN.times(), fastest.times());
+            Err(range.excludes(self.0.to_string()))
         }
     }
 }

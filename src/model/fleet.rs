@@ -70,9 +70,6 @@ pub enum FleetError {
     /// The commands between dimmers have no effects.
     #[error("effects are for this dimmer's own lights, not for {0:?}")]
     Effect(String),
-    /// No light has this name.
-    #[error("no light is called {0:?}")]
-    NoSuchRemoteLight(String),
 }
 
 impl RemoteLight {
@@ -125,22 +122,23 @@ impl Fleet {
         light.state().map(|_| name.clone())
     }
 
-    /// Stores the command to be sent, and returns the state that clients show from now on.
+    /// Stores the command to be sent, and returns the state that clients show from now on; `None` if no
+    /// light has this name.
     ///
     /// # Errors
-    /// No light has this name, it is offline, or the change is an effect.
+    /// The light is offline, or the change is an effect.
     pub(super) fn change(
         &self,
         name: &str,
         change: Change,
         transition: Option<Duration>,
-    ) -> Result<RemoteState, FleetError> {
-        let mut result = Err(FleetError::NoSuchRemoteLight(name.into()));
+    ) -> Option<Result<RemoteState, FleetError>> {
+        let mut result = None;
         self.modify(|all| {
             let Some(light) = all.get_mut(name) else {
                 return false;
             };
-            result = match change {
+            let changed = match change {
                 _ if !light.state.online => Err(FleetError::Offline(name.into())),
                 Change::Effect(_) => Err(FleetError::Effect(name.into())),
                 _ => {
@@ -151,7 +149,9 @@ impl Fleet {
                     Ok(light.state.clone())
                 }
             };
-            result.is_ok()
+            let is_changed = changed.is_ok();
+            result = Some(changed);
+            is_changed
         });
         result
     }
@@ -288,6 +288,10 @@ mod tests {
         Level::from_percent(percent).unwrap()
     }
 
+    fn changed(fleet: &Fleet, change: Change) -> Result<RemoteState, FleetError> {
+        fleet.change("attic/led", change, None).unwrap()
+    }
+
     fn shown(fleet: &Fleet) -> Level {
         fleet.all()["attic/led"].state().unwrap().level
     }
@@ -304,11 +308,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_echo_of_an_older_level_is_not_shown_and_the_newest_is_in_the_end() {
+    async fn the_echo_of_an_older_level_is_not_shown_and_the_last_report_is() {
         let fleet = fleet();
         for command in [40.0, 60.0] {
             let change = Change::Level(level(command));
-            fleet.change("attic/led", change, None).unwrap();
+            changed(&fleet, change).unwrap();
         }
         let sent: Vec<_> = fleet.take_commands();
         assert_eq!(sent.len(), 1, "the newest alone: {sent:?}");
@@ -326,9 +330,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn on_is_the_last_level_above_0_or_up_to_its_own_dimmer() {
+    async fn on_is_the_last_level_above_0_if_it_is_known() {
         let fleet = fleet();
-        let toggle = || fleet.change("attic/led", Change::Toggle, None).unwrap();
+        let toggle = || changed(&fleet, Change::Toggle).unwrap();
         assert_eq!(toggle().level, Level::OFF);
         assert_eq!(toggle().level, level(30.0));
 
@@ -342,27 +346,27 @@ mod tests {
     }
 
     fn toggle_level(fleet: &Fleet) -> Option<Level> {
-        fleet.change("attic/led", Change::Toggle, None).unwrap();
+        changed(fleet, Change::Toggle).unwrap();
         fleet.take_commands()[0].1.level
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_done_changes_nothing() {
+    async fn a_refused_change_changes_nothing() {
         let fleet = fleet();
         let off = Change::On(false);
-        let error = |name, change| fleet.change(name, change, None).unwrap_err().to_string();
+        let error = |change| changed(&fleet, change).unwrap_err().to_string();
         let effects = "effects are for this dimmer's own lights, not for \"attic/led\"";
-        assert_eq!(error("attic/led", Change::Effect(None)), effects);
-        assert_eq!(error("attic/x", off), "no light is called \"attic/x\"");
-        fleet.change("attic/led", off, None).unwrap();
+        assert_eq!(error(Change::Effect(None)), effects);
+        assert_eq!(fleet.change("attic/x", off, None), None);
+        changed(&fleet, off).unwrap();
         fleet.set_online("attic/", false);
         assert_eq!(fleet.take_commands(), [], "it would come late");
         let offline = "\"attic/led\" cannot be reached: its dimmer is offline";
-        assert_eq!(error("attic/led", off), offline);
+        assert_eq!(error(off), offline);
     }
 
     #[test]
-    fn there_are_64_at_most() {
+    fn at_most_64_remote_lights_are_kept() {
         let fleet = Fleet::default();
         for number in 0..=MAX_REMOTE_LIGHTS {
             fleet.discovered(&format!("attic/{number}"), "one more".into());

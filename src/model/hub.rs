@@ -18,7 +18,7 @@ use super::timers::{NewTimer, Timer, TimerAction, Timers};
 
 /// All shared state of the service: watched values, which outputs follow.
 ///
-/// Only [`Hub::execute`] changes lights, presets and timers on behalf of somebody. Their own
+/// Only [`Hub::execute`] changes lights, presets and timers on behalf of an actor. Their own
 /// methods that change them are private to the model, so that no input can bypass the checks and
 /// the record here.
 pub struct Hub {
@@ -82,13 +82,15 @@ impl Hub {
                 change,
                 transition,
             } => {
-                let state = self.fleet.change(&name, change, transition)?;
+                let changed = self.fleet.change(&name, change, transition);
+                let state =
+                    changed.ok_or_else(|| CommandError::NoSuchLight(name.to_string()))??;
                 let (light, level) = (name.as_ref().into(), state.level);
                 self.record(actor, Action::Set { light, level });
                 Ok(Outcome::Remote(state))
             }
             Command::Flash(light) => Ok(Outcome::Flash(self.flash(actor, light))),
-            // The end of what is recorded already.
+            // Not recorded: the start of the flash is.
             Command::EndFlash(flash) => {
                 self.lights
                     .end_flash(flash.light, flash.before, flash.revision);
@@ -100,13 +102,13 @@ impl Hub {
             }
             Command::ForgetPreset(preset) => {
                 self.presets.forget(&preset)?;
-                self.record(actor, Action::Forgot { preset });
+                self.record(actor, Action::PresetForgotten { preset });
                 Ok(Outcome::Done)
             }
             Command::AddTimer(new) => self.add_timer(actor, new),
             Command::CancelTimer(timer) => {
                 self.timers.cancel(&timer)?;
-                self.record(actor, Action::Cancelled { timer });
+                self.record(actor, Action::TimerCancelled { timer });
                 Ok(Outcome::Done)
             }
             Command::RunTimer(timer) => self.run_timer(actor, timer),
@@ -124,11 +126,11 @@ impl Hub {
         self.timers.clock_was_set(ahead, now);
     }
 
-    /// Adds presets and timers that the store could not read at the start. Those that somebody has
-    /// made since are newer, and stay.
-    pub fn restore(&self, presets: PresetsByName, timers: Vec<Timer>) {
-        self.presets.restore(presets);
-        self.timers.restore(timers);
+    /// Adds presets and timers that the store could not read at the start. One that has been saved or
+    /// added since then is newer, and stays.
+    pub fn add_read_late(&self, presets: PresetsByName, timers: Vec<Timer>) {
+        self.presets.add_kept(presets);
+        self.timers.add_kept(timers);
     }
 
     fn record(&self, actor: &Actor, action: Action) {
@@ -172,7 +174,7 @@ impl Hub {
         };
         self.presets.save(name.as_str(), preset.clone())?;
         let name = name.into();
-        self.record(actor, Action::Saved { preset: name });
+        self.record(actor, Action::PresetSaved { preset: name });
         Ok(Outcome::Preset(preset))
     }
 
@@ -192,7 +194,7 @@ impl Hub {
                 self.lights.change(light, effect, transition, actor);
             }
         }
-        self.record(actor, Action::Recalled { preset: name });
+        self.record(actor, Action::PresetRecalled { preset: name });
         Ok(Outcome::Done)
     }
 
@@ -200,7 +202,7 @@ impl Hub {
         self.check_timer(&new)?;
         let timer = self.timers.add(new)?;
         let name = timer.name.clone();
-        self.record(actor, Action::Timer { timer: name });
+        self.record(actor, Action::TimerAdded { timer: name });
         Ok(Outcome::Timer(timer))
     }
 
@@ -301,7 +303,7 @@ mod tests {
     const LED: LightId = LightId::FIRST;
 
     #[test]
-    fn what_was_saved_is_set_again_and_lights_that_are_gone_are_left_out() {
+    fn recalling_a_preset_skips_lights_that_no_longer_exist() {
         let hub = Hub::with(Lights::led());
         let breathe = Effect {
             kind: EffectKind::Breathe,
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flash_goes_back_unless_somebody_changes_the_light_meanwhile() {
+    async fn a_flash_restores_the_light_unless_it_was_changed_meanwhile() {
         let hub = Hub::with(Lights::led());
         let flash = || match hub.execute(&Actor::Mqtt, Command::Flash(LED)).unwrap() {
             Outcome::Flash(flash) => Command::EndFlash(flash),

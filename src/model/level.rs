@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::tenths::{OutOfRange, Tenths};
+use super::range::{OutOfRange, Range};
+use super::tenths::Tenths;
 
 /// The brightness that people set: 0 to 100 percent in steps of 0.1, where 0 is off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -19,6 +20,9 @@ impl Level {
     pub const HALF: Level = Level(Tenths::new(500));
     /// 100 percent.
     pub const FULL: Level = Level(Tenths::new(1000));
+
+    /// All levels, in percent.
+    pub const RANGE: Range = Range::new(Level::OFF.percent(), Level::FULL.percent());
 
     /// The level nearest to `percent`, rounded to 0.1.
     ///
@@ -54,11 +58,7 @@ impl FromStr for Level {
     type Err = OutOfRange;
 
     fn from_str(text: &str) -> Result<Level, OutOfRange> {
-        let no_number = || OutOfRange {
-            min: Level::OFF.percent(),
-            max: Level::FULL.percent(),
-            found: format!("{text:?}"),
-        };
+        let no_number = || Level::RANGE.excludes(format!("{text:?}"));
         let percent = text.trim().parse().map_err(|_| no_number())?;
         Level::from_percent(percent)
     }

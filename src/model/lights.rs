@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::actor::Actor;
 use super::effect::{Effect, EffectKind, SUNRISE, Speed};
 use super::level::{Level, Step};
+use super::range::Range;
 
 /// What moves a pin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -39,19 +40,17 @@ impl Driver {
 
 /// The longest transition.
 pub const MAX_TRANSITION: Duration = Duration::from_secs(3600);
+/// All transitions, in seconds.
+pub const TRANSITIONS: Range = Range::new(0.0, MAX_TRANSITION.as_secs_f64()).of("seconds");
 
-/// A transition of so many seconds.
+/// A transition of this many seconds.
 ///
 /// # Errors
-/// It is negative, NaN, or longer than [`MAX_TRANSITION`].
+/// It is not in [`TRANSITIONS`].
 pub fn transition(seconds: f64) -> Result<Duration, String> {
-    let max = MAX_TRANSITION.as_secs_f64();
-    if (0.0..=max).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err(format!(
-            "transition must be from 0 to {max} seconds, not {seconds}"
-        ))
+    match TRANSITIONS.check(seconds) {
+        Ok(seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Err(error) => Err(format!("transition {error}")),
     }
 }
 
@@ -162,7 +161,7 @@ impl LightState {
         }
     }
 
-    /// The same light while it plays an effect.
+    /// The same light while it plays an effect. [`Lights::new`] sets the duration.
     pub fn playing(self, effect: Option<Effect>) -> LightState {
         LightState { effect, ..self }
     }
@@ -287,18 +286,18 @@ impl Lights {
         transition: Option<Duration>,
         by: &Actor,
     ) -> LightState {
-        let what = self.light(light);
+        let settings = self.light(light);
         self.modify(light, |state| {
             let level = change.applied_to(state);
             let effect = match change {
-                Change::Effect(effect) => effect.map(|effect| slowed(effect, what)),
+                Change::Effect(effect) => effect.map(|effect| slowed(effect, settings)),
                 _ => None,
             };
             let moves =
                 level != state.level || state.effect.is_some() || state.remaining().is_some();
             state.duration = match effect {
                 Some(effect) => duration_of(effect, transition),
-                None if moves => transition.unwrap_or(what.transition),
+                None if moves => transition.unwrap_or(settings.transition),
                 None => Duration::ZERO,
             };
             state.level = level;
@@ -462,13 +461,17 @@ mod tests {
         let state = lights.state(LED);
         assert_eq!(state.remaining(), Some(Duration::from_secs(30)));
         lights.finish_sunrise(LED, state.revision - 1);
-        assert_eq!(lights.state(LED).effect, sunrise, "another's end");
+        assert_eq!(
+            lights.state(LED).effect,
+            sunrise,
+            "the end of an earlier change"
+        );
         lights.finish_sunrise(LED, state.revision);
         assert_eq!(lights.state(LED).effect, None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_light_tells_when_it_arrives_while_it_is_on_its_way() {
+    async fn the_remaining_time_is_known_during_a_transition_only() {
         let lights = Lights::led();
         let second = Duration::from_secs(1);
         lights.change(
@@ -477,7 +480,11 @@ mod tests {
             Some(9 * second),
             &Actor::Mqtt,
         );
-        assert_eq!(lights.state(LED).remaining(), None, "it is there");
+        assert_eq!(
+            lights.state(LED).remaining(),
+            None,
+            "it is at the level already"
+        );
         lights.change(
             LED,
             Change::Level(Level::FULL),
@@ -511,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_keeps_its_first_time_and_wakes_nobody_twice() {
+    fn a_repeated_fault_keeps_its_first_time_and_wakes_nobody() {
         let lights = Lights::led();
         let mut watch = lights.watch();
         lights.report_fault(LED, Some("no such file".into()));
@@ -519,7 +526,10 @@ mod tests {
         let since = watch.borrow_and_update()[0].fault.clone().unwrap().since;
 
         lights.report_fault(LED, Some("no such file".into()));
-        assert!(!watch.has_changed().unwrap(), "the same fault is no news");
+        assert!(
+            !watch.has_changed().unwrap(),
+            "the same fault changes nothing"
+        );
 
         lights.report_fault(LED, Some("permission denied".into()));
         let fault = watch.borrow_and_update()[0].fault.clone().unwrap();

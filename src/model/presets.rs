@@ -39,7 +39,7 @@ pub enum PresetError {
 }
 
 /// What all lights are set to now.
-pub fn current(lights: &Lights) -> Preset {
+pub(super) fn current(lights: &Lights) -> Preset {
     let states = lights.states();
     let names = lights.list().iter().map(|light| light.name.clone());
     let scenes = states.iter().map(|state| Scene {
@@ -50,7 +50,7 @@ pub fn current(lights: &Lights) -> Preset {
 }
 
 /// The scene of each light that still exists.
-pub fn scenes(preset: &Preset, lights: &Lights) -> Vec<(LightId, Scene)> {
+pub(super) fn scenes(preset: &Preset, lights: &Lights) -> Vec<(LightId, Scene)> {
     lights
         .ids()
         .filter_map(|id| Some((id, *preset.get(&lights.light(id).name)?)))
@@ -102,8 +102,9 @@ impl Presets {
         })
     }
 
-    /// Adds presets that were read late. One that was saved since then is newer, and stays.
-    pub(super) fn restore(&self, kept: PresetsByName) {
+    /// Adds presets that were kept on disk and read late. One of the same name that is there already is
+    /// newer, and stays.
+    pub(super) fn add_kept(&self, kept: PresetsByName) {
         self.0.send_modify(|all| {
             let all = Arc::make_mut(all);
             for (name, preset) in kept {
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_32_at_most_and_each_can_still_be_replaced() {
+    fn at_most_32_presets_are_kept_and_each_can_still_be_replaced() {
         let presets = Presets::new(PresetsByName::new());
         for number in 0..MAX_PRESETS {
             presets.save(&number.to_string(), Preset::new()).unwrap();
@@ -139,7 +140,10 @@ mod tests {
         watch.mark_unchanged();
         let refused = presets.save("one more", Preset::new());
         assert_eq!(refused, Err(PresetError::TooManyPresets));
-        assert!(!watch.has_changed().unwrap(), "nothing is lost or told");
+        assert!(
+            !watch.has_changed().unwrap(),
+            "a refusal changes nothing and wakes nobody"
+        );
         presets.save("7", Preset::new()).unwrap();
         assert_eq!(presets.all().len(), MAX_PRESETS);
     }

@@ -4,21 +4,11 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::range::{OutOfRange, Range};
+
 /// A number from `MIN` to `MAX` tenths, stored as whole tenths so that equal values compare equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tenths<const MIN: i16, const MAX: i16>(i16);
-
-/// A number outside its range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("must be from {min} to {max}, not {found}")]
-pub struct OutOfRange {
-    /// The lowest number allowed.
-    pub min: f64,
-    /// The highest number allowed.
-    pub max: f64,
-    /// The number, or the text that is none, as it was given.
-    pub found: String,
-}
 
 impl<const MIN: i16, const MAX: i16> Tenths<MIN, MAX> {
     /// `tenths` tenths, which must be from `MIN` to `MAX`: checked by the compiler in a constant.
@@ -32,14 +22,10 @@ impl<const MIN: i16, const MAX: i16> Tenths<MIN, MAX> {
     /// # Errors
     /// `number` is NaN, or outside the range before rounding.
     pub fn from_f64(number: f64) -> Result<Self, OutOfRange> {
-        let (min, max) = (Tenths::<MIN, MAX>(MIN).to_f64(), Self(MAX).to_f64());
-        if (min..=max).contains(&number) {
-            // In range, so the cast is exact.
-            Ok(Tenths((number * 10.0).round() as i16))
-        } else {
-            let found = number.to_string();
-            Err(OutOfRange { min, max, found })
-        }
+        let range = Range::new(Self(MIN).to_f64(), Self(MAX).to_f64());
+        let number = range.check(number)?;
+        // In range, so the cast is exact.
+        Ok(Tenths((number * 10.0).round() as i16))
     }
 
     /// The number itself.

@@ -1,4 +1,4 @@
-//! Texts that people give to things: names of presets, timers and clients, and what they say.
+//! Texts that people enter: names of presets, timers and clients, and remarks.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ pub struct Text<const MAX: usize>(Arc<str>);
 /// The name of a preset, a timer, a client or a light's title.
 pub type Name = Text<40>;
 
-/// Something that a client says to all others.
+/// A remark of a client to all others.
 pub type Remark = Text<200>;
 
-/// A text that is none of these.
+/// Why a text is refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TextError {
     /// It has control characters.
@@ -33,6 +33,8 @@ impl<const MAX: usize> Text<MAX> {
     /// The most characters allowed.
     pub const MAX: usize = MAX;
 
+    /// Checks a text.
+    ///
     /// # Errors
     /// The text is empty, longer than `MAX` characters, or has control characters.
     pub fn new(text: &str) -> Result<Self, TextError> {

@@ -2,6 +2,7 @@
 
 mod schedule;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,19 +20,19 @@ pub use schedule::{Daily, Day, MAX_OFFSET, Place, TimeOfDay};
 pub const MAX_TIMERS: usize = 32;
 /// The longest wait of a timer that is due once.
 pub const MAX_DELAY: Duration = Duration::from_secs(86_400);
-/// A timer that is later than this was missed, and is not made up for.
+/// A timer that is later than this was missed, and does not run.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
 /// A command at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timer {
-    /// The name, which nobody else has.
+    /// The unique name.
     pub name: String,
     /// The name of the light to change; `None` for all.
     pub light: Option<String>,
     /// The time of day; `None` if the timer is for one moment.
     pub daily: Option<Daily>,
-    /// What to do.
+    /// The action.
     pub action: TimerAction,
     /// Time to get there; `None` for the light's own.
     pub transition: Option<Duration>,
@@ -39,7 +40,7 @@ pub struct Timer {
     pub next: Timestamp,
 }
 
-/// What a timer does.
+/// The action of a timer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TimerAction {
     /// Sets a level.
@@ -61,7 +62,7 @@ pub struct NewTimer {
     pub light: Option<String>,
     /// When the timer is due.
     pub due: Due,
-    /// What to do.
+    /// The action.
     pub action: TimerAction,
     /// Time to get there; `None` for the light's own.
     pub transition: Option<Duration>,
@@ -106,7 +107,7 @@ impl Timers {
             all: watch::Sender::default(),
             place,
         };
-        timers.restore(kept);
+        timers.add_kept(kept);
         timers
     }
 
@@ -120,8 +121,9 @@ impl Timers {
         self.all.borrow().clone()
     }
 
-    /// Adds timers that were read late. One that was added since then is newer, and stays.
-    pub(super) fn restore(&self, kept: Vec<Timer>) {
+    /// Adds timers that were kept on disk, except those that were missed. One of the same name that is
+    /// there already is newer, and stays.
+    pub(super) fn add_kept(&self, kept: Vec<Timer>) {
         let now = Timestamp::now();
         self.modify(|all| {
             for timer in kept {
@@ -131,7 +133,7 @@ impl Timers {
                 if timer.next <= now {
                     info!("timer {:?} was missed", timer.name);
                 }
-                all.extend(self.again(timer, now));
+                all.extend(self.next_run(timer, now));
             }
         });
     }
@@ -197,7 +199,7 @@ impl Timers {
             due.extend(all.extract_if(.., |timer| timer.next <= now));
             all.extend(
                 due.iter()
-                    .filter_map(|timer| self.again(timer.clone(), now)),
+                    .filter_map(|timer| self.next_run(timer.clone(), now)),
             );
         });
         due.retain(|timer| {
@@ -226,7 +228,7 @@ impl Timers {
     }
 
     /// The timer with its next time after `now`, if there is one.
-    fn again(&self, timer: Timer, now: Timestamp) -> Option<Timer> {
+    fn next_run(&self, timer: Timer, now: Timestamp) -> Option<Timer> {
         match &timer.daily {
             Some(daily) if daily.days.is_some() => {
                 let next = self.next(daily, now)?;
@@ -253,6 +255,11 @@ impl Timers {
             differs
         });
     }
+}
+
+/// A time in RFC 3339 with the offset of the local zone.
+pub fn local_time(time: Timestamp) -> impl fmt::Display {
+    time.display_with_offset(TimeZone::system().to_offset(time))
 }
 
 fn free_name(all: &[Timer]) -> String {
@@ -304,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_is_due_comes_first_and_free_numbers_are_names() {
+    fn timers_are_in_the_order_of_their_times_and_a_free_number_is_the_default_name() {
         let timers = timers();
         timers.add(after(300)).unwrap();
         timers.add(after(100)).unwrap();
@@ -327,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_32_at_most() {
+    fn at_most_32_timers_are_kept() {
         let timers = timers();
         for seconds in 1..=MAX_TIMERS {
             timers.add(after(seconds as u64)).unwrap();
@@ -343,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_is_done_once_or_every_week_and_what_is_late_is_not_made_up_for() {
+    fn due_timers_run_once_or_weekly_and_late_ones_are_skipped() {
         let timers = timers();
         timers.add(after(100)).unwrap();
         let weekly = timers.add(daily("07:00", Some("mon"))).unwrap();
@@ -359,21 +366,18 @@ mod tests {
 
         let due = timers.take_due(weekly.next);
         assert_eq!(due, std::slice::from_ref(&weekly));
-        let again = timers.all()[0].clone();
+        let next_run = timers.all()[0].next;
         let week = SignedDuration::from_hours(7 * 24);
         assert!(
-            (again.next.duration_since(weekly.next) - week).abs() <= SignedDuration::from_hours(1)
+            (next_run.duration_since(weekly.next) - week).abs() <= SignedDuration::from_hours(1)
         );
-        let missed = again.next + TOLERANCE + SignedDuration::from_secs(1);
+        let missed = next_run + TOLERANCE + SignedDuration::from_secs(1);
         assert!(timers.take_due(missed).is_empty());
-        assert!(
-            timers.all()[0].next > missed,
-            "the one after that is to come"
-        );
+        assert!(timers.all()[0].next > missed, "the next run comes after it");
     }
 
     #[test]
-    fn what_was_kept_is_due_as_before_and_what_was_missed_is_gone() {
+    fn kept_timers_are_due_as_before_and_missed_ones_are_removed() {
         let before = timers();
         for new in [
             after(100),
@@ -389,7 +393,7 @@ mod tests {
             timer.next = Timestamp::now() - SignedDuration::from_secs(1);
         }
         let after = Timers::new(kept, None);
-        assert_eq!(names(&after), ["3"], "only what comes again");
+        assert_eq!(names(&after), ["3"], "only the weekly one");
         assert!(after.all()[0].next > Timestamp::now());
     }
 
@@ -406,9 +410,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_place_there_is_no_sun() {
+    fn sunset_without_a_place_is_refused() {
         let refused = timers().add(daily("sunset", None)).unwrap_err();
-        let says = "at \"sunset\" needs latitude and longitude in the settings";
-        assert_eq!(refused.to_string(), says);
+        let expected = "at \"sunset\" needs latitude and longitude in the settings";
+        assert_eq!(refused.to_string(), expected);
     }
 }

@@ -19,9 +19,9 @@ const DURATION: Duration = Duration::from_millis(500);
 /// The flashes that have not ended yet.
 pub struct Flashes {
     hub: Arc<Hub>,
-    /// Each with the time of its end, in the order of these.
+    /// The flashes with the times of their ends, the earliest first.
     running: Mutex<Vec<(Instant, Flash)>>,
-    /// Wakes [`Flashes::run`] for the first flash.
+    /// Wakes [`Flashes::run`] when a flash has started.
     started: Notify,
 }
 

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{sleep, sleep_until};
 
-use super::topics::{ONLINE, Topics};
-use super::{discovery, qos};
+use super::topics::{ONLINE, PeerSubject, Topics};
+use super::{discovery, qos, topics};
 use crate::config::MqttConfig;
 use crate::model::effect::EffectKind;
 use crate::model::fleet::RemoteCommand;
@@ -30,8 +30,8 @@ pub struct Peers {
     hub: Arc<Hub>,
     /// This dimmer's own name.
     node: String,
-    /// Prefix of the discovery of all lights: `homeassistant/light/`.
-    discovery: String,
+    /// The prefix of all discovery topics: `homeassistant`.
+    discovery_prefix: String,
 }
 
 /// The state of a light of another dimmer: the fields that matter here.
@@ -48,13 +48,13 @@ impl Peers {
         config.fleet.then(|| Peers {
             hub: hub.clone(),
             node: config.node.clone(),
-            discovery: format!("{}/light/", config.discovery_prefix),
+            discovery_prefix: config.discovery_prefix.clone(),
         })
     }
 
     /// The topics where all lights are discovered.
     pub fn filter(&self) -> String {
-        format!("{}+/+/config", self.discovery)
+        topics::all_discoveries(&self.discovery_prefix)
     }
 
     /// There is a new connection, on which the broker sends everything again.
@@ -70,35 +70,26 @@ impl Peers {
     /// Handles a message about another dimmer.
     pub fn handle(&self, message: &Publish) {
         let fleet = &self.hub.fleet;
-        if let Some(rest) = message.topic.strip_prefix(&self.discovery) {
-            let Some((node, light)) = rest
-                .strip_suffix("/config")
-                .and_then(|path| self.names(path))
-            else {
-                return;
-            };
-            let name = format!("{node}/{light}");
-            match title(&message.payload, node) {
-                Some(title) => fleet.discovered(&name, title),
-                None => fleet.removed(&name),
-            }
-        } else if let Some(rest) = message.topic.strip_prefix("dimmer/") {
-            if let Some(node) = rest.strip_suffix("/status") {
-                fleet.set_online(&format!("{node}/"), *message.payload == *ONLINE.as_bytes());
-            } else if let Some(name) = rest.strip_suffix("/state")
-                && let Some((level, effect)) = state(&message.payload)
+        match PeerSubject::of(&message.topic, &self.discovery_prefix) {
+            Some(PeerSubject::Discovery { node, light })
+                if node != self.node && is_name(node) && is_name(light) =>
             {
-                fleet.reported(name, level, effect);
+                let name = format!("{node}/{light}");
+                match title(&message.payload, node) {
+                    Some(title) => fleet.discovered(&name, title),
+                    None => fleet.removed(&name),
+                }
             }
+            Some(PeerSubject::Status(node)) => {
+                fleet.set_online(&format!("{node}/"), *message.payload == *ONLINE.as_bytes());
+            }
+            Some(PeerSubject::State(name)) => {
+                if let Some((level, effect)) = state(&message.payload) {
+                    fleet.reported(name, level, effect);
+                }
+            }
+            Some(PeerSubject::Discovery { .. }) | None => {}
         }
-    }
-
-    /// Splits `node/light`; `None` unless the light is of another dimmer.
-    fn names<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
-        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        let fits = |name: &str| (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed);
-        let (node, light) = path.split_once('/')?;
-        (fits(node) && fits(light) && node != self.node).then_some((node, light))
     }
 
     /// Follows each discovered light, and sends the newest command to it, at most one in each
@@ -113,8 +104,10 @@ impl Peers {
             }
             let commands = fleet.take_commands();
             for (name, command) in &commands {
-                let topic = format!("dimmer/{name}/set");
-                let message = command_message(*command);
+                let Some((topics, light)) = topics_of(name) else {
+                    continue;
+                };
+                let (topic, message) = (topics.set(light), command_message(*command));
                 // Fails only if the event loop is gone.
                 let _ = client.publish(topic, qos::COMMANDS, false, message).await;
             }
@@ -139,12 +132,23 @@ impl Peers {
     }
 }
 
+/// Whether a node or a light may have this name.
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// The topics of the dimmer in `node/light`, except those of its discovery, and the light.
+fn topics_of(name: &str) -> Option<(Topics, &str)> {
+    let (node, light) = name.split_once('/')?;
+    Some((Topics::new(node, ""), light))
+}
+
 /// Subscribes to the states of a light and of its dimmer, which the broker retains.
 async fn follow(name: &str, client: &AsyncClient) {
-    let Some((node, light)) = name.split_once('/') else {
+    let Some((topics, light)) = topics_of(name) else {
         return;
     };
-    let topics = Topics::new(node, "");
     let filters = [topics.state(light), topics.status()];
     let filters = filters.map(|topic| SubscribeFilter::new(topic, qos::COMMANDS));
     let _ = client.subscribe_many(filters).await;

@@ -31,6 +31,36 @@ pub enum Subject<'a> {
     Birth,
 }
 
+/// The subject of a message about another dimmer, by its topic.
+#[derive(Debug, PartialEq)]
+pub enum PeerSubject<'a> {
+    /// The discovery of a light of the dimmer called `node`.
+    Discovery {
+        /// The dimmer.
+        node: &'a str,
+        /// The light.
+        light: &'a str,
+    },
+    /// Whether the dimmer of this name is connected.
+    Status(&'a str),
+    /// The state of a light, by its name, `node/light`.
+    State(&'a str),
+}
+
+impl<'a> PeerSubject<'a> {
+    /// The subject of a topic; `None` if it is of no interest.
+    pub fn of(topic: &'a str, discovery_prefix: &str) -> Option<PeerSubject<'a>> {
+        let discovery = topic.strip_prefix(discovery_prefix);
+        if let Some(path) = discovery.and_then(|path| path.strip_prefix("/light/")) {
+            let (node, light) = path.strip_suffix("/config")?.split_once('/')?;
+            return Some(PeerSubject::Discovery { node, light });
+        }
+        let path = topic.strip_prefix("dimmer/")?;
+        let status = path.strip_suffix("/status").map(PeerSubject::Status);
+        status.or_else(|| path.strip_suffix("/state").map(PeerSubject::State))
+    }
+}
+
 impl Topics {
     /// The topics of the dimmer called `node`.
     pub fn new(node: &str, discovery_prefix: &str) -> Topics {
@@ -76,6 +106,11 @@ impl Topics {
     }
 }
 
+/// The discovery of every light of every dimmer.
+pub fn all_discoveries(discovery_prefix: &str) -> String {
+    Topics::new("+", discovery_prefix).discovery("+")
+}
+
 /// Commands to a group.
 pub fn group(name: &str) -> String {
     format!("dimmer/{GROUP}/{name}/set")
@@ -98,6 +133,32 @@ mod tests {
             ("dimmer/kitchen/set".into(), None),
         ] {
             assert_eq!(topics.subject(&topic), subject, "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_topic_of_another_dimmer_has_a_subject() {
+        assert_eq!(
+            all_discoveries("homeassistant"),
+            "homeassistant/light/+/+/config"
+        );
+        let attic = Topics::new("attic", "homeassistant");
+        let (node, light) = ("attic", "led");
+        for (topic, subject) in [
+            (
+                attic.discovery(light),
+                Some(PeerSubject::Discovery { node, light }),
+            ),
+            (attic.status(), Some(PeerSubject::Status(node))),
+            (attic.state(light), Some(PeerSubject::State("attic/led"))),
+            (attic.set(light), None),
+            (BIRTH.into(), None),
+            ("homeassistant/light/attic/config".into(), None),
+            ("homeassistant/switch/attic/led/config".into(), None),
+            ("homeassistant/light/attic/led/state".into(), None),
+        ] {
+            let found = PeerSubject::of(&topic, "homeassistant");
+            assert_eq!(found, subject, "{topic}");
         }
     }
 }

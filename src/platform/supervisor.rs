@@ -53,7 +53,7 @@ impl Supervisor {
         (supervisor, Failures(receiver))
     }
 
-    /// Spawns a task that runs until `stop`: to end earlier is a failure.
+    /// Spawns a task that ends by itself after `stop`; ending earlier is a failure.
     pub fn spawn(
         &self,
         name: impl Display,
@@ -63,7 +63,7 @@ impl Supervisor {
         task::spawn(self.watch(name, stop, task))
     }
 
-    /// Spawns a task that runs until `stop`, where it is dropped: to end earlier is a failure.
+    /// Spawns a task that is dropped at `stop`; ending earlier is a failure.
     pub fn spawn_until(
         &self,
         name: impl Display,
@@ -115,7 +115,7 @@ impl Supervisor {
     }
 }
 
-/// What a panic says.
+/// The message of a panic.
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let string = || panic.downcast_ref::<String>().map(String::as_str);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn to_end_at_the_stop_is_no_failure() {
+    async fn ending_at_the_stop_is_no_failure() {
         let (supervisor, mut failures) = Supervisor::new();
         let stop = CancellationToken::new();
         let one = supervisor.spawn_until("one", &stop, future::pending());

@@ -10,6 +10,7 @@ use super::fields::{
     AT, CANCEL, DAYS, FORGET, Field, FieldKind, LIGHT, RECALL, SEQ, SPEED, TRANSITION,
 };
 use super::request::{COMPANIONS, LIGHT_VERBS, VERBS};
+use super::resource::EntryResource;
 use super::samples;
 use super::timer_request::{ACTIONS, TIMER_FIELDS};
 use crate::model::activity::MAX_ENTRIES;
@@ -399,8 +400,8 @@ fn every_action_is_documented_with_its_fields() {
         }
     }
     let mut sent = BTreeMap::new();
-    for entry in samples::entries() {
-        let entry = serde_json::to_value(entry).unwrap();
+    for entry in &samples::entries() {
+        let entry = serde_json::to_value(EntryResource::from(entry)).unwrap();
         let mut fields = paths(&entry);
         for always in ["at", "what"] {
             assert!(fields.remove(always), "{entry}");

@@ -1,4 +1,4 @@
-//! The fields of requests, each described once: name, values and meaning.
+//! The fields of messages, changes and timers, each described once: name, values and meaning.
 
 use std::fmt::Display;
 
@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::input_error::InputError;
 use crate::model::effect::{EffectKind, Speed};
 use crate::model::level::{Level, Step};
-use crate::model::lights::MAX_TRANSITION;
-use crate::model::tenths::OutOfRange;
+use crate::model::lights::TRANSITIONS;
+use crate::model::range::{OutOfRange, Range};
 use crate::model::text::{Name, Remark, Text};
 use crate::model::timers::{MAX_DELAY, MAX_OFFSET};
 
@@ -37,7 +37,7 @@ pub enum FieldKind {
     True,
     /// An integer from 0 to this.
     Integer(u64),
-    /// Text of at most so many characters, none of them control characters.
+    /// Text of at most this many characters, none of them control characters.
     Text(usize),
     /// The name of something that exists, such as a light.
     Reference,
@@ -51,36 +51,18 @@ pub enum FieldKind {
     Days,
     /// A timer.
     Timer,
-    /// Any JSON of at most so many bytes.
+    /// Any JSON of at most this many bytes.
     Json(usize),
 }
 
-/// The numbers that a field may have.
-#[derive(Debug, Clone, Copy)]
-pub struct Range {
-    /// The lowest number.
-    pub min: f64,
-    /// The highest number.
-    pub max: f64,
-    /// The unit, in plural, for errors; empty where the field's name says it.
-    unit: &'static str,
-}
-
-const fn range(min: f64, max: f64) -> Range {
-    let unit = "";
-    Range { min, max, unit }
-}
-
-const PERCENT: Range = range(Level::OFF.percent(), Level::FULL.percent());
-
 pub const LEVEL: Field = Field {
     name: "level",
-    kind: FieldKind::NumberOrText(PERCENT),
+    kind: FieldKind::NumberOrText(Level::RANGE),
     meaning: "Percent, rounded to 0.1.",
 };
 pub const STEP: Field = Field {
     name: "step",
-    kind: FieldKind::Number(range(Step::MIN.percent(), Step::MAX.percent())),
+    kind: FieldKind::Number(Range::new(Step::MIN.percent(), Step::MAX.percent())),
     meaning: "Percent, added to the level; the result is clamped to 0..100.",
 };
 pub const ON: Field = Field {
@@ -151,15 +133,12 @@ pub const LIGHT: Field = Field {
 };
 pub const TRANSITION: Field = Field {
     name: "transition",
-    kind: FieldKind::Number(Range {
-        unit: "seconds",
-        ..range(0.0, MAX_TRANSITION.as_secs_f64())
-    }),
+    kind: FieldKind::Number(TRANSITIONS),
     meaning: "Seconds until the light is there; if missing, the light's own transition, and 1800 for sunrise, the only effect that has one.",
 };
 pub const SPEED: Field = Field {
     name: "speed",
-    kind: FieldKind::Number(range(Speed::MIN.times(), Speed::MAX.times())),
+    kind: FieldKind::Number(Range::new(Speed::MIN.times(), Speed::MAX.times())),
     meaning: "The speed of the effect relative to normal, rounded to 0.1; 1 if missing. More than 3 only for a light with allow_fast_strobe.",
 };
 pub const SEQ: Field = Field {
@@ -171,7 +150,7 @@ pub const SEQ: Field = Field {
 const MAX_SEQ: u64 = (1 << 53) - 1;
 pub const IN: Field = Field {
     name: "in",
-    kind: FieldKind::Number(range(1.0, MAX_DELAY.as_secs_f64())),
+    kind: FieldKind::Number(Range::new(1.0, MAX_DELAY.as_secs_f64())),
     meaning: "Seconds from now: once.",
 };
 pub const AT: Field = Field {
@@ -181,7 +160,7 @@ pub const AT: Field = Field {
 };
 pub const OFFSET: Field = Field {
     name: "offset",
-    kind: FieldKind::Number(range(-(MAX_OFFSET as f64), MAX_OFFSET as f64)),
+    kind: FieldKind::Number(Range::new(-(MAX_OFFSET as f64), MAX_OFFSET as f64)),
     meaning: "Minutes after sunrise or sunset.",
 };
 pub const DAYS: Field = Field {
@@ -200,7 +179,7 @@ pub const TIMER_NAME: Field = Field {
 /// The level in Home Assistant's commands.
 pub const BRIGHTNESS: Field = Field {
     name: "brightness",
-    kind: FieldKind::Number(PERCENT),
+    kind: FieldKind::Number(Level::RANGE),
     meaning: "Percent, as brightness_scale says.",
 };
 
@@ -215,18 +194,13 @@ impl Field {
             FieldKind::NumberOrText(range) => (range, value.as_str()),
             _ => unreachable!("{} is no number", self.name),
         };
-        let Range { min, max, unit } = range;
         let from_text = text.and_then(|text| text.trim().parse().ok());
-        let number: f64 = from_text
-            .or(value.as_f64())
-            .ok_or_else(|| self.malformed(format_args!("a number from {min} to {max}"), value))?;
-        if (min..=max).contains(&number) {
-            Ok(number)
-        } else {
-            let space = if unit.is_empty() { "" } else { " " };
-            let why = format!("must be from {min} to {max}{space}{unit}, not {number}");
-            Err(InputError::out_of_range(self.name, why))
-        }
+        let number: f64 = from_text.or(value.as_f64()).ok_or_else(|| {
+            let Range { min, max, .. } = range;
+            self.malformed(format_args!("a number from {min} to {max}"), value)
+        })?;
+        let checked = range.check(number);
+        checked.map_err(|error| InputError::out_of_range(self.name, error))
     }
 
     /// The number in a value, as a level, a step or a speed.
@@ -241,6 +215,8 @@ impl Field {
         from(self.number(value)?).map_err(|error| InputError::out_of_range(self.name, error))
     }
 
+    /// The truth value in a value.
+    ///
     /// # Errors
     /// The value is neither `true` nor `false`, or not what [`FieldKind::True`] allows.
     pub fn bool(&self, value: &Value) -> Result<bool, InputError> {

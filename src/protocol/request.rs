@@ -12,7 +12,7 @@ use super::fields::{
 };
 use super::input_error::InputError;
 use super::light_change::{LightChange, change, transition};
-use super::resource::PresetRequest;
+use super::preset_request::PresetRequest;
 use super::timer_request;
 use crate::model::command::Command;
 use crate::model::level::Step;
@@ -31,7 +31,7 @@ pub struct ClientMessage {
     pub seq: Option<u64>,
     /// The light that the message names.
     pub light: Option<String>,
-    /// Whether the message is about a change of one light, if only an invalid one.
+    /// Whether the message is about a change of one light, even an invalid one.
     pub is_change: bool,
     /// What the client asks for.
     pub request: Result<Request, InputError>,

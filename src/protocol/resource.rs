@@ -1,18 +1,18 @@
-//! Lights, presets and timers as the service sends them: parts of its messages, and the bodies of its REST
-//! responses.
+//! Lights, presets, timers and entries of the activity as the service sends them: parts of its messages, and
+//! the bodies of its REST responses.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
+use crate::model::activity::{Action, Entry};
 use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::level::Level;
 use crate::model::lights::{Driver, Light, LightId, Lights};
 use crate::model::presets::{Preset, Scene};
-use crate::model::timers::{Day, TimeOfDay, Timer, TimerAction};
+use crate::model::timers::{Day, TimeOfDay, Timer, TimerAction, local_time};
 
 /// What a light is.
 #[derive(Debug, Serialize)]
@@ -197,36 +197,6 @@ impl PresetResource<'_> {
     }
 }
 
-/// The body of a request to save a preset.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PresetRequest {
-    lights: BTreeMap<String, SceneRequest>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SceneRequest {
-    level: Level,
-    effect: Option<EffectKind>,
-    #[serde(default)]
-    speed: Speed,
-}
-
-impl From<PresetRequest> for Preset {
-    fn from(request: PresetRequest) -> Preset {
-        let scene = |scene: SceneRequest| Scene {
-            level: scene.level,
-            effect: scene.effect.map(|kind| Effect {
-                kind,
-                speed: scene.speed,
-            }),
-        };
-        let lights = request.lights.into_iter();
-        lights.map(|(light, it)| (light, scene(it))).collect()
-    }
-}
-
 /// A timer.
 #[derive(Debug, Serialize)]
 pub struct TimerResource<'a> {
@@ -284,10 +254,86 @@ pub fn timers(timers: &[Timer]) -> Vec<TimerResource<'_>> {
     timers.iter().map(TimerResource::from).collect()
 }
 
-/// With the offset of the local zone.
 fn local<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    let offset = TimeZone::system().to_offset(*time);
-    serializer.collect_str(&time.display_with_offset(offset))
+    serializer.collect_str(&local_time(*time))
+}
+
+/// An entry of the activity: without the address of its actor.
+#[derive(Debug, Serialize)]
+pub struct EntryResource<'a> {
+    /// Unix time in seconds.
+    at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<&'static str>,
+    #[serde(flatten)]
+    action: ActionResource<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "what", rename_all = "lowercase")]
+enum ActionResource<'a> {
+    Joined,
+    Left,
+    Set {
+        light: &'a str,
+        level: Level,
+    },
+    Effect {
+        light: &'a str,
+        effect: Option<EffectKind>,
+    },
+    Flashed {
+        light: &'a str,
+    },
+    Recalled {
+        preset: &'a str,
+    },
+    Saved {
+        preset: &'a str,
+    },
+    Forgot {
+        preset: &'a str,
+    },
+    Timer {
+        timer: &'a str,
+    },
+    Cancelled {
+        timer: &'a str,
+    },
+    Said {
+        text: &'a str,
+    },
+}
+
+impl<'a> From<&'a Entry> for EntryResource<'a> {
+    fn from(entry: &'a Entry) -> EntryResource<'a> {
+        EntryResource {
+            at: entry.at,
+            who: entry.actor.name().map(|name| &**name),
+            via: entry.actor.via(),
+            action: match &entry.action {
+                Action::Joined => ActionResource::Joined,
+                Action::Left => ActionResource::Left,
+                Action::Set { light, level } => ActionResource::Set {
+                    light,
+                    level: *level,
+                },
+                Action::Effect { light, effect } => ActionResource::Effect {
+                    light,
+                    effect: *effect,
+                },
+                Action::Flashed { light } => ActionResource::Flashed { light },
+                Action::PresetRecalled { preset } => ActionResource::Recalled { preset },
+                Action::PresetSaved { preset } => ActionResource::Saved { preset },
+                Action::PresetForgotten { preset } => ActionResource::Forgot { preset },
+                Action::TimerAdded { timer } => ActionResource::Timer { timer },
+                Action::TimerCancelled { timer } => ActionResource::Cancelled { timer },
+                Action::Said { text } => ActionResource::Said { text },
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -295,8 +341,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::level::Level;
-    use crate::model::lights::{Light, LightState};
+    use crate::model::actor::Actor;
+    use crate::model::lights::LightState;
 
     #[test]
     fn a_light_on_another_driver_is_healthy_and_its_reason_is_given() {
@@ -310,5 +356,110 @@ mod tests {
         let health = serde_json::to_value(HealthResource::of(&lights)).unwrap();
         let fallbacks = json!([{ "name": "desk", "reason": "kernel-pwm: no" }]);
         assert_eq!(health, json!({ "healthy": true, "fallbacks": fallbacks }));
+    }
+
+    #[test]
+    fn an_entry_names_its_client_or_its_input_and_no_address() {
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        let client = |name: Option<&str>| Actor::Client {
+            number: 1,
+            address,
+            name: name.map(Into::into),
+        };
+        let (light, preset, timer) = ("desk", "Film", "1");
+        let level = Level::HALF;
+        let effect = Some(EffectKind::Candle);
+        for (actor, action, expected) in [
+            (
+                client(Some("Ana")),
+                Action::Joined,
+                json!({"who": "Ana", "what": "joined"}),
+            ),
+            (
+                client(Some("Ana")),
+                Action::Left,
+                json!({"who": "Ana", "what": "left"}),
+            ),
+            (
+                client(None),
+                Action::Set {
+                    light: light.into(),
+                    level,
+                },
+                json!({"what": "set", "light": "desk", "level": 50}),
+            ),
+            (
+                Actor::Api(address),
+                Action::Effect {
+                    light: light.into(),
+                    effect,
+                },
+                json!({"via": "api", "what": "effect", "light": "desk", "effect": "candle"}),
+            ),
+            (
+                Actor::Timer,
+                Action::Effect {
+                    light: light.into(),
+                    effect: None,
+                },
+                json!({"via": "timer", "what": "effect", "light": "desk", "effect": null}),
+            ),
+            (
+                Actor::Mqtt,
+                Action::Flashed {
+                    light: light.into(),
+                },
+                json!({"via": "mqtt", "what": "flashed", "light": "desk"}),
+            ),
+            (
+                Actor::Button,
+                Action::PresetRecalled {
+                    preset: preset.into(),
+                },
+                json!({"via": "button", "what": "recalled", "preset": "Film"}),
+            ),
+            (
+                client(None),
+                Action::PresetSaved {
+                    preset: preset.into(),
+                },
+                json!({"what": "saved", "preset": "Film"}),
+            ),
+            (
+                client(None),
+                Action::PresetForgotten {
+                    preset: preset.into(),
+                },
+                json!({"what": "forgot", "preset": "Film"}),
+            ),
+            (
+                client(None),
+                Action::TimerAdded {
+                    timer: timer.into(),
+                },
+                json!({"what": "timer", "timer": "1"}),
+            ),
+            (
+                client(None),
+                Action::TimerCancelled {
+                    timer: timer.into(),
+                },
+                json!({"what": "cancelled", "timer": "1"}),
+            ),
+            (
+                client(None),
+                Action::Said { text: "hi".into() },
+                json!({"what": "said", "text": "hi"}),
+            ),
+        ] {
+            let entry = Entry {
+                at: 7,
+                actor,
+                action,
+            };
+            let mut sent = serde_json::to_value(EntryResource::from(&entry)).unwrap();
+            assert_eq!(sent.as_object_mut().unwrap().remove("at"), Some(json!(7)));
+            assert_eq!(sent, expected);
+        }
     }
 }

@@ -58,7 +58,7 @@ pub fn actors() -> [Actor; 5] {
     actors
 }
 
-/// A light that does nothing, and one with all that a light can have.
+/// A light without optional fields, and one with all of them.
 fn lights() -> Lights {
     let still = LightState::new(Level::HALF, Level::HALF);
     let fault = Fault {
@@ -182,11 +182,11 @@ pub fn entries() -> Vec<Entry> {
             effect: None,
         },
         Action::Flashed { light: light() },
-        Action::Recalled { preset: preset() },
-        Action::Saved { preset: preset() },
-        Action::Forgot { preset: preset() },
-        Action::Timer { timer: timer() },
-        Action::Cancelled { timer: timer() },
+        Action::PresetRecalled { preset: preset() },
+        Action::PresetSaved { preset: preset() },
+        Action::PresetForgotten { preset: preset() },
+        Action::TimerAdded { timer: timer() },
+        Action::TimerCancelled { timer: timer() },
         Action::Said {
             text: "Olá".into()
         },
@@ -196,8 +196,10 @@ pub fn entries() -> Vec<Entry> {
             // A new action belongs here and above.
             Action::Joined | Action::Left | Action::Set { .. } | Action::Effect { .. } => {}
             Action::Flashed { .. } | Action::Said { .. } => {}
-            Action::Recalled { .. } | Action::Saved { .. } | Action::Forgot { .. } => {}
-            Action::Timer { .. } | Action::Cancelled { .. } => {}
+            Action::PresetRecalled { .. }
+            | Action::PresetSaved { .. }
+            | Action::PresetForgotten { .. } => {}
+            Action::TimerAdded { .. } | Action::TimerCancelled { .. } => {}
         }
     }
     let entries = actions.into_iter();
@@ -267,7 +269,7 @@ pub fn server_messages() -> BTreeMap<&'static str, Vec<Value>> {
         timers: vec![timer.into()],
     });
     let activity = entries.iter().map(|entry| ServerMessage::Activity {
-        activity: vec![entry],
+        activity: vec![entry.into()],
     });
     let mut samples: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for message in messages.into_iter().chain(timers).chain(activity) {

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::resource::{EffectFields, LightDescription, TimerResource, tenths_of_seconds};
-use crate::model::activity::Entry;
+use super::resource::{
+    EffectFields, EntryResource, LightDescription, TimerResource, tenths_of_seconds,
+};
 use crate::model::actor::Actor;
 use crate::model::effect::EffectKind;
 use crate::model::fleet::RemoteState;
@@ -48,7 +49,7 @@ pub enum ServerMessage<'a> {
     /// What was done since the last of these messages.
     Activity {
         /// The newest entry last.
-        activity: Vec<&'a Entry>,
+        activity: Vec<EntryResource<'a>>,
     },
     /// The number of connected clients changed.
     Clients {

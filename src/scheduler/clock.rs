@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_wakes_at_its_time_and_not_before() {
+    async fn the_clock_wakes_at_the_set_time_and_not_before() {
         let mut clock = Clock::new().unwrap();
         for millis in [-10, 0, 30] {
             let time = Timestamp::now() + SignedDuration::from_millis(millis);

@@ -1,19 +1,19 @@
-//! The format of `levels.json`, with types of its own: a change of a message or of the model does not
-//! change the file.
+//! The format of `levels.json`, with structures of its own: a change of a message or of the model does not
+//! change the file. The single values (level, effect, speed, time, day) are written as the model serializes
+//! them; a test pins that.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::level::Level;
 use crate::model::lights::{LightState, transition};
 use crate::model::presets::{Preset, PresetsByName, Scene};
-use crate::model::timers::{Daily, Day, TimeOfDay, Timer, TimerAction};
+use crate::model::timers::{Daily, Day, TimeOfDay, Timer, TimerAction, local_time};
 
 /// The version of the format that this program reads and writes.
 const VERSION: u32 = 1;
@@ -247,8 +247,7 @@ fn from_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dur
 }
 
 fn local<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    let offset = TimeZone::system().to_offset(*time);
-    serializer.collect_str(&time.display_with_offset(offset))
+    serializer.collect_str(&local_time(*time))
 }
 
 #[derive(Serialize, Deserialize)]

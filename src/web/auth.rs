@@ -1,5 +1,6 @@
-//! Password authentication: the login page, the browser's session and the throttle on guesses.
+//! Password authentication: the check of each request, the login page, the session and the throttle on guesses.
 
+pub mod authenticate;
 pub mod login;
 mod session;
 mod throttle;

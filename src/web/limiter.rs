@@ -1,4 +1,4 @@
-//! Counts and limits connections, in total and per IP address.
+//! Counts and limits open connections, in total and per IP address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ pub struct ConnectionLimiter {
 #[derive(Default)]
 pub struct Counts {
     /// In total.
-    pub total: usize,
+    total: usize,
     /// Only addresses that have any, so that the map does not grow with every address ever seen.
     by_address: HashMap<IpAddr, usize>,
 }

@@ -64,7 +64,7 @@ impl Peer {
     }
 }
 
-/// Limits connections to what so many clients need, plus as many others as the limit of open files
+/// Limits connections to what this many clients need, plus as many others as the limit of open files
 /// leaves. One address never gets all of them.
 pub fn limiter(max_clients: usize, max_clients_per_address: usize) -> Arc<ConnectionLimiter> {
     let files = getrlimit(Resource::Nofile).current;
@@ -277,7 +277,7 @@ mod tests {
 
     const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-    /// The remote end of a connection that is served, which buffers so many bytes.
+    /// The remote end of a connection that is served, which buffers this many bytes.
     fn connect(stop: &CancellationToken, buffer: usize) -> DuplexStream {
         connect_with(watched_permit().0, stop, buffer)
     }
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_arrives_after_a_refusal_is_read_so_that_the_response_is_not_lost() {
+    async fn bytes_after_a_refusal_are_read_so_that_the_response_is_not_lost() {
         let mut end = connect(&CancellationToken::new(), 1024);
         end.write_all(&[b'x'; 100_000]).await.unwrap();
         end.shutdown().await.unwrap();

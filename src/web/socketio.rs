@@ -35,7 +35,7 @@ use crate::protocol;
 use crate::protocol::fields::LEVEL;
 use crate::protocol::input_error::InputError;
 use crate::protocol::resource::LedResource;
-use crate::web::auth::login::SessionTime;
+use crate::web::auth::authenticate::SessionTime;
 use crate::web::body::Body;
 use crate::web::limiter::Permit;
 use crate::web::listener::Peer;

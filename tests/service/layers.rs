@@ -264,11 +264,11 @@ fn name(module: &Path) -> Module {
     parts.join("::")
 }
 
-fn room(module: &str) -> &str {
+fn top_module(module: &str) -> &str {
     module.split("::").next().unwrap()
 }
 
-/// The rooms of each layer in docs/design.md, from the top down.
+/// The modules of each layer in docs/design.md, from the top down.
 fn layers() -> Vec<BTreeSet<String>> {
     let file: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/design.md");
     let text = fs::read_to_string(file).unwrap();
@@ -277,8 +277,8 @@ fn layers() -> Vec<BTreeSet<String>> {
     let rows = section.lines().filter(|line| line.starts_with("| `"));
     let layers: Vec<BTreeSet<_>> = rows
         .map(|row| {
-            let rooms = row.split('|').nth(1).unwrap().split('`');
-            rooms.skip(1).step_by(2).map(String::from).collect()
+            let modules = row.split('|').nth(1).unwrap().split('`');
+            modules.skip(1).step_by(2).map(String::from).collect()
         })
         .collect();
     assert!(layers.len() > 3, "the table of docs/design.md: {layers:?}");
@@ -311,18 +311,18 @@ fn circle<'a>(
 fn no_import_points_to_a_higher_layer_or_to_another_room_of_the_same() {
     let code = Code::read();
     let layers = layers();
-    let layer = |room: &str| {
-        let found = layers.iter().position(|rooms| rooms.contains(room));
-        found.unwrap_or_else(|| panic!("docs/design.md lists no room `{room}`"))
+    let layer = |module: &str| {
+        let found = layers.iter().position(|modules| modules.contains(module));
+        found.unwrap_or_else(|| panic!("docs/design.md lists no module `{module}`"))
     };
     let mut wrong = Vec::new();
-    let (mut edges, mut between_rooms) = (0, BTreeSet::new());
+    let (mut edges, mut between_modules) = (0, BTreeSet::new());
     for (module, imports) in code.imports() {
         for other in imports {
             edges += 1;
-            let (from, to) = (room(module), room(other));
+            let (from, to) = (top_module(module), top_module(other));
             if from != to {
-                between_rooms.insert((from, to));
+                between_modules.insert((from, to));
                 if layer(to) <= layer(from) {
                     wrong.push(format!("{module} imports from {other}"));
                 }
@@ -331,13 +331,20 @@ fn no_import_points_to_a_higher_layer_or_to_another_room_of_the_same() {
     }
     let files = code.sources.len();
     println!(
-        "{files} modules, {edges} imports between them, {} pairs of rooms",
-        between_rooms.len()
+        "{files} modules, {edges} imports between them, {} pairs of top-level modules",
+        between_modules.len()
     );
     assert!(wrong.is_empty(), "{wrong:#?}");
-    let rooms: BTreeSet<_> = code.sources.keys().map(|module| room(module)).collect();
+    let modules: BTreeSet<_> = code
+        .sources
+        .keys()
+        .map(|module| top_module(module))
+        .collect();
     for listed in layers.iter().flatten() {
-        assert!(rooms.contains(listed.as_str()), "there is no room {listed}");
+        assert!(
+            modules.contains(listed.as_str()),
+            "there is no module {listed}"
+        );
     }
 }
 

@@ -1,24 +1,21 @@
-//! Entries of the audit trail: who did what and when, for clients and for the log.
+//! Entries of the audit trail: an actor, an action and a time.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-use serde::{Serialize, Serializer};
 
 use crate::model::actor::Actor;
 use crate::model::effect::EffectKind;
 use crate::model::level::Level;
 use crate::model::lights::{Change, Light, LightState};
 
-/// What somebody did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "what", rename_all = "lowercase")]
+/// An action in the audit trail.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// The first client of a name connected.
     Joined,
     /// The last client of a name disconnected.
     Left,
-    /// A light was set to a level, by whatever change.
+    /// A light was set to a level, by any kind of change.
     Set {
         /// The light's name.
         light: String,
@@ -38,31 +35,31 @@ pub enum Action {
         light: String,
     },
     /// A preset was recalled.
-    Recalled {
+    PresetRecalled {
         /// The preset's name.
         preset: String,
     },
     /// A preset was saved.
-    Saved {
+    PresetSaved {
         /// The preset's name.
         preset: String,
     },
     /// A preset was removed.
-    Forgot {
+    PresetForgotten {
         /// The preset's name.
         preset: String,
     },
     /// A timer was added.
-    Timer {
+    TimerAdded {
         /// The timer's name.
         timer: String,
     },
     /// A timer was removed.
-    Cancelled {
+    TimerCancelled {
         /// The timer's name.
         timer: String,
     },
-    /// Somebody said something to all others.
+    /// A client published a remark to all clients.
     Said {
         /// 1 to 200 characters, none of them control characters.
         text: String,
@@ -91,9 +88,9 @@ impl Action {
 pub struct Entry {
     /// Unix time in seconds.
     pub at: u64,
-    /// Who did it.
+    /// The actor.
     pub actor: Actor,
-    /// What was done.
+    /// The action.
     pub action: Action,
 }
 
@@ -107,29 +104,6 @@ impl Entry {
             actor,
             action,
         }
-    }
-}
-
-/// The form for clients: without addresses.
-impl Serialize for Entry {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            at: u64,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            who: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            via: Option<&'static str>,
-            #[serde(flatten)]
-            what: &'a Action,
-        }
-        let fields = Fields {
-            at: self.at,
-            who: self.actor.name().map(|name| &**name),
-            via: self.actor.via(),
-            what: &self.action,
-        };
-        fields.serialize(serializer)
     }
 }
 
@@ -151,11 +125,11 @@ impl fmt::Display for Action {
                 None => write!(f, "ended the effect on {light}"),
             },
             Action::Flashed { light } => write!(f, "flashed {light}"),
-            Action::Recalled { preset } => write!(f, "recalled {preset}"),
-            Action::Saved { preset } => write!(f, "saved {preset}"),
-            Action::Forgot { preset } => write!(f, "forgot {preset}"),
-            Action::Timer { timer } => write!(f, "added timer {timer}"),
-            Action::Cancelled { timer } => write!(f, "cancelled timer {timer}"),
+            Action::PresetRecalled { preset } => write!(f, "recalled {preset}"),
+            Action::PresetSaved { preset } => write!(f, "saved {preset}"),
+            Action::PresetForgotten { preset } => write!(f, "forgot {preset}"),
+            Action::TimerAdded { timer } => write!(f, "added timer {timer}"),
+            Action::TimerCancelled { timer } => write!(f, "cancelled timer {timer}"),
             Action::Said { text } => write!(f, "said: {text}"),
         }
     }

@@ -1,4 +1,4 @@
-//! Times of day, and when they are next: by the clock of the place, or by its sun.
+//! Times of day and their next occurrence: by the local clock, or by the local sun.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use solar_positioning::{Horizon, Location, SolarEvents};
 
 /// Julian date of the Unix epoch.
 const EPOCH: f64 = 2_440_587.5;
-/// Seconds that the earth is behind in turning, 2026; a minute more or less moves a sunrise by a
+/// ΔT of 2026: terrestrial minus universal time, in seconds. A minute more or less moves a sunrise by a
 /// few milliseconds.
 const DELTA_T: f64 = 69.0;
 /// Days on which a time is looked for: at the poles the sun rises once a year.
@@ -53,19 +53,19 @@ pub enum TimeOfDay {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Day(Weekday);
 
-/// A time that comes every day, or on some.
+/// A time of day, once or on some days of the week.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Daily {
-    /// When.
+    /// The time of day.
     pub at: TimeOfDay,
     /// Minutes after sunrise or sunset, -180 to 180.
     pub offset: i16,
-    /// On which days, again and again; without, the next time only.
+    /// The days on which it repeats; `None` for the next time only.
     pub days: Option<Vec<Day>>,
 }
 
 impl Daily {
-    /// The first such time after `now`; `None` if there is none within a year, as of the sun where it
+    /// The first such time after `now`; `None` if there is none within a year, for example where the sun
     /// does not rise.
     pub fn next(&self, now: Timestamp, zone: &TimeZone, place: Option<Place>) -> Option<Timestamp> {
         let today = now.to_zoned(zone.clone()).date();
@@ -82,10 +82,10 @@ impl Daily {
         days.is_none_or(|days| days.contains(&Day(date.weekday())))
     }
 
-    /// When it is on this date, if it is.
+    /// The moment on this date, if there is one.
     fn on(&self, date: Date, zone: &TimeZone, place: Option<Place>) -> Option<Timestamp> {
         let rises = match self.at {
-            // A time that the clock leaves out in spring comes as much later; of two in autumn, the
+            // A time that the clock skips in spring is as much later as the skip; of two in autumn, the
             // first counts.
             TimeOfDay::Clock(time) => {
                 return Some(zone.to_zoned(date.to_datetime(time)).ok()?.timestamp());
@@ -101,7 +101,7 @@ impl Daily {
     }
 }
 
-/// When the sun rises or sets on the day that begins at `start`.
+/// The moment of sunrise or sunset on the day that begins at `start`.
 fn sun(start: &Zoned, rises: bool, place: Place) -> Option<Timestamp> {
     let julian = |time: &Zoned| time.timestamp().as_second() as f64 / 86_400.0 + EPOCH;
     let end = start.tomorrow().ok()?;
@@ -120,7 +120,7 @@ fn sun(start: &Zoned, rises: bool, place: Place) -> Option<Timestamp> {
     Timestamp::from_second(seconds.round() as i64).ok()
 }
 
-/// A text that is no time of day.
+/// Why a text is not a time of day.
 #[derive(Debug, thiserror::Error)]
 #[error("must be like \"07:00\", \"sunrise\" or \"sunset\"")]
 pub struct NotATimeOfDay;
@@ -168,7 +168,7 @@ impl<'de> Deserialize<'de> for TimeOfDay {
     }
 }
 
-/// A text that is no day of the week.
+/// Why a text is not a day of the week.
 #[derive(Debug, thiserror::Error)]
 #[error("must be of \"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\" and \"sun\"")]
 pub struct NotADay;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_comes_on_its_days_over_the_changes_of_the_clock() {
+    fn a_time_of_day_keeps_its_local_time_across_daylight_saving() {
         // Berlin: 2026-10-25 03:00 becomes 02:00.
         let times = next(
             &daily("07:00", &["sat", "sun"]),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_now_is_next_tomorrow() {
+    fn the_next_occurrence_of_the_present_time_is_tomorrow() {
         let times = next(
             &daily("07:00", &[]),
             "2026-11-21T10:00Z",
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sun_rises_and_sets_as_others_compute_it() {
+    fn sunrise_and_sunset_agree_with_noaa_within_two_minutes() {
         // By NOAA's formulas, as Python's astral 3.2 has them, to the minute.
         for (zone, latitude, longitude, now, rise, set) in [
             (
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_may_lead_past_midnight_and_far_north_there_are_days_without_sunset() {
+    fn an_offset_may_pass_midnight_and_days_without_sunset_are_skipped() {
         let tromso = Some(Place {
             latitude: 69.65,
             longitude: 18.96,
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_times_are_refused() {
         for text in [
             "7:00",
             "24:00",

@@ -36,7 +36,7 @@ pub struct ClientView {
     /// The last `seq` of the client, once it has sent one.
     pub seen: Option<u64>,
     /// The lights of other dimmers.
-    pub fleet: FleetView,
+    fleet: FleetView,
     /// Whether something is unsent or not current. While this is set, only the client's own task writes to it.
     pub lagging: bool,
     lights: Vec<LightView>,
@@ -199,7 +199,7 @@ impl FrameCache {
         if cached.is_empty() || (*from, *to) != (seen, feed.count) {
             (*from, *to) = (seen, feed.count);
             cached.clear();
-            let activity = feed.since(seen).collect();
+            let activity = feed.since(seen).map(Into::into).collect();
             frame(&ServerMessage::Activity { activity }.to_json(), cached);
         }
         cached

@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn to_send_to_a_client_that_is_gone_or_takes_nothing_is_an_error() {
+    async fn sending_to_a_client_that_is_gone_or_takes_nothing_is_an_error() {
         let running = Running::new();
         let start = Instant::now();
         let silent = running.connect(SLOW);
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_its_subscription_a_client_is_sent_no_more_and_its_connection_ends() {
+    async fn dropping_a_subscription_ends_the_updates_and_the_connection() {
         let running = Running::new();
         let mut client = running.current(FAST).await;
         drop(client.subscription);

@@ -41,7 +41,7 @@ impl SharedStream {
     }
 
     /// Accepts all these bytes, and returns whether they have been written and flushed. If not, the
-    /// caller has to see to a [`flush`](SharedStream::flush): nobody else will write them.
+    /// caller has to call [`flush`](SharedStream::flush): nobody else will write them.
     pub fn send(&self, bytes: &[u8]) -> bool {
         let mut inner = self.inner();
         // Only the task that last polled for writing is woken, and that has to stay the one that flushes.
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_sent_before_another_writer_has_flushed_comes_after_its_bytes() {
+    async fn bytes_sent_before_another_writer_has_flushed_follow_its_bytes() {
         let (ours, mut theirs) = duplex(5);
         let stream = SharedStream::new(ours);
         stream.clone().write_all(b"one two ").await.unwrap();

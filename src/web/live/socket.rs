@@ -14,6 +14,7 @@ use tracing::debug;
 
 use super::client_view::ClientView;
 use super::fanout::{STALL, Subscription};
+use super::frame_budget::FrameBudget;
 use super::selection::Selection;
 use super::shared_stream::SharedStream;
 use crate::model::activity::Participant;
@@ -25,7 +26,7 @@ use crate::protocol::input_error::InputError;
 use crate::protocol::light_change::LightChange;
 use crate::protocol::request::{ClientMessage, Request};
 use crate::protocol::server_message::{Hello, ServerMessage};
-use crate::web::auth::login::SessionTime;
+use crate::web::auth::authenticate::SessionTime;
 use crate::web::limiter::Permit;
 use crate::web::listener::Peer;
 use crate::web::response::too_many_clients;
@@ -39,11 +40,6 @@ const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes read at once: a dozen changes. tungstenite's own 128 KiB would be most of a client's memory.
 const READ_BUFFER: usize = 1024;
-/// Frames that a client may send within a second: 60 for each of 16 lights.
-const MAX_FRAMES: u32 = 1000;
-/// How long a client that has sent more is not read: then the others are sent its changes no more often
-/// than those of a thumb on a slider.
-const FLOOD_PAUSE: Duration = Duration::from_millis(16);
 
 /// Upgrades a request to a client's WebSocket, or refuses it with 503 beyond the limits.
 pub async fn open(
@@ -91,28 +87,6 @@ struct ClientConnection {
     subscription: Subscription,
     participant: Participant,
     selection: Selection,
-}
-
-/// How many more frames are read from a client now: [`MAX_FRAMES`] after a second of silence.
-///
-/// A client that sends more is not read for [`FLOOD_PAUSE`]. Its messages wait in the connection's buffers
-/// and then its sender does: none is lost, the last one counts, and the service has time for the others.
-struct FrameBudget {
-    /// When [`MAX_FRAMES`] will be allowed again.
-    full: Instant,
-}
-
-impl FrameBudget {
-    fn new(now: Instant) -> FrameBudget {
-        FrameBudget { full: now }
-    }
-
-    /// Counts a frame. If that was the last one allowed, returns when the next may be read.
-    fn spend(&mut self, now: Instant) -> Option<Instant> {
-        let second = Duration::from_secs(1);
-        self.full = self.full.max(now) + second / MAX_FRAMES;
-        (self.full >= now + second).then(|| self.full - second + FLOOD_PAUSE)
-    }
 }
 
 /// Why a client's connection ends.
@@ -359,37 +333,6 @@ mod tests {
     use super::*;
     use crate::web::testing::serve;
 
-    /// The frames that are read in this time from a client that sends as fast as it can.
-    fn flood(budget: &mut FrameBudget, start: Instant, time: Duration) -> u32 {
-        let mut frames = 0;
-        let mut now = start;
-        while now <= start + time {
-            now = budget.spend(now).unwrap_or(now);
-            frames += 1;
-        }
-        frames
-    }
-
-    #[test]
-    fn a_flood_is_read_at_a_thousand_frames_a_second() {
-        let start = Instant::now();
-        let mut budget = FrameBudget::new(start);
-        assert_eq!(flood(&mut budget, start, Duration::from_secs(10)), 11_000);
-        // However long the silence, no more than the frames of a second are saved up.
-        let later = start + Duration::from_secs(60);
-        assert_eq!(flood(&mut budget, later, Duration::ZERO), 1000);
-    }
-
-    #[test]
-    fn a_thumb_never_waits() {
-        let mut now = Instant::now();
-        let mut budget = FrameBudget::new(now);
-        for _ in 0..10_000 {
-            assert_eq!(budget.spend(now), None);
-            now += Duration::from_secs(1) / 120;
-        }
-    }
-
     async fn connect(address: SocketAddr) -> WebSocketStream<TcpStream> {
         let stream = TcpStream::connect(address).await.unwrap();
         let (client, _) = client_async(format!("ws://{address}/ws"), stream)
@@ -398,7 +341,7 @@ mod tests {
         client
     }
 
-    /// Reads until the client is told that so many are connected.
+    /// Reads until the message that this many clients are connected.
     async fn read_until(client: &mut WebSocketStream<TcpStream>, clients: usize) {
         let update = tungstenite::Message::text(ServerMessage::Clients { clients }.to_json());
         while client.next().await.unwrap().unwrap() != update {}

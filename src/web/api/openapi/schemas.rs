@@ -57,7 +57,7 @@ pub fn list_of(name: &str) -> Value {
     json!({ "type": "array", "items": reference(name) })
 }
 
-/// Text without control characters of at most so many characters.
+/// Text without control characters of at most this many characters.
 pub fn text(max: usize) -> Value {
     json!({
         "type": "string",

@@ -1,0 +1,209 @@
+//! Authenticates requests, by the session cookie or by the password.
+//!
+//! A browser logs in once, and then has a cookie; a program sends the password with each request.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use axum::extract::{Extension, Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, COOKIE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+use tokio::task;
+use tokio::time::{Instant, timeout};
+use tracing::warn;
+
+use super::session::{Fingerprint, Sessions};
+use super::throttle::Throttle;
+use crate::platform::password::Hash;
+use crate::web::listener::Peer;
+use crate::web::response::error;
+
+/// The paths that need no password: the login and its styles.
+const PUBLIC: [&str; 3] = ["/login", "/login.css", "/style.css"];
+
+/// Maximum wait while the passwords of others are verified, one after the other.
+const MAX_QUEUE_TIME: Duration = Duration::from_secs(5);
+
+/// Authenticates requests.
+pub struct Authenticator {
+    hash: Hash,
+    sessions: Sessions,
+    throttle: Mutex<Throttle>,
+    /// One password is verified at a time, as each takes 19 MiB.
+    verifying: Arc<Semaphore>,
+    /// The fingerprint of the right password, once it has been verified: most programs send it often.
+    right: OnceLock<Fingerprint>,
+}
+
+/// How long the session of a request's browser still lasts; `None` for a program, which has no session.
+#[derive(Clone, Copy)]
+pub struct SessionTime(pub Option<Duration>);
+
+/// Why a password is not accepted.
+pub enum PasswordError {
+    /// It is not the password.
+    Wrong,
+    /// It was not verified; it may be sent again after this time.
+    Wait(Duration),
+}
+
+impl Authenticator {
+    /// Accepts the password of this hash.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn new(hash: Hash, state_dir: &Path) -> anyhow::Result<Authenticator> {
+        Ok(Authenticator {
+            sessions: Sessions::new(state_dir, &hash)?,
+            hash,
+            throttle: Mutex::default(),
+            verifying: Arc::new(Semaphore::new(1)),
+            right: OnceLock::new(),
+        })
+    }
+
+    /// The token of a session that begins now.
+    pub fn new_session(&self) -> String {
+        self.sessions.issue(SystemTime::now())
+    }
+
+    /// How long the session of these headers' cookie still lasts, if there is one.
+    pub fn session(&self, headers: &HeaderMap) -> Option<Duration> {
+        let cookies = headers.get_all(COOKIE).iter();
+        cookies
+            .filter_map(|cookies| cookies.to_str().ok())
+            .flat_map(|cookies| cookies.split(';'))
+            .filter_map(|cookie| cookie.trim().strip_prefix("dimmer="))
+            .find_map(|token| self.sessions.time_left(token, SystemTime::now()))
+    }
+
+    /// Verifies a password from this address, on a thread that serves no clients.
+    ///
+    /// # Errors
+    /// The password is wrong, or was not verified.
+    pub async fn verify(
+        self: &Arc<Authenticator>,
+        password: Vec<u8>,
+        from: IpAddr,
+    ) -> Result<(), PasswordError> {
+        self.check_wait(from)?;
+        let fingerprint = self.sessions.fingerprint(&password);
+        if self.right.get() == Some(&fingerprint) {
+            return Ok(());
+        }
+        let turn = timeout(MAX_QUEUE_TIME, self.verifying.clone().acquire_owned());
+        let Ok(Ok(turn)) = turn.await else {
+            return Err(PasswordError::Wait(MAX_QUEUE_TIME));
+        };
+        // The passwords before it may have been wrong, or the right one.
+        self.check_wait(from)?;
+        if self.right.get() == Some(&fingerprint) {
+            return Ok(());
+        }
+        let authenticator = self.clone();
+        let verified = task::spawn_blocking(move || {
+            // If the request is cancelled meanwhile, this goes on: it keeps its turn, and the result counts.
+            let _turn = turn;
+            let right = authenticator.hash.matches(&password);
+            let mut throttle = authenticator.throttle();
+            match right {
+                true => throttle.record_right(from),
+                false => throttle.record_wrong(from, Instant::now()),
+            }
+            right
+        });
+        // A panic goes on in the task of the connection, which is watched.
+        if !verified.await.expect("the password was not verified") {
+            warn!("a wrong password came from {from}");
+            return Err(PasswordError::Wrong);
+        }
+        let _ = self.right.set(fingerprint);
+        Ok(())
+    }
+
+    /// Fails while this address has to wait after wrong passwords.
+    fn check_wait(&self, from: IpAddr) -> Result<(), PasswordError> {
+        match self.throttle().wait(from, Instant::now()) {
+            None => Ok(()),
+            Some(wait) => Err(PasswordError::Wait(wait)),
+        }
+    }
+
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Passes on an authenticated request. Others are refused with 401, or redirected to the login from `/`.
+pub async fn check(
+    State(authenticator): State<Arc<Authenticator>>,
+    Extension(peer): Extension<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    if PUBLIC.contains(&path) {
+        return next.run(request).await;
+    }
+    let session = if let Some(left) = authenticator.session(request.headers()) {
+        SessionTime(Some(left))
+    } else if let Some(password) = bearer(request.headers()) {
+        match authenticator.verify(password, peer.address()).await {
+            Ok(()) => SessionTime(None),
+            Err(PasswordError::Wrong) => return unauthorized("the password is wrong"),
+            Err(PasswordError::Wait(wait)) => {
+                let seconds = whole_seconds(wait);
+                let message = format!("too many attempts; try again in {seconds} s");
+                let response = error(StatusCode::TOO_MANY_REQUESTS, message);
+                return ([(RETRY_AFTER, seconds)], response).into_response();
+            }
+        }
+    } else if path == "/" {
+        return redirect("/login");
+    } else {
+        return unauthorized(
+            "a password is needed: log in at /login, or send it as Authorization: Bearer",
+        );
+    };
+    request.extensions_mut().insert(session);
+    next.run(request).await
+}
+
+fn unauthorized(message: &str) -> Response {
+    let mut response = error(StatusCode::UNAUTHORIZED, message.into());
+    add_challenge(&mut response);
+    response
+}
+
+/// Adds the header that RFC 9110, 15.5.2 requires in every 401.
+pub fn add_challenge(response: &mut Response) {
+    let bearer = HeaderValue::from_static("Bearer");
+    response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+}
+
+/// The password in the header `Authorization: Bearer`.
+fn bearer(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, password) = value.split_at_checked(7)?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| password.to_vec())
+}
+
+/// Leads a browser to another path.
+pub fn redirect(path: &'static str) -> Response {
+    let headers = [(LOCATION, path), (CACHE_CONTROL, "no-store")];
+    (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+/// The seconds to wait, rounded up, so that a client that waits as long does not have to wait again.
+pub fn whole_seconds(wait: Duration) -> String {
+    wait.as_millis().div_ceil(1000).to_string()
+}
