@@ -308,7 +308,7 @@ fn circle<'a>(
 }
 
 #[test]
-fn no_import_points_to_a_higher_layer_or_to_another_room_of_the_same() {
+fn no_import_points_to_a_higher_layer_or_within_one() {
     let code = Code::read();
     let layers = layers();
     let layer = |module: &str| {
