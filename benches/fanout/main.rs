@@ -60,7 +60,7 @@ struct Sample {
     figures: BTreeMap<String, f64>,
 }
 
-/// Which combinations to measure.
+/// The combinations to measure.
 struct Plan {
     servers: Vec<Server>,
     clients: Vec<usize>,
