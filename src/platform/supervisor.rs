@@ -102,6 +102,8 @@ impl Supervisor {
         self.sabotage.add(&name);
         #[cfg(test)]
         let task = self.sabotage.clone().sabotaged(name.clone(), task);
+        // Boxed: the future below would hold the task twice, once until its first poll and once while it runs.
+        let task = Box::pin(task);
         async move {
             let failure = match AssertUnwindSafe(task).catch_unwind().await {
                 Ok(Ok(())) if stop.is_cancelled() => return,

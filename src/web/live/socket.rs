@@ -65,17 +65,14 @@ pub async fn open(
         .on_upgrade(async move |socket| {
             let supervisor = app.supervisor.clone();
             let name = format!("client {}", permit.number);
-            // axum runs this in a task that nobody watches, so the client gets another one. Boxed: the
-            // supervisor moves the future, and each move keeps room for it. A client takes 5 KiB with the box,
-            // 7 without.
-            let task = Box::pin(async move {
+            // axum runs this in a task that nobody watches, so the client gets another one.
+            supervisor.spawn_short(name, async move {
                 let session = session.and_then(|Extension(SessionTime(left))| left);
                 let client = ClientConnection::new(app, permit, socket, stream);
                 client.run(session).await;
                 // A client is a connection, too, and counts as one until its end.
                 drop(peer);
             });
-            supervisor.spawn_short(name, task);
         })
 }
 
