@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 /// Rounds; the memory after each is compared with that after the second, as the first two fill the buffers that are
 /// kept for use again.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 7;
 /// More than this in KiB is growth, less is noise: 250 clients take this much, and the number of those that are
 /// connected at once differs from round to round.
 const NOISE: u64 = 2048;
@@ -51,11 +51,13 @@ async fn read(mut client: TestClient, last: f64) -> TestClient {
     client
 }
 
-/// Asserts that later rounds took no more than the second.
+/// Asserts that later rounds took no more than the first three, in which the allocator's peak is found: how many clients
+/// there are at the same moment differs from round to round.
 fn assert_no_growth(what: &str, memory: &[u64]) {
     println!("{what}: {memory:?} KiB");
-    let most = memory[2..].iter().max().unwrap();
-    let grown = most.saturating_sub(memory[1]);
+    let (first, later) = memory.split_at(3);
+    let peak = first.iter().max().unwrap();
+    let grown = later.iter().max().unwrap().saturating_sub(*peak);
     assert!(grown < NOISE, "{what}: {grown} KiB more: {memory:?}");
 }
 
