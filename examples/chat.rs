@@ -1,118 +1,145 @@
-//! A chat room with names, times, and notices of who joins and leaves, in which a slow member delays nobody.
+//! A chat with names, over Socket.IO: a page to give one's name, and a page to talk.
 //!
 //!     cargo run --example chat    serves on 127.0.0.1:5002, or on the address given
 //!
-//! Tokio's `broadcast` seems made for this, but it is a bounded queue: a receiver that lags too far, as after a
-//! pause of the Wi-Fi, gets `Lagged`, and many servers then close its connection. Here all members watch one value,
-//! the room, and each has its own position in it: nothing queues up, so nothing overflows, and no sender waits.
+//! It answers the pages of the usual Flask chat as they are: a name is posted to `/`, which leads to `/chat`; the event
+//! `new_host` with a name is sent to all as `host_join_room`, and `new_message` as `add_chat_message`, with name, text,
+//! time and address. Flask's server trusts what it is sent: here a name is checked, belongs to one member at a time, and
+//! is remembered by the server, so that nobody speaks in another's name; who leaves is told, too, as `host_leave_room`.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashMap;
 use std::env;
-use std::future::ready;
-use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::State;
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use axum::response::{Html, Response};
-use axum::routing::{any, get};
-use futures_util::{SinkExt, StreamExt};
+use axum::extract::ConnectInfo;
+use axum::http::{StatusCode, header::SET_COOKIE};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use form_urlencoded::{byte_serialize, parse};
+use jiff::Zoned;
 use serde_json::{Value, json};
+use socketioxide::extract::{Data, SocketRef};
+use socketioxide::socket::Sid;
+use socketioxide::{ParserConfig, SocketIo};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
-/// Lines that the room keeps for members who join later or are slow.
-const KEPT: usize = 1000;
-const ASK_NAME: &str = r#"{"ask": "Action is your name? One that is free, up to 40 characters"}"#;
+const NAME: &str = "name must have 1 to 40 characters, and nobody else may have it";
 
+/// Who is in the chat.
 #[derive(Default)]
-struct Room {
-    members: HashSet<String>,
-    lines: VecDeque<Utf8Bytes>,
-    /// Number of lines that were dropped before these.
-    gone: usize,
-}
-
-impl Room {
-    fn add(&mut self, mut line: Value) {
-        // In milliseconds since 1970, as JavaScript counts: each page shows the time in its own time zone.
-        line["at"] = json!(UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64);
-        self.lines.push_back(line.to_string().into());
-        if self.lines.len() > KEPT {
-            self.lines.pop_front();
-            self.gone += 1;
-        }
-    }
-
-    /// Takes the name if it is valid and free. Checking and taking are one step, so two members cannot get one name.
-    fn enter(&mut self, name: &str) -> bool {
-        let enters = (1..=40).contains(&name.chars().count()) && self.members.insert(name.into());
-        if enters {
-            self.add(json!({ "joined": name }));
-        }
-        enters
-    }
-}
-
-/// Waits for the line at this position and returns it. If it was dropped meanwhile, returns a notice of how many were.
-async fn read(room: &mut watch::Receiver<Room>, place: &mut usize) -> Option<Message> {
-    let there = |room: &Room| *place < room.gone + room.lines.len();
-    let room = room.wait_for(there).await.ok()?;
-    let line = match room.gone.saturating_sub(*place) {
-        0 => room.lines[*place - room.gone].clone(),
-        gone => json!({ "gone": gone }).to_string().into(),
-    };
-    *place = room.gone.max(*place + 1);
-    Some(Message::Text(line))
-}
+struct Members(Mutex<HashMap<Sid, String>>);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:5002".into());
     let listener = TcpListener::bind(&address).await.context(address)?;
     println!("listening on http://{}", listener.local_addr()?);
-    let router = Router::new()
-        .route("/", get(Html(include_str!("chat.html"))))
-        .route("/ws", any(open))
-        .with_state(Arc::new(watch::Sender::new(Room::default())));
-    Ok(axum::serve(listener, router).await?)
-}
-
-async fn open(socket: WebSocketUpgrade, State(room): State<Arc<watch::Sender<Room>>>) -> Response {
-    let socket = socket.max_message_size(4096);
-    socket.on_upgrade(async move |socket| stay(socket, &room).await)
-}
-
-async fn stay(socket: WebSocket, room: &watch::Sender<Room>) {
-    let (mut sender, receiver) = socket.split();
-    let mut texts = receiver.filter_map(|message| match message {
-        Ok(Message::Text(text)) => ready(Some(text.trim().to_owned())),
-        _ => ready(None),
+    let (layer, io) = SocketIo::builder()
+        .max_payload(4096)
+        .ws_max_message_size(4096)
+        .with_parser(ParserConfig::common().max_incoming_binaries(0))
+        .build_layer();
+    let members = Arc::new(Members::default());
+    io.ns("/", async move |socket: SocketRef| {
+        let here = members.clone();
+        socket.on("new_host", async move |socket, Data(data)| {
+            here.enter(&socket, &data).await
+        });
+        let here = members.clone();
+        socket.on("new_message", async move |socket, Data(data)| {
+            here.speak(&socket, &data).await
+        });
+        socket.on_disconnect(async move |socket| members.leave(&socket).await);
     });
-    let mut name = String::new();
-    while !room.send_if_modified(|room| room.enter(&name)) {
-        let _ = sender.send(ASK_NAME.into()).await;
-        match texts.next().await {
-            Some(text) => name = text,
-            None => return,
+    let router = Router::new()
+        .route("/", get(Html(include_str!("chat_login.html"))).post(log_in))
+        .route("/chat", get(Html(include_str!("chat.html"))))
+        .layer(layer);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(axum::serve(listener, service).await?)
+}
+
+/// Keeps the name of the form in a cookie, for the page to read.
+async fn log_in(form: String) -> Response {
+    // The form's only field, whatever a tutorial calls it.
+    let name = parse(form.as_bytes()).next().map(|(_, name)| name);
+    let Some(name) = name.as_deref().and_then(checked) else {
+        return (StatusCode::BAD_REQUEST, NAME).into_response();
+    };
+    let name: String = byte_serialize(name.as_bytes()).collect();
+    let cookie = format!("name={name}; Path=/; SameSite=Strict");
+    ([(SET_COOKIE, cookie)], Redirect::to("/chat")).into_response()
+}
+
+fn checked(name: &str) -> Option<&str> {
+    let name = name.trim();
+    let plain = !name.chars().any(char::is_control);
+    (plain && (1..=40).contains(&name.chars().count())).then_some(name)
+}
+
+/// The text of an event, which is either the text itself or an object with one of these fields.
+fn text<'a>(data: &'a Value, fields: &[&str]) -> Option<&'a str> {
+    let field = || fields.iter().find_map(|field| data[field].as_str());
+    data.as_str().or_else(field)
+}
+
+impl Members {
+    async fn enter(&self, socket: &SocketRef, data: &Value) {
+        match text(data, &["name", "host", "username"]).and_then(checked) {
+            Some(name) if self.take(socket.id, name) => {
+                let message = format!("{name} entrou na sala!");
+                tell_all(socket, "host_join_room", name, &message).await;
+            }
+            _ => drop(socket.emit("refused", NAME)),
         }
     }
-    let (mut news, mut place) = (room.subscribe(), 0);
-    let hear = async {
-        while let Some(line) = read(&mut news, &mut place).await
-            && sender.send(line).await.is_ok()
-        {}
-    };
-    let speak = texts.for_each(|text| {
-        room.send_modify(|room| room.add(json!({"from": name, "text": text})));
-        ready(())
-    });
-    // Concurrently, so that a member who is slow to read can still write.
-    tokio::select! { () = hear => {}, () = speak => {} }
-    room.send_modify(|room| {
-        room.members.remove(&name);
-        room.add(json!({ "left": name }));
-    });
+
+    /// Gives a member the name if nobody else has it. Both is one step, so two members cannot get one name.
+    fn take(&self, id: Sid, name: &str) -> bool {
+        let mut members = self.lock();
+        let taken = members
+            .iter()
+            .any(|(member, of)| *member != id && of == name);
+        if !taken {
+            members.insert(id, name.into());
+        }
+        !taken
+    }
+
+    async fn speak(&self, socket: &SocketRef, data: &Value) {
+        let name = self.lock().get(&socket.id).cloned();
+        match (name, text(data, &["message", "msg", "text"])) {
+            (None, _) => drop(socket.emit("refused", "give your name first, by new_host")),
+            (_, None) => drop(socket.emit("refused", "message must be a text")),
+            (Some(name), Some(text)) => tell_all(socket, "add_chat_message", &name, text).await,
+        }
+    }
+
+    async fn leave(&self, socket: &SocketRef) {
+        let name = self.lock().remove(&socket.id);
+        if let Some(name) = name {
+            let message = format!("{name} saiu da sala.");
+            tell_all(socket, "host_leave_room", &name, &message).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Sid, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends an event to all, the sender too. Who is too slow to have room for it misses it, and holds up nobody.
+async fn tell_all(socket: &SocketRef, event: &str, name: &str, message: &str) {
+    let extensions = &socket.req_parts().extensions;
+    let address = extensions.get::<ConnectInfo<SocketAddr>>();
+    let address = address.map_or("?".into(), |address| address.ip().to_string());
+    let time = Zoned::now().strftime("%H:%M:%S").to_string();
+    // Debug escapes what would control a terminal.
+    println!("{time} {name:?} ({address}): {event} {message:?}");
+    let data = json!({ "name": name, "message": message, "time": time, "ip": address });
+    let _ = socket.broadcast().emit(event, &data).await;
+    let _ = socket.emit(event, &data);
 }

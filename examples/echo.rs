@@ -1,14 +1,18 @@
-//! A WebSocket server that sends back each message, and a client for it: text and binary messages of up to 16 MiB,
-//! whole or in fragments.
+//! The echo server that every WebSocket tutorial begins with, and a client for it: text and binary messages of up to
+//! 16 MiB, whole or in fragments.
 //!
-//!     cargo run --example echo                            serves on 127.0.0.1:5001, or on the address given
-//!     cargo run --example echo -- ws://127.0.0.1:5001     sends each line that you type, prints the answers
-//!     websocat ws://127.0.0.1:5001                        or any other tool
+//!     cargo run --example echo                            serves on 127.0.0.1:8765, or on the address given
+//!     cargo run --example echo -- ws://127.0.0.1:8765     sends each line that you type, prints the answers
+//!     websocat ws://127.0.0.1:8765                        or any other tool
+//!
+//! A text comes back with `Echo: ` before it, a binary message as it is.
 
+use std::net::SocketAddr;
 use std::{env, io, thread};
 
 use anyhow::{Context, anyhow};
 use axum::Router;
+use axum::extract::ConnectInfo;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use axum::routing::any;
@@ -28,7 +32,7 @@ const LARGEST: usize = 16 * 1024 * 1024;
 async fn main() -> anyhow::Result<()> {
     match env::args().nth(1) {
         Some(url) if url.contains("://") => talk(&url).await,
-        address => serve(address.as_deref().unwrap_or("127.0.0.1:5001")).await,
+        address => serve(address.as_deref().unwrap_or("127.0.0.1:8765")).await,
     }
 }
 
@@ -36,32 +40,56 @@ async fn serve(address: &str) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
-    println!("listening on http://{}", listener.local_addr()?);
+    println!("listening on ws://{}", listener.local_addr()?);
     // Otherwise the kernel delays a small answer until the previous one is acknowledged, some 40 ms.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     // On every path, because tools request different ones.
-    axum::serve(listener, Router::new().fallback(any(open))).await?;
+    let router = Router::new().fallback(any(open));
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::select! {
+        served = axum::serve(listener, service) => served?,
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    println!("stopped");
     Ok(())
 }
 
-async fn open(socket: WebSocketUpgrade) -> Response {
-    socket
-        .max_message_size(LARGEST)
-        .max_frame_size(LARGEST)
-        .on_upgrade(echo)
+async fn open(ConnectInfo(address): ConnectInfo<SocketAddr>, ws: WebSocketUpgrade) -> Response {
+    let ws = ws.max_message_size(LARGEST).max_frame_size(LARGEST);
+    ws.on_upgrade(move |socket| echo(socket, address))
 }
 
 /// Answers each message before reading the next. So a client that sends without reading cannot fill the memory of the
 /// server: its own sending blocks.
-async fn echo(mut socket: WebSocket) {
-    // axum joins fragments into one message.
+async fn echo(mut socket: WebSocket, address: SocketAddr) {
+    println!("{address} connected");
+    // axum joins fragments into one message, and answers pings and closing handshakes.
     while let Some(Ok(message)) = socket.recv().await {
-        // axum answers pings and closing handshakes.
-        if let Message::Text(_) | Message::Binary(_) = message
-            && socket.send(message).await.is_err()
-        {
+        let answer = match message {
+            Message::Text(text) => {
+                println!("{address} sent {}", quoted(&text));
+                Message::Text(format!("Echo: {text}").into())
+            }
+            Message::Binary(bytes) => {
+                println!("{address} sent {} bytes", bytes.len());
+                Message::Binary(bytes)
+            }
+            _ => continue,
+        };
+        if socket.send(answer).await.is_err() {
             break;
         }
+        println!("{address} was answered");
+    }
+    println!("{address} is gone");
+}
+
+/// The beginning of a text, with escapes for what would control a terminal.
+fn quoted(text: &str) -> String {
+    let start = text.chars().take(80).collect::<String>();
+    match text.len() - start.len() {
+        0 => format!("{start:?}"),
+        more => format!("{start:?} and {more} bytes more"),
     }
 }
 

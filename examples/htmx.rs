@@ -3,19 +3,23 @@
 //!
 //!     cargo run --example htmx    serves on 127.0.0.1:5003, or on the address given
 //!
+//! On a LAN without internet access, fetch htmx once into the folder where you start this:
+//!
+//!     npm install --no-save htmx.org@2.0.11 htmx-ext-ws@2.0.4
+//!
 //! Only the server holds the level, so pages cannot get out of step. (A slider holds one, too, while it is dragged:
 //! docs/wire.md says what that requires.)
 
-use std::env;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::{env, fs};
 
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
 use dimmer::config::LightConfig;
 use dimmer::model::activity::Activity;
@@ -29,6 +33,10 @@ use dimmer::platform::supervisor::Supervisor;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+const CDN: &str = "https://cdn.jsdelivr.net/npm";
+const HTMX: &str = "htmx.org@2.0.11/dist/htmx.min.js";
+const WS: &str = "htmx-ext-ws@2.0.4/dist/ws.min.js";
 
 /// The fields of the forms, as text. htmx also sends `HEADERS`, which this example does not need.
 #[derive(Deserialize)]
@@ -61,6 +69,8 @@ async fn main() -> anyhow::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     let router = Router::new()
         .route("/", get(Html(include_str!("htmx.html"))))
+        .route(&format!("/npm/{HTMX}"), get(|| script(HTMX)))
+        .route(&format!("/npm/{WS}"), get(|| script(WS)))
         .route("/ws", any(open))
         .with_state(hub);
     tokio::select! {
@@ -71,6 +81,16 @@ async fn main() -> anyhow::Result<()> {
     stop.cancel();
     pin.ended.cancelled().await; // Now the LED is dark.
     Ok(())
+}
+
+/// A script from where npm has installed it, or else the CDN's address of it.
+async fn script(name: &str) -> Response {
+    let (package, file) = name.split_once('@').unwrap_or_default();
+    let (_, file) = file.split_once('/').unwrap_or_default();
+    match fs::read(format!("node_modules/{package}/{file}")) {
+        Ok(script) => ([(header::CONTENT_TYPE, "text/javascript")], script).into_response(),
+        Err(_) => Redirect::temporary(&format!("{CDN}/{name}")).into_response(),
+    }
 }
 
 /// Browsers let any site open a WebSocket to this server, but send its origin. (src/web/origin.rs checks more.)

@@ -73,7 +73,7 @@ async fn inverted(file: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let _turn = WORK.acquire().await?;
     // On a thread for blocking work: on the threads of the sockets it would delay all other clients.
     task::spawn_blocking(move || {
-        let mut image = decoded(file).context("not a PNG that can be read")?;
+        let mut image = decoded(file).context("not a PNG image that can be read")?;
         image.invert();
         let mut file = Cursor::default();
         image.write_to(&mut file, ImageFormat::Png)?;

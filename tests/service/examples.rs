@@ -1,13 +1,12 @@
 //! The examples do what they teach: each is started as a reader starts it, and used.
 
-use std::env;
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, mpsc};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{env, fs};
 
 use crate::common::LIMIT;
 use futures_util::{SinkExt, StreamExt};
@@ -62,21 +61,41 @@ fn example(name: &str) -> Command {
 struct Example {
     child: Child,
     address: SocketAddr,
+    /// The lines that it prints.
+    printed: mpsc::Receiver<String>,
 }
 
 impl Example {
     fn start(name: &str) -> Example {
-        let mut child = example(name)
-            .arg("127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap();
+        Example::run(example(name).arg("127.0.0.1:0"))
+    }
+
+    fn run(command: &mut Command) -> Example {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, printed) = mpsc::channel();
+        thread::spawn(move || {
+            let mut lines = stdout.lines().map_while(Result::ok);
+            lines.try_for_each(|line| sender.send(line))
+        });
+        let line: String = printed.recv_timeout(LIMIT).unwrap();
+        let (_, address) = line.split_once("://").unwrap();
         let address = address.parse().unwrap();
-        Example { child, address }
+        Example {
+            child,
+            address,
+            printed,
+        }
+    }
+
+    /// The next line that it prints with these words.
+    fn line_with(&self, words: &str) -> String {
+        loop {
+            let line = self.printed.recv_timeout(LIMIT).unwrap();
+            if line.contains(words) {
+                return line;
+            }
+        }
     }
 
     async fn page(&self) -> String {
@@ -91,6 +110,10 @@ impl Example {
     /// With a receive buffer of this many bytes, and small segments, so that little is on the way to a client that
     /// does not read.
     async fn socket_with(&self, buffer: Option<u32>) -> Socket {
+        self.socket_at("/ws", buffer).await
+    }
+
+    async fn socket_at(&self, path: &str, buffer: Option<u32>) -> Socket {
         let socket = TcpSocket::new_v4().unwrap();
         if let Some(bytes) = buffer {
             socket.set_recv_buffer_size(bytes).unwrap();
@@ -98,7 +121,7 @@ impl Example {
         }
         let stream = socket.connect(self.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let url = format!("ws://{}/ws", self.address);
+        let url = format!("ws://{}{path}", self.address);
         let unlimited = WebSocketConfig::default()
             .max_message_size(None)
             .max_frame_size(None);
@@ -131,10 +154,6 @@ impl Socket {
         self.next().await.into_text().unwrap().to_string()
     }
 
-    async fn json(&mut self) -> Value {
-        serde_json::from_str(&self.text().await).unwrap()
-    }
-
     /// The next text that contains these words.
     async fn text_with(&mut self, words: &str) -> String {
         loop {
@@ -158,7 +177,11 @@ async fn echo_returns_text_and_bytes_of_a_mebibyte_and_more() {
         Message::binary((0..3 * MIB).map(|byte| byte as u8).collect::<Vec<_>>()),
     ] {
         socket.send(message.clone()).await;
-        assert!(socket.next().await == message, "{} bytes", message.len());
+        let answer = match &message {
+            Message::Text(text) => Message::text(format!("Echo: {text}")),
+            bytes => bytes.clone(),
+        };
+        assert!(socket.next().await == answer, "{} bytes", message.len());
     }
 }
 
@@ -175,7 +198,7 @@ async fn echo_reassembles_fragments_even_where_they_cut_a_character() {
     socket.send(part(b"", Data::Continue, false)).await;
     socket.send(part(&snowman[1..], Data::Continue, true)).await;
     assert_eq!(socket.next().await, Message::Pong("between".into()));
-    assert_eq!(socket.next().await, Message::text("☃"));
+    assert_eq!(socket.next().await, Message::text("Echo: ☃"));
 }
 
 #[tokio::test]
@@ -188,7 +211,7 @@ async fn echo_closes_a_client_that_sends_too_much_and_keeps_serving() {
     assert!(!matches!(end, Some(Ok(Message::Binary(_)))));
     let mut socket = echo.socket().await;
     socket.send("still here").await;
-    assert_eq!(socket.text().await, "still here");
+    assert_eq!(socket.text().await, "Echo: still here");
 }
 
 #[test]
@@ -211,121 +234,220 @@ fn the_client_of_echo_sends_its_lines_and_prints_every_answer() {
     thread::spawn(move || done.send(client.wait_with_output()));
     let output = outputs.recv_timeout(LIMIT).unwrap().unwrap();
     assert!(output.status.success());
-    assert!(output.stdout == lines.as_bytes());
-}
-
-/// Enters the chat with this name, and reads everything up to the notice of that.
-async fn member(chat: &Example, name: &str) -> Socket {
-    let mut socket = chat.socket().await;
-    enter(&mut socket, name).await;
-    socket
-}
-
-async fn enter(socket: &mut Socket, name: &str) {
-    assert!(socket.json().await["ask"].is_string());
-    socket.send(name).await;
-    while socket.json().await["joined"] != name {}
-}
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    now.as_millis().try_into().unwrap()
+    let echoed = lines.lines().map(|line| format!("Echo: {line}\n"));
+    assert!(output.stdout == echoed.collect::<String>().as_bytes());
 }
 
 #[tokio::test]
-async fn members_of_the_chat_receive_joins_messages_with_their_time_and_leaves() {
-    let chat = Example::start("chat");
-    assert!(chat.page().await.contains("/ws"));
-    let start = now();
-    let mut ana = member(&chat, "Ana").await;
-    let mut rui = member(&chat, "Rui").await;
-    assert_eq!(ana.json().await["joined"], "Rui");
+async fn echo_logs_connections_and_messages_and_stops_at_ctrl_c() {
+    let mut echo = Example::start("echo");
+    let mut one = echo.socket().await;
+    let mut two = echo.socket().await;
+    echo.line_with(" connected");
+    echo.line_with(" connected");
+    one.send("olá\u{1b}[2J").await;
+    two.send("x".repeat(1000)).await;
+    let sent = [echo.line_with(" sent "), echo.line_with(" sent ")];
+    assert!(
+        sent.iter()
+            .any(|line| line.ends_with(r#"sent "olá\u{1b}[2J""#)),
+        "{sent:?}"
+    );
+    assert!(
+        sent.iter()
+            .any(|line| line.ends_with("x\" and 920 bytes more")),
+        "{sent:?}"
+    );
+    drop(one);
+    echo.line_with(" is gone");
+    let process = rustix::process::Pid::from_child(&echo.child);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    echo.line_with("stopped");
+    assert!(echo.child.wait().unwrap().success());
+}
 
-    rui.send("<b>olá</b>").await;
-    for socket in [&mut ana, &mut rui] {
-        let line = socket.json().await;
-        assert_eq!(
-            (&line["from"], &line["text"]),
-            (&json!("Rui"), &json!("<b>olá</b>"))
-        );
-        assert!(
-            (start..=now()).contains(&line["at"].as_u64().unwrap()),
-            "{line}"
-        );
+#[tokio::test]
+async fn the_room_sends_each_text_to_all_and_tells_who_leaves() {
+    let room = Example::start("room");
+    assert!(room.page().await.contains("/ws"));
+    let (mut one, mut two) = (room.socket().await, room.socket().await);
+    one.send("Teste").await;
+    assert_eq!(one.text().await, "Mensagem recebida: Teste");
+    // A member hears what is said after it came in, which its first answer proves.
+    two.send("two").await;
+    for socket in [&mut one, &mut two] {
+        socket.text_with("two").await;
     }
-    drop(rui);
-    let line = ana.json().await;
-    assert_eq!(line["left"], "Rui");
-    assert!(line["at"].is_u64());
-
-    // A member who comes later is sent what was said before.
-    let mut eva = chat.socket().await;
-    assert!(eva.json().await["ask"].is_string());
-    eva.send("Eva").await;
-    assert_eq!(eva.json().await["joined"], "Ana");
-    assert_eq!(eva.json().await["joined"], "Rui");
-    assert_eq!(eva.json().await["text"], "<b>olá</b>");
-}
-
-#[tokio::test]
-async fn a_name_in_the_chat_is_taken_once_and_free_after() {
-    let chat = Example::start("chat");
-    let mut ana = member(&chat, "Ana").await;
-    let mut other = chat.socket().await;
-    for name in ["Ana", "", "  ", &"n".repeat(41)] {
-        assert!(other.json().await["ask"].is_string());
-        other.send(name).await;
+    two.send("<b>olá</b>").await;
+    for socket in [&mut one, &mut two] {
+        assert_eq!(socket.text().await, "Mensagem recebida: <b>olá</b>");
     }
-    enter(&mut other, "Other").await;
-    assert_eq!(ana.json().await["joined"], "Other");
-    drop(ana);
-    while other.json().await["left"] != "Ana" {}
-    member(&chat, "Ana").await;
+    drop(two);
+    assert_eq!(one.text().await, "Um cliente desconectou.");
 }
 
 #[tokio::test]
-async fn a_slow_member_of_the_chat_delays_nobody_and_stays() {
+async fn a_slow_member_of_the_room_delays_nobody_and_stays() {
     /// Far more than the system buffers for a client that does not read.
     const LINES: usize = 10_000;
-    let chat = Example::start("chat");
-    let mut slow = chat.socket_with(Some(4096)).await;
-    enter(&mut slow, "slow").await;
-    let mut ana = member(&chat, "Ana").await;
-    let mut rui = member(&chat, "Rui").await;
+    let room = Example::start("room");
+    let mut slow = room.socket_with(Some(4096)).await;
+    slow.send("slow").await;
+    assert_eq!(slow.text().await, "Mensagem recebida: slow");
+    let (mut ana, mut rui) = (room.socket().await, room.socket().await);
+    rui.send("Rui").await;
+    assert_eq!(rui.text().await, "Mensagem recebida: Rui");
+    // Rui's line may come before or after Ana came in.
+    ana.send("Ana").await;
+    for socket in [&mut ana, &mut rui] {
+        socket.text_with("Ana").await;
+    }
     let long = "x".repeat(1000);
-    assert_eq!(ana.json().await["joined"], "Rui");
     for number in 0..LINES {
         ana.send(format!("{number} {long}")).await;
         // No further ahead than the number of lines that the room keeps.
         if number % 100 == 99 {
             for socket in [&mut ana, &mut rui] {
                 for number in number - 99..=number {
-                    let line = socket.json().await;
-                    let start = format!("{number} ");
-                    assert!(line["text"].as_str().unwrap().starts_with(&start), "{line}");
+                    let line = socket.text().await;
+                    let start = format!("Mensagem recebida: {number} ");
+                    assert!(line.starts_with(&start), "{line}");
                 }
             }
         }
     }
     // A member may send before it has read.
     slow.send("I am still here").await;
-    assert_eq!(rui.json().await["text"], "I am still here");
-    let (mut received, mut gone) = (0, 0);
+    rui.text_with("I am still here").await;
+    let (mut received, mut missed) = (0, 0);
     loop {
-        let line = slow.json().await;
-        match line["gone"].as_u64() {
-            Some(lines) => gone += lines,
-            None if line["text"] == "I am still here" => break,
-            None => received += usize::from(line["from"] == "Ana"),
+        let line = slow.text().await;
+        if let Some(lines) = line.strip_suffix(" mensagens perdidas.") {
+            missed += lines.parse::<usize>().unwrap();
+        } else if line.ends_with("I am still here") {
+            break;
+        } else {
+            received += 1;
         }
     }
-    assert!(gone > 0, "it was not slow");
-    // Ana and Rui came in.
-    let counted = received + usize::try_from(gone).unwrap();
-    assert!(
-        (LINES..=LINES + 2).contains(&counted),
-        "{received} received, {gone} gone"
+    assert!(missed > 0, "it was not slow");
+    // With the lines "Ana" and "Rui".
+    assert_eq!(received + missed, LINES + 2);
+}
+
+/// A member of the chat: what its page does, without a browser.
+struct Member(Socket);
+
+impl Member {
+    /// Joins the namespace, without a name yet.
+    async fn connect(chat: &Example) -> Member {
+        let path = "/socket.io/?EIO=4&transport=websocket";
+        let mut member = Member(chat.socket_at(path, None).await);
+        assert!(member.packet().await.starts_with("0{"));
+        member.0.send("40").await;
+        assert!(member.packet().await.starts_with("40{"));
+        member
+    }
+
+    /// The next packet but a ping, which is answered.
+    async fn packet(&mut self) -> String {
+        loop {
+            match self.0.text().await {
+                ping if ping == "2" => self.0.send("3").await,
+                packet => return packet,
+            }
+        }
+    }
+
+    /// Joins, and reads the notice of that.
+    async fn join(chat: &Example, name: &str) -> Member {
+        let mut member = Member::connect(chat).await;
+        member.emit("new_host", json!({ "name": name })).await;
+        assert_eq!(member.next("host_join_room").await["name"], name);
+        member
+    }
+
+    async fn emit(&mut self, event: &str, data: Value) {
+        self.0.send(format!("42{}", json!([event, data]))).await;
+    }
+
+    /// The data of the next event, which must be this one.
+    async fn next(&mut self, event: &str) -> Value {
+        let text = self.packet().await;
+        let packet = text.strip_prefix("42").unwrap_or_else(|| panic!("{text}"));
+        let mut packet: Value = serde_json::from_str(packet).unwrap();
+        assert_eq!(packet[0], event, "{packet}");
+        packet[1].take()
+    }
+}
+
+#[tokio::test]
+async fn members_of_the_chat_are_told_who_comes_what_is_said_and_who_leaves() {
+    let chat = Example::start("chat");
+    let mut ana = Member::join(&chat, "Ana").await;
+    let mut rui = Member::join(&chat, "Rui").await;
+    let joined = ana.next("host_join_room").await;
+    assert_eq!(joined["message"], "Rui entrou na sala!");
+
+    // A text by itself, as some of the tutorials send, and an object.
+    for data in [json!("<b>olá</b>"), json!({"message": "<b>olá</b>"})] {
+        rui.emit("new_message", data).await;
+        for member in [&mut ana, &mut rui] {
+            let said = member.next("add_chat_message").await;
+            assert_eq!(
+                (&said["name"], &said["message"], &said["ip"]),
+                (&json!("Rui"), &json!("<b>olá</b>"), &json!("127.0.0.1"))
+            );
+            let time = said["time"].as_str().unwrap();
+            assert!(time.parse::<jiff::civil::Time>().is_ok(), "{time}");
+        }
+    }
+    let logged = chat.line_with("add_chat_message");
+    assert!(logged.contains(r#""Rui" (127.0.0.1)"#), "{logged}");
+    drop(rui);
+    assert_eq!(ana.next("host_leave_room").await["name"], "Rui");
+}
+
+#[tokio::test]
+async fn a_name_in_the_chat_is_taken_once_and_free_after() {
+    let chat = Example::start("chat");
+    let ana = Member::join(&chat, "Ana").await;
+    let mut other = Member::connect(&chat).await;
+    for name in ["Ana", "", "  ", "a\nb", &"n".repeat(41)] {
+        other.emit("new_host", json!({ "name": name })).await;
+        let reason = other.next("refused").await;
+        assert!(reason.as_str().unwrap().contains("1 to 40"), "{reason}");
+    }
+    other.emit("new_message", json!("nameless")).await;
+    let reason = other.next("refused").await;
+    assert!(reason.as_str().unwrap().contains("new_host"), "{reason}");
+    drop(ana);
+    assert_eq!(other.next("host_leave_room").await["name"], "Ana");
+    Member::join(&chat, "Ana").await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_posted_leads_to_the_chat() {
+    let chat = Example::start("chat");
+    assert!(chat.page().await.contains(r#"method="post""#));
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let post = async |form: &'static str| {
+        let url = format!("http://{}/", chat.address);
+        client.post(url).body(form).send().await.unwrap()
+    };
+    let answer = post("username=Zo%C3%AB+da+Silva%3B").await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(answer.headers()["location"], "/chat");
+    assert_eq!(
+        answer.headers()["set-cookie"],
+        "name=Zo%C3%AB+da+Silva%3B; Path=/; SameSite=Strict"
     );
+    for form in ["", "name=", "name=%20", "name=a%0Ab"] {
+        assert_eq!(post(form).await.status(), 400, "{form}");
+    }
 }
 
 /// What htmx's extension for WebSockets sends of a form: its values, and headers of its own.
@@ -407,6 +529,34 @@ async fn a_wrong_form_of_htmx_is_an_error_on_its_page_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn the_scripts_of_htmx_come_from_the_lan_where_npm_has_installed_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let dist = folder.path().join("node_modules/htmx.org/dist");
+    fs::create_dir_all(&dist).unwrap();
+    fs::write(dist.join("htmx.min.js"), "// htmx").unwrap();
+    let htmx = Example::run(
+        example("htmx")
+            .arg("127.0.0.1:0")
+            .current_dir(folder.path()),
+    );
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let page = htmx.page().await;
+    let get = async |script: &str| {
+        assert!(page.contains(script));
+        let url = format!("http://{}{script}", htmx.address);
+        client.get(url).send().await.unwrap()
+    };
+    let script = get("/npm/htmx.org@2.0.11/dist/htmx.min.js").await;
+    assert_eq!(script.headers()["content-type"], "text/javascript");
+    assert_eq!(script.text().await.unwrap(), "// htmx");
+    let script = get("/npm/htmx-ext-ws@2.0.4/dist/ws.min.js").await;
+    assert_eq!(script.status(), 307);
+}
+
+#[tokio::test]
 async fn another_site_cannot_reach_the_light_of_htmx() {
     let htmx = Example::start("htmx");
     let open = async |origin: String| {
@@ -465,10 +615,10 @@ async fn a_message_that_is_no_valid_image_is_answered_in_text_and_the_socket_sta
     for (message, words) in [
         (
             Message::binary(b"garbage".to_vec()),
-            "not a PNG that can be read",
+            "not a PNG image that can be read",
         ),
-        (Message::binary(cut), "not a PNG that can be read"),
-        (Message::binary(wide), "not a PNG that can be read"),
+        (Message::binary(cut), "not a PNG image that can be read"),
+        (Message::binary(wide), "not a PNG image that can be read"),
         (
             Message::binary(vec![0; 4 * MIB + 1]),
             "may have 4194304 bytes, not 4194305",
