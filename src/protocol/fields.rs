@@ -141,6 +141,12 @@ pub const SPEED: Field = Field {
     kind: FieldKind::Number(Range::new(Speed::MIN.times(), Speed::MAX.times())),
     meaning: "The speed of the effect relative to normal, rounded to 0.1; 1 if missing. More than 3 only for a light with allow_fast_strobe.",
 };
+/// As the tutorials' page of commands sends it.
+pub const MSG: Field = Field {
+    name: "msg",
+    kind: FieldKind::Text(Remark::MAX),
+    meaning: "Text for the other clients that accompanies a command.",
+};
 pub const SEQ: Field = Field {
     name: "seq",
     kind: FieldKind::Integer(MAX_SEQ),

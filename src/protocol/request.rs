@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::fields::{
-    self, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, LEVEL, LIGHT, NAME, ON, RECALL, SAVE, SAY,
-    SEQ, SPEED, STEP, TIMER, TOGGLE, TRANSITION,
+    self, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, LEVEL, LIGHT, MSG, NAME, ON, RECALL, SAVE,
+    SAY, SEQ, SPEED, STEP, TIMER, TOGGLE, TRANSITION,
 };
 use super::input_error::InputError;
 use super::light_change::{LightChange, change, transition};
@@ -35,6 +35,8 @@ pub struct ClientMessage {
     pub is_change: bool,
     /// What the client asks for.
     pub request: Result<Request, InputError>,
+    /// A remark that accompanies the request.
+    pub remark: Option<Remark>,
 }
 
 /// What a client asks for.
@@ -85,7 +87,7 @@ pub(crate) const VERBS: [Verb; 14] = [
     verb(&FORGET, &[]),
     verb(&TIMER, &[]),
     verb(&CANCEL, &[]),
-    verb(&COMMAND, &[&TRANSITION]),
+    verb(&COMMAND, &[&TRANSITION, &MSG]),
     verb(&SAY, &[]),
     verb(&NAME, &[]),
     verb(&ECHO, &[]),
@@ -93,7 +95,9 @@ pub(crate) const VERBS: [Verb; 14] = [
 /// The number of verbs that change one light.
 pub(crate) const LIGHT_VERBS: usize = 5;
 /// The fields that may accompany some verb.
-pub(crate) const COMPANIONS: [&Field; 3] = [&LIGHT, &TRANSITION, &SPEED];
+pub(crate) const COMPANIONS: [&Field; 4] = [&LIGHT, &TRANSITION, &SPEED, &MSG];
+/// Those that may accompany a change in the body of a request, whose path names the light.
+pub(crate) const CHANGE_COMPANIONS: [&Field; 2] = [&TRANSITION, &SPEED];
 
 const fn verb(field: &'static Field, with: &'static [&'static Field]) -> Verb {
     Verb { field, with }
@@ -118,16 +122,18 @@ impl ClientMessage {
             .any(|name| fields.contains_key(name));
         let seq = fields.remove(SEQ.name).map(|seq| SEQ.integer(&seq));
         let light = fields.get(LIGHT.name).map(|name| LIGHT.reference(name));
-        let (seq, light) = (seq.transpose(), light.transpose());
-        let request = match (&seq, &light) {
-            (Err(error), _) | (_, Err(error)) => Err(error.clone()),
-            (Ok(_), Ok(_)) => request(&fields, text),
+        let remark = fields.get(MSG.name).map(|remark| MSG.text(remark));
+        let (seq, light, remark) = (seq.transpose(), light.transpose(), remark.transpose());
+        let request = match (&seq, &light, &remark) {
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => Err(error.clone()),
+            (Ok(_), Ok(_), Ok(_)) => request(&fields, text),
         };
         ClientMessage {
             seq: seq.unwrap_or_default(),
             light: light.unwrap_or_default(),
             is_change,
             request,
+            remark: remark.unwrap_or_default(),
         }
     }
 
@@ -137,6 +143,7 @@ impl ClientMessage {
             light: None,
             is_change: false,
             request: Err(InputError::malformed(why)),
+            remark: None,
         }
     }
 }
@@ -147,9 +154,7 @@ impl ClientMessage {
 /// The body is not JSON, or asks for something that a light cannot do.
 pub fn parse_change(body: &[u8]) -> Result<LightChange, InputError> {
     let fields = fields::object("the body", body)?;
-    // The light is in the path.
-    let companions = [&TRANSITION, &SPEED];
-    let verb = only_verb(&fields, &VERBS[..LIGHT_VERBS], &companions)?;
+    let verb = only_verb(&fields, &VERBS[..LIGHT_VERBS], &CHANGE_COMPANIONS)?;
     change(verb, &fields)
 }
 
@@ -357,6 +362,7 @@ mod tests {
                 "light" => r#","light":"led""#,
                 "transition" => r#","transition":1"#,
                 "speed" => r#","speed":2"#,
+                "msg" => r#","msg":"Vai para Cima!""#,
                 other => panic!("no value for {other}"),
             });
             let text = format!(r#"{{{value}{},"seq":1}}"#, String::from_iter(companions));
@@ -556,8 +562,8 @@ mod tests {
 
         #[test]
         fn any_fields_are_parsed_or_refused_without_a_panic(
-            field in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|seq|x",
-            other in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|seq|x",
+            field in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|msg|seq|x",
+            other in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|msg|seq|x",
             value in "\"blink\"|\"up\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
         ) {
             let _ = ClientMessage::parse(&format!(r#"{{"{field}":{value},"{other}":{value}}}"#));

@@ -209,6 +209,47 @@ async fn a_message_reaches_every_client_at_once_and_ten_a_minute_are_the_limit()
 }
 
 #[tokio::test]
+async fn a_command_brings_a_text_for_the_others_as_the_tutorial_sends_it() {
+    let dimmer = TestServer::start();
+    let mut other = dimmer.client().await;
+    let mut ana = named(&dimmer, "Ana").await;
+    for (level, command, text) in [
+        (55, "up", "Vai para Cima!"),
+        (50, "down", "Vai para Baixo!"),
+    ] {
+        ana.send(json!({"msg": text, "command": command})).await;
+        ana.settled().await;
+        assert_eq!(dimmer.level("led").await, f64::from(level));
+        let said = json!({"who": "Ana", "what": "said", "text": text});
+        let (received, _) = entries(&mut other, 1).await;
+        assert_eq!(received[0], said);
+    }
+    // Too much is said, but every command counts.
+    for _ in 0..12 {
+        ana.send(json!({"msg": "down", "command": "down"})).await;
+    }
+    assert_eq!(ana.settled().await.last().unwrap()["level"], 0);
+    for (message, error) in [
+        (
+            json!({"msg": "", "command": "up"}),
+            "msg must have 1 to 200 characters, not 0",
+        ),
+        (
+            json!({"msg": 7, "command": "up"}),
+            "msg must be text, not 7",
+        ),
+        (
+            json!({"msg": "x", "level": 9}),
+            "msg does not go with level",
+        ),
+    ] {
+        ana.send(message).await;
+        assert_eq!(ana.next_field("error").await, error);
+    }
+    assert_eq!(dimmer.level("led").await, 0.0);
+}
+
+#[tokio::test]
 async fn a_late_client_is_sent_the_last_100_entries() {
     let dimmer = Setup::with("max_pages_per_address = 200\n").start();
     let mut clients = Vec::new();

@@ -232,8 +232,25 @@ impl ClientConnection {
     }
 }
 
-/// Carries out a client's message, and returns the response that is for this client alone.
+/// Carries out a client's message and publishes its remark, and returns the response that is for this
+/// client alone.
 fn handle(
+    mut message: ClientMessage,
+    hub: &Hub,
+    participant: &mut Participant,
+    selection: &mut Selection,
+    view: &mut ClientView,
+) -> Result<Option<String>, InputError> {
+    let remark = message.remark.take();
+    let response = carry_out(message, hub, participant, selection, view)?;
+    if let Some(remark) = remark {
+        // Somebody who holds an arrow key makes more remarks than a client may; the command counts all the same.
+        let _ = participant.say(remark);
+    }
+    Ok(response)
+}
+
+fn carry_out(
     message: ClientMessage,
     hub: &Hub,
     participant: &mut Participant,

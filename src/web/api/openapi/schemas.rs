@@ -12,7 +12,7 @@ use crate::model::timers::MAX_OFFSET;
 use crate::protocol::fields::{
     AT, DAYS, EFFECT, Field, FieldKind, IN, OFFSET, RECALL, SPEED, TIMER_LIGHT, TRANSITION,
 };
-use crate::protocol::request::{COMPANIONS, LIGHT_VERBS, VERBS};
+use crate::protocol::request::{CHANGE_COMPANIONS, LIGHT_VERBS, VERBS};
 use crate::protocol::timer_request::{ACTIONS, TIMER_FIELDS};
 
 /// As in `07:00` and `07:00:30`. The service also reads fractions of a second.
@@ -168,10 +168,9 @@ fn restricts(field: &Field, schema: Value) -> Value {
 
 fn light_change() -> Value {
     let verbs: Vec<_> = VERBS[..LIGHT_VERBS].iter().map(|verb| verb.field).collect();
-    let companions = &COMPANIONS[1..];
     let mut schema = request(
         "A change of a light: one of level, step, on, toggle and effect, with what accompanies it.",
-        &[&verbs, companions].concat(),
+        &[&verbs, &CHANGE_COMPANIONS[..]].concat(),
     );
     schema["oneOf"] = one_of(&verbs);
     schema["dependentRequired"] = json!({ SPEED.name: [EFFECT.name] });
