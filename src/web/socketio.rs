@@ -1,10 +1,12 @@
-//! The protocol of the usual tutorials: Socket.IO, and a form at `/led`. Both control the first light.
+//! The protocol of the usual tutorials: Socket.IO, and a form at `/led`.
 //!
 //! A Socket.IO client counts towards the limit of clients like one of `/ws`, and passes the same checks of
 //! `Origin` and password. A slow client is sent the newest level, not each.
 
+mod tutorial_client;
+
 use std::future::{self, Ready, ready};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Extension, Request, State};
@@ -25,11 +27,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use self::tutorial_client::{LIGHT, TutorialClient, set_level};
 use crate::model::actor::Actor;
-use crate::model::command::{Command, CommandError, Target};
-use crate::model::hub::Hub;
 use crate::model::level::Level;
-use crate::model::lights::{Change, LightId, Lights};
+use crate::model::lights::Lights;
 use crate::platform::supervisor::Supervisor;
 use crate::protocol;
 use crate::protocol::fields::LEVEL;
@@ -43,8 +44,6 @@ use crate::web::live::shared_stream::SharedStream;
 use crate::web::response::too_many_clients;
 use crate::web::state::AppState;
 
-/// The only light that the tutorials know.
-const LIGHT: LightId = LightId::FIRST;
 /// Packets that may wait for a client. Levels are not among them: only the newest one is kept.
 const MAX_WAITING: usize = 16;
 /// Bytes read at once, as for a client of `/ws`.
@@ -198,31 +197,30 @@ fn on_connect(socket: SocketRef, app: AppState) {
             left.cancel();
         })
     });
-    let Some(actor) = actor(&socket) else {
+    let Some(permit) = socket.req_parts().extensions.get::<Arc<Permit>>() else {
         return;
     };
-    let (hub, supervisor) = (app.hub.clone(), app.supervisor.clone());
-    socket.on("led", move |TryData::<Value>(data), ack: AckSender| {
-        handle_event(&supervisor, move || {
-            match data.map_err(|error| error.to_string()).and_then(level) {
-                Ok(level) => {
-                    if let Err(error) = set_level(&hub, &actor, level) {
-                        debug!("a Socket.IO client: {error}");
-                    }
+    let client = Arc::new(Mutex::new(TutorialClient::new(app.clone(), permit)));
+    type Handle = fn(&mut TutorialClient, &SocketRef, &Value) -> Result<(), InputError>;
+    let events: [(&str, Handle); 2] = [
+        ("led", |client, _, data| client.led(data)),
+        ("message", TutorialClient::message),
+    ];
+    for (event, handle) in events {
+        let (supervisor, client) = (app.supervisor.clone(), client.clone());
+        let on_event = move |socket: SocketRef, TryData::<Value>(data), ack: AckSender| {
+            handle_event(&supervisor, move || {
+                let mut client = client.lock().unwrap_or_else(PoisonError::into_inner);
+                let data = data.map_err(|error| InputError::malformed(error.to_string()));
+                let handled = data.and_then(|data| handle(&mut client, &socket, &data));
+                if let Err(error) = handled {
+                    debug!("a Socket.IO client: {error}");
                 }
-                Err(error) => debug!("a Socket.IO client: {error}"),
-            }
-            let _ = ack.send(&());
-        })
-    });
-    let supervisor = app.supervisor.clone();
-    socket.on("message", move |socket: SocketRef, ack: AckSender| {
-        handle_event(&supervisor, move || {
-            // There is no room for it if the client sends more than it reads.
-            let _ = socket.emit("message", "Olá");
-            let _ = ack.send(&());
-        })
-    });
+                let _ = ack.send(&());
+            })
+        };
+        socket.on(event, on_event);
+    }
     let lights = app.hub.lights.clone();
     let name = format!("Socket.IO client {}", socket.id);
     app.supervisor.spawn_short(name, async move {
@@ -272,38 +270,6 @@ fn session_end(socket: &SocketRef) -> Option<Instant> {
 /// The level in the tutorials' form.
 fn led(lights: &Lights) -> LedResource {
     lights.state(LIGHT).level.into()
-}
-
-/// The level that an event asks for, clamped to its range as the tutorials' server does.
-fn level(data: Value) -> Result<Level, String> {
-    let percent = match &data["level"] {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    percent
-        .filter(|percent| percent.is_finite())
-        .and_then(|percent: f64| Level::from_percent(percent.clamp(0.0, 100.0)).ok())
-        .ok_or_else(|| format!("level must be a number, or a string holding one, in {data}"))
-}
-
-fn set_level(hub: &Hub, actor: &Actor, level: Level) -> Result<(), CommandError> {
-    let command = Command::Change {
-        target: Target::Own(LIGHT),
-        change: Change::Level(level),
-        transition: None,
-    };
-    hub.execute(actor, command).map(|_| ())
-}
-
-/// The actor of a client's changes, which has no name.
-fn actor(socket: &SocketRef) -> Option<Actor> {
-    let permit = socket.req_parts().extensions.get::<Arc<Permit>>()?;
-    Some(Actor::Client {
-        number: permit.number,
-        address: permit.address,
-        name: None,
-    })
 }
 
 async fn show_level(State(app): State<AppState>) -> Response {

@@ -223,23 +223,62 @@ async fn a_level_is_clamped_and_anything_else_changes_nothing() {
 
 #[tokio::test]
 #[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
-async fn only_the_sender_of_a_message_is_answered() {
+async fn a_greeting_is_answered_to_all_and_names_its_sender() {
     let _turn = take_turn();
     let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
     let mut all = all(&dimmer);
-    for tutorial in &mut all {
-        tutorial.send("message Cliente Ana connectado…");
-        assert_eq!(tutorial.next(), "message Olá", "{}", tutorial.name);
+    for (sender, name) in [(0, "Bia"), (5, "Rui"), (8, "Ana Rita")] {
+        let greeting = format!("Cliente {name} connectado..");
+        all[sender].send(&format!("message {greeting}"));
+        for tutorial in &all {
+            let mut received = [tutorial.next(), tutorial.next()];
+            received.sort();
+            let response = format!("response Server received: {greeting}");
+            assert_eq!(received, ["message Olá", &response], "{}", tutorial.name);
+        }
+        until("the log has the greeting", async || {
+            let log = dimmer.log();
+            log.contains(&format!("{name} (127.0.0.1)")) && log.contains(&greeting)
+        })
+        .await;
     }
-    for tutorial in &mut all {
-        tutorial.send("message Cliente Ana connectado…");
-        let received = tutorial.next();
-        assert_eq!(
-            received, "message Olá",
-            "and nothing else before: {}",
-            tutorial.name
-        );
-    }
+    while client.next_field("here").await != json!(["Ana Rita", "Bia", "Rui"]) {}
+    // None of the three polls: such a client is not gone until it misses a ping.
+    drop(all);
+    while client.next_field("here").await != json!([]) {}
+}
+
+#[tokio::test]
+#[ignore = "needs the clients of Socket.IO; scripts/test.sh installs them and runs this"]
+async fn arrows_do_their_command_and_all_are_told() {
+    let _turn = take_turn();
+    let shelf = "[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\non_start = 5\n";
+    let dimmer = Setup::with(shelf).start();
+    let mut all = all(&dimmer);
+    let mut press = |sender: usize, text: &str, command: &str| {
+        all[sender].send(&format!(
+            r#"message {{"msg":"{text}","command":"{command}"}}"#
+        ));
+        let response = format!("response Server received: {text}");
+        for tutorial in &all {
+            // A change of the first light is sent, too.
+            let received: Vec<_> = match (command, text) {
+                ("up", "Vai para Cima!") => vec![tutorial.next(), tutorial.next()],
+                _ => vec![tutorial.next()],
+            };
+            assert!(
+                received.contains(&response),
+                "{}: {received:?}",
+                tutorial.name
+            );
+        }
+    };
+    press(0, "Vai para Cima!", "up");
+    press(6, "Vai para Direita!", "right");
+    press(6, "Cima, a outra", "up");
+    assert_eq!(dimmer.level("led").await, 55.0);
+    assert_eq!(dimmer.level("shelf").await, 10.0);
 }
 
 /// A library by each transport, with this header.

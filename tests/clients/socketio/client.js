@@ -20,6 +20,7 @@ socket.on("connect", () => say("connect"));
 socket.once("connect", () => say("ready"));
 socket.on("led", (data) => say("led", data.level));
 socket.on("message", (data) => say("message", data));
+socket.on("response", (response) => say("response", response.data));
 socket.on("disconnect", () => say("disconnect"));
 socket.on("connect_error", (error) => {
   say("refused", error.message);
@@ -30,6 +31,6 @@ const input = readline.createInterface({ input: process.stdin });
 input.on("line", (line) => {
   const [event, ...rest] = line.split(" ");
   const data = rest.join(" ");
-  socket.emit(event, event === "led" ? { level: data } : data);
+  socket.emit(event, event === "led" ? { level: data } : data[0] === "{" ? JSON.parse(data) : data);
 });
 input.on("close", () => socket.close());

@@ -8,6 +8,7 @@ python-socketio does not report a disconnect: it calls the handler of "connect" 
 connection that ends before connect() is done.
 """
 
+import json
 import sys
 
 import socketio
@@ -37,6 +38,11 @@ def message(data):
     say("message", data)
 
 
+@sio.on("response")
+def response(answer):
+    say("response", answer["data"])
+
+
 @sio.on("disconnect")
 def disconnect(*reason):
     say("disconnect")
@@ -57,5 +63,9 @@ say("ready")
 
 for line in sys.stdin:
     event, data = line.rstrip("\n").split(" ", 1)
-    sio.emit(event, {"level": data} if event == "led" else data)
+    if event == "led":
+        data = {"level": data}
+    elif data.startswith("{"):
+        data = json.loads(data)
+    sio.emit(event, data)
 sio.disconnect()
