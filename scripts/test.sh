@@ -54,7 +54,7 @@ end() {
 }
 
 step "what the tests need"
-install avahi-daemon avahi-utils bsdutils build-essential chromium chromium-driver curl dbus iproute2 mosquitto \
+install apt-utils avahi-daemon avahi-utils bsdutils build-essential chromium chromium-driver curl dbus gnupg iproute2 mosquitto \
   openssh-client shellcheck shfmt strace systemd tzdata udev util-linux webkit2gtk-driver xvfb
 scripts/axe.sh >/dev/null
 for clients in '' prometheus websocat node-red; do

@@ -118,7 +118,7 @@ impl Laptop {
 
 /// The commands of README's "Put it on a Pi".
 fn readme_commands() -> Vec<&'static str> {
-    let (_, section) = README.split_once("## Put it on a Pi").unwrap();
+    let (_, section) = README.split_once("Or from a laptop with Rust").unwrap();
     let (_, commands) = section.split_once("```sh\n").unwrap();
     commands.split_once("\n```").unwrap().0.lines().collect()
 }

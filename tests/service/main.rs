@@ -10,6 +10,7 @@ mod lan;
 
 mod activity;
 mod api;
+mod apt_repository;
 mod cli;
 mod convergence;
 mod deploy;
