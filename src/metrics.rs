@@ -2,12 +2,15 @@
 //!
 //! To count costs an atomic addition; everything else is read at the scrape.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::model::hub::Hub;
 use crate::model::lights::Lights;
+use crate::platform::process::ProcessUsage;
 
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -79,6 +82,8 @@ pub struct Metrics {
     pub messages: Counter,
     /// Messages and REST requests that were refused, and changed nothing.
     pub refused: Counter,
+    /// The number of HTTP requests by route and status.
+    requests: Mutex<BTreeMap<(String, u16), u64>>,
     /// In the order of the lights.
     writes: Vec<Arc<WriteMetrics>>,
 }
@@ -89,13 +94,20 @@ impl Metrics {
         Metrics {
             messages: Counter::default(),
             refused: Counter::default(),
+            requests: Mutex::default(),
             writes,
         }
     }
 
+    /// Counts an HTTP request of this route, one of those that the service has, which bounds their number.
+    pub fn add_request(&self, route: &str, status: u16) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry((route.into(), status)).or_default() += 1;
+    }
+
     /// All metrics in Prometheus' text format, with the number of `connected` clients and the total of
     /// clients so far.
-    pub fn text(&self, lights: &Lights, connected: usize, total: u64) -> String {
+    pub fn text(&self, hub: &Hub, connected: usize, total: u64) -> String {
         let mut text = Exposition(String::new());
         text.head(
             "dimmer_build_info",
@@ -129,8 +141,25 @@ impl Metrics {
         ] {
             text.single(name, "counter", help, count);
         }
-        self.lights(lights, &mut text);
+        text.single(
+            "dimmer_timers",
+            "gauge",
+            "Timers that are set.",
+            hub.timers.all().len(),
+        );
+        self.requests(&mut text);
+        self.lights(&hub.lights, &mut text);
+        process(&mut text);
         text.0
+    }
+
+    fn requests(&self, text: &mut Exposition) {
+        let name = "dimmer_http_requests_total";
+        text.head(name, "counter", "HTTP requests by route and status.");
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((route, status), count) in requests.iter() {
+            text.sample(name, &format!("route={route:?},status=\"{status}\""), count);
+        }
     }
 
     fn lights(&self, lights: &Lights, text: &mut Exposition) {
@@ -182,6 +211,56 @@ impl Metrics {
         for (label, writes) in labels.iter().zip(&self.writes) {
             text.histogram(name, label, &writes.delay);
         }
+    }
+}
+
+/// The metrics that every client library of Prometheus has, under their usual names.
+fn process(text: &mut Exposition) {
+    // Without /proc there are none of them.
+    let Ok(usage) = ProcessUsage::now() else {
+        return;
+    };
+    for (name, kind, help, number) in [
+        (
+            "process_cpu_seconds_total",
+            "counter",
+            "Processor time, user and system.",
+            usage.cpu.as_secs_f64(),
+        ),
+        (
+            "process_virtual_memory_bytes",
+            "gauge",
+            "Virtual memory.",
+            usage.virtual_memory as f64,
+        ),
+        (
+            "process_resident_memory_bytes",
+            "gauge",
+            "Resident memory.",
+            usage.resident_memory as f64,
+        ),
+        (
+            "process_open_fds",
+            "gauge",
+            "Open file descriptors.",
+            usage.open_files as f64,
+        ),
+        (
+            "process_max_fds",
+            "gauge",
+            "The most open file descriptors.",
+            usage.max_files.map_or(f64::INFINITY, |max| max as f64),
+        ),
+        (
+            "process_start_time_seconds",
+            "gauge",
+            "Start of the process, in seconds since 1970.",
+            usage.start.as_secs_f64(),
+        ),
+    ] {
+        // Prometheus reads +Inf, and Rust writes inf.
+        let number = number.to_string().replace("inf", "+Inf");
+        text.single(name, kind, help, number);
     }
 }
 

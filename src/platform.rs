@@ -4,5 +4,6 @@ pub(crate) mod gpio;
 pub(crate) mod host;
 pub mod mdns;
 pub mod password;
+pub(crate) mod process;
 pub mod supervisor;
 pub(crate) mod tls;

@@ -15,10 +15,10 @@ mod state;
 use std::future;
 use std::sync::Arc;
 
-use axum::extract::Request;
-use axum::extract::State;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION};
 use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -140,12 +140,28 @@ fn router(
     router
         .layer(middleware::from_fn(listener::limit_time))
         .layer(middleware::from_fn_with_state(origins, origin::check))
+        .layer(middleware::from_fn_with_state(
+            app.metrics.clone(),
+            count_request,
+        ))
+}
+
+async fn count_request(
+    State(metrics): State<Arc<Metrics>>,
+    route: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    metrics.add_request(route, response.status().as_u16());
+    response
 }
 
 async fn show_metrics(State(app): State<AppState>) -> impl IntoResponse {
     let text = app
         .metrics
-        .text(&app.hub.lights, app.clients.count(), app.clients.total());
+        .text(&app.hub, app.clients.count(), app.clients.total());
     ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], text)
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::common::{Setup, TestServer, fetched, until};
 use reqwest::{Client, StatusCode};
@@ -72,6 +73,53 @@ async fn what_happens_is_counted_for_each_light() {
     assert_eq!(more("dimmer_driver_writes_total{light=\"shelf\"}"), 0.0);
     let delay = now["dimmer_change_delay_seconds_sum{light=\"led\"}"];
     assert!(delay > 0.0 && delay < 20.0, "{delay} s");
+}
+
+#[tokio::test]
+async fn requests_timers_and_the_process_are_exported() {
+    let started = SystemTime::now();
+    let dimmer = TestServer::start();
+    let http = Client::new();
+    for _ in 0..3 {
+        let url = dimmer.url("/api/lights/led");
+        http.get(url).send().await.unwrap();
+    }
+    http.get(dimmer.url("/no/such/route")).send().await.unwrap();
+    let forbidden = http.get(dimmer.url("/api/lights"));
+    let forbidden = forbidden.header("origin", "http://evil.example");
+    assert_eq!(forbidden.send().await.unwrap().status(), 403);
+    let timer = json!({"in": 600, "on": false});
+    let timers = http.post(dimmer.url("/api/timers"));
+    timers.body(timer.to_string()).send().await.unwrap();
+    let now = samples(&dimmer).await;
+    for (name, expected) in [
+        (
+            r#"dimmer_http_requests_total{route="/api/lights/{name}",status="200"}"#,
+            3.0,
+        ),
+        (
+            r#"dimmer_http_requests_total{route="/api/lights",status="403"}"#,
+            1.0,
+        ),
+        (
+            r#"dimmer_http_requests_total{route="other",status="404"}"#,
+            1.0,
+        ),
+        ("dimmer_timers", 1.0),
+    ] {
+        assert_eq!(now[name], expected, "{name}");
+    }
+    // The start is only known to the second, as the time of the boot is.
+    let since_1970 = started.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let start = now["process_start_time_seconds"];
+    assert!((start - since_1970).abs() < 60.0, "{start}, {since_1970}");
+    let pages = now["process_resident_memory_bytes"];
+    assert!((1e6..1e9).contains(&pages), "{pages}");
+    assert!(now["process_virtual_memory_bytes"] > pages);
+    let files = now["process_open_fds"];
+    assert!((5.0..100.0).contains(&files), "{files}");
+    assert!(now["process_max_fds"] > files);
+    assert!((0.0..60.0).contains(&now["process_cpu_seconds_total"]));
 }
 
 #[tokio::test]
