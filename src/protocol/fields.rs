@@ -126,6 +126,11 @@ pub const ECHO: Field = Field {
     kind: FieldKind::Json(1024),
     meaning: "Sent back unchanged.",
 };
+pub const OWN: Field = Field {
+    name: "own",
+    kind: FieldKind::Bool,
+    meaning: "true: the client is sent its own changes, too.",
+};
 pub const LIGHT: Field = Field {
     name: "light",
     kind: FieldKind::Reference,

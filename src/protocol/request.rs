@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::fields::{
-    self, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, LEVEL, LIGHT, MSG, NAME, ON, RECALL, SAVE,
-    SAY, SEQ, SPEED, STEP, TIMER, TOGGLE, TRANSITION,
+    self, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, LEVEL, LIGHT, MSG, NAME, ON, OWN, RECALL,
+    SAVE, SAY, SEQ, SPEED, STEP, TIMER, TOGGLE, TRANSITION,
 };
 use super::input_error::InputError;
 use super::light_change::{LightChange, change, transition};
@@ -56,6 +56,8 @@ pub enum Request {
     Name(Name),
     /// Send this JSON back.
     Echo(Box<RawValue>),
+    /// Send the client its own changes, too, or no longer.
+    Own(bool),
 }
 
 /// A direction in the list of visible lights.
@@ -76,7 +78,7 @@ pub(crate) struct Verb {
 
 /// Everything that a message can ask for: exactly one of these. The first [`LIGHT_VERBS`] change one
 /// light.
-pub(crate) const VERBS: [Verb; 14] = [
+pub(crate) const VERBS: [Verb; 15] = [
     verb(&LEVEL, &[&LIGHT, &TRANSITION]),
     verb(&STEP, &[&LIGHT, &TRANSITION]),
     verb(&ON, &[&LIGHT, &TRANSITION]),
@@ -91,6 +93,7 @@ pub(crate) const VERBS: [Verb; 14] = [
     verb(&SAY, &[]),
     verb(&NAME, &[]),
     verb(&ECHO, &[]),
+    verb(&OWN, &[]),
 ];
 /// The number of verbs that change one light.
 pub(crate) const LIGHT_VERBS: usize = 5;
@@ -228,6 +231,7 @@ fn request(fields: &Map<String, Value>, text: &str) -> Result<Request, InputErro
         "say" => return SAY.text(value).map(Request::Say),
         "name" => return NAME.text(value).map(Request::Name),
         "echo" => return echo(text).map(Request::Echo),
+        "own" => return OWN.bool(value).map(Request::Own),
         _ => return change(verb, fields).map(Request::Change),
     };
     Ok(Request::Command(command))
@@ -354,6 +358,7 @@ mod tests {
             r#""say":"Olá""#,
             r#""name":"Ana""#,
             r#""echo":[null]"#,
+            r#""own":true"#,
         ];
         assert_eq!(values.len(), VERBS.len());
         for (verb, value) in VERBS.iter().zip(values) {
@@ -494,11 +499,11 @@ mod tests {
             ),
             (
                 r#"{"transition":1}"#,
-                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo is needed",
+                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo, own is needed",
             ),
             (
                 "{}",
-                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo is needed",
+                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo, own is needed",
             ),
             ("[1]", "a message is an object or a number, not [1]"),
             ("true", "a message is an object or a number, not true"),
@@ -562,8 +567,8 @@ mod tests {
 
         #[test]
         fn any_fields_are_parsed_or_refused_without_a_panic(
-            field in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|msg|seq|x",
-            other in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|light|transition|msg|seq|x",
+            field in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|own|light|transition|msg|seq|x",
+            other in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|own|light|transition|msg|seq|x",
             value in "\"blink\"|\"up\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
         ) {
             let _ = ClientMessage::parse(&format!(r#"{{"{field}":{value},"{other}":{value}}}"#));

@@ -328,10 +328,10 @@ async fn node_red_sets_the_light_and_receives_the_change() {
         assert_eq!(answer.status(), 200, "{button}");
     };
     press("42 percent").await;
-    until("the light is at 42", async || {
-        dimmer.level("led").await == 42.0
-    })
-    .await;
+    // Its own change, which it asks to be sent.
+    node_red
+        .wait_for("{ light: 'led', level: 42 }", connected)
+        .await;
     press("toggle").await;
     node_red
         .wait_for("{ light: 'led', level: 0 }", connected)

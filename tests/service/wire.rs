@@ -413,6 +413,24 @@ async fn a_ping_is_answered() {
 }
 
 #[tokio::test]
+async fn a_client_is_sent_its_own_changes_if_it_asks_for_them() {
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    client.settled().await;
+    for (own, sent) in [(true, 1), (false, 0), (true, 1)] {
+        client.send(json!({ "own": own })).await;
+        for level in [30, 40] {
+            client.send(json!({ "level": level })).await;
+            let expected = vec![json!({"light": "led", "level": level}); sent];
+            assert_eq!(client.settled().await, expected, "own: {own}");
+        }
+    }
+    client.send(json!({"own": 1})).await;
+    let error = "own must be true or false, not 1";
+    assert_eq!(client.next_field("error").await, error);
+}
+
+#[tokio::test]
 async fn arrows_select_the_visible_lights_of_this_client_and_step_the_selected_one() {
     let third = "[[light]]\nname = \"door\"\ngpio = 19\non_start = 98\n";
     let dimmer = Setup::with(&format!("{TWO_LIGHTS}{third}")).start();

@@ -35,6 +35,8 @@ pub struct Sources {
 pub struct ClientView {
     /// The last `seq` of the client, once it has sent one.
     pub seen: Option<u64>,
+    /// Whether the client wants to be sent its own changes, too.
+    pub wants_own: bool,
     /// The lights of other dimmers.
     fleet: FleetView,
     /// Whether something is unsent or not current. While this is set, only the client's own task writes to it.
@@ -78,6 +80,7 @@ impl ClientView {
     pub fn new(lights: usize) -> ClientView {
         ClientView {
             seen: None,
+            wants_own: false,
             fleet: FleetView::default(),
             lagging: true,
             lights: vec![LightView::default(); lights],
@@ -97,9 +100,10 @@ impl ClientView {
         }
     }
 
-    /// Marks the outcome of the client's own change as shown.
+    /// Marks the outcome of the client's own change as shown, unless the client wants to be sent it.
     pub fn show(&mut self, target: Target, outcome: Outcome) {
         match (target, outcome) {
+            _ if self.wants_own => {}
             (Target::Own(light), Outcome::Light(state)) => {
                 self.lights[light.index()].state = Some(ShownState::from(&state));
             }

@@ -289,6 +289,7 @@ fn carry_out(
         }
         Request::Say(remark) => participant.say(remark)?,
         Request::Name(name) => participant.rename(name),
+        Request::Own(wants_own) => view.wants_own = wants_own,
         Request::Echo(echo) => return Ok(Some(ServerMessage::Echo { echo: &echo }.to_json())),
     }
     Ok(None)
