@@ -8,8 +8,8 @@
 #
 #   scripts/test.sh [--long]
 #
-#   --long  also builds for every Raspberry Pi and starts each binary, checks the dependencies, fuzzes, and
-#           gives the tests of reliability their time: some 40 minutes more
+#   --long  also builds for every Raspberry Pi and starts each binary, checks the dependencies, fuzzes, tries the
+#           REST API against its OpenAPI document, and gives the tests of reliability their time: some 40 minutes more
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -107,6 +107,9 @@ scripts/test/cross.sh
 
 step "dependencies"
 scripts/audit.sh
+
+step "the REST API against its OpenAPI document"
+scripts/schemathesis.sh
 
 step "fuzzing"
 scripts/fuzz.sh 60
