@@ -21,6 +21,7 @@ use crate::model::hub::Hub;
 use crate::model::level::{Level, Step};
 use crate::model::lights::{Change, LightId};
 use crate::platform::gpio;
+use crate::platform::gpio_lock::GpioLock;
 
 /// How long the line must be steady before an edge counts. Contacts bounce for up to 20 ms.
 const DEBOUNCE: Duration = Duration::from_millis(25);
@@ -35,6 +36,7 @@ pub struct Button {
     name: String,
     pin: InputPin,
     edges: UnboundedReceiver<Edge>,
+    _lock: GpioLock,
 }
 
 /// A debounced edge of the line. The button pulls it low.
@@ -57,6 +59,7 @@ impl Button {
     /// The GPIO or its interrupts are not available; the message says why and what to do.
     pub fn open(light: &str, gpio: u8) -> anyhow::Result<Button> {
         let name = format!("light {light}: button on GPIO {gpio}");
+        let lock = GpioLock::take(gpio).with_context(|| name.clone())?;
         let mut pin = gpio::acquire(gpio)
             .with_context(|| name.clone())?
             .into_input_pullup();
@@ -64,7 +67,12 @@ impl Button {
             .map_err(gpio::explain)
             .with_context(|| name.clone())?;
         info!("{name}");
-        Ok(Button { name, pin, edges })
+        Ok(Button {
+            name,
+            pin,
+            edges,
+            _lock: lock,
+        })
     }
 
     /// Changes the light when the button is used; never ends.

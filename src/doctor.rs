@@ -17,6 +17,7 @@ use crate::pin::driver::{self, Choice, KERNEL_FREQUENCY, SOFTWARE_FREQUENCY};
 use crate::pin::kernel_bug::{KernelBug, KernelVersion, release};
 use crate::pin::pwmchip::{self, Chip, ChipKind};
 use crate::pin::software_pwm::SoftwarePwm;
+use crate::platform::gpio_lock::Holder;
 
 /// The devices through which rppal accesses the GPIOs: up to the Pi 4, on the Pi 5, and if there is
 /// neither.
@@ -82,6 +83,11 @@ impl Report {
         }
         if let Err(error) = driver::check(&choice, light) {
             self.line("error", &format!("the service will not start: {error}"));
+        }
+        if !matches!(choice, Choice::Simulated(_))
+            && let Some(holder) = Holder::of(gpio)
+        {
+            self.line("held by", &holder.to_string());
         }
         self.users(tree, gpio);
         for advice in advice(root, tree, &choice, gpio) {

@@ -27,14 +27,26 @@ use tracing::{info, warn};
 use crate::config::{LightConfig, OnStop};
 use crate::metrics::WriteMetrics;
 use crate::model::lights::{Driver, LightId, Lights};
+use crate::platform::gpio_lock::GpioLock;
 use crate::platform::supervisor::{Probe, Supervisor, heartbeat};
 use controller::PinController;
+use driver::Choice;
 use output::OpenOutput;
+
+/// A pin that no other process has, with its driver; not opened yet.
+pub struct Reservation {
+    config: LightConfig,
+    choice: Choice,
+    /// `None` for a simulated pin.
+    lock: Option<GpioLock>,
+}
 
 /// An open pin, which is dark.
 pub struct Pin {
     config: LightConfig,
     open: OpenOutput,
+    /// Dropped last, once the pin has its final duty.
+    lock: Option<GpioLock>,
 }
 
 /// The thread of a pin. It ends once its token is cancelled, and leaves the pin as `on_stop` says.
@@ -49,14 +61,45 @@ pub struct PinThread {
     pub(crate) writes: Arc<WriteMetrics>,
 }
 
-impl Pin {
-    /// Opens the driver that the settings ask for. May block for seconds: udev sets permissions late.
+/// Names the light and the GPIO that an error is about.
+fn subject(light: &LightConfig) -> String {
+    format!("light {} on GPIO {}", light.name, light.gpio)
+}
+
+impl Reservation {
+    /// Chooses the driver that the settings ask for, and locks the GPIO. Touches no pin.
+    ///
+    /// # Errors
+    /// The driver does not support the settings, or another process has the GPIO; the message says what to do.
+    pub fn new(config: LightConfig) -> anyhow::Result<Reservation> {
+        let reserve = || {
+            let choice = driver::choose(Path::new("/"), config.driver, config.gpio);
+            driver::check(&choice, &config)?;
+            let lock = match choice {
+                Choice::Simulated(_) => None,
+                _ => Some(GpioLock::take(config.gpio)?),
+            };
+            anyhow::Ok((choice, lock))
+        };
+        let (choice, lock) = reserve().with_context(|| subject(&config))?;
+        Ok(Reservation {
+            config,
+            choice,
+            lock,
+        })
+    }
+
+    /// Opens the driver. May block for seconds: udev sets permissions late.
     ///
     /// # Errors
     /// The driver cannot be opened; the message says why and what to do.
-    pub fn open(mut config: LightConfig, trace: Option<&Path>) -> anyhow::Result<Pin> {
-        let open = driver::open(&config, trace)
-            .with_context(|| format!("light {} on GPIO {}", config.name, config.gpio))?;
+    pub fn open(self, trace: Option<&Path>) -> anyhow::Result<Pin> {
+        let Reservation {
+            mut config,
+            choice,
+            lock,
+        } = self;
+        let open = driver::open(choice, &config, trace).with_context(|| subject(&config))?;
         info!(
             "light {}: GPIO {}: {}, {} Hz, {} steps",
             config.name, config.gpio, open.description, open.frequency, open.resolution
@@ -69,9 +112,11 @@ impl Pin {
             );
             config = driver::software_instead(&config);
         }
-        Ok(Pin { config, open })
+        Ok(Pin { config, open, lock })
     }
+}
 
+impl Pin {
     /// The pin's driver, its frequency in Hz and its resolution in steps.
     pub fn driver(&self) -> (Driver, u32, u32) {
         (self.open.driver, self.open.frequency, self.open.resolution)
@@ -111,11 +156,13 @@ impl Pin {
             }
         };
         let run = supervisor.watch(format_args!("light {name}: pin"), &stop, run);
+        let lock = self.lock;
         thread::Builder::new()
             .name(format!("pin-{}", light.index()))
             .spawn(move || {
-                // Dropped last, after the pin.
+                // Dropped in reverse, after the pin.
                 let _ended_guard = ended_guard;
+                let _lock = lock;
                 runtime.block_on(run);
             })
             .context("cannot start the pin's thread")?;
@@ -129,10 +176,11 @@ impl Pin {
 }
 
 /// Switches off the pins without a service, as after a crash, except those that keep their duty when
-/// the service stops.
+/// the service stops and those that another process has.
 ///
 /// # Errors
-/// A driver cannot be opened; each failure is logged, and all other pins are off.
+/// A driver cannot be opened, or another process has the pin; each failure is logged, and all other pins
+/// are off.
 pub fn park(lights: Vec<LightConfig>) -> anyhow::Result<()> {
     let mut failed = 0;
     for light in lights {
@@ -140,7 +188,7 @@ pub fn park(lights: Vec<LightConfig>) -> anyhow::Result<()> {
             continue;
         }
         // To open a pin makes it dark.
-        match Pin::open(light, None) {
+        match Reservation::new(light).and_then(|pin| pin.open(None)) {
             Ok(Pin { config, .. }) => info!("light {}: off", config.name),
             Err(error) => {
                 warn!("{error:#}");
@@ -218,6 +266,7 @@ mod tests {
                 description: "hanging".into(),
                 fallback: None,
             },
+            lock: None,
         };
         let state = LightState::new(Level::HALF, Level::HALF);
         let light = LightConfig::default().light(pin.driver());

@@ -1,6 +1,8 @@
-//! What stands between the service and the machine: GPIOs, host names, mDNS, passwords, TLS, supervision of tasks.
+//! What stands between the service and the machine: GPIOs and their locks, host names, mDNS, passwords, TLS,
+//! supervision of tasks.
 
 pub(crate) mod gpio;
+pub mod gpio_lock;
 pub(crate) mod host;
 pub mod mdns;
 pub mod password;

@@ -53,19 +53,20 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the port, or takes systemd's, then the pins, and starts all tasks. To be called before any
+    /// Reserves the pins, opens the port or takes systemd's, then opens the pins, and starts all tasks. To be called before any
     /// other thread runs, as it removes the environment variables about systemd's socket. If the future
     /// is dropped early, the pins are off.
     ///
     /// # Errors
     /// The port or a pin cannot be opened; the message is one line that says what to do.
     pub async fn start(config: Config) -> anyhow::Result<Service> {
+        let reservations = opening::reservations(&config.lights)?;
         let listener = opening::listener(config.listen).await?;
         let address = listener.local_addr()?;
         let tls = config.web.tls.clone();
         let (password, encrypted) = (config.web.password.clone(), tls.is_some());
         let (store, login) = opening::stored_state(config.state_dir, password, encrypted).await?;
-        let pins = opening::pins(&config.lights, config.trace).await?;
+        let pins = opening::pins(reservations, config.trace).await?;
         let lights = opening::lights(&config.lights, &pins, &store);
         let buttons = opening::buttons(&config.lights, &lights)?;
         let hub = Arc::new(opening::hub(lights, &store, config.place, config.activity));

@@ -86,13 +86,15 @@ pub(crate) fn check(choice: &Choice, light: &LightConfig) -> anyhow::Result<()> 
     }
 }
 
-/// Opens the driver that the light's settings ask for.
+/// Opens the chosen driver, which supports the light's settings.
 ///
 /// # Errors
-/// The driver cannot be opened, or does not support the settings.
-pub(crate) fn open(light: &LightConfig, trace: Option<&Path>) -> anyhow::Result<OpenOutput> {
-    let choice = choose(Path::new("/"), light.driver, light.gpio);
-    check(&choice, light)?;
+/// The driver cannot be opened.
+pub(crate) fn open(
+    choice: Choice,
+    light: &LightConfig,
+    trace: Option<&Path>,
+) -> anyhow::Result<OpenOutput> {
     match choice {
         Choice::Simulated(reason) => Ok(open_simulated(light, trace, reason)),
         choice => open_pwm(choice, light, open_kernel, open_software),

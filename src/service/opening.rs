@@ -18,7 +18,7 @@ use crate::model::level::Level;
 use crate::model::lights::{Light, LightId, LightState, Lights};
 use crate::model::presets::Presets;
 use crate::model::timers::{Place, Timers};
-use crate::pin::Pin;
+use crate::pin::{Pin, Reservation};
 use crate::platform::password::Hash;
 use crate::store::{KeptLight, Store};
 use crate::web::Login;
@@ -59,14 +59,26 @@ pub async fn stored_state(
     task::spawn_blocking(open).await?
 }
 
+/// Reserves the pins of all lights. To be called before the port is opened: whoever starts a second service by
+/// mistake should hear of the pin, and not be sent to another port.
+///
+/// # Errors
+/// A driver does not support its settings, or another process has the GPIO.
+pub fn reservations(settings: &[LightConfig]) -> anyhow::Result<Vec<Reservation>> {
+    settings.iter().cloned().map(Reservation::new).collect()
+}
+
 /// Opens all pins at once. Each in a thread of its own, as a driver may block for seconds.
 ///
 /// # Errors
 /// A pin cannot be opened.
-pub async fn pins(settings: &[LightConfig], trace: Option<PathBuf>) -> anyhow::Result<Vec<Pin>> {
-    let opening = settings.iter().map(|light| {
-        let (light, trace) = (light.clone(), trace.clone());
-        let open = task::spawn_blocking(move || Pin::open(light, trace.as_deref()));
+pub async fn pins(
+    reservations: Vec<Reservation>,
+    trace: Option<PathBuf>,
+) -> anyhow::Result<Vec<Pin>> {
+    let opening = reservations.into_iter().map(|reservation| {
+        let trace = trace.clone();
+        let open = task::spawn_blocking(move || reservation.open(trace.as_deref()));
         async { anyhow::Ok(open.await??) }
     });
     try_join_all(opening).await

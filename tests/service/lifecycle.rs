@@ -4,6 +4,8 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
+use dimmer::platform::gpio_lock::GpioLock;
+
 use crate::common::{LIMIT, Setup, TestServer, dimmer, duties, linear, need, run_by, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -375,4 +377,45 @@ fn park_needs_no_service_and_says_what_it_cannot_do() {
         log.contains("GPIO 21: software-pwm: this is not a Raspberry Pi"),
         "{log}"
     );
+}
+
+#[test]
+fn a_gpio_that_another_process_has_is_left_alone_and_its_owner_is_named() {
+    let setup = Setup::new();
+    let settings = setup.write_settings();
+    // One that no other test has at the same time.
+    let (gpio, lock) = (0..=27)
+        .rev()
+        .find_map(|gpio| Some((gpio, GpioLock::take(gpio).ok()?)))
+        .unwrap();
+    let gpio = gpio.to_string();
+    let command = |name: &str| {
+        let mut command = dimmer();
+        command.args([name, "--driver", "software-pwm", "--gpio", &gpio]);
+        command.arg("--config").arg(&settings);
+        command
+    };
+    let owner = format!(", process {} since 2", std::process::id());
+    // The port is in use as well, but another port would not help.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap().to_string();
+    for mut refused in [command("serve"), command("park")] {
+        if refused.get_args().next().unwrap() == "serve" {
+            refused.args(["--listen", &address]);
+        }
+        let (code, log) = run(&mut refused);
+        assert_eq!(code, Some(1), "{log}");
+        let expected = format!("light led on GPIO {gpio}: GPIO {gpio} is in use by ");
+        assert!(log.contains(&expected) && log.contains(&owner), "{log}");
+        assert!(!log.contains("--listen"), "{log}");
+    }
+    let doctor = || String::from_utf8(command("doctor").output().unwrap().stdout).unwrap();
+    let report = doctor();
+    let held_by = report.lines().find(|line| line.starts_with("held by"));
+    assert!(held_by.unwrap().contains(&owner), "{report}");
+
+    drop(lock);
+    assert!(!doctor().contains(&owner));
+    let (_, log) = run(&mut command("park"));
+    assert!(log.contains("this is not a Raspberry Pi"), "{log}");
 }
