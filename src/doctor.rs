@@ -81,7 +81,7 @@ impl Report {
         if let Some(reason) = avoided(&choice) {
             self.line("avoids", &reason);
         }
-        if let Err(error) = driver::check(&choice, light) {
+        if let Err(error) = driver::check(root, &choice, light) {
             self.line("error", &format!("the service will not start: {error}"));
         }
         if !matches!(choice, Choice::Simulated(_))
@@ -118,7 +118,8 @@ pub fn plan(root: &Path, config: &Config) -> anyhow::Result<String> {
     for light in &config.lights {
         let LightConfig { name, gpio, .. } = light;
         let choice = driver::choose(root, light.driver, *gpio);
-        driver::check(&choice, light).with_context(|| format!("light {name} on GPIO {gpio}"))?;
+        driver::check(root, &choice, light)
+            .with_context(|| format!("light {name} on GPIO {gpio}"))?;
         let driver = describe_driver(&choice, light);
         text += &format!("light {name}: GPIO {gpio}: {driver}\n");
         if let Some(reason) = avoided(&choice) {

@@ -8,6 +8,7 @@ pub(crate) mod device_tree;
 mod dither;
 pub mod driver;
 mod effect_player;
+pub mod gpio_owner;
 pub mod kernel_bug;
 mod kernel_pwm;
 mod output;
@@ -74,7 +75,7 @@ impl Reservation {
     pub fn new(config: LightConfig) -> anyhow::Result<Reservation> {
         let reserve = || {
             let choice = driver::choose(Path::new("/"), config.driver, config.gpio);
-            driver::check(&choice, &config)?;
+            driver::check(Path::new("/"), &choice, &config)?;
             let lock = match choice {
                 Choice::Simulated(_) => None,
                 _ => Some(GpioLock::take(config.gpio)?),

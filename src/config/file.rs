@@ -274,6 +274,7 @@ mod tests {
             min_duty = 2.5
             max_duty = 80
             transition = 0.5
+            allow_shared_gpio = true
             allow_fast_strobe = true
             on_start = 30
             on_stop = "keep"
@@ -311,6 +312,7 @@ mod tests {
         assert_eq!(file.light[1].fastest(), Speed::SAFE);
         assert_eq!((desk.gpio, desk.button_gpio), (18, Some(20)));
         assert_eq!(file.light[1].button_gpio, None);
+        assert!(desk.allow_shared_gpio && !file.light[1].allow_shared_gpio);
         assert_eq!(desk.driver, DriverChoice::KernelPwm);
         assert_eq!(desk.frequency, Some(400));
         assert_eq!(desk.curve, Curve::Perceptual);

@@ -30,6 +30,8 @@ pub struct LightConfig {
     /// GPIO of the button as a BCM number, 0 to 27, if there is a button.
     #[serde(deserialize_with = "button_gpio")]
     pub button_gpio: Option<u8>,
+    /// Whether to take GPIOs that the device tree has given to another device.
+    pub allow_shared_gpio: bool,
     /// The driver of the pin.
     pub driver: DriverChoice,
     /// PWM frequency in Hz; `None` for the driver's default.
@@ -68,6 +70,7 @@ impl Default for LightConfig {
             hidden: false,
             gpio: 21,
             button_gpio: None,
+            allow_shared_gpio: false,
             driver: DriverChoice::Auto,
             frequency: None,
             curve: Curve::default(),

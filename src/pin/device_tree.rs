@@ -2,8 +2,19 @@
 //!
 //! All files are below a root folder: `/`, except in tests.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// The folder of a node.
+pub type Node = PathBuf;
+
+/// The chips of the GPIOs of the header, up to the Pi 4 and on the Pi 5.
+const GPIO_CHIPS: [&str; 3] = [
+    "brcm,bcm2835-gpio",
+    "brcm,bcm2711-gpio",
+    "raspberrypi,rp1-gpio",
+];
 
 /// The folder of the device tree, below the root.
 const BASE: &str = "sys/firmware/devicetree/base";
@@ -41,10 +52,16 @@ impl DeviceTree {
         names.iter().any(|name| name.starts_with(prefix))
     }
 
-    /// The enabled nodes whose pins include the GPIO.
-    pub fn users(&self, gpio: u8) -> Vec<PathBuf> {
+    /// Every node, in a stable order.
+    pub fn nodes(&self) -> Vec<Node> {
         let mut nodes = Vec::new();
         collect(&self.base, &mut nodes);
+        nodes
+    }
+
+    /// The enabled nodes whose pins include the GPIO.
+    pub fn users(&self, gpio: u8) -> Vec<Node> {
+        let nodes = self.nodes();
         let groups: Vec<u32> = nodes
             .iter()
             .filter(|node| pins(node).contains(&gpio))
@@ -60,6 +77,29 @@ impl DeviceTree {
             .cloned()
             .collect()
     }
+}
+
+/// The enabled ones of these nodes with a line of the GPIO, such as a fan's.
+pub fn line_users(nodes: &[Node], gpio: u8) -> Vec<Node> {
+    let chips: Vec<u32> = nodes
+        .iter()
+        .filter(|node| {
+            let names = strings(&node.join("compatible"));
+            names.iter().any(|name| GPIO_CHIPS.contains(&name.as_str()))
+        })
+        .filter_map(|node| numbers(&node.join("phandle")).first().copied())
+        .collect();
+    let is_line = |name: &str| {
+        matches!(name, "gpios" | "gpio") || name.ends_with("-gpios") || name.ends_with("-gpio")
+    };
+    let uses = |entry: &[u32]| chips.contains(&entry[0]) && entry.get(1) == Some(&u32::from(gpio));
+    references(nodes, is_line, "#gpio-cells", uses)
+}
+
+/// The enabled ones of these nodes that use a channel of the pwmchip with this phandle, such as a fan.
+pub fn channel_users(nodes: &[Node], chip: Option<u32>, channel: u8) -> Vec<Node> {
+    let uses = |entry: &[u32]| Some(entry[0]) == chip && entry.get(1) == Some(&u32::from(channel));
+    references(nodes, |name| name == "pwms", "#pwm-cells", uses)
 }
 
 /// The strings of a property; none if it is missing.
@@ -94,6 +134,57 @@ fn pins(group: &Path) -> Vec<u8> {
         .collect()
 }
 
+/// The enabled ones of these nodes with a property that `has_name` and an entry that `uses`: the phandle of
+/// another node, and as many numbers as that node's property `cells` says.
+fn references(
+    nodes: &[Node],
+    has_name: impl Fn(&str) -> bool,
+    cells: &str,
+    uses: impl Fn(&[u32]) -> bool,
+) -> Vec<Node> {
+    let counts: HashMap<u32, usize> = nodes
+        .iter()
+        .filter_map(|node| {
+            let count = *numbers(&node.join(cells)).first()?;
+            let phandle = *numbers(&node.join("phandle")).first()?;
+            Some((phandle, usize::try_from(count).ok()?))
+        })
+        .collect();
+    let has_entry = |property: &Path| {
+        let numbers = numbers(property);
+        let mut rest = numbers.as_slice();
+        while let Some(phandle) = rest.first() {
+            // 0 stands for an entry that is left out.
+            let count = match phandle {
+                0 => 0,
+                phandle => match counts.get(phandle) {
+                    Some(count) => *count,
+                    None => return false,
+                },
+            };
+            let Some((entry, others)) = rest.split_at_checked(1 + count) else {
+                return false;
+            };
+            if uses(entry) {
+                return true;
+            }
+            rest = others;
+        }
+        false
+    };
+    nodes
+        .iter()
+        .filter(|node| is_enabled(node))
+        .filter(|node| {
+            let entries = fs::read_dir(node).into_iter().flatten().flatten();
+            entries
+                .filter(|entry| entry.file_name().to_str().is_some_and(&has_name))
+                .any(|entry| has_entry(&entry.path()))
+        })
+        .cloned()
+        .collect()
+}
+
 fn is_enabled(node: &Path) -> bool {
     strings(&node.join("status"))
         .first()
@@ -101,7 +192,7 @@ fn is_enabled(node: &Path) -> bool {
 }
 
 /// Collects every node below `node`, in a stable order.
-fn collect(node: &Path, nodes: &mut Vec<PathBuf>) {
+fn collect(node: &Path, nodes: &mut Vec<Node>) {
     let Ok(entries) = fs::read_dir(node) else {
         return;
     };

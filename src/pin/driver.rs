@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use rppal::pwm;
 
 use super::device_tree::DeviceTree;
+use super::gpio_owner::GpioOwner;
 use super::kernel_bug::KernelBug;
 use super::kernel_pwm::KernelPwm;
 use super::output::OpenOutput;
@@ -64,11 +65,27 @@ fn find_channel(root: &Path, gpio: u8) -> Option<(Channel, Option<&'static Kerne
     Some((channel, bug))
 }
 
-/// Checks whether the chosen driver supports the light's settings.
+/// Checks whether the chosen driver supports the light's settings on the machine whose files are below
+/// `root`, and whether its GPIOs belong to no other device.
 ///
 /// # Errors
-/// It does not; the message names the setting, its value and what is allowed.
-pub(crate) fn check(choice: &Choice, light: &LightConfig) -> anyhow::Result<()> {
+/// It does not; the message names the setting, its value and what is allowed, or the device.
+pub(crate) fn check(root: &Path, choice: &Choice, light: &LightConfig) -> anyhow::Result<()> {
+    check_settings(choice, light)?;
+    if light.allow_shared_gpio || matches!(choice, Choice::Simulated(_)) {
+        return Ok(());
+    }
+    for gpio in [Some(light.gpio), light.button_gpio].into_iter().flatten() {
+        if let Some(owner) = GpioOwner::of(root, gpio) {
+            bail!(
+                "GPIO {gpio} belongs to {owner}; remove that and reboot, choose another GPIO, or set allow_shared_gpio = true to take it all the same"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn check_settings(choice: &Choice, light: &LightConfig) -> anyhow::Result<()> {
     match choice {
         Choice::NoChip => bail!(
             "kernel-pwm: no pwmchip drives GPIO {}; run dimmer doctor to see how to get one",
@@ -307,7 +324,7 @@ mod tests {
             "{reason}"
         );
 
-        let error = check(&Choice::Forbidden(CHANNEL, bug), &light).unwrap_err();
+        let error = check_settings(&Choice::Forbidden(CHANNEL, bug), &light).unwrap_err();
         let error = format!("{error:#}");
         assert!(error.contains("hangs the machine at any write"), "{error}");
         assert!(!error.contains('\n'), "{error}");

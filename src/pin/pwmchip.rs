@@ -89,7 +89,8 @@ pub(crate) struct Chip {
     pub device: String,
     /// `None` if it is of a kind that never drives a light.
     pub kind: Option<ChipKind>,
-    node: PathBuf,
+    /// Its device tree node.
+    pub node: PathBuf,
 }
 
 /// A channel of a pwmchip, which drives a GPIO.

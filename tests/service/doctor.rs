@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use dimmer::config::{DriverChoice, LightConfig};
 use dimmer::doctor::report;
 use dimmer::pin::driver::{Choice, choose};
+use dimmer::pin::gpio_owner::GpioOwner;
 use dimmer::pin::pwmchip::{Channel, ChipKind};
 use tempfile::TempDir;
 
@@ -148,6 +149,37 @@ impl Machine {
             "brcm,bcm2835-pwm",
             Some(pins),
         );
+    }
+
+    /// Binds a driver to the device of a node.
+    fn bind(&self, bus: &str, node: &str, driver: &str) {
+        let base = self.root.path().join("sys");
+        let drivers = base.join(format!("bus/{bus}/drivers"));
+        let device = base.join(format!("bus/{bus}/devices/{}", node.replace('/', ".")));
+        fs::create_dir_all(&device).unwrap();
+        fs::create_dir_all(drivers.join(driver)).unwrap();
+        symlink(
+            base.join("firmware/devicetree/base").join(node),
+            device.join("of_node"),
+        )
+        .unwrap();
+        symlink(drivers.join(driver), device.join("driver")).unwrap();
+    }
+
+    /// A chip of GPIOs, whose lines others have by this phandle.
+    fn gpio_chip(&self, node: &str, compatible: &str, phandle: u32) {
+        self.property(node, "compatible", &text(&[compatible]));
+        self.property(node, "gpio-controller", b"");
+        self.property(node, "phandle", &cells(&[phandle]));
+        self.property(node, "#gpio-cells", &cells(&[2]));
+    }
+
+    /// The error of the report on a light on GPIO 21.
+    fn error(&self, light: LightConfig) -> Option<String> {
+        let report = report(self.root.path(), &[light]);
+        lines(&report, "error")
+            .first()
+            .map(|line| (*line).to_owned())
     }
 
     fn choose(&self, gpio: u8) -> Choice {
@@ -473,6 +505,176 @@ fn an_i2s_hat_on_the_pin_is_named() {
         ["i2s@7e203000 in the device tree"]
     );
     assert_eq!(lines(&machine.report(22), "used by"), Vec::<&str>::new());
+}
+
+/// A Pi 4 with these lines in config.txt, and its GPIOs as phandle 90.
+fn with_config(lines: &str) -> Machine {
+    let machine = Machine::pi_4b();
+    machine.write("boot/firmware/config.txt", lines.as_bytes());
+    machine.gpio_chip("soc/gpio@7e200000", "brcm,bcm2711-gpio", 90);
+    machine
+}
+
+#[test]
+fn a_gpio_of_another_device_is_taken_only_by_who_means_it() {
+    const LINES: &str = "# dtparam=i2s=off\ndtparam=audio=on\ndtoverlay=vc4-kms-v3d\n";
+
+    let mut hat = with_config(&format!("{LINES}dtparam=i2s=on\n"));
+    let pins = hat.pins("i2s_pins", &cells(&[18, 19, 20, 21]), "brcm,pins");
+    let node = "soc/i2s@7e203000";
+    hat.property(node, "compatible", &text(&["brcm,bcm2835-i2s"]));
+    hat.property(node, "pinctrl-0", &cells(&[pins]));
+    assert_eq!(hat.error(LightConfig::default()), None, "no driver");
+    hat.bind("platform", node, "bcm2835-i2s");
+
+    let mut spi = with_config(&format!("{LINES}dtoverlay=spi1-1cs\n"));
+    let pins = spi.pins("spi1_pins", &cells(&[19, 20, 21]), "brcm,pins");
+    spi.property(
+        "soc/spi@7e215080",
+        "compatible",
+        &text(&["brcm,bcm2835-aux-spi"]),
+    );
+    spi.property("soc/spi@7e215080", "pinctrl-0", &cells(&[pins]));
+    spi.bind("platform", "soc/spi@7e215080", "spi-bcm2835aux");
+
+    let fan = with_config(&format!("{LINES}dtoverlay=gpio-fan,gpiopin=21\n"));
+    fan.property("fan@0", "compatible", &text(&["gpio-fan"]));
+    fan.property("fan@0", "gpios", &cells(&[90, 21, 0]));
+    fan.bind("platform", "fan@0", "gpio-fan");
+
+    let led = with_config(&format!("{LINES}dtoverlay=gpio-led,gpio=21\n"));
+    led.property("leds", "compatible", &text(&["gpio-leds"]));
+    led.property("leds/myled1", "gpios", &cells(&[0, 90, 20, 0, 90, 21, 0]));
+    led.bind("platform", "leds", "leds-gpio");
+
+    // By the very pwmchip that would be taken.
+    let mut backlight = with_config("dtoverlay=pwm-gpio,gpio=21\n");
+    backlight.overlay(5, "pwm_gpio", "pwm-gpio", 21);
+    backlight.property("pwm_gpio@15", "phandle", &cells(&[91]));
+    backlight.property("pwm_gpio@15", "#pwm-cells", &cells(&[3]));
+    backlight.property("led-controller", "compatible", &text(&["pwm-leds"]));
+    backlight.property("led-controller/a", "pwms", &cells(&[91, 0, 1_000_000, 0]));
+    backlight.bind("platform", "led-controller", "leds_pwm");
+
+    let no_line = " by default, or by a line of /boot/firmware/config.txt)";
+    let mut serial = Machine::pi_3b();
+    let pins = serial.pins("uart0_pins", &cells(&[21]), "brcm,pins");
+    serial.property("soc/serial@7e201000", "compatible", &text(&["arm,pl011"]));
+    serial.property("soc/serial@7e201000", "pinctrl-0", &cells(&[pins]));
+    serial.bind("amba", "soc/serial@7e201000", "uart-pl011");
+
+    for (machine, device, line) in [
+        (
+            hat,
+            "i2s@7e203000 (driver bcm2835-i2s;",
+            "by the line dtparam=i2s=on of /boot/",
+        ),
+        (
+            spi,
+            "spi@7e215080 (driver spi-bcm2835aux;",
+            "the line dtoverlay=spi1-1cs of",
+        ),
+        (
+            fan,
+            "fan@0 (driver gpio-fan;",
+            "the line dtoverlay=gpio-fan,gpiopin=21 of",
+        ),
+        (
+            led,
+            "leds (driver leds-gpio;",
+            "the line dtoverlay=gpio-led,gpio=21 of",
+        ),
+        (
+            backlight,
+            "led-controller (driver leds_pwm;",
+            "the line dtoverlay=pwm-gpio,gpio=21 of",
+        ),
+        (serial, "serial@7e201000 (driver uart-pl011;", no_line),
+    ] {
+        for driver in [DriverChoice::Auto, DriverChoice::SoftwarePwm] {
+            let light = LightConfig {
+                driver,
+                ..LightConfig::default()
+            };
+            let error = machine.error(light.clone()).expect(device);
+            for part in [
+                "will not start: GPIO 21 belongs to ",
+                device,
+                line,
+                "allow_shared_gpio",
+            ] {
+                assert!(error.contains(part), "no {part}: {error}");
+            }
+            let meant = LightConfig {
+                allow_shared_gpio: true,
+                ..light.clone()
+            };
+            assert_eq!(machine.error(meant), None);
+            let other = LightConfig { gpio: 22, ..light };
+            assert_eq!(machine.error(other.clone()), None);
+            let button = LightConfig {
+                button_gpio: Some(21),
+                ..other
+            };
+            assert!(
+                machine
+                    .error(button)
+                    .expect(device)
+                    .contains("GPIO 21 belongs")
+            );
+        }
+        let simulated = LightConfig {
+            driver: DriverChoice::Simulated,
+            ..LightConfig::default()
+        };
+        assert_eq!(machine.error(simulated), None);
+    }
+}
+
+#[test]
+fn a_gpio_that_only_seems_to_belong_to_another_device_is_taken() {
+    // The pwmchip that is there for the light, whichever driver is chosen.
+    let mut own = with_config("");
+    own.overlay(5, "pwm_gpio", "pwm-gpio", 21);
+    own.property("pwm_gpio@15", "gpios", &cells(&[90, 21, 0]));
+    own.bind("platform", "pwm_gpio@15", "pwm-gpio");
+
+    // Line 21 of another chip, and an entry that leads nowhere.
+    let other = with_config("");
+    other.gpio_chip("expander", "raspberrypi,firmware-gpio", 92);
+    other.property("leds", "compatible", &text(&["gpio-leds"]));
+    other.property("leds/act", "gpios", &cells(&[92, 21, 0]));
+    other.property("leds/odd", "gpios", &cells(&[93, 90, 21, 0]));
+    other.bind("platform", "leds", "leds-gpio");
+
+    // What the chip of the GPIOs sets at the boot.
+    let mut initial = with_config("");
+    let pins = initial.pins("gpioout", &cells(&[21]), "brcm,pins");
+    initial.property("soc/gpio@7e200000", "pinctrl-0", &cells(&[pins]));
+    initial.bind("platform", "soc/gpio@7e200000", "pinctrl-bcm2835");
+
+    // A device without a driver, below a bus with one.
+    let mut unused = with_config("");
+    let pins = unused.pins("i2s_pins", &cells(&[21]), "brcm,pins");
+    unused.property("soc", "compatible", &text(&["simple-bus"]));
+    unused.bind("platform", "soc", "simple-pm-bus");
+    unused.property(
+        "soc/i2s@7e203000",
+        "compatible",
+        &text(&["brcm,bcm2835-i2s"]),
+    );
+    unused.property("soc/i2s@7e203000", "pinctrl-0", &cells(&[pins]));
+
+    for machine in [own, other, initial, unused] {
+        assert_eq!(GpioOwner::of(machine.root.path(), 21), None);
+        for driver in [DriverChoice::Auto, DriverChoice::SoftwarePwm] {
+            let light = LightConfig {
+                driver,
+                ..LightConfig::default()
+            };
+            assert_eq!(machine.error(light), None);
+        }
+    }
 }
 
 #[test]
