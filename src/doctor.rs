@@ -16,6 +16,7 @@ use crate::pin::device_tree::DeviceTree;
 use crate::pin::driver::{self, Choice, KERNEL_FREQUENCY, SOFTWARE_FREQUENCY};
 use crate::pin::kernel_bug::{KernelBug, KernelVersion, release};
 use crate::pin::pwmchip::{self, Chip, ChipKind};
+use crate::pin::real_time;
 use crate::pin::software_pwm::SoftwarePwm;
 use crate::platform::gpio_lock::Holder;
 
@@ -209,7 +210,11 @@ fn describe_software(light: &LightConfig) -> String {
     let frequency = light.frequency.unwrap_or(SOFTWARE_FREQUENCY);
     let steps = SoftwarePwm::resolution(frequency);
     let percent = SoftwarePwm::cpu_percent(frequency);
-    let priority = match SoftwarePwm::has_real_time() {
+    // That of the service if it runs, else what this user would get.
+    let service = Holder::of(light.gpio).and_then(|holder| real_time::of_pins(holder.process?));
+    let has_priority =
+        service.unwrap_or_else(|| real_time::request().is_ok() && real_time::is_granted());
+    let priority = match has_priority {
         true => "with real-time priority",
         false => "without real-time priority",
     };

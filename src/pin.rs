@@ -13,6 +13,7 @@ pub mod kernel_bug;
 mod kernel_pwm;
 mod output;
 pub mod pwmchip;
+pub(crate) mod real_time;
 mod simulated;
 pub(crate) mod software_pwm;
 mod transition;

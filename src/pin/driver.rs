@@ -195,11 +195,7 @@ fn open_software(light: &LightConfig) -> anyhow::Result<OpenOutput> {
         driver: Driver::SoftwarePwm,
         frequency,
         resolution: SoftwarePwm::resolution(frequency),
-        description: if SoftwarePwm::has_real_time() {
-            "software-pwm with real-time priority".into()
-        } else {
-            "software-pwm without real-time priority (set LimitRTPRIO=99 in systemd)".into()
-        },
+        description: "software-pwm".into(),
         fallback: None,
     })
 }

@@ -6,10 +6,10 @@
 use anyhow::{Context, ensure};
 use embedded_hal::pwm::{ErrorType, SetDutyCycle};
 use rppal::gpio::OutputPin;
-use rustix::process::{Resource, getrlimit};
-use rustix::thread::{CapabilitySet, capabilities};
+use tracing::{info, warn};
 
 use super::output::WriteError;
+use super::real_time;
 use crate::model::level::Duty;
 use crate::platform::gpio;
 
@@ -22,13 +22,22 @@ const STEP_NS: u32 = 1000;
 /// How long rppal's thread busy-waits per period, in ns: up to 200 µs for each of the two edges.
 const BUSY_NS: u32 = 400_000;
 
-/// The real-time priority that rppal's thread requests.
-const PRIORITY: u64 = 99;
-
 /// An output pin with rppal's software PWM.
 pub struct SoftwarePwm {
     pin: OutputPin,
     frequency: f64,
+    priority: Priority,
+}
+
+/// What is known of the real-time priority of rppal's thread. Without that, the light flickers whenever
+/// another process needs the CPU.
+enum Priority {
+    /// Nothing was written yet.
+    NotRequested,
+    /// This thread asked for it, and rppal's does not run yet.
+    Requested(Result<(), String>),
+    /// It was read from rppal's thread, and logged.
+    Logged,
 }
 
 impl SoftwarePwm {
@@ -48,7 +57,26 @@ impl SoftwarePwm {
         Ok(SoftwarePwm {
             pin,
             frequency: f64::from(frequency),
+            priority: Priority::NotRequested,
         })
+    }
+
+    /// Logs the priority of rppal's thread, once that runs.
+    fn log_priority(&mut self) {
+        let Priority::Requested(request) = &self.priority else {
+            return;
+        };
+        let gpio = self.pin.pin();
+        match (real_time::is_inherited(), request) {
+            (true, _) => info!("GPIO {gpio}: software-pwm with real-time priority"),
+            (false, Err(reason)) => {
+                warn!("GPIO {gpio}: software-pwm without real-time priority: {reason}")
+            }
+            (false, Ok(())) => {
+                warn!("GPIO {gpio}: software-pwm without real-time priority, though it was granted")
+            }
+        }
+        self.priority = Priority::Logged;
     }
 
     /// Checks whether the thread can keep up with a frequency in Hz.
@@ -72,14 +100,6 @@ impl SoftwarePwm {
     pub fn cpu_percent(frequency: u32) -> f64 {
         f64::from(BUSY_NS) * f64::from(frequency) / 1e9 * 100.0
     }
-
-    /// Whether this process may have real-time priority. Without that, the light flickers whenever
-    /// another process needs the CPU.
-    pub fn has_real_time() -> bool {
-        let limit = getrlimit(Resource::Rtprio).current;
-        limit.is_none_or(|limit| limit >= PRIORITY)
-            || capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_NICE))
-    }
 }
 
 impl ErrorType for SoftwarePwm {
@@ -93,10 +113,18 @@ impl SetDutyCycle for SoftwarePwm {
 
     /// 0 and full stop the PWM and set the pin: rppal's PWM would dip at full and keep running at 0.
     fn set_duty_cycle(&mut self, duty: u16) -> Result<(), WriteError> {
+        // Here, in the thread that starts rppal's.
+        if let Priority::NotRequested = self.priority {
+            self.priority = Priority::Requested(real_time::request());
+        }
         match Duty(duty) {
             Duty::OFF => self.pin.clear_pwm().map(|()| self.pin.set_low()),
             Duty::FULL => self.pin.clear_pwm().map(|()| self.pin.set_high()),
-            duty => self.pin.set_pwm_frequency(self.frequency, duty.fraction()),
+            duty => {
+                let started = self.pin.set_pwm_frequency(self.frequency, duty.fraction());
+                self.log_priority();
+                started
+            }
         }
         .map_err(|error| WriteError(format!("software-pwm: {error}")))
     }
