@@ -14,8 +14,8 @@ use std::process;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Unit};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::param::clock_ticks_per_second;
@@ -116,7 +116,6 @@ fn started(process: u32) -> Option<jiff::Zoned> {
     let started = Duration::from_millis(ticks * 1000 / clock_ticks_per_second());
     let now = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
     let since = Timestamp::now() - now.checked_sub(started)?;
-    let since = since.round(Unit::Second).ok()?;
     Some(since.to_zoned(TimeZone::system()))
 }
 
