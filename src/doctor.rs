@@ -188,7 +188,11 @@ fn describe_driver(choice: &Choice, light: &LightConfig) -> String {
         Choice::Kernel(channel) => {
             let frequency = light.frequency.unwrap_or(KERNEL_FREQUENCY);
             let steps = driver::kernel_resolution(channel, frequency);
-            format!("kernel-pwm ({channel}), {frequency} Hz, {steps} steps")
+            let latency = match channel.kind {
+                ChipKind::PwmGpio => ", less the interrupt latency of some µs an edge",
+                _ => "",
+            };
+            format!("kernel-pwm ({channel}), {frequency} Hz, {steps} steps{latency}")
         }
         Choice::Software => describe_software(light),
         Choice::Fallback(..) => describe_software(&driver::software_instead(light)),

@@ -17,7 +17,7 @@ use crate::config::{LightConfig, OnStop};
 use crate::metrics::WriteMetrics;
 use crate::model::effect::EffectKind;
 use crate::model::level::Duty;
-use crate::model::lights::{LightId, LightState, Lights};
+use crate::model::lights::{Driver, LightId, LightState, Lights};
 use crate::platform::supervisor::Heartbeat;
 
 /// The delay before the first retry of a failed write; each further delay is twice as long.
@@ -46,6 +46,8 @@ pub struct PinController {
     /// Set while `transition` is a sunrise, whose end must be reported.
     is_sunrise: bool,
     dither: Dither,
+    /// Whether other programs may write to the driver, too.
+    is_public: bool,
     /// The last duty that the driver took, before inversion; `None` if what the pin shows is unknown.
     last_duty: Option<Duty>,
     /// Set while the driver fails: the delay before the retry after the next one.
@@ -78,6 +80,7 @@ impl PinController {
             effect: None,
             is_sunrise: false,
             dither: Dither::new(open.resolution),
+            is_public: open.driver == Driver::KernelPwm,
             last_duty: None,
             retry_delay: None,
             changed_at: None,
@@ -118,6 +121,10 @@ impl PinController {
             return;
         }
         let is_first = self.revision.is_none();
+        if self.is_public {
+            // Each change is written, even if the duty is the same, as another program may have written meanwhile.
+            self.last_duty = None;
+        }
         let target = self.config.curve.luminance(light.level);
         self.is_sunrise = light
             .effect
@@ -282,7 +289,7 @@ mod tests {
     use crate::model::effect::{Effect, Speed};
     use crate::model::hub::Hub;
     use crate::model::level::{Curve, Level, lightness, luminance};
-    use crate::model::lights::{Change, Driver};
+    use crate::model::lights::Change;
     use crate::pin::output::WriteError;
 
     const LED: LightId = LightId::FIRST;
@@ -318,17 +325,26 @@ mod tests {
     impl ControlledLight {
         /// A dark light whose driver has this frequency in Hz and this number of steps.
         fn new(frequency: u32, resolution: u32, config: LightConfig) -> ControlledLight {
+            ControlledLight::with_driver(Driver::Simulated, frequency, resolution, config)
+        }
+
+        fn with_driver(
+            driver: Driver,
+            frequency: u32,
+            resolution: u32,
+            config: LightConfig,
+        ) -> ControlledLight {
             let (sender, duties) = channel();
             let open = OpenOutput {
                 output: Box::new(Recorder(sender)),
-                driver: Driver::Simulated,
+                driver,
                 frequency,
                 resolution,
                 description: "recorded".into(),
                 fallback: None,
             };
             let state = LightState::new(Level::OFF, Level::FULL);
-            let light = config.light((Driver::Simulated, frequency, resolution));
+            let light = config.light((driver, frequency, resolution));
             let hub = Hub::with(Lights::new(vec![(light, state)]));
             let controller = PinController::new(config, open, hub.lights.clone(), LED);
             let mut light = ControlledLight {
@@ -380,6 +396,25 @@ mod tests {
         fn fraction(&self) -> f64 {
             let (_, duty) = self.writes.last().expect("a write at the start");
             duty.fraction()
+        }
+    }
+
+    #[test]
+    fn the_same_level_again_is_written_where_another_program_may_have_written_meanwhile() {
+        for (driver, writes) in [
+            (Driver::KernelPwm, 2),
+            (Driver::SoftwarePwm, 1),
+            (Driver::Simulated, 1),
+        ] {
+            let config = LightConfig::default();
+            let mut light = ControlledLight::with_driver(driver, 1000, 65_536, config);
+            light.writes.clear();
+            for _ in 0..2 {
+                light.change(Level::FULL, Duration::ZERO);
+                light.advance(Duration::from_secs(1));
+            }
+            let duties: Vec<_> = light.writes.iter().map(|(_, duty)| *duty).collect();
+            assert_eq!(duties, vec![Duty::FULL; writes], "{driver:?}");
         }
     }
 

@@ -72,6 +72,9 @@ fn find_channel(root: &Path, gpio: u8) -> Option<(Channel, Option<&'static Kerne
 /// It does not; the message names the setting, its value and what is allowed, or the device.
 pub(crate) fn check(root: &Path, choice: &Choice, light: &LightConfig) -> anyhow::Result<()> {
     check_settings(choice, light)?;
+    if matches!(choice, Choice::Software | Choice::Fallback(..)) {
+        SoftwarePwm::check_device(root)?;
+    }
     if light.allow_shared_gpio || matches!(choice, Choice::Simulated(_)) {
         return Ok(());
     }
@@ -99,7 +102,17 @@ fn check_settings(choice: &Choice, light: &LightConfig) -> anyhow::Result<()> {
             let frequency = light.frequency.unwrap_or(SOFTWARE_FREQUENCY);
             SoftwarePwm::check_frequency(frequency)
         }
-        Choice::Kernel(_) | Choice::Fallback(..) | Choice::Simulated(_) => Ok(()),
+        Choice::Kernel(channel) => {
+            let frequency = light.frequency.unwrap_or(KERNEL_FREQUENCY);
+            match channel.kind.max_frequency() {
+                Some(max) if frequency > max => bail!(
+                    "{}: frequency must be from 1 to {max} Hz, not {frequency}: each period takes two interrupts, which come some µs late",
+                    channel.kind.name()
+                ),
+                _ => Ok(()),
+            }
+        }
+        Choice::Fallback(..) | Choice::Simulated(_) => Ok(()),
     }
 }
 
@@ -189,7 +202,7 @@ pub(crate) fn kernel_resolution(channel: &Channel, frequency: u32) -> u32 {
 
 fn open_software(light: &LightConfig) -> anyhow::Result<OpenOutput> {
     let frequency = light.frequency.unwrap_or(SOFTWARE_FREQUENCY);
-    let output = SoftwarePwm::open(light.gpio, frequency, light.invert)?;
+    let output = SoftwarePwm::open(light, frequency)?;
     Ok(OpenOutput {
         output: Box::new(output),
         driver: Driver::SoftwarePwm,

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use embedded_hal::pwm::{ErrorType, SetDutyCycle};
-use rppal::pwm::{self, Pwm};
+use rppal::pwm::{self, Polarity, Pwm};
+use tracing::warn;
 
 use super::output::WriteError;
 use super::pwmchip::{Channel, ChipKind};
@@ -18,10 +19,16 @@ use crate::model::level::Duty;
 /// export.
 const PERMISSION_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// After this time without a write the channel is read before the next one, as another program may have changed it.
+/// Within a transition that would be much work for nothing.
+const CHECK_AFTER: Duration = Duration::from_millis(100);
+
 /// An exported and enabled channel.
 pub struct KernelPwm {
     pwm: Pwm,
     period_ns: u64,
+    /// When a pulse was written last.
+    written_at: Instant,
     /// The chip refuses pulses closer than this to 0 or to the whole period.
     margin_ns: u64,
 }
@@ -45,17 +52,30 @@ impl KernelPwm {
             .context("cannot export the channel")?;
         // Off is a duty of 0 on an enabled channel, also after the service has ended.
         pwm.set_reset_on_drop(false);
-        let left = retry_while_denied(|| pwm.period()).context("cannot read the period")?;
-        let left_ns = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
-        for write in opening_writes(left_ns, period_ns, dark) {
-            write.apply(&pwm)?;
-        }
+        set_up(&pwm, period_ns, dark.pulse_ns(period_ns))?;
         Ok(KernelPwm {
             pwm,
             period_ns,
+            written_at: Instant::now(),
             margin_ns,
         })
     }
+}
+
+/// Gives a channel this period and this pulse in ns, the normal polarity, and enables it.
+fn set_up(pwm: &Pwm, period_ns: u64, pulse_ns: u64) -> anyhow::Result<()> {
+    let left = retry_while_denied(|| pwm.period()).context("cannot read the period")?;
+    let left_ns = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
+    if pwm.polarity().is_ok_and(|left| left == Polarity::Inverse) {
+        // The polarity of a channel that runs cannot be changed.
+        retry_while_denied(|| pwm.disable()).context("cannot disable the channel")?;
+        retry_while_denied(|| pwm.set_polarity(Polarity::Normal))
+            .context("cannot set the polarity")?;
+    }
+    for write in opening_writes(left_ns, period_ns, pulse_ns) {
+        write.apply(pwm)?;
+    }
+    Ok(())
 }
 
 /// Writes the dark pulse of the present period to a channel that may run; its files are in this folder.
@@ -94,8 +114,8 @@ impl Write {
     }
 }
 
-/// The writes that enable an exported channel with this period in ns, dark from the first moment.
-/// `left` is the period in ns that a previous user left, 0 on a channel that was never used.
+/// The writes that enable an exported channel with this period and pulse in ns, dark from the first moment if the pulse
+/// is. `left` is the period in ns that a previous user left, 0 on a channel that was never used.
 ///
 /// The kernel checks each write against the other values (`__pwm_apply()` in drivers/pwm/core.c):
 /// - Before Linux 6.11 no write may leave a period of 0 or a pulse longer than the period, even on a
@@ -107,8 +127,7 @@ impl Write {
 /// left; and it stays within the period that was left, as the new one may be longer. Both ends of the
 /// range are dark or full at any period, so a channel that was not disabled after all stays dark, too.
 /// The exception is a running inverted channel whose period grows: its pulse cannot grow first.
-fn opening_writes(left: u64, period: u64, dark: Duty) -> Vec<Write> {
-    let pulse = dark.pulse_ns(period);
+fn opening_writes(left: u64, period: u64, pulse: u64) -> Vec<Write> {
     let mut writes = Vec::new();
     if left > 0 {
         writes.push(Write::Pulse(pulse.min(left)));
@@ -142,6 +161,17 @@ fn pulse_ns(duty: Duty, period_ns: u64, margin_ns: u64) -> u64 {
     }
 }
 
+impl KernelPwm {
+    /// Whether the channel has another period or polarity than it was given, or is disabled. What cannot be read
+    /// fails at the write as well, with a better error.
+    fn is_changed(&self) -> bool {
+        let period = Duration::from_nanos(self.period_ns);
+        self.pwm.period().is_ok_and(|now| now != period)
+            || self.pwm.polarity().is_ok_and(|now| now != Polarity::Normal)
+            || self.pwm.is_enabled().is_ok_and(|enabled| !enabled)
+    }
+}
+
 /// Repeats a call while permission is denied: udev may not have set the group yet.
 fn retry_while_denied<T>(mut call: impl FnMut() -> pwm::Result<T>) -> pwm::Result<T> {
     let start = Instant::now();
@@ -169,6 +199,12 @@ impl SetDutyCycle for KernelPwm {
 
     fn set_duty_cycle(&mut self, duty: u16) -> Result<(), WriteError> {
         let pulse = pulse_ns(Duty(duty), self.period_ns, self.margin_ns);
+        if self.written_at.elapsed() >= CHECK_AFTER && self.is_changed() {
+            warn!("kernel-pwm: another program has changed the channel; it is set up again");
+            set_up(&self.pwm, self.period_ns, pulse)
+                .map_err(|error| WriteError(format!("kernel-pwm: {error:#}")))?;
+        }
+        self.written_at = Instant::now();
         self.pwm
             .set_pulse_width(Duration::from_nanos(pulse))
             .map_err(|error| WriteError(format!("kernel-pwm: cannot set the duty cycle: {error}")))
@@ -252,7 +288,7 @@ mod tests {
     fn open_fake(mut channel: FakeChannel, dark: Duty) -> usize {
         let mut lit = 0;
         let before = channel;
-        for write in opening_writes(channel.period, PERIOD, dark) {
+        for write in opening_writes(channel.period, PERIOD, dark.pulse_ns(PERIOD)) {
             if let Err(error) = channel.write(write) {
                 panic!("{before:?}, dark at {dark:?}: {write:?}: {error}");
             }
@@ -335,6 +371,36 @@ mod tests {
                     let inevitable = dark == Duty::FULL && period != PERIOD;
                     let lit = open_fake(running, dark);
                     assert_eq!(lit, usize::from(inevitable), "{running:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_channel_that_another_program_changed_is_set_up_again_on_every_kernel() {
+        for rules in RULES {
+            for (period, left_pulse) in [(20_000, 20_000), (PERIOD, 0), (20 * PERIOD, 5 * PERIOD)] {
+                for enabled in [false, true] {
+                    for pulse in [0, 1, PERIOD / 3, PERIOD] {
+                        let mut channel = FakeChannel {
+                            rules,
+                            period,
+                            pulse: left_pulse,
+                            enabled,
+                        };
+                        let before = channel;
+                        for write in opening_writes(period, PERIOD, pulse) {
+                            let result = channel.write(write);
+                            assert!(result.is_ok(), "{before:?}, {pulse} ns: {write:?}");
+                        }
+                        let opened = FakeChannel {
+                            period: PERIOD,
+                            pulse,
+                            enabled: true,
+                            ..before
+                        };
+                        assert_eq!(channel, opened, "from {before:?}");
+                    }
                 }
             }
         }

@@ -53,6 +53,15 @@ impl ChipKind {
         }
     }
 
+    /// The highest frequency in Hz below that of the settings: a timer of the kernel interrupts a core twice a
+    /// period, so at 10 kHz 20 000 times a second, and a delay of some µs is a visible part of a shorter period.
+    pub fn max_frequency(self) -> Option<u32> {
+        match self {
+            ChipKind::PwmGpio => Some(10_000),
+            ChipKind::PwmPio | ChipKind::Bcm2835 | ChipKind::Rp1 => None,
+        }
+    }
+
     /// The step of the pulse width in ns.
     fn step_ns(self, node: &Path) -> u32 {
         match self {

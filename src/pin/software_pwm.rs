@@ -3,13 +3,17 @@
 //! Each edge costs CPU time (rppal busy-waits for up to 200 µs), and the edges jitter if the thread has
 //! no real-time priority.
 
+use std::path::Path;
+
 use anyhow::{Context, ensure};
 use embedded_hal::pwm::{ErrorType, SetDutyCycle};
 use rppal::gpio::OutputPin;
 use tracing::{info, warn};
 
+use super::device_tree::DeviceTree;
 use super::output::WriteError;
 use super::real_time;
+use crate::config::LightConfig;
 use crate::model::level::Duty;
 use crate::platform::gpio;
 
@@ -45,15 +49,16 @@ impl SoftwarePwm {
     ///
     /// # Errors
     /// The GPIO cannot be acquired; the message says why and what to do.
-    pub fn open(gpio: u8, frequency: u32, invert: bool) -> anyhow::Result<SoftwarePwm> {
-        let pin = gpio::acquire(gpio).context("software-pwm")?;
-        let mut pin = if invert {
+    pub fn open(light: &LightConfig, frequency: u32) -> anyhow::Result<SoftwarePwm> {
+        let pin = gpio::acquire(light.gpio).context("software-pwm")?;
+        let mut pin = if light.invert {
             pin.into_output_high()
         } else {
             pin.into_output_low()
         };
-        // When the service ends, the pin remains an output at its last level instead of floating.
-        pin.set_reset_on_drop(false);
+        // When the service ends, the pin remains an output at its last level instead of floating. But one that
+        // was another device's gets back the function that it had.
+        pin.set_reset_on_drop(light.allow_shared_gpio);
         Ok(SoftwarePwm {
             pin,
             frequency: f64::from(frequency),
@@ -77,6 +82,19 @@ impl SoftwarePwm {
             }
         }
         self.priority = Priority::Logged;
+    }
+
+    /// Checks whether the machine whose files are below `root` has the device by which rppal switches the pins.
+    /// Only on a Pi 5: on the others rppal falls back to /dev/mem.
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn check_device(root: &Path) -> anyhow::Result<()> {
+        ensure!(
+            !DeviceTree::new(root).has_rp1() || root.join("dev/gpiomem0").exists(),
+            "software-pwm: this kernel has no /dev/gpiomem0, which it needs on a Pi 5; use the kernel of Raspberry Pi OS, or kernel-pwm: run dimmer doctor"
+        );
+        Ok(())
     }
 
     /// Checks whether the thread can keep up with a frequency in Hz.
@@ -122,7 +140,9 @@ impl SetDutyCycle for SoftwarePwm {
             Duty::FULL => self.pin.clear_pwm().map(|()| self.pin.set_high()),
             duty => {
                 let started = self.pin.set_pwm_frequency(self.frequency, duty.fraction());
-                self.log_priority();
+                if started.is_ok() {
+                    self.log_priority();
+                }
                 started
             }
         }

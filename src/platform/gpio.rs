@@ -23,6 +23,9 @@ pub fn explain(error: Error) -> anyhow::Error {
         Error::PinUsed(pin) => anyhow!(
             "GPIO {pin} is already in use by this process; give each pin and button its own"
         ),
+        Error::Io(error) if error.kind() == ErrorKind::NotFound => anyhow!(
+            "a device of the GPIOs is missing: /dev/gpiomem0 on a Pi 5, /dev/gpiomem on the others, or that of the GPIO chip; the kernel of Raspberry Pi OS has them"
+        ),
         Error::Io(error) if error.kind() == ErrorKind::ResourceBusy => {
             anyhow!("the kernel or another program uses it; run gpioinfo to see which")
         }

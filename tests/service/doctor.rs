@@ -73,6 +73,7 @@ impl Machine {
     fn pi_5(kernel: &str, fan: u8) -> Machine {
         let compatible = ["raspberrypi,5-model-b", "brcm,bcm2712"];
         let mut machine = Machine::new("Raspberry Pi 5 Model B Rev 1.0", &compatible, kernel);
+        machine.write("dev/gpiomem0", b"");
         let pins = machine.pins("rp1_pwm1_gpio45", &text(&["gpio45"]), "pins");
         machine.chip(
             fan,
@@ -309,8 +310,12 @@ fn following_the_advice_changes_what_auto_takes() {
         assert_eq!(machine.choose(20), Choice::Software, "only that GPIO");
         let report = machine.report(21);
         let expected = format!(
-            "kernel-pwm ({}, pwmchip5 channel 0), 1000 Hz, {steps} steps",
-            kind.name()
+            "kernel-pwm ({}, pwmchip5 channel 0), 1000 Hz, {steps} steps{}",
+            kind.name(),
+            match kind {
+                ChipKind::PwmGpio => ", less the interrupt latency of some µs an edge",
+                _ => "",
+            }
         );
         assert_eq!(lines(&report, "auto takes"), [expected]);
         assert_eq!(lines(&report, "better"), Vec::<&str>::new());
@@ -505,6 +510,50 @@ fn an_i2s_hat_on_the_pin_is_named() {
         ["i2s@7e203000 in the device tree"]
     );
     assert_eq!(lines(&machine.report(22), "used by"), Vec::<&str>::new());
+}
+
+#[test]
+fn a_frequency_that_pwm_gpio_cannot_hold_is_refused_with_the_reason() {
+    let at = |frequency| LightConfig {
+        frequency: Some(frequency),
+        ..LightConfig::default()
+    };
+    let mut machine = with_config("");
+    machine.overlay(5, "pwm_gpio", "pwm-gpio", 21);
+    let error = machine.error(at(10_001)).unwrap();
+    for part in [
+        "pwm-gpio: frequency must be from 1 to 10000 Hz, not 10001",
+        "two interrupts",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(machine.error(at(10_000)), None);
+    assert_eq!(with_pwm_pio("6.12.75").error(at(100_000)), None);
+}
+
+#[test]
+fn a_pi_5_without_gpiomem0_is_told_which_file_is_missing_and_what_helps() {
+    let machine = Machine::pi_5("6.12.25", 2);
+    let software = LightConfig {
+        driver: DriverChoice::SoftwarePwm,
+        ..LightConfig::default()
+    };
+    assert_eq!(machine.error(software.clone()), None);
+    fs::remove_file(machine.path("dev/gpiomem0")).unwrap();
+    for light in [software, LightConfig::default()] {
+        let error = machine.error(light).unwrap();
+        for part in ["no /dev/gpiomem0", "Raspberry Pi OS", "kernel-pwm"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+    let machine = with_pwm_pio("6.12.75");
+    fs::remove_file(machine.path("dev/gpiomem0")).unwrap();
+    assert_eq!(
+        machine.error(LightConfig::default()),
+        None,
+        "kernel-pwm needs none"
+    );
+    assert_eq!(Machine::pi_4b().error(LightConfig::default()), None);
 }
 
 /// A Pi 4 with these lines in config.txt, and its GPIOs as phandle 90.
