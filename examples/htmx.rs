@@ -28,7 +28,7 @@ use dimmer::model::command::{Command, Target};
 use dimmer::model::hub::Hub;
 use dimmer::model::level::{Level, Step};
 use dimmer::model::lights::{Change, LightId, LightState, Lights};
-use dimmer::pin::Pin;
+use dimmer::pin::Reservation;
 use dimmer::platform::supervisor::Supervisor;
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -51,7 +51,7 @@ async fn main() -> anyhow::Result<()> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:5003".into());
     let listener = TcpListener::bind(&address).await.context(address)?;
     let settings = LightConfig::default();
-    let pin = Pin::open(settings.clone(), None)?;
+    let pin = Reservation::new(settings.clone())?.open(None)?;
     let state = LightState::new(Level::HALF, Level::HALF);
     let light = settings.light(pin.driver());
     let hub = Arc::new(Hub::new(

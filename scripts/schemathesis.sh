@@ -42,5 +42,7 @@ until url=$(sed -n 's/^open //p;T;q' "$lab/printed") && [ -n "$url" ]; do
   kill -0 "$server" || fail "dimmer does not start: $(<"$lab/log")"
   sleep 0.1
 done
-"$cache/schemathesis-$version/bin/python" -m schemathesis.cli --config-file "$lab/schemathesis.toml" \
+# It writes its cache into the current folder.
+cd "$lab"
+"$cache/schemathesis-$version/bin/python" -m schemathesis.cli --config-file schemathesis.toml \
   run "$url/api/openapi.json" --checks all --max-examples "$examples"

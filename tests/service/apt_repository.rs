@@ -131,7 +131,7 @@ impl Lab {
             .filter(|file| file.extension().is_some_and(|extension| extension == "deb"))
             .collect();
         let package = packages.pop().unwrap();
-        assert_eq!(packages, [PathBuf::new(); 0]);
+        assert!(packages.is_empty(), "{packages:?}");
         let bytes = fs::read(&package).unwrap();
         fs::remove_file(package).unwrap();
         Ok(bytes)
