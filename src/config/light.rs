@@ -103,6 +103,7 @@ impl LightConfig {
             driver,
             frequency,
             resolution,
+            curve: self.curve,
             transition: self.transition,
             fastest: self.fastest(),
             fallback: None,

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::effect::EffectKind;
 use super::level::Level;
-use super::lights::Change;
+use super::lights::{Change, LastOn, Leaving};
 
 /// The most lights of other dimmers.
 pub const MAX_REMOTE_LIGHTS: usize = 64;
@@ -42,8 +42,8 @@ pub struct RemoteLight {
     state: RemoteState,
     /// The last report of the broker.
     reported: Option<(Level, Option<EffectKind>)>,
-    /// The last level above 0, if one is known.
-    last_on: Option<Level>,
+    /// The last level above 0 that was chosen; 0 if none is known.
+    last_on: LastOn,
     /// The command to be sent.
     command: Option<RemoteCommand>,
     /// Until then reports are taken for echoes.
@@ -85,18 +85,30 @@ impl RemoteLight {
             Change::Level(level) => Some(level),
             Change::Step(step) => Some(level.stepped(step)),
             Change::On(false) => Some(Level::OFF),
-            Change::On(true) if level.is_off() => self.last_on,
+            Change::On(true) if level.is_off() => {
+                let last_on = self.last_on.level(level, Instant::now());
+                (!last_on.is_off()).then_some(last_on)
+            }
             Change::On(true) | Change::Effect(_) => Some(level),
             Change::Toggle => self.after(Change::On(level.is_off())),
         }
     }
 
-    fn show(&mut self, (level, effect): (Level, Option<EffectKind>)) {
+    fn show(&mut self, (level, effect): (Level, Option<EffectKind>), leaving: Leaving) {
+        if level != self.state.level {
+            let now = Instant::now();
+            self.last_on.leave(self.state.level, leaving, now);
+        }
         self.state.level = level;
         self.state.effect = effect;
-        if !level.is_off() {
-            self.last_on = Some(level);
-        }
+    }
+}
+
+/// What a change means for the level that "on" goes back to.
+fn leaving(change: Change) -> Leaving {
+    match change {
+        Change::Level(_) | Change::Step(_) => Leaving::Move,
+        Change::On(_) | Change::Toggle | Change::Effect(_) => Leaving::Switch,
     }
 }
 
@@ -145,7 +157,7 @@ impl Fleet {
                     let level = light.after(change);
                     light.command = Some(RemoteCommand { level, transition });
                     light.held_until = level.map(|_| Instant::now() + ECHO);
-                    level.inspect(|level| light.show((*level, None)));
+                    level.inspect(|level| light.show((*level, None), leaving(change)));
                     Ok(light.state.clone())
                 }
             };
@@ -176,7 +188,7 @@ impl Fleet {
             let light = RemoteLight {
                 state,
                 reported: None,
-                last_on: None,
+                last_on: LastOn::new(Level::OFF),
                 command: None,
                 held_until: None,
                 is_new: true,
@@ -198,7 +210,7 @@ impl Fleet {
             };
             light.reported = Some((level, effect));
             if light.held_until.is_none() {
-                light.show((level, effect));
+                light.show((level, effect), Leaving::Move);
             }
             light.held_until.is_none()
         });
@@ -252,7 +264,9 @@ impl Fleet {
                 match light.held_until {
                     Some(held_until) if held_until <= now => {
                         light.held_until = None;
-                        light.reported.inspect(|reported| light.show(*reported));
+                        light
+                            .reported
+                            .inspect(|reported| light.show(*reported, Leaving::Move));
                         any = true;
                     }
                     held_until => next = [next, held_until].into_iter().flatten().min(),

@@ -93,6 +93,11 @@ impl Step {
         Tenths::from_f64(percent).map(Step)
     }
 
+    /// Whether the step is one up.
+    pub fn is_up(self) -> bool {
+        self.0.tenths() > 0
+    }
+
     /// The step in percent, -100 to 100.
     pub const fn percent(self) -> f64 {
         self.0.to_f64()
@@ -154,6 +159,22 @@ impl Curve {
             Curve::Perceptual => luminance(level.percent()),
         }
     }
+
+    /// The level nearest to a luminance of 0 to 1.
+    pub fn level(self, luminance: f64) -> Level {
+        let percent = match self {
+            Curve::Linear => luminance * 100.0,
+            Curve::Perceptual => lightness(luminance),
+        };
+        Level::from_percent(percent.clamp(0.0, 100.0)).unwrap_or(Level::OFF)
+    }
+}
+
+/// The luminance at this part, 0 to 1, of the way from one luminance to another, with a lightness that
+/// changes at a constant rate: so a transition looks even.
+pub fn luminance_between([from, to]: [f64; 2], part: f64) -> f64 {
+    let (from, to) = (lightness(from), lightness(to));
+    luminance(from + (to - from) * part)
 }
 
 /// Relative luminance, 0 to 1, of a CIE 1931 lightness of 0 to 100.

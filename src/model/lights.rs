@@ -3,6 +3,8 @@
 //! Their states are one watched value. [`Hub::execute`](super::hub::Hub::execute) changes it; outputs
 //! follow [`Lights::watch`]. Nothing calls an output, so a slow one only ever skips to the newest state.
 
+mod last_on;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +14,9 @@ use tokio::time::Instant;
 
 use super::actor::Actor;
 use super::effect::{Effect, EffectKind, SUNRISE, Speed};
-use super::level::{Level, Step};
+use super::level::{Curve, Level, Step, luminance_between};
 use super::range::Range;
+pub use last_on::{LastOn, Leaving};
 
 /// What moves a pin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -85,6 +88,8 @@ pub struct Light {
     pub frequency: u32,
     /// The number of duty cycles that the driver distinguishes.
     pub resolution: u32,
+    /// The curve from levels to luminance.
+    pub curve: Curve,
     /// Duration of a change that does not name one.
     pub transition: Duration,
     /// The highest speed of its effects.
@@ -104,6 +109,7 @@ impl Light {
             driver: Driver::Simulated,
             frequency: 1000,
             resolution: 65_536,
+            curve: Curve::Linear,
             transition: Duration::ZERO,
             fastest: Speed::SAFE,
             fallback: None,
@@ -130,8 +136,12 @@ pub struct Fault {
 pub struct LightState {
     /// The level that the light is at, or on its way to.
     pub level: Level,
-    /// The last level above 0, which `on` goes back to.
-    pub last_on: Level,
+    /// The level that `on` goes back to.
+    last_on: LastOn,
+    /// What was seen when the last change began.
+    from: Level,
+    /// The last change, if it was a step.
+    step: Option<Step>,
     /// The effect around that level.
     pub effect: Option<Effect>,
     /// Duration of the last change: of its transition, or of a sunrise.
@@ -147,11 +157,13 @@ pub struct LightState {
 }
 
 impl LightState {
-    /// A light at `level` that goes back to `last_on` when switched on.
+    /// A light at `level`, which goes back to `last_on` if it is off and is switched on.
     pub fn new(level: Level, last_on: Level) -> LightState {
         LightState {
             level,
-            last_on,
+            last_on: LastOn::new(last_on),
+            from: level,
+            step: None,
             effect: None,
             duration: Duration::ZERO,
             since: Instant::now(),
@@ -171,6 +183,33 @@ impl LightState {
         (!self.duration.is_zero()).then(|| self.since + self.duration)
     }
 
+    /// The last level above 0 that somebody chose, which `on` goes back to.
+    pub fn last_on(&self) -> Level {
+        self.last_on.level(self.level, Instant::now())
+    }
+
+    /// The level that is seen at `now`, around which an effect plays.
+    fn shown(&self, curve: Curve, now: Instant) -> Level {
+        if self.arrives().is_none_or(|arrives| arrives <= now) {
+            return self.level;
+        }
+        let passed = now.saturating_duration_since(self.since);
+        let ends = [self.from, self.level].map(|level| curve.luminance(level));
+        curve.level(luminance_between(
+            ends,
+            passed.div_duration_f64(self.duration),
+        ))
+    }
+
+    /// Sets the level at `now`, which `leaving` the level before tells [`LastOn`].
+    fn set_level(&mut self, level: Level, leaving: Leaving, now: Instant) {
+        // A level that is set again stays one that was chosen.
+        if level != self.level {
+            self.last_on.leave(self.level, leaving, now);
+            self.level = level;
+        }
+    }
+
     /// Time until the end of the last change; `None` if that has passed.
     pub fn remaining(&self) -> Option<Duration> {
         let remaining = self.arrives()?.saturating_duration_since(Instant::now());
@@ -186,14 +225,23 @@ fn duration_of(effect: Effect, transition: Option<Duration>) -> Duration {
     }
 }
 
+/// What is seen at first of a change that starts this effect; `shown` if it starts none.
+fn first_shown(effect: Option<Effect>, shown: Level) -> Level {
+    match effect {
+        Some(effect) if effect.kind == EffectKind::Sunrise => Level::OFF,
+        _ => shown,
+    }
+}
+
 /// A change of one light.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
     /// Sets the level.
     Level(Level),
-    /// Adds to the level; the result is clamped to 0..100.
+    /// Adds to the level that is seen, or to that of a step in the same direction that is not there yet;
+    /// the result is clamped to 0..100.
     Step(Step),
-    /// `false`: off; `true`: the last level above 0.
+    /// `false`: off; `true`: the last level above 0 that was chosen.
     On(bool),
     /// Off if the light is on, on if it is off.
     Toggle,
@@ -202,16 +250,39 @@ pub enum Change {
 }
 
 impl Change {
-    fn applied_to(self, light: &LightState) -> Level {
+    /// The level of a light, at which `shown` is seen, after this change.
+    fn applied_to(self, light: &LightState, shown: Level) -> Level {
         match self {
             Change::Effect(None) => light.level,
-            Change::Effect(Some(_)) => Change::On(true).applied_to(light),
+            Change::Effect(Some(_)) => Change::On(true).applied_to(light, shown),
             Change::Level(level) => level,
-            Change::Step(step) => light.level.stepped(step),
+            // Steps that follow each other fast all count.
+            Change::Step(step) if light.step.is_some_and(|last| last.is_up() == step.is_up()) => {
+                light.level.stepped(step)
+            }
+            Change::Step(step) => shown.stepped(step),
             Change::On(false) => Level::OFF,
-            Change::On(true) if light.level.is_off() => light.last_on,
+            Change::On(true) if light.level.is_off() => light.last_on(),
             Change::On(true) => light.level,
-            Change::Toggle => Change::On(light.level.is_off()).applied_to(light),
+            Change::Toggle => Change::On(light.level.is_off()).applied_to(light, shown),
+        }
+    }
+
+    /// What this change by an actor, after that of `last`, means for the level that "on" goes back to.
+    fn leaving(self, last: Option<&Actor>, by: &Actor) -> Leaving {
+        match self {
+            Change::Level(_) | Change::Step(_) if last == Some(by) => Leaving::Move,
+            Change::Level(_) | Change::Step(_) => Leaving::FirstMove,
+            // Home Assistant has no level 0: this may be the end of a drag or of steps.
+            Change::On(false) if *by == Actor::Mqtt => Leaving::LastMove,
+            Change::On(_) | Change::Toggle | Change::Effect(_) => Leaving::Switch,
+        }
+    }
+
+    fn step(self) -> Option<Step> {
+        match self {
+            Change::Step(step) => Some(step),
+            _ => None,
         }
     }
 }
@@ -232,6 +303,7 @@ impl Lights {
             state.duration = state
                 .effect
                 .map_or(Duration::ZERO, |effect| duration_of(effect, None));
+            state.from = first_shown(state.effect, state.level);
         }
         Lights {
             lights,
@@ -287,8 +359,9 @@ impl Lights {
         by: &Actor,
     ) -> LightState {
         let settings = self.light(light);
-        self.modify(light, |state| {
-            let level = change.applied_to(state);
+        self.modify(light, |state, now| {
+            let shown = state.shown(settings.curve, now);
+            let level = change.applied_to(state, shown);
             let effect = match change {
                 Change::Effect(effect) => effect.map(|effect| slowed(effect, settings)),
                 _ => None,
@@ -300,11 +373,11 @@ impl Lights {
                 None if moves => transition.unwrap_or(settings.transition),
                 None => Duration::ZERO,
             };
-            state.level = level;
+            let leaving = change.leaving(state.by.as_ref(), by);
+            state.set_level(level, leaving, now);
+            state.from = first_shown(effect, shown);
+            state.step = change.step();
             state.effect = effect;
-            if !level.is_off() {
-                state.last_on = level;
-            }
             state.by = Some(by.clone());
         })
     }
@@ -313,14 +386,13 @@ impl Lights {
     /// before the flash and the revision that the flash made.
     pub(super) fn flash(&self, light: LightId, by: &Actor) -> (LightState, u64) {
         let mut before = None;
-        let flashing = self.modify(light, |state| {
+        let flashing = self.modify(light, |state, now| {
             before = Some(state.clone());
-            state.level = Change::Toggle.applied_to(state);
+            let level = Change::Toggle.applied_to(state, state.level);
+            state.set_level(level, Leaving::Switch, now);
+            state.step = None;
             state.effect = None;
             state.duration = Duration::ZERO;
-            if !state.level.is_off() {
-                state.last_on = state.level;
-            }
             state.by = Some(by.clone());
         });
         (before.expect("modify calls its closure"), flashing.revision)
@@ -335,6 +407,7 @@ impl Lights {
             if is_unchanged {
                 *state = LightState {
                     duration,
+                    from: state.level,
                     since: Instant::now(),
                     revision: revision + 1,
                     fault: state.fault.take(),
@@ -377,12 +450,12 @@ impl Lights {
     }
 
     /// Changes the state of a light, which counts as a change of now, and returns it.
-    fn modify(&self, light: LightId, change: impl FnOnce(&mut LightState)) -> LightState {
+    fn modify(&self, light: LightId, change: impl FnOnce(&mut LightState, Instant)) -> LightState {
         let mut changed = None;
         self.states.send_modify(|states| {
-            let state = &mut states[light.0];
-            change(state);
-            state.since = Instant::now();
+            let (state, now) = (&mut states[light.0], Instant::now());
+            change(state, now);
+            state.since = now;
             state.revision += 1;
             changed = Some(state.clone());
         });
@@ -426,6 +499,138 @@ mod tests {
         assert_eq!(again, level(30.0), "on again changes nothing");
         assert_eq!(change(Change::Toggle), Level::OFF);
         assert_eq!(change(Change::Toggle), level(30.0));
+    }
+
+    fn set(lights: &Lights, percent: f64) {
+        let change = Change::Level(level(percent));
+        lights.change(LED, change, None, &Actor::Mqtt);
+    }
+
+    /// One simulated light that has been at this level for a while.
+    async fn rested(percent: f64) -> Lights {
+        let lights = Lights::led();
+        set(&lights, percent);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        lights
+    }
+
+    fn switched_on(lights: &Lights) -> Level {
+        assert!(lights.state(LED).level.is_off());
+        lights
+            .change(LED, Change::On(true), None, &Actor::Button)
+            .level
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_goes_back_to_where_a_drag_or_steps_to_off_began() {
+        let ways: [fn(f64) -> Change; 2] = [
+            |percent| Change::Level(level(percent)),
+            |_| Change::Step(Step::from_percent(-3.0).unwrap()),
+        ];
+        for way in ways {
+            for last in [Change::Level(Level::OFF), Change::On(false)] {
+                let lights = rested(80.0).await;
+                for moves in 1..=26 {
+                    let change = way(80.0 - 3.0 * f64::from(moves));
+                    lights.change(LED, change, None, &Actor::Mqtt);
+                    tokio::time::advance(Duration::from_millis(150)).await;
+                }
+                lights.change(LED, last, None, &Actor::Mqtt);
+                assert_eq!(lights.state(LED).last_on(), level(80.0), "so it is kept");
+                assert_eq!(switched_on(&lights), level(80.0), "{last:?}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_goes_back_to_a_level_that_rested_or_was_set_alone() {
+        let lights = rested(80.0).await;
+        for percent in [60.0, 20.0] {
+            set(&lights, percent);
+        }
+        tokio::time::advance(Duration::from_secs(3)).await;
+        for percent in [10.0, 0.0] {
+            set(&lights, percent);
+        }
+        assert_eq!(switched_on(&lights), level(20.0), "the thumb rested there");
+
+        let lights = rested(80.0).await;
+        for _ in 0..4 {
+            set(&lights, 40.0);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        set(&lights, 0.0);
+        assert_eq!(switched_on(&lights), level(40.0), "it was only set again");
+
+        let lights = rested(80.0).await;
+        set(&lights, 40.0);
+        for percent in [30.0, 10.0, 0.0] {
+            lights.change(LED, Change::Level(level(percent)), None, &Actor::Button);
+        }
+        assert_eq!(switched_on(&lights), level(40.0), "somebody else dragged");
+
+        let lights = rested(80.0).await;
+        for percent in [60.0, 30.0] {
+            set(&lights, percent);
+        }
+        lights.change(LED, Change::Toggle, None, &Actor::Mqtt);
+        assert_eq!(
+            switched_on(&lights),
+            level(30.0),
+            "it was switched off there"
+        );
+
+        let lights = rested(80.0).await;
+        set(&lights, 30.0);
+        let before = lights.flash(LED, &Actor::Mqtt);
+        lights.end_flash(LED, before.0, before.1);
+        lights.change(LED, Change::On(false), None, &Actor::Mqtt);
+        assert_eq!(switched_on(&lights), level(30.0), "a flash changes nothing");
+        set(&lights, 0.0);
+        assert_eq!(switched_on(&lights), level(30.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_during_a_transition_is_relative_to_what_is_seen() {
+        let step = |percent| Change::Step(Step::from_percent(percent).unwrap());
+        let change = |lights: &Lights, change, seconds| {
+            let transition = Some(Duration::from_secs(seconds));
+            lights.change(LED, change, transition, &Actor::Mqtt).level
+        };
+        for (curve, seen) in [(Curve::Perceptual, 62.0), (Curve::Linear, 56.2)] {
+            let light = Light {
+                curve,
+                ..Light::simulated("led")
+            };
+            let from = level(80.0);
+            let lights = Lights::new(vec![(light, LightState::new(from, from))]);
+            change(&lights, Change::Level(level(20.0)), 10);
+            tokio::time::advance(Duration::from_secs(3)).await;
+            assert_eq!(
+                change(&lights, step(5.0), 1),
+                level(seen + 5.0),
+                "{curve:?}"
+            );
+            assert_eq!(
+                change(&lights, step(5.0), 1),
+                level(seen + 10.0),
+                "both count"
+            );
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert_eq!(change(&lights, step(-10.0), 1), level(seen));
+        }
+
+        let lights = rested(80.0).await;
+        let sunrise = Change::Effect(Some(Effect {
+            kind: EffectKind::Sunrise,
+            speed: Speed::NORMAL,
+        }));
+        change(&lights, sunrise, 60);
+        assert_eq!(
+            change(&lights, step(5.0), 0),
+            level(5.0),
+            "it is still dark"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::level::{lightness, luminance};
+use crate::model::level::luminance_between;
 
 /// A change of luminance over time that looks even: CIE lightness changes at a constant rate.
 #[derive(Debug, Clone)]
@@ -44,9 +44,7 @@ impl Transition {
         match self.span {
             Some((start, duration)) if now < start + duration => {
                 let passed = now.saturating_duration_since(start);
-                let progress = passed.as_secs_f64() / duration.as_secs_f64();
-                let (from, to) = (lightness(self.from), lightness(self.to));
-                luminance(from + (to - from) * progress)
+                luminance_between([self.from, self.to], passed.div_duration_f64(duration))
             }
             _ => self.to,
         }
@@ -69,6 +67,7 @@ impl Transition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::level::lightness;
 
     const SECOND: Duration = Duration::from_secs(1);
 

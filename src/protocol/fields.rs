@@ -63,12 +63,12 @@ pub const LEVEL: Field = Field {
 pub const STEP: Field = Field {
     name: "step",
     kind: FieldKind::Number(Range::new(Step::MIN.percent(), Step::MAX.percent())),
-    meaning: "Percent, added to the level; the result is clamped to 0..100.",
+    meaning: "Percent, added to the level that is seen; the result is clamped to 0..100.",
 };
 pub const ON: Field = Field {
     name: "on",
     kind: FieldKind::Bool,
-    meaning: "false: off; true: the last level above 0, or 100 if there was none.",
+    meaning: "false: off; true: the last level above 0 that was chosen, or 100 if there was none.",
 };
 pub const TOGGLE: Field = Field {
     name: "toggle",

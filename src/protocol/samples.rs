@@ -65,12 +65,10 @@ fn lights() -> Lights {
         message: "write failed".into(),
         since: SystemTime::now(),
     };
-    let busy = LightState {
-        by: Some(Actor::Button),
-        fault: Some(fault),
-        // A sunrise begins now, so it has time left.
-        ..still.clone().playing(Some(SUNRISE))
-    };
+    // A sunrise begins now, so it has time left.
+    let mut busy = still.clone().playing(Some(SUNRISE));
+    busy.by = Some(Actor::Button);
+    busy.fault = Some(fault);
     let shelf = Light {
         fallback: Some("kernel-pwm: cannot export the channel".into()),
         ..Light::simulated("shelf")

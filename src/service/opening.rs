@@ -103,7 +103,8 @@ fn first_state(settings: &LightConfig, stored: Option<KeptLight>) -> LightState 
         OnStart::Restore => stored.map_or(Level::HALF, |stored| stored.level),
     };
     // Where nothing is known, "on" means full.
-    let last_on = [Some(level), stored.map(|stored| stored.last_on)]
+    let stored_levels = stored.map(|stored| [stored.level, stored.last_on]);
+    let last_on = stored_levels
         .into_iter()
         .flatten()
         .find(|level| !level.is_off())

@@ -70,7 +70,7 @@ impl KeptState {
 pub struct KeptLight {
     /// The level, or the one that the light was on its way to.
     pub level: Level,
-    /// The last level above 0.
+    /// The last level above 0 that somebody chose.
     pub last_on: Level,
     #[serde(flatten)]
     effect: Option<KeptEffect>,
@@ -87,7 +87,7 @@ impl From<&LightState> for KeptLight {
     fn from(state: &LightState) -> KeptLight {
         KeptLight {
             level: state.level,
-            last_on: state.last_on,
+            last_on: state.last_on(),
             effect: state.effect.map(KeptEffect::from),
         }
     }
