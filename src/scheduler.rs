@@ -1,7 +1,9 @@
 //! The scheduler: runs timers when they are due.
 
 mod clock;
+mod zone;
 
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -13,16 +15,25 @@ use crate::model::command::Command;
 use crate::model::hub::Hub;
 use crate::platform::supervisor::Heartbeat;
 use clock::{Clock, Woken};
+use zone::ZoneWatch;
 
-/// Runs the timers of the hub when they are due. Without timers, nothing wakes up.
+/// The folder of `localtime`, the time zone of the system.
+const ETC: &str = "/etc";
+
+/// Runs the timers of the hub when they are due. Without timers, nothing wakes up but a change of the time
+/// zone.
 ///
 /// # Errors
 /// The kernel cannot create or set its timer.
 pub async fn run(hub: Arc<Hub>, mut heartbeat: Heartbeat) -> anyhow::Result<()> {
     let mut watch = hub.timers.watch();
     let mut clock = Clock::new()?;
+    let mut zone = ZoneWatch::new(Path::new(ETC));
     loop {
-        let next = watch.borrow_and_update().first().map(|timer| timer.next);
+        let next = watch
+            .borrow_and_update()
+            .first()
+            .and_then(|timer| timer.next.ok());
         let Some(next) = next else {
             tokio::select! {
                 // Cannot fail: the hub holds the sender.
@@ -30,6 +41,7 @@ pub async fn run(hub: Arc<Hub>, mut heartbeat: Heartbeat) -> anyhow::Result<()> 
                     // A new clock, so that a jump from the time without timers moves no timer.
                     clock = Clock::new()?;
                 }
+                () = zone.changed() => hub.zone_was_set(Timestamp::now()),
                 () = heartbeat.beat() => {}
             }
             continue;
@@ -42,6 +54,10 @@ pub async fn run(hub: Arc<Hub>, mut heartbeat: Heartbeat) -> anyhow::Result<()> 
                     biased;
                     woken = &mut woken => break Some(woken?),
                     _ = watch.changed() => break None,
+                    () = zone.changed() => {
+                        hub.zone_was_set(Timestamp::now());
+                        break None;
+                    }
                     () = heartbeat.beat() => {}
                 }
             }

@@ -5,15 +5,17 @@
 //! stops.
 //!
 //! A disk that fails costs a warning and a retry every 10 s; a damaged file is set aside, an unreadable
-//! one is left alone. The service runs on meanwhile.
+//! one is left alone, and an entry that is not understood is written back as it was. The service runs on
+//! meanwhile.
 
 mod file;
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::task;
 use tokio::time::{Instant, sleep_until};
@@ -39,32 +41,43 @@ pub struct Store {
     /// The contents of the file, with lights that the settings no longer have. `None` while the file
     /// cannot be read: it may hold good levels, so it is not overwritten before it has been read.
     saved: Option<KeptState>,
-}
-
-/// The contents of a file that can be read.
-enum FileContents {
-    State(KeptState),
-    /// Not in the format of this version; the text says why.
-    Damaged(String),
+    /// When the file was written, by the clock of then.
+    written: Option<SystemTime>,
 }
 
 impl Store {
-    /// Reads `levels.json` in `folder`. A damaged file is renamed to `levels.json.damaged`; a file that
-    /// cannot be read stays as it is. Neither prevents the start of the service.
-    pub fn open(folder: &Path) -> Store {
+    /// Reads `levels.json` in it. A damaged file
+    /// is renamed to `levels.json.damaged`; a file that cannot be read stays as it is. Neither prevents
+    /// the start of the service, nor does a folder that cannot be created.
+    ///
+    /// # Errors
+    /// Another process has locked the folder.
+    pub fn open(folder: &Path) -> anyhow::Result<Store> {
+        // If that fails, so will the first write, which says so.
+        let _ = create_folder(folder);
         let file = folder.join("levels.json");
+        let written = fs::metadata(&file).and_then(|file| file.modified()).ok();
         let saved = load(&file)
             .inspect_err(|error| {
                 let file = file.display();
                 warn!("{file}: {error}; it is left as it is, and every light starts at its default")
             })
             .ok();
-        Store { file, saved }
+        Ok(Store {
+            file,
+            saved,
+            written,
+        })
+    }
+
+    /// When the file was written that was there at the start, by the clock of then.
+    pub fn written(&self) -> Option<SystemTime> {
+        self.written
     }
 
     /// The stored state of the light called `name`.
-    pub fn light(&self, name: &str) -> Option<KeptLight> {
-        self.saved.as_ref()?.lights.get(name).copied()
+    pub fn light(&self, name: &str) -> Option<&KeptLight> {
+        self.saved.as_ref()?.light(name)
     }
 
     /// The stored presets.
@@ -171,8 +184,8 @@ impl Snapshot {
     /// its default because the file could not be read.
     fn merged_into(&self, mut saved: KeptState) -> KeptState {
         for (name, light, changed) in &self.lights {
-            if *changed || !saved.lights.contains_key(name) {
-                saved.lights.insert(name.clone(), *light);
+            if *changed || !saved.has_light(name) {
+                saved.set_light(name, light.clone());
             }
         }
         saved.set_presets(&self.presets);
@@ -186,19 +199,20 @@ impl Snapshot {
 /// # Errors
 /// The file cannot be read, or is damaged and cannot be renamed.
 fn load(file: &Path) -> io::Result<KeptState> {
-    match read(file) {
-        Ok(FileContents::State(saved)) => Ok(saved),
-        Ok(FileContents::Damaged(reason)) => {
-            set_aside(file, &reason).map(|()| KeptState::default())
+    let contents = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(KeptState::default()),
+        contents => contents?,
+    };
+    match from_json(&contents) {
+        Ok((saved, problems)) => {
+            for problem in problems {
+                let file = file.display();
+                warn!("{file}: {problem}; this is kept in the file and has no effect");
+            }
+            Ok(saved)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KeptState::default()),
-        Err(error) => Err(error),
+        Err(reason) => set_aside(file, &reason).map(|()| KeptState::default()),
     }
-}
-
-fn read(file: &Path) -> io::Result<FileContents> {
-    let state = from_json(&fs::read(file)?);
-    Ok(state.map_or_else(FileContents::Damaged, FileContents::State))
 }
 
 /// Renames the file to the first of `levels.json.damaged`, `.damaged.2`, `.damaged.3`… that does not
@@ -224,14 +238,18 @@ fn set_aside(file: &Path, reason: &str) -> io::Result<()> {
 /// Replaces the file so that a power cut leaves the old or the new one.
 fn write(file: &Path, state: &KeptState) -> io::Result<()> {
     let folder = folder_of(file);
-    if !folder.exists() {
-        create_folder(folder)?;
-        info!("keeping the levels in {}", folder.display());
-    }
-    let json = to_json(state.clone())?;
-    // A fixed name, so that the file that a crash leaves is overwritten.
+    create_folder(folder)?;
+    let json = to_json(state)?;
+    // A fixed name, so that at most one file is left by crashes.
     let next = file.with_extension("json.new");
-    let mut new = File::create(&next)?;
+    let _ = fs::remove_file(&next);
+    // A new file: what somebody else puts there, such as a link, is not written to.
+    let mut options = OpenOptions::new();
+    let mut new = options
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(&next)?;
     new.write_all(&json)?;
     new.sync_all()?;
     fs::rename(&next, file)?;
@@ -239,13 +257,16 @@ fn write(file: &Path, state: &KeptState) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Creates a folder and its parents. Each is durable only once its parent is synced.
+/// Creates a folder and its parents, if they are missing. Each is durable only once its parent is synced.
 fn create_folder(folder: &Path) -> io::Result<()> {
-    let parent = folder_of(folder);
-    if !parent.exists() {
-        create_folder(parent)?;
+    if folder.exists() {
+        return Ok(());
     }
-    fs::create_dir(folder)?;
+    let parent = folder_of(folder);
+    create_folder(parent)?;
+    // Whatever the umask: only the service's user writes there.
+    DirBuilder::new().mode(0o755).create(folder)?;
+    info!("created the folder {}", folder.display());
     File::open(parent)?.sync_all()
 }
 
@@ -263,7 +284,11 @@ mod tests {
     const LED: &str = r#"{"version":1,"lights":{"led":{"level":0,"last_on":42.5}}}"#;
 
     fn state() -> KeptState {
-        from_json(LED.as_bytes()).unwrap()
+        from_json(LED.as_bytes()).unwrap().0
+    }
+
+    fn open(folder: &tempfile::TempDir) -> Store {
+        Store::open(folder.path()).unwrap()
     }
 
     #[test]
@@ -283,7 +308,7 @@ mod tests {
         let whole = fs::read(&file).unwrap();
         for length in 0..whole.len() {
             fs::write(&file, &whole[..length]).unwrap();
-            let store = Store::open(folder.path());
+            let store = open(&folder);
             assert_eq!(store.light("led"), None, "cut at {length}");
             let aside = fs::read(folder.path().join("levels.json.damaged")).unwrap();
             assert_eq!(aside, whole[..length], "nothing is lost");
@@ -299,10 +324,10 @@ mod tests {
         for contents in [
             &b"\xff\x00garbage"[..],
             br#"{"version":2,"lights":{}}"#,
-            br#"{"version":1,"lights":{"led":{"level":150,"last_on":1}}}"#,
+            br#"{"version":1,"lights":[150]}"#,
         ] {
             fs::write(&file, contents).unwrap();
-            assert_eq!(Store::open(folder.path()).light("led"), None);
+            assert_eq!(open(&folder).light("led"), None);
             let aside = folder.path().join("levels.json.damaged");
             assert_eq!(fs::read(&aside).unwrap(), contents);
             fs::remove_file(aside).unwrap();
@@ -315,7 +340,7 @@ mod tests {
         let file = folder.path().join("levels.json");
         for number in 1..=12 {
             fs::write(&file, format!("damage {number}")).unwrap();
-            Store::open(folder.path());
+            open(&folder);
         }
         let aside = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(aside("levels.json.damaged"), "damage 1");
@@ -324,5 +349,24 @@ mod tests {
         assert_eq!(aside("levels.json.damaged.10"), "damage 12");
         let files = fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(files, 10, "they do not fill the disk");
+    }
+
+    #[test]
+    fn the_new_file_follows_no_link_and_nobody_else_may_write_whatever_the_umask() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        fs::write(&target, "precious").unwrap();
+        let state_dir = folder.path().join("state");
+        let file = state_dir.join("levels.json");
+        write(&file, &state()).unwrap();
+        std::os::unix::fs::symlink(&target, file.with_extension("json.new")).unwrap();
+        write(&file, &state()).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(&file).unwrap(), LED);
+        for path in [&file, &state_dir] {
+            let mode = fs::symlink_metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o022, 0, "{}: {mode:o}", path.display());
+        }
     }
 }

@@ -16,7 +16,8 @@
  *   title?: string, online?: boolean, gone?: true }} LightMessage
  */
 /** @typedef {{ name: string, light?: string, at?: string, offset?: number, days?: string[], level?: number,
- *   on?: boolean, effect?: string, recall?: string, next?: string }} TimerInfo */
+ *   on?: boolean, effect?: string, recall?: string, next?: string,
+ *   waiting?: string }} TimerInfo */
 /** @typedef {{ at: number, who?: string, via?: string, what: string, light?: string, level?: number,
  *   effect?: string | null, preset?: string, timer?: string, text?: string }} ActivityEntry */
 /** @typedef {"connecting" | "live" | "reconnecting"} State */

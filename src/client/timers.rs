@@ -129,8 +129,11 @@ fn list(messages: Vec<ReceivedMessage>) -> anyhow::Result<()> {
         .filter_map(|message| message.timers)
         .next_back();
     for mut timer in newest.unwrap_or_default() {
-        let (next, name) = (text(&timer, "next"), text(&timer, "name"));
-        let start = format!("{next}  {name}");
+        let next = match text(&timer, "next") {
+            "" => "waiting",
+            next => next,
+        };
+        let start = format!("{next}  {}", text(&timer, "name"));
         timer.retain(|field, _| field != "next" && field != "name");
         print(format_args!("{start}  {}", Value::Object(timer)))?;
     }

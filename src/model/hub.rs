@@ -40,7 +40,7 @@ impl Hub {
         Hub {
             lights: Arc::new(lights),
             presets: Presets::new(PresetsByName::new()),
-            timers: Timers::new(Vec::new(), None),
+            timers: Timers::new(Vec::new(), None, None),
             activity,
             fleet: Fleet::default(),
         }
@@ -124,6 +124,11 @@ impl Hub {
     /// Adapts the timers to a clock that was set `ahead`, or back.
     pub fn clock_was_set(&self, ahead: SignedDuration, now: Timestamp) {
         self.timers.clock_was_set(ahead, now);
+    }
+
+    /// Adapts the timers to another time zone of the system.
+    pub fn zone_was_set(&self, now: Timestamp) {
+        self.timers.zone_was_set(now);
     }
 
     /// Adds presets and timers that the store could not read at the start. One that has been saved or
@@ -217,7 +222,11 @@ impl Hub {
                 return self.recall_preset(actor, name, transition);
             }
         };
-        for light in self.lights_of(timer.light.as_deref()) {
+        let lights = self.lights_of(timer.light.as_deref());
+        if let (Some(name), []) = (timer.light, lights.as_slice()) {
+            return Err(CommandError::NoSuchLight(name));
+        }
+        for light in lights {
             self.change_light(actor, light, change, timer.transition);
         }
         Ok(Outcome::Done)

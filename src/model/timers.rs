@@ -2,14 +2,16 @@
 
 mod schedule;
 
-use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+use std::{env, fmt};
 
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, reset_system_time_zone_cache};
 use jiff::{SignedDuration, Timestamp, Unit};
+use serde::Serialize;
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::effect::Effect;
 use super::level::Level;
@@ -36,8 +38,38 @@ pub struct Timer {
     pub action: TimerAction,
     /// Time to get there; `None` for the light's own.
     pub transition: Option<Duration>,
-    /// When the timer is due.
-    pub next: Timestamp,
+    /// When the timer is due, or why that cannot be computed now.
+    pub next: Result<Timestamp, Waiting>,
+    /// Whether somebody added it since the start. What was kept on disk is due at a moment of real time;
+    /// this is due after a wait, or at a time of day, that was meant by the clock before it was set.
+    pub is_new: bool,
+}
+
+impl Timer {
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.next.is_ok_and(|next| next <= now)
+    }
+
+    /// Whether the timer is due, and not too late to run.
+    fn is_in_time(&self, now: Timestamp) -> bool {
+        let late = |next| now.duration_since(next) <= TOLERANCE;
+        self.is_due(now) && self.next.is_ok_and(late)
+    }
+}
+
+/// What a timer waits for whose time cannot be computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(rename_all = "lowercase")]
+pub enum Waiting {
+    /// Its time depends on the sun, and the place is unknown.
+    #[error("needs latitude and longitude in the settings")]
+    Place,
+    /// A time zone is set that cannot be read.
+    #[error("needs a time zone, but the one of TZ or /etc/localtime cannot be read")]
+    Zone,
+    /// The sun does not rise or set there within a year.
+    #[error("does not come within a year")]
+    Sun,
 }
 
 /// The action of a timer.
@@ -86,26 +118,29 @@ pub enum TimerError {
     /// No timer has this name.
     #[error("no timer is called {0:?}")]
     NoSuchTimer(String),
-    /// The time depends on the sun, and the place is unknown.
-    #[error("at {0:?} needs latitude and longitude in the settings")]
-    NoPlace(String),
-    /// The sun does not rise or set there within a year.
-    #[error("at {0:?} does not come within a year")]
-    Never(String),
+    /// The time of day cannot be computed.
+    #[error("at {0:?} {1}")]
+    Waits(String, Waiting),
 }
 
 /// All timers: one watched value, like the lights, in the order in which they are due.
 pub struct Timers {
     all: watch::Sender<Arc<Vec<Timer>>>,
     place: Option<Place>,
+    /// Before this time the clock has not been set since the boot.
+    set_from: Timestamp,
 }
 
 impl Timers {
-    /// The timers that were kept on disk, except those that were missed meanwhile.
-    pub fn new(kept: Vec<Timer>, place: Option<Place>) -> Timers {
+    /// The timers that were kept on disk, except those that were missed meanwhile. `kept_at` is when they
+    /// were written: while the clock is before that, as on a Raspberry Pi before NTP has set it, no timer
+    /// for a time of day runs.
+    pub fn new(kept: Vec<Timer>, place: Option<Place>, kept_at: Option<SystemTime>) -> Timers {
+        let kept_at = kept_at.and_then(|time| Timestamp::try_from(time).ok());
         let timers = Timers {
             all: watch::Sender::default(),
             place,
+            set_from: kept_at.unwrap_or(Timestamp::MIN),
         };
         timers.add_kept(kept);
         timers
@@ -130,12 +165,23 @@ impl Timers {
                 if all.iter().any(|other| other.name == timer.name) {
                     continue;
                 }
-                if timer.next <= now {
+                if timer.is_due(now) {
                     info!("timer {:?} was missed", timer.name);
                 }
+                let timer = Timer {
+                    is_new: false,
+                    ..timer
+                };
                 all.extend(self.next_run(timer, now));
             }
         });
+        if now < self.set_from && self.all().iter().any(|timer| timer.daily.is_some()) {
+            warn!(
+                "the clock says {}, but the timers were kept at {}: those for a time of day wait until it is set",
+                local_time(now),
+                local_time(self.set_from)
+            );
+        }
     }
 
     /// Adds a timer, in place of one that has its name.
@@ -147,11 +193,8 @@ impl Timers {
                 (None, next.round(Unit::Second).unwrap_or(next))
             }
             Due::Daily(daily) => {
-                let at = daily.at.to_string();
-                if self.place.is_none() && !matches!(daily.at, TimeOfDay::Clock(_)) {
-                    return Err(TimerError::NoPlace(at));
-                }
-                let next = self.next(&daily, now).ok_or(TimerError::Never(at))?;
+                let next = self.next(&daily, now);
+                let next = next.map_err(|why| TimerError::Waits(daily.at.to_string(), why))?;
                 (Some(daily), next)
             }
         };
@@ -172,7 +215,8 @@ impl Timers {
                 daily,
                 action: new.action,
                 transition: new.transition,
-                next,
+                next: Ok(next),
+                is_new: true,
             };
             all.push(timer.clone());
             added = Ok(timer);
@@ -196,14 +240,18 @@ impl Timers {
     pub(super) fn take_due(&self, now: Timestamp) -> Vec<Timer> {
         let mut due = Vec::new();
         self.modify(|all| {
-            due.extend(all.extract_if(.., |timer| timer.next <= now));
+            due.extend(all.extract_if(.., |timer| timer.is_due(now)));
             all.extend(
                 due.iter()
                     .filter_map(|timer| self.next_run(timer.clone(), now)),
             );
         });
         due.retain(|timer| {
-            let in_time = now.duration_since(timer.next) <= TOLERANCE;
+            if self.waits_for_clock(timer, now) {
+                info!("timer {:?} waits until the clock is set", timer.name);
+                return false;
+            }
+            let in_time = timer.is_in_time(now);
             if !in_time {
                 info!("timer {:?} was missed", timer.name);
             }
@@ -212,34 +260,75 @@ impl Timers {
         due
     }
 
-    /// Adapts the timers to a clock that was set `ahead`, or back: a wait stays as long as it was.
+    /// Adapts the timers to a clock that was set `ahead`, or back: a wait that somebody asked for since
+    /// the start stays as long as it was, and one that was kept on disk is due when it was.
     pub(super) fn clock_was_set(&self, ahead: SignedDuration, now: Timestamp) {
         self.modify(|all| {
             for timer in all {
-                timer.next = match &timer.daily {
-                    None => timer.next.saturating_add(ahead).unwrap_or(timer.next),
-                    Some(daily) if daily.days.is_some() => {
-                        self.next(daily, now).unwrap_or(timer.next)
+                match (&timer.daily, timer.next) {
+                    // A small correction must not skip what is due.
+                    (Some(_), _) if timer.is_in_time(now) => {}
+                    (Some(daily), _) if daily.days.is_some() || timer.is_new => {
+                        self.compute_next(timer, now);
                     }
-                    Some(_) => continue,
-                };
+                    (None, Ok(next)) if timer.is_new => {
+                        timer.next = Ok(next.saturating_add(ahead).unwrap_or(next));
+                    }
+                    _ => {}
+                }
             }
         });
     }
 
-    /// The timer with its next time after `now`, if there is one.
-    fn next_run(&self, timer: Timer, now: Timestamp) -> Option<Timer> {
-        match &timer.daily {
-            Some(daily) if daily.days.is_some() => {
-                let next = self.next(daily, now)?;
-                Some(Timer { next, ..timer })
+    /// Adapts the timers for a time of day to another time zone of the system.
+    pub(super) fn zone_was_set(&self, now: Timestamp) {
+        reset_system_time_zone_cache();
+        self.modify(|all| {
+            let not_due = |timer: &&mut Timer| !timer.is_in_time(now);
+            for timer in all.iter_mut().filter(not_due) {
+                self.compute_next(timer, now);
             }
-            _ => (timer.next > now).then_some(timer),
-        }
+        });
     }
 
-    fn next(&self, daily: &Daily, now: Timestamp) -> Option<Timestamp> {
-        daily.next(now, &TimeZone::system(), self.place)
+    /// The timer with its next time after `now`; `None` if it is over. One whose time cannot be computed
+    /// stays.
+    fn next_run(&self, mut timer: Timer, now: Timestamp) -> Option<Timer> {
+        let repeats = timer
+            .daily
+            .as_ref()
+            .is_some_and(|daily| daily.days.is_some());
+        let is_due = timer.is_due(now);
+        if repeats || timer.next.is_err() || is_due && self.waits_for_clock(&timer, now) {
+            self.compute_next(&mut timer, now);
+        } else if is_due {
+            return None;
+        }
+        Some(timer)
+    }
+
+    /// Computes when a timer for a time of day is due next, and warns if that is not possible.
+    fn compute_next(&self, timer: &mut Timer, now: Timestamp) {
+        let Some(daily) = &timer.daily else { return };
+        let next = self.next(daily, now);
+        if let Err(waiting) = next {
+            let (name, at) = (&timer.name, daily.at);
+            warn!("timer {name:?} waits: at \"{at}\" {waiting}");
+        }
+        timer.next = next;
+    }
+
+    /// Whether the timer is for a time of day, and the clock has not been set yet.
+    fn waits_for_clock(&self, timer: &Timer, now: Timestamp) -> bool {
+        timer.daily.is_some() && now < self.set_from
+    }
+
+    fn next(&self, daily: &Daily, now: Timestamp) -> Result<Timestamp, Waiting> {
+        if self.place.is_none() && !matches!(daily.at, TimeOfDay::Clock(_)) {
+            return Err(Waiting::Place);
+        }
+        let zone = zone().ok_or(Waiting::Zone)?;
+        daily.next(now, &zone, self.place).ok_or(Waiting::Sun)
     }
 
     /// Changes the timers and sorts them.
@@ -247,7 +336,7 @@ impl Timers {
         self.all.send_if_modified(|all| {
             let mut changed = (**all).clone();
             change(&mut changed);
-            changed.sort_by_key(|timer| timer.next);
+            changed.sort_by_key(|timer| timer.next.unwrap_or(Timestamp::MAX));
             let differs = changed != **all;
             if differs {
                 *all = Arc::new(changed);
@@ -260,6 +349,16 @@ impl Timers {
 /// A time in RFC 3339 with the offset of the local zone.
 pub fn local_time(time: Timestamp) -> impl fmt::Display {
     time.display_with_offset(TimeZone::system().to_offset(time))
+}
+
+/// The time zone of the system; `None` if one is set that cannot be read.
+fn zone() -> Option<TimeZone> {
+    TimeZone::try_system().ok().or_else(|| {
+        let is_set =
+            env::var_os("TZ").is_some() || Path::new("/etc/localtime").symlink_metadata().is_ok();
+        // Without one, the time is UTC, as for every other program.
+        (!is_set).then_some(TimeZone::UTC)
+    })
 }
 
 fn free_name(all: &[Timer]) -> String {
@@ -277,7 +376,7 @@ mod tests {
     const OFF: TimerAction = TimerAction::On(false);
 
     fn timers() -> Timers {
-        Timers::new(Vec::new(), None)
+        Timers::new(Vec::new(), None, None)
     }
 
     fn new_timer(due: Due) -> NewTimer {
@@ -364,16 +463,20 @@ mod tests {
         assert_eq!(due.len(), 1);
         assert_eq!(names(&timers), ["2"]);
 
-        let due = timers.take_due(weekly.next);
+        let due = timers.take_due(weekly.next.unwrap());
         assert_eq!(due, std::slice::from_ref(&weekly));
-        let next_run = timers.all()[0].next;
+        let next_run = timers.all()[0].next.unwrap();
         let week = SignedDuration::from_hours(7 * 24);
         assert!(
-            (next_run.duration_since(weekly.next) - week).abs() <= SignedDuration::from_hours(1)
+            (next_run.duration_since(weekly.next.unwrap()) - week).abs()
+                <= SignedDuration::from_hours(1)
         );
         let missed = next_run + TOLERANCE + SignedDuration::from_secs(1);
         assert!(timers.take_due(missed).is_empty());
-        assert!(timers.all()[0].next > missed, "the next run comes after it");
+        assert!(
+            timers.all()[0].next.unwrap() > missed,
+            "the next run comes after it"
+        );
     }
 
     #[test]
@@ -387,14 +490,17 @@ mod tests {
             before.add(new).unwrap();
         }
         let mut kept = before.all().to_vec();
-        assert_eq!(*Timers::new(kept.clone(), None).all(), kept);
+        for timer in &mut kept {
+            timer.is_new = false;
+        }
+        assert_eq!(*Timers::new(kept.clone(), None, None).all(), kept);
 
         for timer in &mut kept {
-            timer.next = Timestamp::now() - SignedDuration::from_secs(1);
+            timer.next = Ok(Timestamp::now() - SignedDuration::from_secs(1));
         }
-        let after = Timers::new(kept, None);
+        let after = Timers::new(kept, None, None);
         assert_eq!(names(&after), ["3"], "only the weekly one");
-        assert!(after.all()[0].next > Timestamp::now());
+        assert!(after.all()[0].next.unwrap() > Timestamp::now());
     }
 
     #[test]
@@ -405,8 +511,9 @@ mod tests {
         let month = SignedDuration::from_hours(30 * 24);
         timers.clock_was_set(month, Timestamp::now() + month);
         let all = timers.all();
-        assert_eq!(all[0].next, wait.next + month);
-        assert!(all[1].next > weekly.next + SignedDuration::from_hours(20 * 24));
+        assert_eq!(all[0].next.unwrap(), wait.next.unwrap() + month);
+        let later = weekly.next.unwrap() + SignedDuration::from_hours(20 * 24);
+        assert!(all[1].next.unwrap() > later);
     }
 
     #[test]
@@ -414,5 +521,84 @@ mod tests {
         let refused = timers().add(daily("sunset", None)).unwrap_err();
         let expected = "at \"sunset\" needs latitude and longitude in the settings";
         assert_eq!(refused.to_string(), expected);
+    }
+
+    #[test]
+    fn a_timer_whose_time_cannot_be_computed_waits_and_works_again() {
+        let place = Some(Place {
+            latitude: -23.55,
+            longitude: -46.63,
+        });
+        let with_place = Timers::new(Vec::new(), place, None);
+        with_place.add(daily("sunset", Some("mon"))).unwrap();
+        with_place.add(after(100)).unwrap();
+        let kept = with_place.all().to_vec();
+
+        let without = Timers::new(kept, None, None);
+        let all = without.all().to_vec();
+        assert_eq!(all[1].next, Err(Waiting::Place), "after all others");
+        let year = Timestamp::now() + SignedDuration::from_hours(366 * 24);
+        assert_eq!(without.take_due(year), []);
+        assert_eq!(without.all()[0].next, Err(Waiting::Place), "it stays");
+
+        let again = Timers::new(all, place, None);
+        assert!(again.all()[1].next.unwrap() > Timestamp::now());
+
+        let pole = Some(Place {
+            latitude: 90.0,
+            longitude: 0.0,
+        });
+        let daily_there = Timers::new(again.all().to_vec(), pole, None);
+        assert_eq!(daily_there.all().len(), 2, "wherever it goes");
+    }
+
+    #[test]
+    fn a_kept_wait_is_due_at_its_moment_however_the_clock_is_set() {
+        let before = timers();
+        let wait = before.add(after(1500)).unwrap();
+        let after_boot = Timers::new(before.all().to_vec(), None, None);
+        let hour = SignedDuration::from_hours(1);
+        for ahead in [hour, -hour, SignedDuration::from_hours(56 * 365 * 24)] {
+            after_boot.clock_was_set(ahead, Timestamp::now() + ahead);
+            assert_eq!(after_boot.all()[0].next, wait.next);
+        }
+    }
+
+    #[test]
+    fn before_the_clock_is_as_late_as_the_kept_timers_only_waits_run() {
+        let hour = SignedDuration::from_hours(1);
+        let kept_at = SystemTime::now() + Duration::from_secs(365 * 86_400);
+        let timers = Timers::new(Vec::new(), None, Some(kept_at));
+        for new in [
+            after(100),
+            daily("07:00", Some("mon")),
+            daily("08:00", None),
+        ] {
+            timers.add(new).unwrap();
+        }
+        let week = Timestamp::now() + 24 * 7 * hour;
+        for timer in timers.all().to_vec() {
+            let due = timers.take_due(timer.next.unwrap());
+            assert_eq!(due.len(), usize::from(timer.daily.is_none()), "{timer:?}");
+        }
+        assert_eq!(timers.all().len(), 2, "they wait for their next times");
+
+        let set = Timestamp::try_from(kept_at).unwrap() + hour;
+        timers.clock_was_set(set.duration_since(week), set);
+        for timer in timers.all().to_vec() {
+            let next = timer.next.unwrap();
+            assert!(next > set && next <= set + 24 * 7 * hour, "{timer:?}");
+            assert_eq!(timers.take_due(next).len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_small_correction_of_the_clock_skips_no_timer() {
+        let timers = timers();
+        let weekly = timers.add(daily("07:00", Some("mon"))).unwrap();
+        let next = weekly.next.unwrap();
+        let second = SignedDuration::from_secs(1);
+        timers.clock_was_set(2 * second, next + second);
+        assert_eq!(timers.take_due(next + second), [weekly]);
     }
 }

@@ -329,7 +329,8 @@ fn fields_in_sections(message: &str) -> BTreeSet<String> {
         "timers" => {
             let rows = table("| field | meaning |");
             let names = rows.iter().flat_map(|row| codes(row[0]));
-            names.filter(|name| *name != "in").collect()
+            let of_new = names.filter(|name| *name != "in");
+            of_new.chain(["waiting"]).collect()
         }
         "activity" => {
             let rows = table("| `what` | with | |");

@@ -12,7 +12,7 @@ use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::level::Level;
 use crate::model::lights::{Driver, Light, LightId, Lights};
 use crate::model::presets::{Preset, Scene};
-use crate::model::timers::{Day, TimeOfDay, Timer, TimerAction, local_time};
+use crate::model::timers::{Day, TimeOfDay, Timer, TimerAction, Waiting, local_time};
 
 /// What a light is.
 #[derive(Debug, Serialize)]
@@ -213,8 +213,10 @@ pub struct TimerResource<'a> {
     action: TimerActionResource<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transition: Option<f64>,
-    #[serde(serialize_with = "local")]
-    next: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "local")]
+    next: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<Waiting>,
 }
 
 #[derive(Debug, Serialize)]
@@ -244,7 +246,8 @@ impl<'a> From<&'a Timer> for TimerResource<'a> {
                 TimerAction::Effect(effect) => TimerActionResource::Effect((*effect).into()),
             },
             transition: timer.transition.map(|time| time.as_secs_f64()),
-            next: timer.next,
+            next: timer.next.ok(),
+            waiting: timer.next.err(),
         }
     }
 }
@@ -254,8 +257,11 @@ pub fn timers(timers: &[Timer]) -> Vec<TimerResource<'_>> {
     timers.iter().map(TimerResource::from).collect()
 }
 
-fn local<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&local_time(*time))
+fn local<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(&local_time(*time)),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// An entry of the activity: without the address of its actor.

@@ -24,7 +24,7 @@ use crate::model::fleet::RemoteState;
 use crate::model::level::Level;
 use crate::model::lights::{Fault, Light, LightState, Lights};
 use crate::model::presets::{Preset, Scene};
-use crate::model::timers::{Daily, Timer, TimerAction};
+use crate::model::timers::{Daily, Timer, TimerAction, Waiting};
 
 const SUNRISE: Effect = Effect {
     kind: EffectKind::Sunrise,
@@ -125,7 +125,8 @@ fn timers() -> Vec<Timer> {
         daily: None,
         action: TimerAction::Level(Level::HALF),
         transition: None,
-        next: Timestamp::UNIX_EPOCH,
+        next: Ok(Timestamp::UNIX_EPOCH),
+        is_new: false,
     };
     let with = |action| Timer {
         light: Some("led".into()),
@@ -149,6 +150,11 @@ fn timers() -> Vec<Timer> {
             ..with(TimerAction::Effect(SUNRISE))
         },
         with(TimerAction::Recall("Film".into())),
+        Timer {
+            daily: Some(daily("sunset", 0)),
+            next: Err(Waiting::Place),
+            ..least
+        },
     ]
 }
 

@@ -2,21 +2,20 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use rustix::io::{Errno, read};
 use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
 };
 use tokio::io::unix::AsyncFd;
 
 /// The system clock, which people and NTP set.
 pub struct Clock {
     timer: AsyncFd<OwnedFd>,
-    /// The same moment by the monotonic clock and by the system clock.
-    anchor: (Instant, Timestamp),
+    /// The same moment by the time since the boot and by the system clock.
+    anchor: (SignedDuration, Timestamp),
 }
 
 /// The end of a wait.
@@ -43,7 +42,7 @@ impl Clock {
         let timer = AsyncFd::new(timer)?;
         Ok(Clock {
             timer,
-            anchor: (Instant::now(), Timestamp::now()),
+            anchor: (since_boot(), Timestamp::now()),
         })
     }
 
@@ -76,10 +75,16 @@ impl Clock {
     /// How far the clock was set since the last call.
     fn jump(&mut self) -> SignedDuration {
         let (then, then_by_clock) = self.anchor;
-        self.anchor = (Instant::now(), Timestamp::now());
-        let passed = SignedDuration::try_from(self.anchor.0 - then).unwrap_or_default();
+        self.anchor = (since_boot(), Timestamp::now());
+        let passed = self.anchor.0 - then;
         self.anchor.1.duration_since(then_by_clock) - passed
     }
+}
+
+/// The time since the boot, which nobody sets; it goes on while the machine is suspended.
+fn since_boot() -> SignedDuration {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Boottime);
+    SignedDuration::from_secs(tv_sec) + SignedDuration::from_nanos(tv_nsec)
 }
 
 #[cfg(test)]

@@ -46,15 +46,17 @@ pub async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// hangs.
 ///
 /// # Errors
-/// The sessions of the login cannot be read or written.
+/// Another service uses the folder, or the sessions of the login cannot be read or written.
 pub async fn stored_state(
     folder: PathBuf,
     password: Option<Hash>,
     encrypted: bool,
 ) -> anyhow::Result<(Store, Option<Login>)> {
     let open = move || {
+        // The store first, as it locks the folder.
+        let store = Store::open(&folder)?;
         let login = password.map(|hash| Login::new(hash, &folder, encrypted));
-        Ok((Store::open(&folder), login.transpose()?))
+        Ok((store, login.transpose()?))
     };
     task::spawn_blocking(open).await?
 }
@@ -97,7 +99,7 @@ pub fn lights(settings: &[LightConfig], pins: &[Pin], store: &Store) -> Lights {
 }
 
 /// The state of a light when the service starts.
-fn first_state(settings: &LightConfig, stored: Option<KeptLight>) -> LightState {
+fn first_state(settings: &LightConfig, stored: Option<&KeptLight>) -> LightState {
     let level = match settings.on_start {
         OnStart::Level(level) => level,
         OnStart::Restore => stored.map_or(Level::HALF, |stored| stored.level),
@@ -120,7 +122,7 @@ fn first_state(settings: &LightConfig, stored: Option<KeptLight>) -> LightState 
 pub fn hub(lights: Lights, store: &Store, place: Option<Place>, activity: bool) -> Hub {
     Hub {
         presets: Presets::new(store.presets()),
-        timers: Timers::new(store.timers(), place),
+        timers: Timers::new(store.timers(), place, store.written()),
         ..Hub::new(lights, Activity::new(activity))
     }
 }

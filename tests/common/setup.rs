@@ -40,6 +40,12 @@ impl Setup {
         }
     }
 
+    /// With other settings.
+    pub fn with_settings(mut self, settings: &str) -> Setup {
+        self.settings = settings.into();
+        self
+    }
+
     /// With this many open files at most.
     pub fn with_open_files(mut self, most: u32) -> Setup {
         self.open_files = Some(most);

@@ -28,6 +28,8 @@ test("the service's midnight counts, wherever the page is", () => {
   assert.equal(dueText({ next: "2026-11-27T09:00:00-11:00" }), "tomorrow 09:00");
 });
 
-test("a timer without a next time is not due", () => {
+test("a timer without a next time is not due, or says what it waits for", () => {
   assert.equal(dueText({}), "not due");
+  assert.equal(dueText({ waiting: "place" }), "waits for latitude and longitude in the settings");
+  assert.equal(dueText({ waiting: "of a newer version" }), "not due");
 });

@@ -427,6 +427,59 @@ async fn a_file_of_levels_cut_at_any_byte_loses_only_the_levels() {
     }
 }
 
+#[tokio::test]
+async fn an_older_version_keeps_what_a_newer_one_wrote() {
+    let setup = Setup::new();
+    let file = setup.levels_file();
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    let newer = json!({
+        "version": 1,
+        "scenes": {"Dinner": 1},
+        "lights": {
+            "led": {"level": 34, "last_on": 34, "hue": 120},
+            "gone": {"level": 142},
+        },
+        "presets": {"Film": {"led": {"level": 12, "effect": "aurora"}, "gone": {"level": 3}}},
+        "timers": [
+            {"name": "a", "at": "07:00", "days": ["mon"], "level": 4},
+            {"name": "b", "at": "07:00", "days": ["mon"], "effect": "aurora"},
+        ],
+    });
+    fs::write(&file, format!("\u{feff}{newer}")).unwrap();
+    let dimmer = setup.start();
+    assert_eq!(dimmer.level("led").await, 34.0);
+    let mut client = dimmer.client().await;
+    client.send(json!({"recall": "Film"})).await;
+    client.settled().await;
+    assert_eq!(client.levels["led"], 12.0, "what is understood of it works");
+    let log = dimmer.log();
+    for named in [
+        "unknown field \"scenes\"",
+        "light \"led\": unknown field \"hue\"",
+        "light \"gone\": level is 142",
+        "preset \"Film\": effect is \"aurora\"",
+        "timer \"b\": effect is \"aurora\"",
+    ] {
+        assert!(log.contains(named), "{named}: {log}");
+    }
+    let (_, _setup) = dimmer.stop();
+
+    let kept: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    for part in [
+        "/scenes",
+        "/lights/led/hue",
+        "/lights/gone",
+        "/presets",
+        "/timers/1",
+    ] {
+        assert_eq!(kept.pointer(part), newer.pointer(part), "{part}");
+    }
+    assert_eq!(kept["lights"]["led"]["level"], 12);
+    assert!(kept["timers"][0]["next"].is_string(), "it was computed");
+    let files = fs::read_dir(file.parent().unwrap()).unwrap().count();
+    assert_eq!(files, 1, "nothing was set aside");
+}
+
 /// A library that sets the wall clock of one process a year ahead or back, while a file exists.
 const CLOCK: &str = r#"
 #define _GNU_SOURCE

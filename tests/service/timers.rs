@@ -1,13 +1,18 @@
 //! Timers: over the WebSocket, REST and the command line, and after a restart.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
 use std::time::Duration;
 
-use crate::common::{Setup, TestServer, dimmer, until};
+use crate::common::{Setup, TestServer, dimmer, run_by, until};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 const ZONE: &str = "America/Sao_Paulo";
+const PLACE: &str = "latitude = -23.55\nlongitude = -46.63\n";
+const EVERY_DAY: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// A service in the time zone [`ZONE`].
 fn in_zone(setup: Setup) -> TestServer {
@@ -140,9 +145,7 @@ async fn timers_survive_a_restart_and_missed_ones_are_not_made_up_for() {
 
 #[tokio::test]
 async fn sun_timers_work_where_the_settings_have_a_position() {
-    let dimmer = Setup::with("latitude = -23.55\nlongitude = -46.63\n").start_with(|command| {
-        command.env("TZ", ZONE);
-    });
+    let dimmer = in_zone(Setup::with(PLACE));
     let body = r#"{"at": "sunset", "offset": -15, "days": ["sat"], "on": true}"#;
     let (status, timer) = dimmer.request(Method::POST, "/api/timers", body).await;
     assert_eq!(status, 200, "{timer}");
@@ -254,4 +257,111 @@ async fn a_timer_costs_nothing_until_it_is_due() {
         dimmer.switches() == before
     })
     .await;
+}
+
+/// A service with one timer, of which `body` is the rest, in place of all others.
+async fn with_timer(dimmer: TestServer, body: Value) -> (Value, TestServer) {
+    let mut body = body;
+    body["name"] = json!("dusk");
+    body["level"] = json!(40);
+    let (status, timer) = dimmer
+        .request(Method::POST, "/api/timers", &body.to_string())
+        .await;
+    assert_eq!(status, 200, "{timer}");
+    (timer, dimmer)
+}
+
+#[tokio::test]
+async fn a_sun_timer_waits_through_a_start_without_a_place() {
+    let dimmer = in_zone(Setup::with(PLACE));
+    let sunset = json!({"at": "sunset", "days": EVERY_DAY});
+    let (mut timer, dimmer) = with_timer(dimmer, sunset).await;
+    let setup = dimmer.stop().1;
+
+    let dimmer = in_zone(setup.with_settings(""));
+    let mut waiting = timer.clone();
+    waiting.as_object_mut().unwrap().remove("next");
+    waiting["waiting"] = json!("place");
+    assert_eq!(timers(&dimmer).await, [waiting.clone()]);
+    let mut client = dimmer.client().await;
+    let log = dimmer.log();
+    assert!(
+        log.contains("\"dusk\" waits: at \"sunset\" needs latitude"),
+        "{log}"
+    );
+    client
+        .send(json!({"timer": {"in": 3600, "on": false}}))
+        .await;
+    let sent = client.next_field("timers").await;
+    assert_eq!(sent[1], waiting, "the same on the wire, after all others");
+    client.send(json!({"cancel": "1"})).await;
+    client.settled().await;
+    let setup = dimmer.stop().1;
+
+    let dimmer = in_zone(setup.with_settings(PLACE));
+    let mut again = timers(&dimmer).await;
+    assert_eq!(again.len(), 1);
+    assert!(again[0]["next"].is_string());
+    for timer in [&mut again[0], &mut timer] {
+        timer.as_object_mut().unwrap().remove("next");
+    }
+    assert_eq!(again[0], timer, "it works again");
+}
+
+#[tokio::test]
+async fn timers_wait_while_the_time_zone_cannot_be_read() {
+    let morning = json!({"at": "07:00", "days": EVERY_DAY});
+    let (timer, dimmer) = with_timer(in_zone(Setup::new()), morning).await;
+    let setup = dimmer.stop().1;
+    let dimmer = setup.start_with(|command| {
+        command.env("TZ", "Nowhere/Land");
+    });
+    assert_eq!(timers(&dimmer).await[0]["waiting"], "zone");
+    let body = r#"{"at": "08:00", "on": true}"#;
+    let (status, error) = dimmer.request(Method::POST, "/api/timers", body).await;
+    let expected =
+        "at \"08:00\" needs a time zone, but the one of TZ or /etc/localtime cannot be read";
+    assert_eq!((status, &error["error"]), (422, &json!(expected)));
+    let setup = dimmer.stop().1;
+    let again = timers(&in_zone(setup)).await;
+    assert_eq!(again[0]["at"], timer["at"]);
+    assert!(
+        again[0]["next"]
+            .as_str()
+            .unwrap()
+            .ends_with("T07:00:00-03:00")
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs root, to mount another /etc; scripts/test.sh runs this"]
+async fn timers_follow_a_change_of_the_time_zone() {
+    let setup = Setup::new();
+    let etc = setup.path().join("etc");
+    let copied = Command::new("cp").args(["-a", "/etc"]).arg(&etc).status();
+    assert!(copied.unwrap().success());
+    let set_zone = |zone: &str| {
+        let new = etc.join("localtime.new");
+        symlink(format!("/usr/share/zoneinfo/{zone}"), &new).unwrap();
+        fs::rename(new, etc.join("localtime")).unwrap();
+    };
+    set_zone(ZONE);
+    let mut unshare = Command::new("unshare");
+    unshare
+        .args(["-m", "sh", "-c", r#"mount --bind "$0" /etc && exec "$@""#])
+        .arg(&etc);
+    let mut command = run_by(unshare, &setup.command());
+    command.env_remove("TZ");
+    let dimmer = setup.start_by(command);
+    let morning = json!({"at": "07:00", "days": EVERY_DAY});
+    let (timer, dimmer) = with_timer(dimmer, morning).await;
+    let local = |timer: &Value, offset: &str| {
+        let next = timer["next"].as_str().unwrap();
+        next.ends_with(&format!("T07:00:00{offset}"))
+    };
+    assert!(local(&timer, "-03:00"), "{timer}");
+    for (zone, offset) in [("Asia/Kolkata", "+05:30"), (ZONE, "-03:00")] {
+        set_zone(zone);
+        until(zone, async || local(&timers(&dimmer).await[0], offset)).await;
+    }
 }

@@ -8,7 +8,7 @@ import { language } from "../words.js";
  *   forget(name: string): string, sure: string, timersTitle: string, sleep: string,
  *   sleepIn(minutes: number): string, sleepHint: string, wake: string, wakeAt: string, days: string, add: string,
  *   remove(what: string): string, off: string, on: string, at: Record<string, string>, never: string,
- *   who: string }} Words
+ *   waiting: Record<string, string>, who: string }} Words
  */
 
 /** @type {Record<import("../words.js").Language, Words>} */
@@ -41,6 +41,11 @@ const WORDS = {
     on: "On",
     at: { sunrise: "at sunrise", sunset: "at sunset" },
     never: "not due",
+    waiting: {
+      place: "waits for latitude and longitude in the settings",
+      zone: "waits for a time zone",
+      sun: "waits for the sun",
+    },
     who: "Who is here…",
   },
   "pt-BR": {
@@ -71,6 +76,11 @@ const WORDS = {
     on: "Ligar",
     at: { sunrise: "ao nascer do sol", sunset: "ao pôr do sol" },
     never: "sem hora marcada",
+    waiting: {
+      place: "espera latitude e longitude nas configurações",
+      zone: "espera um fuso horário",
+      sun: "espera o sol",
+    },
     who: "Quem está aqui…",
   },
 };

@@ -130,11 +130,11 @@ function action({ level, on, effect, recall }) {
 }
 
 /**
- * When the timer is due, in the local time of the service, whatever the time zone of this page is.
- * @param {Pick<Timer, "next">} timer
+ * When the timer is due, in the local time of the service, whatever the time zone of this page is; or what it waits for.
+ * @param {Pick<Timer, "next" | "waiting">} timer
  */
-export function dueText({ next }) {
-  if (!next) return words.never;
+export function dueText({ next, waiting = "" }) {
+  if (!next) return words.waiting[waiting] ?? words.never;
   const [, sign, hours, minutes] = next.match(/([+-])(\d\d):?(\d\d)$/) ?? ["", "+", "0", "0"];
   const offset = Number(`${sign}1`) * (Number(hours) * 60 + Number(minutes)) * 60000;
   const due = Date.parse(next) + offset;

@@ -329,10 +329,16 @@ fn timer() -> Value {
         "transition": described(transition(), "Seconds until the light is there; the light's own transition if missing."),
         "next": described(
             json!({ "type": "string", "format": "date-time" }),
-            "When the timer is due, with the offset of the local time zone.",
+            "When the timer is due, with the offset of the local time zone; missing while that cannot be computed.",
+        ),
+        "waiting": described(
+            json!({ "type": "string", "enum": ["place", "zone", "sun"] }),
+            "Why it cannot be computed: the settings have no latitude and longitude, the time zone cannot be read, or the sun does not rise or set there within a year.",
         ),
     });
     let optional = [
+        "next",
+        "waiting",
         "light",
         "at",
         "offset",
