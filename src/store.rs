@@ -6,9 +6,10 @@
 //!
 //! A disk that fails costs a warning and a retry every 10 s; a damaged file is set aside, an unreadable
 //! one is left alone, and an entry that is not understood is written back as it was. The service runs on
-//! meanwhile.
+//! meanwhile. Two services never share a folder, as each would overwrite what the other has written.
 
 mod file;
+mod lock;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -27,6 +28,7 @@ use crate::model::presets::PresetsByName;
 use crate::model::timers::Timer;
 use file::KeptState;
 pub use file::{KeptLight, from_json, to_json};
+use lock::FolderLock;
 
 /// Shortest time between two writes.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -43,10 +45,12 @@ pub struct Store {
     saved: Option<KeptState>,
     /// When the file was written, by the clock of then.
     written: Option<SystemTime>,
+    /// Keeps other services out of the folder.
+    _lock: Option<FolderLock>,
 }
 
 impl Store {
-    /// Reads `levels.json` in it. A damaged file
+    /// Locks `folder`, which is created if it is missing, and reads `levels.json` in it. A damaged file
     /// is renamed to `levels.json.damaged`; a file that cannot be read stays as it is. Neither prevents
     /// the start of the service, nor does a folder that cannot be created.
     ///
@@ -55,6 +59,7 @@ impl Store {
     pub fn open(folder: &Path) -> anyhow::Result<Store> {
         // If that fails, so will the first write, which says so.
         let _ = create_folder(folder);
+        let lock = FolderLock::new(folder)?;
         let file = folder.join("levels.json");
         let written = fs::metadata(&file).and_then(|file| file.modified()).ok();
         let saved = load(&file)
@@ -67,6 +72,7 @@ impl Store {
             file,
             saved,
             written,
+            _lock: lock,
         })
     }
 
@@ -368,5 +374,19 @@ mod tests {
             let mode = fs::symlink_metadata(path).unwrap().permissions().mode();
             assert_eq!(mode & 0o022, 0, "{}: {mode:o}", path.display());
         }
+    }
+
+    #[test]
+    fn a_folder_is_for_one_service_until_that_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = open(&folder);
+        let error = Store::open(folder.path()).err().unwrap().to_string();
+        let pid = format!("process {}", std::process::id());
+        assert!(
+            error.contains(&pid) && error.contains("--state-dir"),
+            "{error}"
+        );
+        drop(one);
+        open(&folder);
     }
 }

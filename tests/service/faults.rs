@@ -480,6 +480,34 @@ async fn an_older_version_keeps_what_a_newer_one_wrote() {
     assert_eq!(files, 1, "nothing was set aside");
 }
 
+#[tokio::test]
+async fn a_second_service_on_the_same_state_folder_is_refused_until_the_first_ends() {
+    let dimmer = TestServer::start();
+    let file = dimmer.setup().levels_file();
+    let second = |listen: &str| {
+        let mut command = crate::common::dimmer();
+        command
+            .args(["--driver", "simulated", "--listen", listen, "--state-dir"])
+            .arg(file.parent().unwrap());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let refused = second("127.0.0.1:0");
+    let holder = format!("is in use by process {} since 2", dimmer.pid());
+    assert!(
+        refused.contains(&holder) && refused.contains("--state-dir"),
+        "{refused}"
+    );
+    let same_port = second(&dimmer.address.to_string());
+    assert!(same_port.contains("cannot listen"), "{same_port}");
+    let mut client = dimmer.client().await;
+    client.change("led", json!({"level": 42})).await;
+    expect_kept(&file, "led", 42.0).await;
+    let dimmer = dimmer.kill().start();
+    assert_eq!(dimmer.level("led").await, 42.0, "a crash leaves no lock");
+}
+
 /// A library that sets the wall clock of one process a year ahead or back, while a file exists.
 const CLOCK: &str = r#"
 #define _GNU_SOURCE
