@@ -4,11 +4,11 @@
 //! The service keeps no list of sessions. The key is derived from a random secret, which stays in the state
 //! folder, so that a restart ends no session; and from the password's hash, so that a new hash ends all.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
 use hmac::digest::CtOutput;
@@ -33,6 +33,9 @@ pub type Fingerprint = CtOutput<HmacSha256>;
 /// Issues tokens, and verifies them.
 pub struct Sessions {
     key: HmacSha256,
+    /// The start of the service by the system clock, which NTP may have set since, and by one that nobody
+    /// sets.
+    start: (SystemTime, Instant),
 }
 
 impl Sessions {
@@ -45,6 +48,7 @@ impl Sessions {
         let key = hmac(&secret)?.chain_update(hash.line()).finalize();
         Ok(Sessions {
             key: hmac(&key.into_bytes())?,
+            start: (SystemTime::now(), Instant::now()),
         })
     }
 
@@ -64,8 +68,12 @@ impl Sessions {
         self.hmac("session", end.as_bytes())
             .verify_slice(&bytes(hex)?)
             .ok()?;
-        let left = end.parse::<u64>().ok()?.checked_sub(seconds(now))?;
-        (left > 0).then(|| Duration::from_secs(left))
+        let end: u64 = end.parse().ok()?;
+        let left = |now| end.checked_sub(seconds(now)).filter(|left| *left > 0);
+        // A token that was issued before the clock was set lasts as long as any other.
+        let unset = self.start.0 + self.start.1.elapsed();
+        let issued_unset = || left(unset).filter(|left| *left <= LIFETIME.as_secs());
+        left(now).or_else(issued_unset).map(Duration::from_secs)
     }
 
     /// The fingerprint of a password, to be kept in memory only.
@@ -125,7 +133,10 @@ fn secret(state_dir: &Path) -> anyhow::Result<[u8; 32]> {
 fn save(file: &Path, secret: &[u8]) -> io::Result<()> {
     let new = file.with_extension("new");
     if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder)?;
     }
     let _ = fs::remove_file(&new);
     let mut options = OpenOptions::new();
@@ -177,6 +188,20 @@ mod tests {
         ] {
             assert_eq!(sessions.time_left(forged, NOW), None, "{forged:?}");
         }
+    }
+
+    #[test]
+    fn a_token_from_before_the_clock_was_set_stays_valid_and_revives_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sessions = Sessions::new(folder.path(), &hash()).unwrap();
+        sessions.start.0 = NOW;
+        let token = sessions.issue(NOW);
+        let years = Duration::from_secs(56 * 365 * 24 * 3600);
+        let expired = sessions.issue(NOW + years - 2 * LIFETIME);
+        assert!(sessions.time_left(&token, NOW + years).is_some());
+        assert_eq!(sessions.time_left(&expired, NOW + years), None);
+        sessions.start.0 += LIFETIME;
+        assert_eq!(sessions.time_left(&token, NOW + years), None, "at last");
     }
 
     #[test]
