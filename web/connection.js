@@ -19,7 +19,8 @@
  *   on?: boolean, effect?: string, recall?: string, next?: string,
  *   waiting?: string }} TimerInfo */
 /** @typedef {{ at: number, who?: string, via?: string, what: string, light?: string, level?: number,
- *   effect?: string | null, preset?: string, timer?: string, text?: string }} ActivityEntry */
+ *   effect?: string | null, preset?: string, timer?: string, text?: string,
+ *   count?: number }} ActivityEntry */
 /** @typedef {"connecting" | "live" | "reconnecting"} State */
 /**
  * Called with each message of its kind; a kind without a handler is ignored.

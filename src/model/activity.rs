@@ -4,6 +4,7 @@
 //! once a second, whatever others do.
 
 mod entry;
+mod quota;
 
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -20,6 +21,7 @@ pub use entry::{Action, Entry};
 
 use super::actor::Actor;
 use super::text::{Name, Remark};
+use quota::{Allowance, Quotas};
 
 /// The most entries kept, and the most names published.
 pub const MAX_ENTRIES: usize = 100;
@@ -44,6 +46,9 @@ pub enum RemarkError {
     /// The client has made ten remarks within a minute.
     #[error("say must come at most {MAX_REMARKS} times a minute from a client")]
     TooMany,
+    /// The clients of its address have made too many, those that are gone included.
+    #[error("say must come at most 30 times a minute from the clients of an address")]
+    TooManyFromAddress,
 }
 
 /// The published part of the activity: one watched value, like the lights.
@@ -53,16 +58,33 @@ pub struct ActivityFeed {
     pub here: Arc<[Arc<str>]>,
     /// The number of entries so far.
     pub count: u64,
-    /// The last of them, at most [`MAX_ENTRIES`].
-    log: VecDeque<Entry>,
+    /// At most [`MAX_ENTRIES`] of them, each with its number, counted from 1.
+    log: VecDeque<(u64, Entry)>,
 }
 
 impl ActivityFeed {
     /// The kept entries after the first `seen` of all entries so far, the newest last.
     pub fn since(&self, seen: u64) -> impl Iterator<Item = &Entry> {
-        let new = self.count.saturating_sub(seen);
-        let old = self.log.len().saturating_sub(new as usize);
-        self.log.range(old..)
+        let old = self.log.partition_point(|(number, _)| *number <= seen);
+        self.log.range(old..).map(|(_, entry)| entry)
+    }
+
+    /// Adds an entry. If there are too many then, the source with the most loses its oldest.
+    fn push(&mut self, entry: Entry) {
+        self.count += 1;
+        self.log.push_back((self.count, entry));
+        if self.log.len() > MAX_ENTRIES {
+            let sources = self.log.iter().map(|(_, entry)| entry.actor.source());
+            let mut counts = HashMap::new();
+            for source in sources.clone() {
+                *counts.entry(source).or_insert(0) += 1;
+            }
+            let most = counts.values().max().copied();
+            let oldest = sources.map(|source| counts.get(&source).copied());
+            if let Some(oldest) = oldest.into_iter().position(|count| count == most) {
+                self.log.remove(oldest);
+            }
+        }
     }
 }
 
@@ -82,6 +104,7 @@ struct Pending {
     names: BTreeMap<u64, Arc<str>>,
     names_changed: bool,
     entries: HashMap<ActivitySubject, PendingEntry>,
+    quotas: Quotas,
     /// The number of entries so far.
     recorded: u64,
     /// The last update of the clients.
@@ -153,7 +176,7 @@ impl Activity {
             number,
             address,
             name: None,
-            allowance_used_until: Instant::now(),
+            remarks: Allowance::new(Instant::now(), MAX_REMARKS, MINUTE / MAX_REMARKS),
         }
     }
 
@@ -182,10 +205,9 @@ impl Activity {
             }
             self.feed.send_modify(|feed| {
                 feed.here = here.unwrap_or_else(|| feed.here.clone());
-                feed.count += settled.len() as u64;
-                feed.log.extend(settled);
-                let old = feed.log.len().saturating_sub(MAX_ENTRIES);
-                feed.log.drain(..old);
+                for entry in settled {
+                    feed.push(entry);
+                }
             });
             pending.last = Some(now);
         }
@@ -207,6 +229,7 @@ impl Pending {
         let settles = since + settle;
         match self.entries.entry(subject) {
             Slot::Vacant(slot) => {
+                self.quotas.of(entry.actor.source(), since).pending += 1;
                 slot.insert(PendingEntry {
                     entry,
                     number,
@@ -215,7 +238,8 @@ impl Pending {
                 });
             }
             Slot::Occupied(slot) if matches!(slot.key(), ActivitySubject::Name(_)) => {
-                slot.remove();
+                let source = slot.remove().entry.actor.source();
+                self.quotas.of(source, since).pending -= 1;
             }
             Slot::Occupied(slot) => {
                 let pending = slot.into_mut();
@@ -230,11 +254,27 @@ impl Pending {
         settle
     }
 
-    /// Bounds the memory where clients come and go by the thousand.
+    /// Bounds the memory where clients come and go by the thousand: the source with the most entries loses
+    /// its oldest.
     fn drop_oldest(&mut self) {
-        let numbers = self.entries.values().map(|pending| pending.number);
+        let Some(noisiest) = self.quotas.noisiest() else {
+            return;
+        };
+        let of_noisiest = self.entries.values();
+        let numbers = of_noisiest
+            .filter(|pending| pending.entry.actor.source() == noisiest)
+            .map(|pending| pending.number);
         if let Some(oldest) = numbers.min() {
-            self.entries.retain(|_, pending| pending.number != oldest);
+            let dropped = self
+                .entries
+                .extract_if(|_, pending| pending.number == oldest)
+                .next();
+            if let Some((_, dropped)) = dropped {
+                let now = Instant::now();
+                let quota = self.quotas.of(noisiest, now);
+                quota.pending -= 1;
+                quota.omit(&dropped.entry.actor, now);
+            }
         }
     }
 
@@ -270,18 +310,30 @@ impl Pending {
     /// When the next update of the clients is due.
     fn due(&self, now: Instant) -> Option<Instant> {
         let settles = self.entries.values().map(|pending| pending.settles);
-        let due = settles.chain(self.names_changed.then_some(now)).min()?;
+        let due = settles
+            .chain(self.names_changed.then_some(now))
+            .chain(self.quotas.next_summary())
+            .min()?;
         Some(self.last.map_or(due, |last| due.max(last + THROTTLE)))
     }
 
-    /// The newest entries that have settled, at most [`MAX_ENTRIES`], in the order of their actions.
+    /// The entries that have settled and that the quota of their source allows, the newest of each, in the
+    /// order of their actions; and for the others how many there were.
     fn take_settled(&mut self, now: Instant) -> Vec<Entry> {
         let settled = self.entries.extract_if(|_, pending| pending.settles <= now);
         let mut settled: Vec<_> = settled.map(|(_, pending)| pending).collect();
         settled.sort_by_key(|pending| pending.number);
-        let old = settled.len().saturating_sub(MAX_ENTRIES);
-        settled.drain(..old);
-        settled.into_iter().map(|pending| pending.entry).collect()
+        let mut entries = VecDeque::new();
+        for PendingEntry { entry, .. } in settled.into_iter().rev() {
+            let quota = self.quotas.of(entry.actor.source(), now);
+            quota.pending -= 1;
+            match quota.entries.take(now) {
+                true => entries.push_front(entry),
+                false => quota.omit(&entry.actor, now),
+            }
+        }
+        entries.extend(self.quotas.take_summaries(now));
+        entries.into()
     }
 
     /// The names, if they have changed.
@@ -309,7 +361,9 @@ fn subject(entry: &Entry, number: u64) -> (ActivitySubject, Duration) {
         Action::TimerAdded { timer } | Action::TimerCancelled { timer } => {
             ActivitySubject::Timer(actor(), timer.clone())
         }
-        Action::Said { .. } => return (ActivitySubject::Remark(number), Duration::ZERO),
+        Action::Said { .. } | Action::More { .. } => {
+            return (ActivitySubject::Remark(number), Duration::ZERO);
+        }
     };
     (subject, SETTLE)
 }
@@ -320,8 +374,7 @@ pub struct Participant {
     number: u64,
     address: IpAddr,
     name: Option<Arc<str>>,
-    /// Until when the remarks so far use up the allowance: each counts for a tenth of a minute.
-    allowance_used_until: Instant,
+    remarks: Allowance,
 }
 
 impl Participant {
@@ -352,11 +405,15 @@ impl Participant {
             return Err(RemarkError::Off);
         }
         let now = Instant::now();
-        let allowance_used_until = self.allowance_used_until.max(now) + MINUTE / MAX_REMARKS;
-        if allowance_used_until > now + MINUTE {
+        if !self.remarks.take(now) {
             return Err(RemarkError::TooMany);
         }
-        self.allowance_used_until = allowance_used_until;
+        let mut pending = self.activity.pending();
+        let quota = pending.quotas.of(self.actor().source(), now);
+        if !quota.remarks.take(now) {
+            return Err(RemarkError::TooManyFromAddress);
+        }
+        drop(pending);
         let text = remark.into();
         self.activity.record(&self.actor(), Action::Said { text });
         Ok(())
@@ -548,15 +605,15 @@ mod tests {
             clients.push(client);
         }
         after(Duration::ZERO, &activity).await;
-        for (seen, first) in [(0, "050"), (30, "080"), (99, "149")] {
+        for (seen, first) in [(0, "050"), (80, "080"), (149, "149")] {
             let said = format!("{first} (192.168.1.7) said: {first}");
             assert_eq!(published(&activity, seen)[0], said, "{seen}");
         }
-        assert_eq!(published(&activity, 100), [""; 0]);
+        assert_eq!(published(&activity, 150), [""; 0]);
         assert_eq!(here(&activity).last().unwrap(), "099");
         after(SETTLE, &activity).await;
         assert_eq!(published(&activity, 0).len(), MAX_ENTRIES);
-        assert_eq!(activity.feed().count, 200);
+        assert_eq!(activity.feed().count, 300);
     }
 
     #[test]
@@ -569,6 +626,80 @@ mod tests {
         assert_eq!(pending.entries.len(), MAX_PENDING);
         let oldest = pending.entries.values().map(|pending| pending.number).min();
         assert_eq!(oldest, Some(2001), "the newest are kept");
+    }
+
+    /// A client at another address, with this name.
+    fn other(activity: &Arc<Activity>, number: u64, name: &str) -> Participant {
+        let mut client = activity.join(number, Ipv4Addr::new(192, 168, 1, 8).into());
+        client.rename(Name::new(name).unwrap());
+        client
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_noise_of_one_address_pushes_out_no_entry_of_another() {
+        let activity = Activity::new(true);
+        let eva = other(&activity, 0, "Eva");
+        after(SETTLE, &activity).await;
+        let mut noisy = 0;
+        for level in 1..=20 {
+            // Each connection is a new one, and changes lights without end.
+            for _ in 0..500 {
+                noisy += 1;
+                let client = activity.join(noisy, ADDRESS);
+                record(&client, set("desk", 1));
+            }
+            record(&eva, set("desk", level));
+            after(SETTLE, &activity).await;
+        }
+        let kept = published(&activity, 0);
+        assert_eq!(kept.len(), MAX_ENTRIES);
+        let of_eva = kept.iter().filter(|line| line.starts_with("Eva"));
+        assert_eq!(of_eva.count(), 21, "one of them that she joined");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_beyond_the_quota_of_an_address_is_counted_once_a_minute() {
+        let activity = Activity::new(true);
+        let mut sent = 0;
+        for number in 0..1000 {
+            record(&activity.join(number, ADDRESS), set("desk", 1));
+            sent += 1;
+        }
+        after(SETTLE, &activity).await;
+        let of_noise = activity.feed().count;
+        assert_eq!(of_noise, 300);
+        let due = after(Duration::ZERO, &activity).await.unwrap();
+        after(due - Instant::now(), &activity).await;
+        let count = sent - of_noise;
+        let line = format!("a client (192.168.1.7) did {count} more things");
+        assert_eq!(published(&activity, of_noise), [line]);
+        assert_eq!(after(Duration::ZERO, &activity).await, None, "idle again");
+        // One more each second.
+        let recorded = activity.join(5000, ADDRESS);
+        record(&recorded, set("desk", 2));
+        after(SETTLE, &activity).await;
+        assert_eq!(activity.feed().count, of_noise + 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_connects_again_may_not_say_more() {
+        let activity = Activity::new(true);
+        let mut said = 0;
+        let mut refused = None;
+        for number in 0..1000 {
+            let mut client = activity.join(number, ADDRESS);
+            match client.say(Remark::new("hi").unwrap()) {
+                Ok(()) => said += 1,
+                Err(error) => refused = Some(error),
+            }
+        }
+        assert_eq!(said, 120);
+        assert_eq!(refused, Some(RemarkError::TooManyFromAddress));
+        let mut eva = other(&activity, 1000, "Eva");
+        assert_eq!(eva.say(Remark::new("hi").unwrap()), Ok(()));
+        advance(MINUTE / 30).await;
+        let mut again = activity.join(1001, ADDRESS);
+        assert_eq!(again.say(Remark::new("hi").unwrap()), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,7 +26,26 @@ pub enum Actor {
     Button,
 }
 
+/// Where changes come from, whatever connection they come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Clients and requests of this address.
+    Address(IpAddr),
+    /// An input without addresses, as [`Actor::via`] calls it.
+    Input(&'static str),
+}
+
 impl Actor {
+    /// Where the actor's changes come from.
+    pub fn source(&self) -> Source {
+        match self {
+            Actor::Client { address, .. } | Actor::Api(address) => Source::Address(*address),
+            Actor::Mqtt | Actor::Timer | Actor::Button => {
+                Source::Input(self.via().unwrap_or_default())
+            }
+        }
+    }
+
     /// The name that a client gave itself.
     pub fn name(&self) -> Option<&Arc<str>> {
         match self {

@@ -311,6 +311,9 @@ enum ActionResource<'a> {
     Said {
         text: &'a str,
     },
+    More {
+        count: u64,
+    },
 }
 
 impl<'a> From<&'a Entry> for EntryResource<'a> {
@@ -337,6 +340,7 @@ impl<'a> From<&'a Entry> for EntryResource<'a> {
                 Action::TimerAdded { timer } => ActionResource::Timer { timer },
                 Action::TimerCancelled { timer } => ActionResource::Cancelled { timer },
                 Action::Said { text } => ActionResource::Said { text },
+                Action::More { count } => ActionResource::More { count: *count },
             },
         }
     }
@@ -456,6 +460,11 @@ mod tests {
                 client(None),
                 Action::Said { text: "hi".into() },
                 json!({"what": "said", "text": "hi"}),
+            ),
+            (
+                client(None),
+                Action::More { count: 7 },
+                json!({"what": "more", "count": 7}),
             ),
         ] {
             let entry = Entry {

@@ -194,12 +194,13 @@ pub fn entries() -> Vec<Entry> {
         Action::Said {
             text: "Olá".into()
         },
+        Action::More { count: 7 },
     ];
     for action in &actions {
         match action {
             // A new action belongs here and above.
             Action::Joined | Action::Left | Action::Set { .. } | Action::Effect { .. } => {}
-            Action::Flashed { .. } | Action::Said { .. } => {}
+            Action::Flashed { .. } | Action::Said { .. } | Action::More { .. } => {}
             Action::PresetRecalled { .. }
             | Action::PresetSaved { .. }
             | Action::PresetForgotten { .. } => {}

@@ -32,6 +32,7 @@ const WORDS = {
       timer: ({ timer }) => `added timer ${timer}`,
       cancelled: ({ timer }) => `removed timer ${timer}`,
       said: ({ text }) => `“${text}”`,
+      more: ({ count }) => `did ${count} more things`,
     },
   },
   "pt-BR": {
@@ -55,6 +56,7 @@ const WORDS = {
       timer: ({ timer }) => `criou o timer ${timer}`,
       cancelled: ({ timer }) => `removeu o timer ${timer}`,
       said: ({ text }) => `“${text}”`,
+      more: ({ count }) => `fez mais ${count} coisas`,
     },
   },
 };

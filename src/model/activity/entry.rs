@@ -64,6 +64,11 @@ pub enum Action {
         /// 1 to 200 characters, none of them control characters.
         text: String,
     },
+    /// So many entries are left out, because there were too many from one source.
+    More {
+        /// How many.
+        count: u64,
+    },
 }
 
 impl Action {
@@ -131,6 +136,7 @@ impl fmt::Display for Action {
             Action::TimerAdded { timer } => write!(f, "added timer {timer}"),
             Action::TimerCancelled { timer } => write!(f, "cancelled timer {timer}"),
             Action::Said { text } => write!(f, "said: {text}"),
+            Action::More { count } => write!(f, "did {count} more things"),
         }
     }
 }
