@@ -97,6 +97,16 @@ impl FromStr for Authority {
     }
 }
 
+/// Whether an IPv6 address is link-local, or in the /64 of an address of this machine.
+pub fn is_on_link(address: Ipv6Addr) -> bool {
+    let own = || if_addrs::get_if_addrs().unwrap_or_default();
+    address.is_unicast_link_local()
+        || own().iter().any(|interface| match interface.ip() {
+            IpAddr::V6(own) => (own.to_bits() ^ address.to_bits()) >> 64 == 0,
+            IpAddr::V4(_) => false,
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,3 +4,4 @@ pub mod authenticate;
 pub mod login;
 mod session;
 mod throttle;
+mod turns;

@@ -14,13 +14,14 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
 use tokio::task;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::session::{Fingerprint, Sessions};
 use super::throttle::Throttle;
+use super::turns::Turns;
+use crate::platform::host::is_on_link;
 use crate::platform::password::Hash;
 use crate::web::listener::Peer;
 use crate::web::response::error;
@@ -36,8 +37,7 @@ pub struct Authenticator {
     hash: Hash,
     sessions: Sessions,
     throttle: Mutex<Throttle>,
-    /// One password is verified at a time, as each takes 19 MiB.
-    verifying: Arc<Semaphore>,
+    turns: Arc<Turns>,
     /// The fingerprint of the right password, once it has been verified: most programs send it often.
     right: OnceLock<Fingerprint>,
 }
@@ -63,8 +63,8 @@ impl Authenticator {
         Ok(Authenticator {
             sessions: Sessions::new(state_dir, &hash)?,
             hash,
-            throttle: Mutex::default(),
-            verifying: Arc::new(Semaphore::new(1)),
+            throttle: Mutex::new(Throttle::new(is_on_link)),
+            turns: Arc::default(),
             right: OnceLock::new(),
         })
     }
@@ -93,20 +93,20 @@ impl Authenticator {
         password: Vec<u8>,
         from: IpAddr,
     ) -> Result<(), PasswordError> {
-        self.check_wait(from)?;
         let fingerprint = self.sessions.fingerprint(&password);
-        if self.right.get() == Some(&fingerprint) {
+        if self.is_known(&fingerprint, from) {
             return Ok(());
         }
-        let turn = timeout(MAX_QUEUE_TIME, self.verifying.clone().acquire_owned());
-        let Ok(Ok(turn)) = turn.await else {
+        self.check_wait(from)?;
+        let wrong = self.throttle().wrong(from);
+        let Ok(turn) = timeout(MAX_QUEUE_TIME, self.turns.wait(from, wrong)).await else {
             return Err(PasswordError::Wait(MAX_QUEUE_TIME));
         };
-        // The passwords before it may have been wrong, or the right one.
-        self.check_wait(from)?;
-        if self.right.get() == Some(&fingerprint) {
+        // The passwords before it may have been the right one, or wrong.
+        if self.is_known(&fingerprint, from) {
             return Ok(());
         }
+        self.check_wait(from)?;
         let authenticator = self.clone();
         let verified = task::spawn_blocking(move || {
             // If the request is cancelled meanwhile, this goes on: it keeps its turn, and the result counts.
@@ -126,6 +126,14 @@ impl Authenticator {
         }
         let _ = self.right.set(fingerprint);
         Ok(())
+    }
+
+    /// Whether this is the password that has been verified before: who brings it does not wait, although
+    /// others at the same address may have guessed.
+    fn is_known(&self, fingerprint: &Fingerprint, from: IpAddr) -> bool {
+        self.right.get().is_some_and(|right| {
+            self.throttle().may_compare(from, Instant::now()) && right == fingerprint
+        })
     }
 
     /// Fails while this address has to wait after wrong passwords.
