@@ -1,5 +1,6 @@
 //! The network front: the page, `/ws`, Socket.IO and the REST API on one port.
 
+mod allowance;
 mod api;
 mod assets;
 mod auth;
@@ -8,6 +9,7 @@ mod limiter;
 mod listener;
 mod live;
 mod origin;
+mod request_clock;
 mod response;
 mod socketio;
 mod state;

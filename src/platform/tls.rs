@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
-use tokio::io;
+use tokio::io::{self, AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
@@ -77,27 +77,31 @@ impl Tls {
         Ok(())
     }
 
-    /// Waits for the TLS handshake. Returns the stream as it is, without a byte read, if it does not
-    /// begin with one.
+    /// Completes the TLS handshake.
     ///
     /// # Errors
     /// The connection ends, or the handshake fails.
-    pub async fn accept(
+    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        stream: TcpStream,
-    ) -> io::Result<Result<TlsStream<TcpStream>, TcpStream>> {
-        let mut first = [0];
-        stream.peek(&mut first).await?;
-        if first != [HANDSHAKE] {
-            return Ok(Err(stream));
-        }
+        stream: S,
+    ) -> io::Result<TlsStream<S>> {
         let config = self
             .config
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        TlsAcceptor::from(config).accept(stream).await.map(Ok)
+        TlsAcceptor::from(config).accept(stream).await
     }
+}
+
+/// Whether a connection begins with a TLS handshake, of which nothing is read.
+///
+/// # Errors
+/// The connection ends.
+pub async fn begins_with_handshake(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    Ok(first == [HANDSHAKE])
 }
 
 fn read(cert: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {

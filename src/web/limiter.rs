@@ -91,6 +91,13 @@ impl ConnectionLimiter {
         self.counts.borrow().total
     }
 
+    /// Whether half of the connections are in use, in total or of this address.
+    fn is_scarce(&self, address: IpAddr) -> bool {
+        let counts = self.counts.borrow();
+        let from_address = counts.by_address.get(&address).copied().unwrap_or(0);
+        counts.total >= self.max.div_ceil(2) || from_address >= self.max_per_address.div_ceil(2)
+    }
+
     /// All connections since the start of the service, those that are open included.
     pub fn total(&self) -> u64 {
         self.next_number.load(Ordering::Relaxed) - 1
@@ -114,6 +121,13 @@ impl ConnectionLimiter {
     async fn wait_for(&self, holds: impl FnMut(&Counts) -> bool) {
         // It fails only without a sender, and `self` holds the sender.
         let _ = self.watch().wait_for(holds).await;
+    }
+}
+
+impl Permit {
+    /// Whether connections like this one are scarce.
+    pub fn is_scarce(&self) -> bool {
+        self.limiter.is_scarce(self.address)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Accepts connections and bounds what each may cost: how many there are in total and per address, how
 //! long a request may take, how large its headers may be, and how long a connection may be silent.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,27 +16,28 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit};
-use tokio::io::{self, AsyncWriteExt};
+use tokio::io::{self, AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::platform::supervisor::Supervisor;
-use crate::platform::tls::Tls;
+use crate::platform::tls::{Tls, begins_with_handshake};
+use crate::web::allowance::{Allowances, Meter, Metered, Traffic};
 use crate::web::limiter::{ConnectionLimiter, Permit};
 use crate::web::live::shared_stream::SharedStream;
+use crate::web::request_clock::{Clocked, MAX_SILENCE, RequestClock};
 use crate::web::response::error;
 
-/// Time for the headers of a request, and again for its body. The time for the headers is counted from
-/// the end of the previous request, so it is also how long a connection may be silent.
+/// Time for a TLS handshake, and for the body of a request; the [`RequestClock`] has the same for its headers.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum size of a request's line and headers, in bytes.
 const MAX_HEADERS: usize = 16 * 1024;
-/// Maximum lifetime of a plain HTTP connection, so that a client that never reads cannot hold one open.
+/// Lifetime of a plain HTTP connection, which then closes with the next response.
 const MAX_LIFETIME: Duration = Duration::from_secs(60);
 /// Time to finish a request when the service stops: clients and pins need the rest of the stop's time.
 const STOP_GRACE: Duration = Duration::from_millis(500);
@@ -55,12 +58,30 @@ const MIN_CONNECTIONS: usize = 16;
 /// The remote end of a connection: an extension of each request. The connection counts until the last
 /// clone is dropped.
 #[derive(Clone)]
-pub struct Peer(Arc<Permit>);
+pub struct Peer {
+    permit: Arc<Permit>,
+    meter: Arc<Meter>,
+}
 
 impl Peer {
+    fn new(permit: Permit, meter: Arc<Meter>) -> Peer {
+        let permit = Arc::new(permit);
+        Peer { permit, meter }
+    }
+
     /// The remote address.
     pub fn address(&self) -> IpAddr {
-        self.0.address
+        self.permit.address
+    }
+
+    /// Counts what is read from the connection as this traffic from now on.
+    pub fn count_as(&self, traffic: Traffic) {
+        self.meter.count_as(traffic);
+    }
+
+    /// Waits until a session of Socket.IO may be opened from the address.
+    pub async fn open_session(&self) {
+        self.meter.open_session().await;
     }
 }
 
@@ -121,6 +142,7 @@ async fn accept(
     stop: &CancellationToken,
 ) {
     let mut failed = false;
+    let mut allowances = Allowances::default();
     loop {
         // At the limit, new connections wait in the kernel's queue until one is closed.
         limiter.wait_for_capacity().await;
@@ -130,14 +152,14 @@ async fn accept(
                 // A socket that serves both IPv4 and IPv6 reports IPv4 addresses as mapped ones.
                 match limiter.try_acquire(from.ip().to_canonical()) {
                     Ok(permit) => {
-                        let peer = Peer(Arc::new(permit));
+                        let meter = allowances.meter(permit.address);
+                        let peer = Peer::new(permit, meter);
                         let (router, stop) = (router.clone(), stop.clone());
                         let (secured, stream) = (secured.clone(), without_delay(stream));
                         let name = format!("connection from {}", peer.address());
                         supervisor.spawn_short(name, async move {
                             match secured {
                                 None => {
-                                    let stream = SharedStream::new(stream);
                                     serve_connection(stream, peer, router, stop).await;
                                 }
                                 Some(secured) => secured.serve(stream, peer, router, stop).await,
@@ -162,15 +184,26 @@ async fn accept(
 impl Secured {
     /// Completes the TLS handshake in the time that a request's headers have, then serves HTTP.
     async fn serve(self, stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
-        let handshake = timeout(REQUEST_TIMEOUT, self.tls.accept(stream));
+        let handshake = async {
+            Ok(match begins_with_handshake(&stream).await? {
+                true => Ok(self
+                    .tls
+                    .accept(Metered::new(stream, peer.meter.clone()))
+                    .await?),
+                false => Err(stream),
+            })
+        };
+        let handshake = timeout(REQUEST_TIMEOUT, handshake);
         match stop.run_until_cancelled(handshake).await {
+            // It is metered below TLS.
             Some(Ok(Ok(Ok(stream)))) => {
-                serve_connection(SharedStream::new(stream), peer, router, stop).await;
+                serve_shared(SharedStream::new(stream), peer, router, stop).await;
             }
-            Some(Ok(Ok(Err(plain)))) => {
-                serve_connection(SharedStream::new(plain), peer, self.plain, stop).await;
+            Some(Ok(Ok(Err(plain)))) => serve_connection(plain, peer, self.plain, stop).await,
+            Some(Ok(Err(error))) => {
+                let error: io::Error = error;
+                debug!("TLS handshake with {} failed: {error}", peer.address());
             }
-            Some(Ok(Err(error))) => debug!("TLS handshake with {} failed: {error}", peer.address()),
             Some(Err(_)) | None => {}
         }
     }
@@ -184,50 +217,84 @@ fn without_delay(stream: TcpStream) -> TcpStream {
     stream
 }
 
-/// Serves HTTP/1 until the connection ends, or is upgraded to a WebSocket.
+/// Serves HTTP/1, reading no more than the connection's allowance.
 async fn serve_connection(
-    stream: SharedStream,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: Peer,
     router: Router,
     stop: CancellationToken,
 ) {
-    let io = TokioIo::new(stream.clone());
+    let stream = SharedStream::new(Metered::new(stream, peer.meter.clone()));
+    serve_shared(stream, peer, router, stop).await;
+}
+
+/// Serves HTTP/1 until the connection ends, or is upgraded to a WebSocket.
+async fn serve_shared(stream: SharedStream, peer: Peer, router: Router, stop: CancellationToken) {
+    let clock = RequestClock::new();
+    let io = TokioIo::new(Clocked::new(stream.clone(), clock.clone()));
     let router = TowerToHyperService::new(router);
+    let is_old = Arc::new(AtomicBool::new(false));
+    let (clock_of_requests, closes) = (clock.clone(), is_old.clone());
     let service = service_fn(move |mut request: axum::http::Request<Incoming>| {
+        let (clock, closes, peer) = (clock_of_requests.clone(), closes.clone(), peer.clone());
+        clock.begin();
         request.extensions_mut().insert(peer.clone());
         request.extensions_mut().insert(stream.clone());
-        router.call(request)
+        let response = router.call(request);
+        async move {
+            let mut response = response.await?;
+            let is_last = closes.load(Ordering::Relaxed);
+            clock.end(&mut response, peer.permit.is_scarce(), is_last);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST_TIMEOUT)
+        // The clock does that.
+        .header_read_timeout(None)
         .max_buf_size(MAX_HEADERS)
         .serve_connection(io, service)
         .with_upgrades();
 
-    let time_left = tokio::select! {
-        ended = &mut connection => {
-            let Some(parts) = connection.into_parts() else {
-                return;
-            };
-            let mut io = parts.io.into_inner();
-            let close = async {
-                // hyper closes without a response.
-                if ended.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
-                    io.write_all(&headers_timeout_response()).await?;
-                }
-                linger(io).await
-            };
-            // A stop waits for none of this.
-            let _ = timeout(LINGER, stop.run_until_cancelled(close)).await;
-            return;
+    // Between two requests it is not closed before the client can know: by the next response, or by the
+    // time that the last one announced.
+    let lifetime = async {
+        sleep(MAX_LIFETIME).await;
+        is_old.store(true, Ordering::Relaxed);
+        sleep(MAX_SILENCE).await;
+    };
+    let is_late = tokio::select! {
+        _ = &mut connection => Some(false),
+        () = clock.expired() => Some(true),
+        () = lifetime => None,
+        () = stop.cancelled() => None,
+    };
+    if let Some(is_late) = is_late {
+        if let Some(parts) = connection.into_parts() {
+            let io = parts.io.into_inner().into_inner();
+            close(io, is_late && !parts.read_buf.is_empty(), &stop).await;
         }
-        () = sleep(MAX_LIFETIME) => REQUEST_TIMEOUT,
-        () = stop.cancelled() => STOP_GRACE,
+        return;
+    }
+    let time_left = match stop.is_cancelled() {
+        true => STOP_GRACE,
+        false => REQUEST_TIMEOUT,
     };
     // Between two requests this closes the connection at once.
     Pin::new(&mut connection).graceful_shutdown();
     let _ = timeout(time_left, connection).await;
+}
+
+/// Closes a connection; before that, tells the client if the headers of a request have not come in time.
+async fn close(mut io: SharedStream, is_late: bool, stop: &CancellationToken) {
+    let close = async {
+        // hyper closes without a response.
+        if is_late {
+            io.write_all(&headers_timeout_response()).await?;
+        }
+        linger(io).await
+    };
+    // A stop waits for none of this.
+    let _ = timeout(LINGER, stop.run_until_cancelled(close)).await;
 }
 
 /// The response to headers that do not arrive in time.
@@ -270,7 +337,7 @@ mod tests {
 
     use axum::middleware;
     use axum::routing::{get, put};
-    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
     use tokio::time::Instant;
 
     use super::*;
@@ -280,6 +347,11 @@ mod tests {
     /// The remote end of a connection that is served, which buffers this many bytes.
     fn connect(stop: &CancellationToken, buffer: usize) -> DuplexStream {
         connect_with(watched_permit().0, stop, buffer)
+    }
+
+    fn peer(permit: Permit) -> Peer {
+        let meter = Allowances::default().meter(permit.address);
+        Peer::new(permit, meter)
     }
 
     /// A permit, and a task that ends once the permit is dropped.
@@ -299,12 +371,7 @@ mod tests {
             .route("/slow", get(async || sleep(STOP_GRACE / 2).await))
             .layer(middleware::from_fn(limit_time));
         let (ours, theirs) = duplex(buffer);
-        tokio::spawn(serve_connection(
-            SharedStream::new(theirs),
-            Peer(Arc::new(permit)),
-            router,
-            stop.clone(),
-        ));
+        tokio::spawn(serve_connection(theirs, peer(permit), router, stop.clone()));
         ours
     }
 
@@ -346,7 +413,7 @@ mod tests {
                 plain: Router::new(),
             };
             let (permit, closed) = watched_permit();
-            let peer = Peer(Arc::new(permit));
+            let peer = peer(permit);
             let start = Instant::now();
             let stop = CancellationToken::new();
             secured.serve(theirs, peer, Router::new(), stop).await;
@@ -413,7 +480,7 @@ mod tests {
         let start = Instant::now();
         let asking = async { while end.write_all(GET).await.is_ok() {} };
         timeout(2 * MAX_LIFETIME, asking).await.unwrap();
-        assert_eq!(start.elapsed(), MAX_LIFETIME + REQUEST_TIMEOUT);
+        assert!(start.elapsed() <= MAX_LIFETIME + REQUEST_TIMEOUT);
 
         // A client that sends one request after another.
         let (reads, mut writes) = io::split(connect(&CancellationToken::new(), 1024));
@@ -427,8 +494,54 @@ mod tests {
             closed = until_closed(reads) => closed,
             () = asking => unreachable!(),
         };
-        assert_eq!(seconds, MAX_LIFETIME.as_secs());
-        assert_eq!(responses.matches("here").count(), 9);
+        // The last response says so.
+        assert_eq!(seconds, 63);
+        assert_eq!(responses.matches("here").count(), 10);
+        assert_eq!(responses.matches("connection: close").count(), 1);
+        assert!(responses.rfind("connection: close") > responses.rfind("connection: keep-alive"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_connection_is_closed_under_a_request_whatever_the_interval() {
+        let stop = CancellationToken::new();
+        for interval in [1, 5, 10, 15, 30, 60, 61, 75, 89] {
+            let limiter = ConnectionLimiter::new(10, 10);
+            let connect = || {
+                let permit = limiter.try_acquire(Ipv4Addr::LOCALHOST.into()).unwrap();
+                connect_with(permit, &stop, 1024)
+            };
+            let mut end = connect();
+            for number in 0..100 {
+                end.write_all(GET).await.unwrap();
+                let mut response = Vec::new();
+                while !response.ends_with(b"here") {
+                    let byte = end.read_u8().await;
+                    response.push(
+                        byte.unwrap_or_else(|error| panic!("{interval} s, {number}: {error}")),
+                    );
+                }
+                let response = String::from_utf8(response).unwrap();
+                sleep(Duration::from_secs(interval)).await;
+                if response.contains("connection: close") {
+                    end = connect();
+                } else {
+                    assert!(response.contains("keep-alive: timeout=89"), "{response}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn headers_that_begin_after_a_silence_have_ten_seconds() {
+        let limiter = ConnectionLimiter::new(10, 10);
+        let permit = limiter.try_acquire(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let mut end = connect_with(permit, &CancellationToken::new(), 1024);
+        end.write_all(GET).await.unwrap();
+        sleep(Duration::from_secs(50)).await;
+        end.write_all(&GET[..9]).await.unwrap();
+        let (responses, seconds) = until_closed(end).await;
+        assert!(responses.contains("HTTP/1.1 408 "), "{responses}");
+        assert_eq!(seconds, 10);
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,30 +3,37 @@
 //! A Socket.IO client counts towards the limit of clients like one of `/ws`, and passes the same checks of
 //! `Origin` and password. A slow client is sent the newest level, not each.
 
+mod newcomers;
 mod tutorial_client;
 
 use std::future::{self, Ready, ready};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Extension, Request, State};
+use axum::body;
+use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, ORIGIN, UPGRADE,
     VARY,
 };
-use axum::http::{HeaderValue, Method, Uri};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::FutureExt;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::{ParserConfig, SocketIo};
+use tokio::task;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use self::newcomers::{Newcomers, Seat};
 use self::tutorial_client::{LIGHT, TutorialClient, set_level};
 use crate::model::actor::Actor;
 use crate::model::level::Level;
@@ -36,6 +43,7 @@ use crate::protocol;
 use crate::protocol::fields::LEVEL;
 use crate::protocol::input_error::InputError;
 use crate::protocol::resource::LedResource;
+use crate::web::allowance::Traffic;
 use crate::web::auth::authenticate::SessionTime;
 use crate::web::body::Body;
 use crate::web::limiter::Permit;
@@ -52,6 +60,16 @@ const READ_BUFFER: usize = 1024;
 const POLL_TIMEOUT: Duration = Duration::from_secs(8);
 /// Time in which a client has to join the namespace, or to change from polling to a WebSocket.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What decides on the requests of clients before the library sees them.
+#[derive(Clone)]
+struct Admission {
+    app: AppState,
+    library: TowerToHyperService<Router>,
+    newcomers: Arc<Mutex<Newcomers>>,
+    /// The library starts a task for each packet of a body. These end before the next body is handled.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
 
 /// The end of the session of a client's browser; `None`: there is none.
 #[derive(Clone, Copy)]
@@ -84,9 +102,16 @@ pub fn router(app: AppState) -> Router {
         io.close().await;
         Ok(())
     });
+    let library = Router::new().route_service("/socket.io/", service.clone());
+    let admission = Admission {
+        app: app.clone(),
+        library: TowerToHyperService::new(library),
+        newcomers: Arc::default(),
+        turn: Arc::default(),
+    };
     Router::new()
         .route_service("/socket.io/", service)
-        .layer(middleware::from_fn_with_state(app.clone(), admit))
+        .layer(middleware::from_fn_with_state(admission, admit))
         .route("/led", get(show_level).post(change_level))
         .layer(DefaultBodyLimit::max(protocol::MAX_MESSAGE))
         .layer(middleware::from_fn(add_cors_headers))
@@ -95,11 +120,13 @@ pub fn router(app: AppState) -> Router {
 
 /// Acquires a permit for a new client, or refuses it; and answers each poll in time.
 async fn admit(
-    State(app): State<AppState>,
+    State(admission): State<Admission>,
     Extension(peer): Extension<Peer>,
     mut request: Request,
     next: Next,
 ) -> Response {
+    peer.count_as(Traffic::SocketIo);
+    let app = &admission.app;
     let uri = request.uri().clone();
     let is_websocket = request.headers().contains_key(UPGRADE);
     let extensions = request.extensions_mut();
@@ -117,17 +144,34 @@ async fn admit(
             drop(peer);
         });
     }
-    let is_new = !has_query_part(&uri, "sid=");
-    if is_new {
-        match app.clients.try_acquire(peer.address()) {
-            Ok(permit) => extensions.insert(Arc::new(permit)),
-            Err(reached) => return too_many_clients(reached, peer.address()),
-        };
+    let Some(id) = query_value(&uri, "sid=") else {
         let session = extensions.get::<SessionTime>();
         let left = session.and_then(|SessionTime(left)| *left);
         extensions.insert(SessionEnd(left.map(|left| Instant::now() + left)));
+        let seat = Seat::default();
+        extensions.insert(seat.clone());
+        peer.open_session().await;
+        // The page of another site cannot open a WebSocket: a browser says where it comes from.
+        if is_websocket {
+            return match admission.seat(&seat, peer.address()) {
+                Ok(()) => next.run(request).await,
+                Err(refused) => refused,
+            };
+        }
+        let response = next.run(request).await;
+        return admission.add_newcomer(response, peer.address(), seat).await;
+    };
+    let newcomer = admission.newcomers().remove(id);
+    if let Some(seat) = newcomer
+        && let Err(refused) = admission.seat(&seat, peer.address())
+    {
+        admission.close(id).await;
+        return refused;
     }
-    if is_new || is_websocket || request.method() != Method::GET {
+    if request.method() == Method::POST {
+        return admission.post(id, request, next).await;
+    }
+    if is_websocket || request.method() != Method::GET {
         return next.run(request).await;
     }
     match timeout(POLL_TIMEOUT, next.run(request)).await {
@@ -136,15 +180,79 @@ async fn admit(
     }
 }
 
-/// Whether a part of the query begins like this, which is how Engine.IO itself reads the query.
-fn has_query_part(uri: &Uri, start: &str) -> bool {
+impl Admission {
+    fn newcomers(&self) -> MutexGuard<'_, Newcomers> {
+        self.newcomers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a session the place of a client, or refuses it.
+    fn seat(&self, seat: &Seat, address: IpAddr) -> Result<(), Response> {
+        let permit = self.app.clients.try_acquire(address);
+        let permit = permit.map_err(|reached| too_many_clients(reached, address))?;
+        let _ = seat.set(permit);
+        Ok(())
+    }
+
+    /// Keeps the session that is opened by this response as a newcomer, and closes the one that it replaces.
+    async fn add_newcomer(&self, response: Response, address: IpAddr, seat: Seat) -> Response {
+        let (head, packet) = response.into_parts();
+        let packet = body::to_bytes(packet, protocol::MAX_MESSAGE).await;
+        let packet = packet.unwrap_or_default();
+        if let Some(id) = opened_session(&packet) {
+            let replaced = self.newcomers().add(id, address, seat);
+            if let Some(replaced) = replaced {
+                self.close(&replaced).await;
+            }
+        }
+        Response::from_parts(head, packet.into())
+    }
+
+    /// Handles the packets of a client that polls.
+    async fn post(&self, id: &str, request: Request, next: Next) -> Response {
+        let (head, content) = request.into_parts();
+        let copy = Request::from_parts(head.clone(), content);
+        let content = match Body::from_request(copy, &()).await {
+            Ok(Body(content)) => content,
+            Err(refused) => {
+                if refused.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    self.close(id).await;
+                }
+                return refused;
+            }
+        };
+        let _turn = self.turn.lock().await;
+        let response = next.run(Request::from_parts(head, content.into())).await;
+        task::yield_now().await;
+        response
+    }
+
+    /// Closes a session as its client would: by Engine.IO's packet `close`.
+    async fn close(&self, id: &str) {
+        let uri = format!("/socket.io/?EIO=4&transport=polling&sid={id}");
+        let request = Request::post(uri).body(body::Body::from("1"));
+        if let Ok(request) = request {
+            let Ok(_) = self.library.call(request).await;
+        }
+    }
+}
+
+/// The id of the session that Engine.IO's `open` packet announces.
+fn opened_session(packet: &[u8]) -> Option<String> {
+    let (_, rest) = str::from_utf8(packet).ok()?.split_once(r#""sid":""#)?;
+    rest.split_once('"').map(|(id, _)| id.into())
+}
+
+/// What follows the beginning of a part of the query, which is how Engine.IO itself reads the query.
+fn query_value<'a>(uri: &'a Uri, start: &str) -> Option<&'a str> {
     let query = uri.query().unwrap_or_default();
-    query.split('&').any(|part| part.starts_with(start))
+    query.split('&').find_map(|part| part.strip_prefix(start))
 }
 
 /// Engine.IO's `noop` packet; protocol 3 has the packet's length before it.
 fn noop_packet(uri: &Uri) -> Response {
-    let is_v3 = has_query_part(uri, "EIO=3");
+    let is_v3 = query_value(uri, "EIO=3").is_some();
     let packet = if is_v3 { "1:6" } else { "6" };
     ([(CONTENT_TYPE, "text/plain; charset=UTF-8")], packet).into_response()
 }
@@ -197,22 +305,27 @@ fn on_connect(socket: SocketRef, app: AppState) {
             left.cancel();
         })
     });
-    let Some(permit) = socket.req_parts().extensions.get::<Arc<Permit>>() else {
-        return;
-    };
-    let client = Arc::new(Mutex::new(TutorialClient::new(app.clone(), permit)));
+    // It has a place from its second request on, and an event is at least that.
+    let client = Arc::new(Mutex::new(None));
     type Handle = fn(&mut TutorialClient, &SocketRef, &Value) -> Result<(), InputError>;
     let events: [(&str, Handle); 2] = [
         ("led", |client, _, data| client.led(data)),
         ("message", TutorialClient::message),
     ];
     for (event, handle) in events {
-        let (supervisor, client) = (app.supervisor.clone(), client.clone());
+        let (app, client) = (app.clone(), client.clone());
         let on_event = move |socket: SocketRef, TryData::<Value>(data), ack: AckSender| {
-            handle_event(&supervisor, move || {
+            handle_event(&app.supervisor.clone(), move || {
                 let mut client = client.lock().unwrap_or_else(PoisonError::into_inner);
                 let data = data.map_err(|error| InputError::malformed(error.to_string()));
-                let handled = data.and_then(|data| handle(&mut client, &socket, &data));
+                let handled = data.and_then(|data| {
+                    if client.is_none() {
+                        *client = permit(&socket).map(|permit| TutorialClient::new(app, permit));
+                    }
+                    let client = client.as_mut();
+                    let client = client.ok_or_else(|| InputError::malformed("it has no place"))?;
+                    handle(client, &socket, &data)
+                });
                 if let Err(error) = handled {
                     debug!("a Socket.IO client: {error}");
                 }
@@ -270,6 +383,12 @@ fn session_end(socket: &SocketRef) -> Option<Instant> {
 /// The level in the tutorials' form.
 fn led(lights: &Lights) -> LedResource {
     lights.state(LIGHT).level.into()
+}
+
+/// The permit of a client that has a place.
+fn permit(socket: &SocketRef) -> Option<&Permit> {
+    let seat = socket.req_parts().extensions.get::<Seat>()?;
+    seat.get()
 }
 
 async fn show_level(State(app): State<AppState>) -> Response {

@@ -26,6 +26,7 @@ use crate::protocol::input_error::InputError;
 use crate::protocol::light_change::LightChange;
 use crate::protocol::request::{ClientMessage, Request};
 use crate::protocol::server_message::{Hello, ServerMessage};
+use crate::web::allowance::Traffic;
 use crate::web::auth::authenticate::SessionTime;
 use crate::web::limiter::Permit;
 use crate::web::listener::Peer;
@@ -58,6 +59,7 @@ pub async fn open(
     if let Some(subprotocol) = any {
         upgrade.set_selected_protocol(subprotocol);
     }
+    peer.count_as(Traffic::WebSocket);
     upgrade
         .read_buffer_size(READ_BUFFER)
         .max_message_size(protocol::MAX_MESSAGE)
