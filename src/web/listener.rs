@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -238,12 +239,16 @@ async fn serve_shared(stream: SharedStream, peer: Peer, router: Router, stop: Ca
     let service = service_fn(move |mut request: axum::http::Request<Incoming>| {
         let (clock, closes, peer) = (clock_of_requests.clone(), closes.clone(), peer.clone());
         clock.begin();
+        let is_last = asks_to_close(&request);
         request.extensions_mut().insert(peer.clone());
         request.extensions_mut().insert(stream.clone());
         let response = router.call(request);
         async move {
             let mut response = response.await?;
-            let is_last = closes.load(Ordering::Relaxed);
+            // A body that has not been read to its end is no beginning of a request.
+            let is_unread = [StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE]
+                .contains(&response.status());
+            let is_last = is_last || is_unread || closes.load(Ordering::Relaxed);
             clock.end(&mut response, peer.permit.is_scarce(), is_last);
             Ok::<_, Infallible>(response)
         }
@@ -282,6 +287,19 @@ async fn serve_shared(stream: SharedStream, peer: Peer, router: Router, stop: Ca
     // Between two requests this closes the connection at once.
     Pin::new(&mut connection).graceful_shutdown();
     let _ = timeout(time_left, connection).await;
+}
+
+/// Whether the client asks for no further response on the connection: RFC 9112, 9.3.
+fn asks_to_close<B>(request: &axum::http::Request<B>) -> bool {
+    let values = request.headers().get_all(CONNECTION).iter();
+    let mut options = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let mut has = |name: &str| options.any(|option| option.trim().eq_ignore_ascii_case(name));
+    match request.version() {
+        Version::HTTP_10 => !has("keep-alive"),
+        _ => has("close"),
+    }
 }
 
 /// Closes a connection; before that, tells the client if the headers of a request have not come in time.
@@ -528,6 +546,40 @@ mod tests {
                     assert!(response.contains("keep-alive: timeout=89"), "{response}");
                 }
             }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_response_of_a_connection_says_so_and_no_other() {
+        let limiter = ConnectionLimiter::new(100, 100);
+        for (request, is_last) in [
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+                true,
+            ),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\nconnection: te, Close\r\n\r\n",
+                true,
+            ),
+            ("GET / HTTP/1.1\r\nhost: a\r\nconnection: te\r\n\r\n", false),
+            ("GET / HTTP/1.0\r\nhost: a\r\n\r\n", true),
+            (
+                "GET / HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n",
+                false,
+            ),
+        ] {
+            let permit = limiter.try_acquire(Ipv4Addr::LOCALHOST.into()).unwrap();
+            let mut end = connect_with(permit, &CancellationToken::new(), 1024);
+            end.write_all(request.as_bytes()).await.unwrap();
+            let (response, seconds) = until_closed(end).await;
+            let closes = response.contains("connection: close\r\n");
+            let keeps = response.contains("keep-alive: timeout=89\r\n");
+            assert_eq!(
+                (closes, keeps),
+                (is_last, !is_last),
+                "{request}: {response}"
+            );
+            assert_eq!(seconds, if is_last { 0 } else { 91 }, "{request}");
         }
     }
 
