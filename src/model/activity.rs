@@ -660,10 +660,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_beyond_the_quota_of_an_address_is_counted_once_a_minute() {
         let activity = Activity::new(true);
-        let mut sent = 0;
-        for number in 0..1000 {
+        let sent = 1000;
+        for number in 0..sent {
             record(&activity.join(number, ADDRESS), set("desk", 1));
-            sent += 1;
         }
         after(SETTLE, &activity).await;
         let of_noise = activity.feed().count;

@@ -46,7 +46,7 @@ use crate::protocol::resource::LedResource;
 use crate::web::allowance::Traffic;
 use crate::web::auth::authenticate::SessionTime;
 use crate::web::body::Body;
-use crate::web::limiter::Permit;
+use crate::web::limiter::{LimitReached, Permit};
 use crate::web::listener::Peer;
 use crate::web::live::shared_stream::SharedStream;
 use crate::web::response::too_many_clients;
@@ -155,7 +155,7 @@ async fn admit(
         if is_websocket {
             return match admission.seat(&seat, peer.address()) {
                 Ok(()) => next.run(request).await,
-                Err(refused) => refused,
+                Err(reached) => too_many_clients(reached, peer.address()),
             };
         }
         let response = next.run(request).await;
@@ -163,10 +163,10 @@ async fn admit(
     };
     let newcomer = admission.newcomers().remove(id);
     if let Some(seat) = newcomer
-        && let Err(refused) = admission.seat(&seat, peer.address())
+        && let Err(reached) = admission.seat(&seat, peer.address())
     {
         admission.close(id).await;
-        return refused;
+        return too_many_clients(reached, peer.address());
     }
     if request.method() == Method::POST {
         return admission.post(id, request, next).await;
@@ -188,10 +188,8 @@ impl Admission {
     }
 
     /// Gives a session the place of a client, or refuses it.
-    fn seat(&self, seat: &Seat, address: IpAddr) -> Result<(), Response> {
-        let permit = self.app.clients.try_acquire(address);
-        let permit = permit.map_err(|reached| too_many_clients(reached, address))?;
-        let _ = seat.set(permit);
+    fn seat(&self, seat: &Seat, address: IpAddr) -> Result<(), LimitReached> {
+        let _ = seat.set(self.app.clients.try_acquire(address)?);
         Ok(())
     }
 
