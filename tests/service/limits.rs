@@ -280,7 +280,7 @@ async fn clients_that_flood_take_little_memory_and_others_are_served() {
     let dimmer = TestServer::start();
     let address = dimmer.address;
     const SOCKETIO: &str = "/socket.io/?EIO=4&transport=websocket";
-    let join = b"\x81\x82\0\0\0\040";
+    let join = b"\x81\x82\0\0\0\x0040";
     let fragment = b"\0\x80\0\0\0\0";
     let mut fragments = upgrade("/ws", address);
     fragments.extend(b"\x01\x80\0\0\0\0");
