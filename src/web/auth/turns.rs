@@ -14,11 +14,11 @@ pub struct Turns(Mutex<Queue>);
 struct Queue {
     is_taken: bool,
     /// In the order of their turns: by wrong passwords so far, then by arrival.
-    waiting: BTreeMap<(u32, u64), Waiting>,
+    waiting: BTreeMap<(u32, u64), WaitingLogin>,
     arrivals: u64,
 }
 
-struct Waiting {
+struct WaitingLogin {
     address: IpAddr,
     turn: oneshot::Sender<Turn>,
 }
@@ -43,7 +43,7 @@ impl Turns {
             queue.arrivals += 1;
             let place = (wrong.saturating_add(others as u32), queue.arrivals);
             let (sender, turn) = oneshot::channel();
-            let waiting = Waiting {
+            let waiting = WaitingLogin {
                 address,
                 turn: sender,
             };
