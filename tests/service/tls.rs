@@ -161,6 +161,18 @@ async fn a_new_certificate_is_read_on_sighup_and_drops_no_client() {
     .await;
     assert!(certificate.connect(&service).await.is_ok());
 
+    // One that would never end holds up nobody.
+    fs::remove_file(certificate.key()).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(certificate.key())
+        .status();
+    assert!(made.unwrap().success());
+    kill_process(pid, Signal::HUP).unwrap();
+    until("it is logged", async || {
+        service.log().contains("must be a regular file, and is not")
+    })
+    .await;
+
     let echo = r#"{"echo":"still here"}"#;
     futures_util::SinkExt::send(&mut socket, echo.into())
         .await
