@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::model::lights::Light;
+use crate::model::text::printable;
 use crate::platform::host;
 
 /// The type of this program's services.
@@ -27,6 +28,13 @@ const ADDRESS_CHECK: u32 = 60;
 const GOODBYE: Duration = Duration::from_millis(500);
 /// Longest list of lights in bytes: with its key, a TXT string has at most 255 bytes.
 const MAX_LIGHT_NAMES: usize = 240;
+
+/// The URL of the service under the name that is announced; `None` if `address` is a loopback address.
+pub fn url(address: SocketAddr, encrypted: bool) -> Option<String> {
+    let scheme = if encrypted { "https" } else { "http" };
+    let (name, port) = (host::own_label(), address.port());
+    (!address.ip().is_loopback()).then(|| format!("{scheme}://{name}.local:{port}"))
+}
 
 /// The announcement of the service on the LAN.
 pub struct Announcement {
@@ -163,11 +171,6 @@ impl FoundService {
 /// Whether an address needs a zone, which browsers do not accept.
 fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
-}
-
-/// Replaces control characters in a text of another machine: a terminal would obey them.
-fn printable(text: &str) -> String {
-    text.replace(char::is_control, "?")
 }
 
 /// Lists the services on the LAN that answer within this time, one a line: name, URL, addresses and

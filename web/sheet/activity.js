@@ -98,7 +98,11 @@ export class Activity {
 
   draw() {
     const { here, activity } = this.#hub;
-    this.#here.textContent = here.length ? words.here(here.join(", ")) : words.nobody;
+    if (here.length) {
+      const [before = "", after = ""] = words.here("\n").split("\n");
+      const names = here.flatMap((name, index) => (index ? [", ", foreign(name)] : [foreign(name)]));
+      this.#here.replaceChildren(before, ...names, after);
+    } else this.#here.textContent = words.nobody;
     if (this.#drawn === activity) return;
     this.#drawn = activity;
     // The service sends a change once it has come to rest, so it may arrive after what was done later.
@@ -115,9 +119,19 @@ export class Activity {
     const light = this.#hub.lights.get(name)?.title ?? name;
     const effect = entry.effect && (pageWords.effects[entry.effect] ?? entry.effect);
     const who = entry.who ?? words.via[entry.via ?? ""] ?? words.someone;
-    text.textContent = `${who} ${words.did[entry.what]?.({ ...entry, effect }, light) ?? entry.what}`;
+    text.append(foreign(who), ` ${words.did[entry.what]?.({ ...entry, effect }, light) ?? entry.what}`);
     time.textContent = new Date(entry.at * 1000).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
     item.append(text, time);
     return item;
   }
+}
+
+/**
+ * A name that somebody else chose: the direction of its letters does not spread to the words around it.
+ * @param {string} name
+ */
+function foreign(name) {
+  const element = document.createElement("bdi");
+  element.textContent = name;
+  return element;
 }
