@@ -2,22 +2,22 @@
 
 mod arguments;
 mod connection;
-mod output;
 mod presets;
 mod timers;
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 pub use arguments::{ChangeArgs, EffectChoice, LevelChange};
 pub use connection::ServiceArgs;
 use connection::{Connection, ReceivedFault, ReceivedMessage};
-use output::print;
 pub use presets::{PresetCommand, presets};
 pub use timers::{TimerCommand, timers};
+
+use crate::platform::terminal::{output_closed, print_line};
 
 /// Pause between two pings.
 const PING_PAUSE: Duration = Duration::from_millis(100);
@@ -50,7 +50,8 @@ pub async fn effect(
 async fn change(service: &ServiceArgs, change: Value, args: ChangeArgs) -> anyhow::Result<()> {
     let mut connection = Connection::open(service).await?;
     let (lights, mut levels) = connection.initial_levels().await?;
-    let light = args.light.clone().unwrap_or_else(|| lights[0].clone());
+    let light = args.light.clone().or_else(|| lights.first().cloned());
+    let light = light.context("the service has no lights")?;
     let message = args.message(change, &light);
     // The service does not send a level back to the client that set it.
     let level = message.get("level").cloned();
@@ -65,7 +66,7 @@ async fn change(service: &ServiceArgs, change: Value, args: ChangeArgs) -> anyho
     );
     let mut newest = levels.into_iter().rev();
     match newest.find(|(name, _)| *name == light) {
-        Some((name, level)) => print(format_args!("{name} {level}")),
+        Some((name, level)) => print_line(format_args!("{name} {level}")),
         None => bail!("the service did not send the level of {light}"),
     }
 }
@@ -80,9 +81,9 @@ pub async fn get(service: &ServiceArgs, light: Option<String>) -> anyhow::Result
     match light {
         None => levels
             .iter()
-            .try_for_each(|(name, level)| print(format_args!("{name} {level}"))),
+            .try_for_each(|(name, level)| print_line(format_args!("{name} {level}"))),
         Some(light) => match levels.iter().find(|(name, _)| *name == light) {
-            Some((_, level)) => print(format_args!("{level}")),
+            Some((_, level)) => print_line(format_args!("{level}")),
             None => bail!("no light is called {light:?}"),
         },
     }
@@ -95,20 +96,23 @@ pub async fn get(service: &ServiceArgs, light: Option<String>) -> anyhow::Result
 pub async fn watch(service: &ServiceArgs) -> anyhow::Result<()> {
     let mut connection = Connection::open(service).await?;
     loop {
-        let message = connection.next_update().await?;
+        let message = tokio::select! {
+            message = connection.next_update() => message?,
+            closed = output_closed() => return Err(closed.into()),
+        };
         if let (Some(light), Some(level)) = (&message.light, message.level) {
-            print(format_args!("{light} {level}{}", details(&message)))?;
+            print_line(format_args!("{light} {level}{}", details(&message)))?;
         }
         if let Some(presets) = &message.presets {
-            print(format_args!("presets: {}", presets.join(", ")))?;
+            print_line(format_args!("presets: {}", presets.join(", ")))?;
         }
         if let Some(timers) = &message.timers {
-            print(format_args!("timers: {}", timers::names(timers)))?;
+            print_line(format_args!("timers: {}", timers::names(timers)))?;
         }
         if let Some(ReceivedFault { light, message }) = message.fault {
             match message {
-                Some(message) => print(format_args!("{light} fault: {message}"))?,
-                None => print(format_args!("{light} works again"))?,
+                Some(message) => print_line(format_args!("{light} fault: {message}"))?,
+                None => print_line(format_args!("{light} works again"))?,
             }
         }
     }
@@ -139,10 +143,11 @@ pub async fn ping(service: &ServiceArgs, count: u32) -> anyhow::Result<()> {
     let mut times = Vec::new();
     for number in 1..=count {
         let start = Instant::now();
+        connection.restart_deadline();
         connection.send(json!({ "echo": number })).await?;
         while connection.next_response().await?.echo != Some(json!(number)) {}
         let time = start.elapsed().as_secs_f64() * 1000.0;
-        print(format_args!("{number}: {time:.3} ms"))?;
+        print_line(format_args!("{number}: {time:.3} ms"))?;
         times.push(time);
         if number < count {
             sleep(PING_PAUSE).await;
@@ -150,7 +155,7 @@ pub async fn ping(service: &ServiceArgs, count: u32) -> anyhow::Result<()> {
     }
     times.sort_by(f64::total_cmp);
     let quantile = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
-    print(format_args!(
+    print_line(format_args!(
         "{count} round trips: min {:.3}, p50 {:.3}, p99 {:.3}, max {:.3} ms",
         quantile(0.0),
         quantile(0.5),

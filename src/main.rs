@@ -4,6 +4,7 @@ mod announce;
 mod cli;
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -20,19 +21,37 @@ use tracing::{info, warn};
 
 use cli::{Cli, CliCommand, ServeArgs};
 use dimmer::config::{self, Config, LightOptions};
+use dimmer::model::text::printable;
 use dimmer::platform::mdns;
 use dimmer::platform::password::{self, Hash};
+use dimmer::platform::terminal::{OutputClosed, print};
 use dimmer::service::Service;
 use dimmer::{client, doctor};
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let matches = without_empty_variables(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<OutputClosed>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("dimmer: {error:#}");
+            // It may quote another machine. `eprintln!` would panic where nobody reads it.
+            let _ = writeln!(io::stderr(), "dimmer: {}", printable(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command without the variables that are set to nothing, as `DIMMER_GPIO=` in a unit or a shell means
+/// that there is none.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |variable: &OsStr| env::var_os(variable).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| match arg.get_env().is_some_and(is_empty) {
+            true => arg.env(None::<&'static str>),
+            false => arg,
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -153,18 +172,12 @@ fn doctor(options: LightOptions) -> anyhow::Result<()> {
     ))
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
-    io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to standard output")
-}
-
 fn log_to_stderr() -> anyhow::Result<()> {
     let level = match env::var("DIMMER_LOG") {
-        Ok(text) => text.parse().map_err(|_| {
+        Ok(text) if !text.is_empty() => text.parse().map_err(|_| {
             anyhow!("DIMMER_LOG must be error, warn, info, debug or trace, not {text:?}")
         })?,
-        Err(_) => LevelFilter::INFO,
+        _ => LevelFilter::INFO,
     };
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)

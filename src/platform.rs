@@ -1,5 +1,5 @@
-//! What stands between the service and the machine: GPIOs and their locks, host names, mDNS, passwords, TLS,
-//! supervision of tasks.
+//! What stands between the service and the machine: GPIOs and their locks, host names, mDNS, passwords, standard output,
+//! TLS, supervision of tasks.
 
 pub(crate) mod gpio;
 pub mod gpio_lock;
@@ -8,4 +8,5 @@ pub mod mdns;
 pub mod password;
 pub(crate) mod process;
 pub mod supervisor;
+pub mod terminal;
 pub(crate) mod tls;

@@ -9,24 +9,25 @@ use anyhow::{Context, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request as HandshakeRequest;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, Uri};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::model::effect::{EffectKind, Speed};
 use crate::model::level::Level;
-use crate::platform::tls;
+use crate::platform::tls::{self, ClientStream};
 
-/// Longest wait for the connection, and for each response.
+/// Longest wait for the connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time from the connection to the last response, whatever the service sends meanwhile.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest message in bytes; the longest of a service are its timers and its activity.
+const MAX_MESSAGE: usize = 1 << 20;
 /// Longest silence of a service that runs: it sends a ping after 20 s.
 const UPDATE_TIMEOUT: Duration = Duration::from_secs(40);
 /// The variable with the service's password. No flag, as every user of a machine sees the command
@@ -84,15 +85,12 @@ pub struct ReceivedFault {
     pub message: Option<String>,
 }
 
-/// A TCP connection, with TLS or without.
-trait ClientStream: AsyncRead + AsyncWrite + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream for S {}
-
 /// An open WebSocket to a service.
 pub struct Connection {
     socket: WebSocketStream<Box<dyn ClientStream>>,
     url: String,
+    /// When all responses must be there.
+    deadline: Instant,
 }
 
 impl Connection {
@@ -106,15 +104,20 @@ impl Connection {
         let has_password = request.headers().contains_key(AUTHORIZATION);
         let connecting = async {
             let stream = connect(request.uri(), &service.ca).await?;
-            anyhow::Ok(client_async(request, stream).await)
+            let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE));
+            anyhow::Ok(client_async_with_config(request, stream, Some(config)).await)
         };
-        let upgraded = match timeout(RESPONSE_TIMEOUT, connecting).await {
+        let upgraded = match timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(Ok(upgraded)) => upgraded,
             Ok(Err(error)) => return Err(unreachable(&url, &format!("{error:#}"))),
             Err(_) => return Err(unreachable(&url, "no answer")),
         };
         match upgraded {
-            Ok((socket, _)) => Ok(Connection { socket, url }),
+            Ok((socket, _)) => Ok(Connection {
+                socket,
+                url,
+                deadline: Instant::now() + RESPONSE_TIMEOUT,
+            }),
             Err(tungstenite::Error::Http(response)) => {
                 if response.status() == StatusCode::UNAUTHORIZED {
                     match has_password {
@@ -156,16 +159,21 @@ impl Connection {
         self.messages_before_echo().await
     }
 
+    /// Gives the next responses as much time as the first had.
+    pub fn restart_deadline(&mut self) {
+        self.deadline = Instant::now() + RESPONSE_TIMEOUT;
+    }
+
     /// Sends a message.
     ///
     /// # Errors
-    /// The service has ended.
+    /// The service has ended, or does not read.
     pub async fn send(&mut self, message: Value) -> anyhow::Result<()> {
         let frame = Message::text(message.to_string());
-        self.socket
-            .send(frame)
-            .await
-            .with_context(|| format!("cannot send to {}", self.url))
+        match timeout_at(self.deadline, self.socket.send(frame)).await {
+            Ok(sent) => sent.with_context(|| format!("cannot send to {}", self.url)),
+            Err(_) => bail!("{} does not answer", self.url),
+        }
     }
 
     /// Sends a message and returns every message that the service sends before it has handled this
@@ -199,7 +207,14 @@ impl Connection {
     /// # Errors
     /// The service has ended.
     pub async fn next_update(&mut self) -> anyhow::Result<ReceivedMessage> {
-        self.receive(UPDATE_TIMEOUT).await
+        self.deadline = Instant::now() + UPDATE_TIMEOUT;
+        loop {
+            if let Some(message) = self.receive().await? {
+                return Ok(message);
+            }
+            // It lives.
+            self.deadline = Instant::now() + UPDATE_TIMEOUT;
+        }
     }
 
     /// Waits for the next message, which is due.
@@ -207,23 +222,26 @@ impl Connection {
     /// # Errors
     /// The service has ended, or does not answer.
     pub async fn next_response(&mut self) -> anyhow::Result<ReceivedMessage> {
-        self.receive(RESPONSE_TIMEOUT).await
+        loop {
+            if let Some(message) = self.receive().await? {
+                return Ok(message);
+            }
+        }
     }
 
-    /// Waits for the next message. A ping restarts the timeout.
-    async fn receive(&mut self, longest_silence: Duration) -> anyhow::Result<ReceivedMessage> {
-        loop {
-            let Ok(frame) = timeout(longest_silence, self.socket.next()).await else {
-                bail!("{} does not answer", self.url);
-            };
-            match frame {
-                Some(Ok(Message::Text(text))) => {
-                    return serde_json::from_str(&text).with_context(|| unexpected(&self.url));
-                }
-                Some(Ok(Message::Close(_))) | None => bail!("{} closed the connection", self.url),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => bail!("the connection to {} broke: {error}", self.url),
+    /// Waits for the next frame until the deadline; `None` if it is no message, such as a ping.
+    async fn receive(&mut self) -> anyhow::Result<Option<ReceivedMessage>> {
+        let Ok(frame) = timeout_at(self.deadline, self.socket.next()).await else {
+            bail!("{} does not answer", self.url);
+        };
+        match frame {
+            Some(Ok(Message::Text(text))) => {
+                let message = serde_json::from_str(&text);
+                message.map(Some).with_context(|| unexpected(&self.url))
             }
+            Some(Ok(Message::Close(_))) | None => bail!("{} closed the connection", self.url),
+            Some(Ok(_)) => Ok(None),
+            Some(Err(error)) => bail!("the connection to {} broke: {error}", self.url),
         }
     }
 }
@@ -238,22 +256,25 @@ fn unexpected(url: &str) -> String {
 
 /// Connects to the host of a WebSocket's URL, with TLS if the scheme is `wss`.
 async fn connect(url: &Uri, ca: &Path) -> anyhow::Result<Box<dyn ClientStream>> {
-    let encrypted = url.scheme_str() == Some("wss");
     let host = url.host().context("the URL has no host")?;
     let host = host.trim_matches(['[', ']']);
-    let port = url.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    if !encrypted {
-        return Ok(Box::new(stream));
-    }
-    let config = tls::client_config(ca).with_context(|| format!("--ca {}", ca.display()))?;
-    let name = ServerName::try_from(host.to_owned())?;
-    let connector = TlsConnector::from(config);
-    let stream = connector.connect(name, stream).await.context(
-        "the TLS handshake failed; --ca names the PEM file with its certificate, or its issuer's",
-    )?;
-    Ok(Box::new(stream))
+    let (tls, default_port) = match url.scheme_str() {
+        Some("wss") => {
+            let config = tls::client_config(ca);
+            let config = config.with_context(|| format!("--ca {}", ca.display()))?;
+            (Some(config), 443)
+        }
+        _ => (None, 80),
+    };
+    let port = url.port_u16().unwrap_or(default_port);
+    tls::connect(host, port, tls)
+        .await
+        .map_err(|error| match tls::is_handshake_error(&error) {
+            true => {
+                anyhow!("{error}; --ca names the PEM file with its certificate, or its issuer's")
+            }
+            false => error.into(),
+        })
 }
 
 /// The request that opens the WebSocket, with the password if there is one.

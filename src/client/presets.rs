@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::connection::{Connection, ServiceArgs};
-use super::output::print;
+use crate::platform::terminal::print_line;
 
 /// The subcommands of `dimmer preset`.
 #[derive(Debug, clap::Subcommand)]
@@ -67,7 +67,7 @@ async fn list(connection: &mut Connection) -> anyhow::Result<()> {
         .filter_map(|message| message.presets)
         .next_back();
     for name in names.unwrap_or_default() {
-        print(format_args!("{name}"))?;
+        print_line(format_args!("{name}"))?;
     }
     Ok(())
 }

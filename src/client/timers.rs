@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::EffectChoice;
 use super::connection::{Connection, ReceivedMessage, ServiceArgs};
-use super::output::print;
+use crate::platform::terminal::print_line;
 
 /// The subcommands of `dimmer timer`.
 #[derive(Debug, clap::Subcommand)]
@@ -135,7 +135,7 @@ fn list(messages: Vec<ReceivedMessage>) -> anyhow::Result<()> {
         };
         let start = format!("{next}  {}", text(&timer, "name"));
         timer.retain(|field, _| field != "next" && field != "name");
-        print(format_args!("{start}  {}", Value::Object(timer)))?;
+        print_line(format_args!("{start}  {}", Value::Object(timer)))?;
     }
     Ok(())
 }

@@ -1,10 +1,14 @@
-//! `dimmer set`, `get`, `watch` and `ping` against the running service.
+//! `dimmer set`, `get`, `watch` and `ping` against the running service, and against servers that mean harm.
 
 use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use crate::common::{Setup, TestServer, dimmer};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 /// The exit code of a client command, and what it prints on stdout and on stderr.
 fn client(service: &TestServer, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -183,4 +187,194 @@ fn ping_prints_each_round_trip_and_a_summary() {
         "{out}"
     );
     assert!(lines[3].starts_with("3 round trips: min "), "{out}");
+}
+
+/// The URL of a server that does this with its only client.
+fn server(serve: impl FnOnce(WebSocket<TcpStream>) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        serve(tungstenite::accept(stream).unwrap());
+    });
+    format!("http://{address}")
+}
+
+fn send(socket: &mut WebSocket<TcpStream>, messages: &[Value]) {
+    for message in messages {
+        // The client may have ended.
+        let _ = socket.send(Message::text(message.to_string()));
+    }
+}
+
+/// What a command answers to a server that sends these messages, and later these to each request.
+fn answer(arguments: &[&str], greeting: Value, later: Value) -> (Option<i32>, String, String) {
+    let url = server(move |mut socket| {
+        send(&mut socket, greeting.as_array().unwrap());
+        while socket.read().is_ok() {
+            send(&mut socket, later.as_array().unwrap());
+        }
+    });
+    let output = dimmer().args(arguments).env("DIMMER_URL", url).output();
+    let output = output.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, error) = (text(output.stdout), text(output.stderr));
+    (output.status.code(), out, error)
+}
+
+#[test]
+fn no_text_of_a_server_acts_on_the_terminal() {
+    let evil = "a\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\u{2028}b\nforged";
+    let greeting = json!([
+        {"hello": {"version": "1", "page": 1, "lights": [{"name": evil}]}},
+        {"light": evil, "level": 50, "by": evil},
+        {"fault": {"light": evil, "message": evil}},
+        {"presets": [evil]},
+        {"timers": [{"name": evil, "next": evil, "light": evil}]},
+    ]);
+    let bare = |text: &str| {
+        let acts = |letter: char| {
+            letter.is_control() && letter != '\n' || matches!(letter, '\u{202e}' | '\u{2028}')
+        };
+        assert!(!text.contains(acts), "{text:?}");
+        assert!(!text.contains("\nforged"), "{text:?}");
+    };
+    for (arguments, code) in [
+        (&["get"][..], 0),
+        (&["set", "5"], 1),
+        (&["preset", "list"], 1),
+        (&["preset", "recall", "x"], 1),
+        (&["timer", "list"], 1),
+    ] {
+        let (actual, out, error) = answer(arguments, greeting.clone(), json!([{"error": evil}]));
+        assert_eq!(actual, Some(code), "{arguments:?}: {error:?}");
+        bare(&out);
+        bare(&error);
+        assert!((out + &error).contains("owned"), "{arguments:?}");
+    }
+    for arguments in [&["preset", "list"][..], &["timer", "list"], &["set", "5"]] {
+        let (code, out, error) = answer(arguments, greeting.clone(), json!([{"echo": "done"}]));
+        assert_eq!(code, Some(0), "{arguments:?}: {error:?}");
+        bare(&out);
+    }
+    let url = server(move |mut socket| send(&mut socket, greeting.as_array().unwrap()));
+    let output = dimmer().args(["watch", "--url", &url]).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(out.contains("fault"), "{out}");
+    bare(&out);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_server_without_lights_is_an_error_and_no_panic() {
+    let greeting = json!([{"hello": {"version": "1", "page": 1, "lights": []}}]);
+    let (code, out, error) = answer(&["set", "5"], greeting.clone(), json!([{"echo": "done"}]));
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(error, "dimmer: the service has no lights\n");
+    let (code, out, _) = answer(&["get"], greeting, json!([]));
+    assert_eq!((code, out.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_server_that_says_everything_but_the_answer_is_given_up() {
+    let hello = json!({"hello": {"version": "1", "page": 1, "lights": [{"name": "led"}]}});
+    let level = json!({"light": "led", "level": 50});
+    let commands = [
+        (vec!["get"], vec![hello.clone()]),
+        (vec!["set", "5"], vec![hello.clone(), level.clone()]),
+        (vec!["preset", "list"], vec![]),
+        (vec!["ping"], vec![hello, level]),
+    ];
+    let drips = [
+        Message::Ping(Default::default()),
+        Message::text(json!({"pages": 2}).to_string()),
+    ];
+    let mut clients = Vec::new();
+    for (arguments, greeting) in commands {
+        for drip in drips.clone() {
+            let (greeting, arguments) = (greeting.clone(), arguments.clone());
+            clients.push(thread::spawn(move || {
+                let url = server(move |mut socket| {
+                    send(&mut socket, &greeting);
+                    while socket.send(drip.clone()).is_ok() {
+                        thread::sleep(Duration::from_millis(50));
+                    }
+                });
+                let output = dimmer().args(&arguments).env("DIMMER_URL", url).output();
+                let output = output.unwrap();
+                let error = String::from_utf8(output.stderr).unwrap();
+                assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
+                assert!(error.ends_with(" does not answer\n"), "{error}");
+            }));
+        }
+    }
+    for client in clients {
+        client.join().unwrap();
+    }
+}
+
+#[test]
+fn watch_ends_quietly_when_nobody_reads_it_any_more() {
+    let service = TestServer::start();
+    let mut watch = dimmer()
+        .args(["watch", "--url", &service.url("")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let mut out = BufReader::new(watch.stdout.take().unwrap());
+    out.read_line(&mut first).unwrap();
+    assert_eq!(first, "led 50\n");
+    drop(out);
+    // Nothing else happens to the light.
+    let output = watch.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let setup = Setup::new();
+    let variables = [
+        "DIMMER_CONFIG",
+        "DIMMER_GPIO",
+        "DIMMER_DRIVER",
+        "DIMMER_FREQUENCY",
+        "DIMMER_LISTEN",
+        "DIMMER_ALLOWED_HOSTS",
+        "DIMMER_PASSWORD_FILE",
+        "DIMMER_STATE_DIR",
+        "DIMMER_TRACE",
+        "DIMMER_LOG",
+        "DIMMER_URL",
+        "DIMMER_CA",
+        "DIMMER_PASSWORD",
+        "CREDENTIALS_DIRECTORY",
+        "STATE_DIRECTORY",
+    ];
+    let run = |arguments: &[&str]| {
+        let mut command = dimmer();
+        command.args(arguments).current_dir(setup.path());
+        command.env("HOME", setup.path());
+        for variable in variables {
+            command.env(variable, "");
+        }
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (code, out, error) = run(&["serve", "--check", "--driver", "simulated"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(out.contains("listen 0.0.0.0:5000"), "{out}");
+    let (code, _, error) = run(&["doctor"]);
+    assert_eq!(code, Some(0), "{error}");
+    // Port 1 belongs to nobody here.
+    let (code, _, error) = run(&["get", "--url", "http://127.0.0.1:1"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("cannot reach http://127.0.0.1:1"), "{error}");
 }
