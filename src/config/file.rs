@@ -88,9 +88,18 @@ impl File {
 }
 
 fn read(path: &Path) -> anyhow::Result<File> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the settings {}", path.display()))?;
-    parse(&text, &path.display().to_string())
+    let name = path.display();
+    let bytes = fs::read(path).with_context(|| format!("cannot read the settings {name}"))?;
+    let text = str::from_utf8(&bytes).map_err(|error| {
+        let (before, rest) = bytes.split_at(error.valid_up_to());
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        anyhow!(
+            "{name}:{line}: must be in UTF-8, and the byte 0x{:02x} is not: save the file in \
+             UTF-8, not in Latin-1 or another encoding",
+            rest[0]
+        )
+    })?;
+    parse(text, &name.to_string())
 }
 
 /// Parses the settings in `text`; `name` is the file's name for errors.
@@ -109,10 +118,23 @@ pub fn parse(text: &str, name: &str) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// serde's message, except that one about an unknown setting suggests the most similar setting.
+/// serde's message, except that one about an unknown setting suggests the most similar setting, and that
+/// one about a type calls it as people do.
 fn rephrase(message: &str) -> String {
     if !message.starts_with("unknown field") {
-        return message.into();
+        let mut message = message.to_owned();
+        for (type_name, words) in [
+            ("expected i64", "expected a whole number without quotes"),
+            ("expected f64", "expected a number without quotes"),
+            ("expected usize", "expected a whole number without quotes"),
+            (
+                "expected a boolean",
+                "expected true or false without quotes",
+            ),
+        ] {
+            message = message.replace(type_name, words);
+        }
+        return message;
     }
     // unknown field `a`, expected one of `b`, `c`
     let mut names = message.split('`').skip(1).step_by(2);
@@ -329,6 +351,18 @@ mod tests {
     }
 
     #[test]
+    fn settings_in_another_encoding_are_named_by_their_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = b"mdns = true\n[[light]]\ntitle = \"Lumin\xe1ria\"\n";
+        fs::write(file.path(), text).unwrap();
+        let error = read(file.path()).unwrap_err().to_string();
+        let name = file.path().display();
+        let expected =
+            format!("{name}:3: must be in UTF-8, and the byte 0xe1 is not: save the file");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+
+    #[test]
     fn a_wrong_setting_names_its_line_its_value_and_what_is_allowed() {
         for (text, expected) in [
             ("\nlisten = 5000", "dimmer.toml:2: invalid type"),
@@ -386,8 +420,25 @@ mod tests {
                 "dimmer.toml:2: gpio must be from 0 to 27, not 40",
             ),
             (
+                "[[light]]\ngpio = 40",
+                "gpio must be from 0 to 27, not 40; pin 40 of the header is GPIO 21",
+            ),
+            (
+                "[[light]]\ngpio = \"GPIO21\"",
+                "dimmer.toml:2: gpio must be a number from 0 to 27 without quotes, as in gpio = 21, \
+                 not \"GPIO21\"",
+            ),
+            (
                 "[[light]]\nbutton_gpio = 28",
-                "dimmer.toml:2: button_gpio must be from 0 to 27, not 28",
+                "dimmer.toml:2: button_gpio must be from 0 to 27, not 28; pin 28 of the header is GPIO 1",
+            ),
+            (
+                "[[light]]\nfrequency = \"100\"",
+                "dimmer.toml:2: invalid type: string \"100\", expected a whole number without quotes",
+            ),
+            (
+                "mdns = \"yes\"",
+                "dimmer.toml:1: invalid type: string \"yes\", expected true or false without quotes",
             ),
             (
                 "[[light]]\n[[light]]\nname = \"b\"\ngpio = 2\nbutton_gpio = 21",

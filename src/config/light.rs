@@ -219,12 +219,67 @@ fn integer<'de, D: Deserializer<'de>>(
     }
 }
 
+/// A BCM number, or what people write instead of one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum GpioText {
+    Number(i64),
+    Other(toml::Value),
+}
+
+fn gpio_number<'de, D: Deserializer<'de>>(deserializer: D, setting: &str) -> Result<u8, D::Error> {
+    let text = match GpioText::deserialize(deserializer)? {
+        GpioText::Number(number) => number.to_string(),
+        GpioText::Other(value) => {
+            let value = match value {
+                toml::Value::String(text) => format!("{text:?}"),
+                other => format!("of type {}", other.type_str()),
+            };
+            return Err(de::Error::custom(format!(
+                "{setting} must be a number from 0 to 27 without quotes, as in {setting} = 21, not {value}"
+            )));
+        }
+    };
+    parse_gpio(&text).map_err(|error| de::Error::custom(format!("{setting} {error}")))
+}
+
+/// Parses a BCM number. The error says what is allowed, and which GPIO a pin of the header is.
+pub(super) fn parse_gpio(text: &str) -> Result<u8, String> {
+    let number: Option<u8> = text.parse().ok();
+    if let Some(gpio @ 0..=27) = number {
+        return Ok(gpio);
+    }
+    let of_pin = number.and_then(gpio_of_pin);
+    let hint = of_pin.map(|gpio| format!("; pin {text} of the header is GPIO {gpio}"));
+    Err(format!(
+        "must be from 0 to 27, not {text}{}",
+        hint.unwrap_or_default()
+    ))
+}
+
+/// The GPIO at a pin of the header whose number is none of a GPIO.
+fn gpio_of_pin(pin: u8) -> Option<u8> {
+    Some(match pin {
+        28 => 1,
+        29 => 5,
+        31 => 6,
+        32 => 12,
+        33 => 13,
+        35 => 19,
+        36 => 16,
+        37 => 26,
+        38 => 20,
+        40 => 21,
+        _ => return None,
+    })
+}
+
 fn gpio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
-    integer(deserializer, "gpio", 0..=27).map(|gpio| gpio as u8)
+    gpio_number(deserializer, "gpio")
 }
 
 fn button_gpio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
-    integer(deserializer, "button_gpio", 0..=27).map(|gpio| Some(gpio as u8))
+    gpio_number(deserializer, "button_gpio").map(Some)
 }
 
 fn frequency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {

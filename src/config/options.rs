@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::light::DriverChoice;
+use super::light::{DriverChoice, parse_gpio};
 use crate::platform::host::Host;
 
 /// The flags that describe the lights, each with its variable.
@@ -14,7 +14,7 @@ pub struct LightOptions {
     pub config: Option<PathBuf>,
 
     /// GPIO (BCM number) of the LED [default: 21]
-    #[arg(long, env = "DIMMER_GPIO", value_name = "0-27", value_parser = clap::value_parser!(u8).range(0..=27))]
+    #[arg(long, env = "DIMMER_GPIO", value_name = "0-27", value_parser = parse_gpio)]
     pub gpio: Option<u8>,
 
     /// Driver of every light's pin [default: auto]
