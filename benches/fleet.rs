@@ -24,7 +24,7 @@ use dimmer::model::hub::Hub;
 use dimmer::model::level::Level;
 use dimmer::model::lights::{Light, LightState, Lights};
 use dimmer::mqtt;
-use rumqttc::{AsyncClient, MqttOptions, QoS};
+use rumqttc::{AsyncClient, MqttOptions, PublishOptions};
 use serde_json::json;
 use stats::{millis, p50_p99};
 use tokio_util::sync::CancellationToken;
@@ -117,11 +117,12 @@ fn start_dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arri
         node: format!("pi-{number}"),
         discovery_prefix: "homeassistant".into(),
         fleet: false,
+        state_dir: std::env::temp_dir().join(format!("dimmer-bench/pi-{number}")),
     };
     let groups = vec![vec!["all".into()]];
     let hub = Arc::new(Hub::new(lights, Activity::new(false)));
     let lights = hub.lights.clone();
-    tokio::spawn(mqtt::run(hub, groups, config, stop));
+    tokio::spawn(mqtt::run(hub, groups, None, config, stop));
     let arrivals = Arrivals::default();
     let record = arrivals.clone();
     tokio::spawn(async move {
@@ -143,7 +144,7 @@ fn publish_moves(options: MqttOptions, stop: CancellationToken) -> JoinHandle<Ve
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().unwrap();
         runtime.block_on(async {
-            let (client, mut events) = AsyncClient::new(options, 10);
+            let (client, mut events) = AsyncClient::builder(options).capacity(10).build();
             tokio::spawn(async move { while events.poll().await.is_ok() {} });
             let mut sent = Vec::new();
             for step in 1..=MOVES {
@@ -151,7 +152,7 @@ fn publish_moves(options: MqttOptions, stop: CancellationToken) -> JoinHandle<Ve
                 sent.push(Instant::now());
                 let level = f64::from(step) / 10.0;
                 let message = json!({"state": "ON", "brightness": level}).to_string();
-                let published = client.publish(GROUP, QoS::AtLeastOnce, false, message);
+                let published = client.publish(GROUP, message, PublishOptions::at_least_once());
                 published.await.unwrap();
             }
             // The event loop above may still have moves to send.

@@ -83,6 +83,10 @@ impl Config {
             (Some(cert), Some(key)) => Some(Arc::new(Tls::load(cert, key)?)),
             _ => None,
         };
+        let state_dir = match options.state_dir {
+            Some(folder) => folder,
+            None => default_state_dir()?,
+        };
         Ok(Config {
             listen: options.listen.unwrap_or(file.listen),
             mdns: file.mdns,
@@ -96,12 +100,9 @@ impl Config {
             },
             mqtt: file
                 .mqtt
-                .map(|mqtt| mqtt.load().context("[mqtt]"))
+                .map(|mqtt| mqtt.load(&state_dir).context("[mqtt]"))
                 .transpose()?,
-            state_dir: match options.state_dir {
-                Some(folder) => folder,
-                None => default_state_dir()?,
-            },
+            state_dir,
             trace: options.trace,
             place: file
                 .latitude

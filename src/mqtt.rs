@@ -7,9 +7,12 @@
 mod diagnostics;
 mod discovery;
 mod flash;
+mod former;
 mod message;
+mod outbox;
 mod peers;
 mod qos;
+mod sieve;
 mod topics;
 
 use std::collections::BTreeSet;
@@ -18,8 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{
-    AsyncClient, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Packet, Publish,
-    SubscribeFilter, TlsConfiguration, Transport,
+    AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, Publish, PublishOptions,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -31,16 +33,20 @@ use crate::model::actor::Actor;
 use crate::model::command::{Command, CommandError, Target};
 use crate::model::hub::Hub;
 use crate::model::lights::{LightId, LightState, Lights};
+use crate::platform::tls;
 use crate::protocol::input_error::InputError;
-use diagnostics::BadCommandLog;
+use diagnostics::BadMessageLog;
 use flash::Flashes;
+use former::Former;
 use message::LightCommand;
+use outbox::Outbox;
 use peers::Peers;
+use sieve::{MAX_PACKET, Sieve, TAKEN_OUT};
 use topics::{BIRTH, OFFLINE, ONLINE, Subject, Topics};
 
 /// Silence after which the client pings the broker. The broker publishes the last will after one and a
 /// half times this silence.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_SECONDS: u16 = 30;
 /// Shortest time between two publications of states.
 const STATE_INTERVAL: Duration = Duration::from_millis(100);
 /// Wait before the first attempt to reconnect; each further wait is twice as long.
@@ -49,20 +55,21 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// A connection that lasted this long was good: the next attempt waits [`FIRST_RETRY`] again.
 const STABLE: Duration = Duration::from_secs(10);
-/// Largest packet in bytes where the discovery of all lights is subscribed to: messages of other
-/// programs can be long.
-const MAX_PACKET: usize = 256 * 1024;
+/// Longest topic in bytes.
+const MAX_TOPIC: usize = 0xffff;
 /// Messages that wait to be sent: more than all lights publish at once.
 const QUEUE: usize = 64;
 
 /// Publishes the lights and executes commands to them and to their groups, until `stop`. `groups` has
-/// the groups of each light, in the order of the lights.
+/// the groups of each light, in the order of the lights; `url` is that of the page, if other machines know
+/// one.
 ///
 /// Does not disconnect from the broker, so that the broker publishes the last will, as it does after a
 /// crash.
 pub async fn run(
     hub: Arc<Hub>,
     groups: Vec<Vec<String>>,
+    url: Option<String>,
     config: MqttConfig,
     stop: CancellationToken,
 ) {
@@ -72,19 +79,22 @@ pub async fn run(
         link: watch::Sender::default(),
         lights: hub.lights.clone(),
         peers: Peers::new(&hub, &config),
+        former: Former::read(&config),
         hub,
         groups,
+        url,
         config,
     };
-    let (client, mut events) = AsyncClient::new(bridge.options(), QUEUE);
-    let mut network = NetworkOptions::new();
-    network.set_tcp_nodelay(true);
-    events.set_network_options(network);
+    let (client, mut events) = AsyncClient::builder(bridge.options())
+        .capacity(QUEUE)
+        .build();
+    let (outbox, answers) = Outbox::new(client.clone());
     tokio::select! {
         () = stop.cancelled() => {}
-        () = bridge.receive(&client, &mut events) => {}
-        () = bridge.publish(&client) => {}
-        () = bridge.run_peers(&client) => {}
+        () = bridge.receive(&client, &outbox, &mut events) => {}
+        () = bridge.publish(&outbox) => {}
+        () = bridge.run_peers(&outbox) => {}
+        () = answers.log() => {}
         () = bridge.flashes.run() => {}
     }
     bridge.flashes.end_all();
@@ -107,6 +117,9 @@ struct Bridge {
     lights: Arc<Lights>,
     /// The groups of each light.
     groups: Vec<Vec<String>>,
+    /// The URL of the page, if other machines know one.
+    url: Option<String>,
+    former: Former,
     /// The other dimmers, if the settings ask for these.
     peers: Option<Peers>,
     config: MqttConfig,
@@ -118,27 +131,27 @@ struct Bridge {
 impl Bridge {
     fn options(&self) -> MqttOptions {
         let MqttConfig { broker, node, .. } = &self.config;
-        let mut options = MqttOptions::new(format!("dimmer-{node}"), &broker.host, broker.port);
-        options.set_keep_alive(KEEP_ALIVE);
-        if self.peers.is_some() {
-            options.set_max_packet_size(MAX_PACKET, MAX_PACKET);
-        }
+        let address = (broker.host.clone(), broker.port);
+        let mut options = MqttOptions::new(format!("dimmer-{node}"), address);
+        options.set_keep_alive(KEEP_ALIVE_SECONDS);
+        options.set_max_packet_size(MAX_PACKET + MAX_TOPIC, MAX_PACKET);
         let status = self.topics.status();
         options.set_last_will(LastWill::new(status, OFFLINE, qos::STATES, true));
         if let Some(login) = &self.config.login {
-            options.set_credentials(&login.username, &login.password);
+            options.set_credentials(&login.username, login.password.clone());
         }
-        if let Some(tls) = &self.config.tls {
-            let tls = TlsConfiguration::Rustls(tls.clone());
-            options.set_transport(Transport::tls_with_config(tls));
-        }
+        let (host, port, tls) = (broker.host.clone(), broker.port, self.config.tls.clone());
+        options.set_socket_connector(move |_, _| {
+            let (host, tls) = (host.clone(), tls.clone());
+            async move { tls::connect(&host, port, tls).await.map(Sieve::new) }
+        });
         options
     }
 
     /// Receives messages, and reconnects whenever the connection ends.
-    async fn receive(&self, client: &AsyncClient, events: &mut EventLoop) {
+    async fn receive(&self, client: &AsyncClient, outbox: &Outbox, events: &mut EventLoop) {
         let broker = &self.config.broker;
-        let mut bad_commands = BadCommandLog::default();
+        let mut bad_messages = BadMessageLog::default();
         let mut retry = FIRST_RETRY;
         let mut connected_at = Instant::now();
         // The last error in the log since the last connection, so that it is there only once.
@@ -151,14 +164,16 @@ impl Bridge {
                     self.connected();
                 }
                 Ok(Event::Incoming(Packet::Publish(message))) => {
-                    self.peers.as_ref().inspect(|peers| peers.handle(&message));
-                    if let Err(error) = self.handle(client, &message) {
-                        bad_commands.add(&message.topic, &error);
+                    let topic = String::from_utf8_lossy(&message.topic);
+                    if let Err(error) = self.handle(client, &topic, &message) {
+                        bad_messages.add(&topic, &error);
                     }
                 }
                 Ok(_) => {}
                 Err(error) => {
                     let was_up = self.disconnected();
+                    // The next connection begins anew: nothing of this one is to be sent late.
+                    events.reset_session_state();
                     if was_up && connected_at.elapsed() >= STABLE {
                         retry = FIRST_RETRY;
                     }
@@ -166,6 +181,17 @@ impl Bridge {
                     if logged.as_ref() != Some(&reason) {
                         warn!("mqtt: {broker}: {reason}; trying again");
                         logged = Some(reason);
+                    }
+                    if was_up
+                        && diagnostics::is_closed(&error)
+                        && let Some(topic) = outbox.closed()
+                    {
+                        warn!(
+                            "mqtt: {broker} closes the connection at a message to {topic:?}, so \
+                             that one is left out; allow this user to write it in the access list \
+                             of the broker, then restart dimmer"
+                        );
+                        retry = FIRST_RETRY;
                     }
                     sleep(retry).await;
                     retry = (retry * 2).min(LONGEST_RETRY);
@@ -189,23 +215,52 @@ impl Bridge {
             .send_if_modified(|link| std::mem::replace(&mut link.is_up, false))
     }
 
+    /// Handles a message. Returns what is wrong with it, and what to do about that.
+    fn handle(&self, client: &AsyncClient, topic: &str, message: &Publish) -> Result<(), String> {
+        if message.payload == TAKEN_OUT {
+            return Err(format!(
+                "skipped, as it has more than {} KiB; if the broker retains it, \
+                 mosquitto_pub -r -n -t TOPIC removes it",
+                MAX_PACKET / 1024
+            ));
+        }
+        self.peers
+            .as_ref()
+            .inspect(|peers| peers.handle(topic, &message.payload));
+        if message.retain {
+            let (left, is_next) = self.former.handle(topic, &message.payload);
+            empty(client, left);
+            if is_next && let Some(topic) = self.former.topic() {
+                // If the queue is full, the next connection subscribes to it.
+                let _ = client.try_subscribe(topic, qos::COMMANDS);
+            }
+        }
+        self.handle_own(client, topic, message)
+            .map_err(|error| error.to_string())
+    }
+
     /// Executes a command, or reacts to discovery and birth messages.
-    fn handle(&self, client: &AsyncClient, message: &Publish) -> Result<(), InputError> {
-        let Some(subject) = self.topics.subject(&message.topic) else {
+    fn handle_own(
+        &self,
+        client: &AsyncClient,
+        topic: &str,
+        message: &Publish,
+    ) -> Result<(), InputError> {
+        let Some(subject) = self.topics.subject(topic) else {
             return Ok(());
         };
         match subject {
             Subject::Discovery(light) => {
                 let is_gone = self.lights.find(light).is_none();
                 if is_gone && discovery::parse(&message.payload).is_some() {
-                    self.remove(client, light);
+                    empty(client, [topic.into(), self.topics.state(light)]);
                 }
                 Ok(())
             }
             // A retained message is not new: every state was just published, and a command of last
             // week is not meant for today.
             _ if message.retain => {
-                debug!("mqtt: {}: ignored, as it is retained", message.topic);
+                debug!("mqtt: {topic:?}: ignored, as it is retained");
                 Ok(())
             }
             Subject::Birth => {
@@ -247,16 +302,8 @@ impl Bridge {
         Ok(())
     }
 
-    /// Removes the retained messages of a light that the settings no longer have.
-    fn remove(&self, client: &AsyncClient, light: &str) {
-        for topic in [self.topics.discovery(light), self.topics.state(light)] {
-            // If the queue is full, the next connection removes it.
-            let _ = client.try_publish(topic, qos::STATES, true, "");
-        }
-    }
-
     /// Publishes every state that differs from the published one; after a reconnect, everything.
-    async fn publish(&self, client: &AsyncClient) {
+    async fn publish(&self, outbox: &Outbox) {
         let mut watch = self.lights.watch();
         let mut link = self.link.subscribe();
         let mut published_to = Link::default();
@@ -264,15 +311,18 @@ impl Bridge {
         loop {
             let now = *link.borrow_and_update();
             if now.is_up && now.connections != published_to.connections {
-                self.subscribe(client).await;
+                self.subscribe(outbox).await;
             }
             if now.is_up && now != published_to {
-                self.publish_discovery(client).await;
+                self.publish_discovery(outbox).await;
                 published.fill(String::new());
                 published_to = now;
             }
             let states = watch.borrow_and_update().clone();
-            if now.is_up && self.publish_states(client, &states, &mut published).await {
+            if now.is_up && self.publish_states(outbox, &states, &mut published).await {
+                if *link.borrow() == now {
+                    outbox.all_arrived();
+                }
                 // Changes during the pause are seen after it.
                 sleep(STATE_INTERVAL).await;
             } else {
@@ -288,15 +338,15 @@ impl Bridge {
         }
     }
 
-    async fn run_peers(&self, client: &AsyncClient) {
+    async fn run_peers(&self, outbox: &Outbox) {
         match &self.peers {
-            Some(peers) => peers.run(client).await,
+            Some(peers) => peers.run(outbox).await,
             None => future::pending().await,
         }
     }
 
     /// Subscribes to all topics of interest.
-    async fn subscribe(&self, client: &AsyncClient) {
+    async fn subscribe(&self, outbox: &Outbox) {
         let groups: BTreeSet<_> = self.groups.iter().flatten().collect();
         let own = [
             BIRTH.into(),
@@ -305,27 +355,27 @@ impl Bridge {
         ];
         let groups = groups.into_iter().map(|name| topics::group(name));
         let peers = self.peers.as_ref().map(Peers::filter);
-        let filters = groups
-            .chain(own)
-            .chain(peers)
-            .map(|topic| SubscribeFilter::new(topic, qos::COMMANDS));
-        // Fails only if the event loop is gone, as do the other calls of `client` below.
-        let _ = client.subscribe_many(filters).await;
+        let former = self.former.topic();
+        let topics = groups.chain(own).chain(peers).chain(former);
+        outbox.subscribe(topics.collect()).await;
     }
 
     /// Publishes the descriptions of the lights, and that they are online.
-    async fn publish_discovery(&self, client: &AsyncClient) {
+    async fn publish_discovery(&self, outbox: &Outbox) {
+        let (node, url) = (&self.config.node, self.url.as_deref());
         for light in self.lights.list() {
-            let message = discovery::message(light, &self.config.node, &self.topics);
-            publish_retained(client, self.topics.discovery(&light.name), message).await;
+            let message = discovery::message(light, node, url, &self.topics);
+            outbox
+                .retain(self.topics.discovery(&light.name), message)
+                .await;
         }
-        publish_retained(client, self.topics.status(), ONLINE.into()).await;
+        outbox.retain(self.topics.status(), ONLINE).await;
     }
 
     /// Publishes the states that differ from the published ones. Returns whether there was any.
     async fn publish_states(
         &self,
-        client: &AsyncClient,
+        outbox: &Outbox,
         states: &[LightState],
         published: &mut [String],
     ) -> bool {
@@ -333,7 +383,9 @@ impl Bridge {
         for (index, light) in self.lights.list().iter().enumerate() {
             let state = message::state(&states[index]);
             if state != published[index] {
-                publish_retained(client, self.topics.state(&light.name), state.clone()).await;
+                outbox
+                    .retain(self.topics.state(&light.name), state.clone())
+                    .await;
                 published[index] = state;
                 any = true;
             }
@@ -342,7 +394,10 @@ impl Bridge {
     }
 }
 
-/// Publishes a message that the broker retains for later subscribers.
-async fn publish_retained(client: &AsyncClient, topic: String, message: String) {
-    let _ = client.publish(topic, qos::STATES, true, message).await;
+/// Removes what the broker retains in these topics.
+fn empty(client: &AsyncClient, topics: impl IntoIterator<Item = String>) {
+    for topic in topics {
+        // If the queue is full, the next connection removes it.
+        let _ = client.try_publish(topic, "", PublishOptions::new(qos::STATES).retained());
+    }
 }

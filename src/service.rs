@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::model::hub::Hub;
 use crate::model::lights::Lights;
 use crate::pin::PinThread;
-use crate::platform::mdns::Announcement;
+use crate::platform::mdns::{self, Announcement};
 use crate::platform::supervisor::{Failures, Supervisor};
 use crate::platform::tls::Tls;
 use crate::web;
@@ -87,7 +87,8 @@ impl Service {
         tasks.start_activity();
         if let Some(mqtt) = config.mqtt {
             let groups = config.lights.into_iter().map(|light| light.groups);
-            tasks.start_mqtt(groups.collect(), mqtt);
+            let url = config.mdns.then(|| mdns::url(address, encrypted)).flatten();
+            tasks.start_mqtt(groups.collect(), url, mqtt);
         }
         let announcement = match config.mdns {
             true => tasks.start_mdns(address, encrypted),
@@ -217,6 +218,7 @@ mod tests {
                 login: None,
                 tls: None,
                 fleet: true,
+                state_dir: folder.into(),
             }),
             state_dir: folder.into(),
             trace: Some(folder.into()),

@@ -52,6 +52,8 @@ pub struct MqttConfig {
     pub discovery_prefix: String,
     /// Whether to show the lights of the broker's other dimmers, too.
     pub fleet: bool,
+    /// Folder for what is kept from one run to the next.
+    pub state_dir: PathBuf,
 }
 
 /// The address of a broker.
@@ -93,7 +95,7 @@ impl fmt::Debug for BrokerLogin {
 
 impl MqttFile {
     /// Reads the password and the certificates.
-    pub(super) fn load(self) -> anyhow::Result<MqttConfig> {
+    pub(super) fn load(self, state_dir: &Path) -> anyhow::Result<MqttConfig> {
         let ca = self.ca.as_deref().unwrap_or(Path::new(tls::SYSTEM_CA));
         let tls = match self.broker.encrypted {
             true => Some(tls::client_config(ca).with_context(|| format!("ca {}", ca.display()))?),
@@ -107,6 +109,7 @@ impl MqttFile {
             node: self.node.unwrap_or_else(default_node),
             discovery_prefix: self.discovery_prefix,
             fleet: self.fleet,
+            state_dir: state_dir.into(),
         })
     }
 }
@@ -192,12 +195,17 @@ fn discovery_prefix_default() -> String {
 fn discovery_prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let prefix = String::deserialize(deserializer)?;
     let forbidden = |letter: char| letter.is_control() || matches!(letter, '+' | '#');
-    if (1..=64).contains(&prefix.len()) && !prefix.contains(forbidden) {
-        Ok(prefix)
-    } else {
+    if !(1..=64).contains(&prefix.len()) || prefix.contains(forbidden) {
         Err(de::Error::custom(format!(
             "discovery_prefix must be 1 to 64 bytes without + and #, not {prefix:?}"
         )))
+    } else if prefix.split('/').any(str::is_empty) {
+        Err(de::Error::custom(format!(
+            "discovery_prefix must have something before, between and after each /, \
+             as Home Assistant does not find it otherwise, unlike {prefix:?}"
+        )))
+    } else {
+        Ok(prefix)
     }
 }
 
@@ -245,7 +253,7 @@ mod tests {
         let config = file(&format!(
             "broker = \"mqtt://pi\"\nusername = \"ana\"\npassword_file = {secret:?}"
         ));
-        let config = config.unwrap().load().unwrap();
+        let config = config.unwrap().load(folder.path()).unwrap();
         assert!(!format!("{config:?}").contains("horse"));
         assert_eq!(config.login.unwrap().password, "correct horse ");
     }
@@ -253,7 +261,7 @@ mod tests {
     #[test]
     fn a_password_without_a_user_name_is_an_error() {
         let file = file("broker = \"mqtt://pi\"\npassword_file = \"secret\"").unwrap();
-        let error = file.load().unwrap_err().to_string();
+        let error = file.load(Path::new("")).unwrap_err().to_string();
         assert_eq!(error, "password_file needs username beside it");
     }
 }

@@ -15,8 +15,11 @@ use super::effect::EffectKind;
 use super::level::Level;
 use super::lights::{Change, LastOn, Leaving};
 
-/// The most lights of other dimmers.
+/// The most lights of other dimmers that clients show.
 pub const MAX_REMOTE_LIGHTS: usize = 64;
+/// The most lights of other dimmers that are followed. Anyone on the broker can announce lights that do
+/// not exist; among these, the real ones are found by their states.
+const MAX_FOLLOWED: usize = 512;
 /// Time after a command to a light in which reports about it are only stored.
 const ECHO: Duration = Duration::from_millis(500);
 
@@ -50,6 +53,8 @@ pub struct RemoteLight {
     held_until: Option<Instant>,
     /// Whether its topics have not been subscribed to yet.
     is_new: bool,
+    /// Whether it is one of the lights that clients show, once its state is known.
+    has_place: bool,
 }
 
 /// A command to a light of another dimmer.
@@ -73,9 +78,11 @@ pub enum FleetError {
 }
 
 impl RemoteLight {
-    /// What clients show of it; `None` until the first report.
+    /// What clients show of it; `None` until the first report, or where there are too many lights.
     pub fn state(&self) -> Option<&RemoteState> {
-        self.reported.and(Some(&self.state))
+        self.reported
+            .filter(|_| self.has_place)
+            .and(Some(&self.state))
     }
 
     /// The level after a change; `None` if only its own dimmer knows.
@@ -176,7 +183,7 @@ impl Fleet {
                 known.state.title = title;
                 return other;
             }
-            if all.len() >= MAX_REMOTE_LIGHTS {
+            if all.len() >= MAX_FOLLOWED {
                 return false;
             }
             let state = RemoteState {
@@ -192,14 +199,21 @@ impl Fleet {
                 command: None,
                 held_until: None,
                 is_new: true,
+                has_place: false,
             };
-            all.insert(name.into(), light).is_none()
+            all.insert(name.into(), light);
+            assign_places(all);
+            true
         });
     }
 
     /// Removes a light.
     pub fn removed(&self, name: &str) {
-        self.modify(|all| all.remove(name).is_some());
+        self.modify(|all| {
+            let is_known = all.remove(name).is_some();
+            assign_places(all);
+            is_known
+        });
     }
 
     /// Stores what the broker reports of a light.
@@ -208,11 +222,15 @@ impl Fleet {
             let Some(light) = all.get_mut(name) else {
                 return false;
             };
-            light.reported = Some((level, effect));
-            if light.held_until.is_none() {
+            let is_first = light.reported.replace((level, effect)).is_none();
+            let is_shown = light.held_until.is_none();
+            if is_shown {
                 light.show((level, effect), Leaving::Move);
             }
-            light.held_until.is_none()
+            if is_first {
+                assign_places(all);
+            }
+            is_shown
         });
     }
 
@@ -227,6 +245,9 @@ impl Fleet {
                     light.command = None;
                     any = true;
                 }
+            }
+            if any {
+                assign_places(all);
             }
             any
         });
@@ -291,6 +312,32 @@ impl Fleet {
 
     fn modify(&self, change: impl FnOnce(&mut RemoteLightsByName) -> bool) {
         self.0.send_if_modified(|all| change(Arc::make_mut(all)));
+    }
+}
+
+/// Gives places to [`MAX_REMOTE_LIGHTS`] lights: first those with a state whose dimmer is online, then
+/// those with a state. Of these, each dimmer gets one for its first light before any gets one for its
+/// second, so that no dimmer can take the places of the others.
+fn assign_places(all: &mut RemoteLightsByName) {
+    if all.len() <= MAX_REMOTE_LIGHTS {
+        all.values_mut().for_each(|light| light.has_place = true);
+        return;
+    }
+    let mut of_dimmer = BTreeMap::<_, usize>::new();
+    let mut ranks: Vec<_> = all
+        .iter_mut()
+        .map(|(name, light)| {
+            let dimmer = name.split('/').next().unwrap_or_default();
+            let has_state = light.reported.is_some();
+            let is_worse = (!(has_state && light.state.online), !has_state);
+            let before = of_dimmer.entry((dimmer, is_worse)).or_default();
+            *before += 1;
+            ((is_worse, *before), light)
+        })
+        .collect();
+    ranks.sort_by_key(|(rank, _)| *rank);
+    for (index, (_, light)) in ranks.into_iter().enumerate() {
+        light.has_place = index < MAX_REMOTE_LIGHTS;
     }
 }
 
@@ -379,14 +426,49 @@ mod tests {
         assert_eq!(error(off), offline);
     }
 
+    fn shown_names(fleet: &Fleet) -> Vec<String> {
+        let all = fleet.all();
+        let shown = all.iter().filter(|(_, light)| light.state().is_some());
+        shown.map(|(name, _)| name.to_string()).collect()
+    }
+
+    fn add(fleet: &Fleet, name: &str) {
+        fleet.discovered(name, "one more".into());
+        fleet.reported(name, Level::HALF, None);
+    }
+
     #[test]
-    fn at_most_64_remote_lights_are_kept() {
+    fn at_most_64_remote_lights_are_shown_and_512_followed() {
         let fleet = Fleet::default();
-        for number in 0..=MAX_REMOTE_LIGHTS {
-            fleet.discovered(&format!("attic/{number}"), "one more".into());
+        for number in 0..=MAX_FOLLOWED {
+            add(&fleet, &format!("attic/{number}"));
         }
-        assert_eq!(fleet.all().len(), MAX_REMOTE_LIGHTS);
-        assert_eq!(fleet.take_discovered().len(), MAX_REMOTE_LIGHTS);
+        assert_eq!(shown_names(&fleet).len(), MAX_REMOTE_LIGHTS);
+        assert_eq!(fleet.take_discovered().len(), MAX_FOLLOWED);
         assert_eq!(fleet.take_discovered(), []);
+        let shown = shown_names(&fleet);
+        fleet.removed(&shown[0]);
+        assert_eq!(shown_names(&fleet).len(), MAX_REMOTE_LIGHTS);
+    }
+
+    #[test]
+    fn lights_that_do_not_exist_hide_no_real_one() {
+        let fleet = Fleet::default();
+        for number in 0..MAX_REMOTE_LIGHTS * 2 {
+            fleet.discovered(&format!("a{number}/led"), "no state".into());
+            add(&fleet, &format!("b{number}/led"));
+        }
+        assert_eq!(shown_names(&fleet).len(), MAX_REMOTE_LIGHTS);
+        let is_shown = |name: &str| shown_names(&fleet).iter().any(|shown| shown == name);
+        add(&fleet, "real/led");
+        fleet.set_online("real/", true);
+        assert!(is_shown("real/led"), "the others are not online");
+        for number in 0..MAX_REMOTE_LIGHTS {
+            add(&fleet, &format!("flood/{number}"));
+        }
+        fleet.set_online("flood/", true);
+        assert!(is_shown("real/led"), "one dimmer takes not all places");
+        fleet.set_online("real/", false);
+        assert!(!is_shown("real/led"));
     }
 }

@@ -5,18 +5,19 @@ use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, Publish, SubscribeFilter};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{sleep, sleep_until};
 
+use super::outbox::Outbox;
 use super::topics::{ONLINE, PeerSubject, Topics};
-use super::{discovery, qos, topics};
+use super::{discovery, topics};
 use crate::config::MqttConfig;
 use crate::model::effect::EffectKind;
 use crate::model::fleet::RemoteCommand;
 use crate::model::hub::Hub;
 use crate::model::level::Level;
+use crate::model::text::is_deceptive;
 
 /// Shortest time between two commands to a light: the eye cannot tell more of them apart.
 const COMMAND_INTERVAL: Duration = Duration::from_millis(60);
@@ -68,23 +69,23 @@ impl Peers {
     }
 
     /// Handles a message about another dimmer.
-    pub fn handle(&self, message: &Publish) {
+    pub fn handle(&self, topic: &str, payload: &[u8]) {
         let fleet = &self.hub.fleet;
-        match PeerSubject::of(&message.topic, &self.discovery_prefix) {
+        match PeerSubject::of(topic, &self.discovery_prefix) {
             Some(PeerSubject::Discovery { node, light })
                 if node != self.node && is_name(node) && is_name(light) =>
             {
                 let name = format!("{node}/{light}");
-                match title(&message.payload, node) {
+                match title(payload, node) {
                     Some(title) => fleet.discovered(&name, title),
                     None => fleet.removed(&name),
                 }
             }
             Some(PeerSubject::Status(node)) => {
-                fleet.set_online(&format!("{node}/"), *message.payload == *ONLINE.as_bytes());
+                fleet.set_online(&format!("{node}/"), payload == ONLINE.as_bytes());
             }
             Some(PeerSubject::State(name)) => {
-                if let Some((level, effect)) = state(&message.payload) {
+                if let Some((level, effect)) = state(payload) {
                     fleet.reported(name, level, effect);
                 }
             }
@@ -94,13 +95,13 @@ impl Peers {
 
     /// Follows each discovered light, and sends the newest command to it, at most one in each
     /// [`COMMAND_INTERVAL`]; never returns.
-    pub async fn run(&self, client: &AsyncClient) {
+    pub async fn run(&self, outbox: &Outbox) {
         let fleet = &self.hub.fleet;
         let mut watch = fleet.watch();
         loop {
             watch.mark_unchanged();
             for name in fleet.take_discovered() {
-                follow(&name, client).await;
+                follow(&name, outbox).await;
             }
             let commands = fleet.take_commands();
             for (name, command) in &commands {
@@ -108,8 +109,7 @@ impl Peers {
                     continue;
                 };
                 let (topic, message) = (topics.set(light), command_message(*command));
-                // Fails only if the event loop is gone.
-                let _ = client.publish(topic, qos::COMMANDS, false, message).await;
+                outbox.command(topic, message).await;
             }
             if !commands.is_empty() {
                 // Commands during the pause are seen after it.
@@ -145,20 +145,22 @@ fn topics_of(name: &str) -> Option<(Topics, &str)> {
 }
 
 /// Subscribes to the states of a light and of its dimmer, which the broker retains.
-async fn follow(name: &str, client: &AsyncClient) {
+async fn follow(name: &str, outbox: &Outbox) {
     let Some((topics, light)) = topics_of(name) else {
         return;
     };
-    let filters = [topics.state(light), topics.status()];
-    let filters = filters.map(|topic| SubscribeFilter::new(topic, qos::COMMANDS));
-    let _ = client.subscribe_many(filters).await;
+    outbox
+        .subscribe(vec![topics.state(light), topics.status()])
+        .await;
 }
 
 /// The title of a light, if the message is the discovery of a dimmer's light.
 fn title(message: &[u8], node: &str) -> Option<String> {
     let message = discovery::parse(message)?;
     let title = message["name"].as_str()?.chars();
-    let title = title.filter(|letter| !letter.is_control()).take(MAX_TITLE);
+    let title = title
+        .filter(|letter| !is_deceptive(*letter))
+        .take(MAX_TITLE);
     let (first, rest) = node.split_at_checked(1)?;
     let first = first.to_uppercase();
     Some(format!("{first}{rest}: {}", title.collect::<String>()))

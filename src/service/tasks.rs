@@ -112,10 +112,15 @@ impl Tasks {
         self.start_input("activity", activity.run(stop));
     }
 
-    /// `groups` has the groups of each light.
-    pub fn start_mqtt(&mut self, groups: Vec<Vec<String>>, config: MqttConfig) {
+    /// `groups` has the groups of each light; `url` is that of the page, if other machines know one.
+    pub fn start_mqtt(
+        &mut self,
+        groups: Vec<Vec<String>>,
+        url: Option<String>,
+        config: MqttConfig,
+    ) {
         let (hub, stop) = (self.hub.clone(), self.stop_inputs.clone());
-        self.start_input("mqtt", mqtt::run(hub, groups, config, stop));
+        self.start_input("mqtt", mqtt::run(hub, groups, url, config, stop));
     }
 
     /// Announces the service on the LAN. The service also works without that: if the announcement fails,

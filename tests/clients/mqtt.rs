@@ -1,7 +1,10 @@
 //! Home Assistant by MQTT: with a real broker, and a client that sends what Home Assistant sends.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::broker::{Broker, MqttClient, options};
@@ -47,6 +50,7 @@ async fn discovery_describes_a_light_to_home_assistant() {
         "name": "led",
         "unique_id": "dimmer_attic_led",
         "object_id": "attic_led",
+        "default_entity_id": "light.attic_led",
         "command_topic": SET,
         "state_topic": STATE,
         "availability_topic": STATUS,
@@ -352,6 +356,31 @@ async fn a_bad_command_changes_nothing_and_a_flood_of_them_is_one_line_in_the_lo
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn a_retained_message_that_is_too_large_is_skipped_and_named() {
+    for more in ["", "fleet = true\n"] {
+        let broker = Broker::start();
+        let mqtt = MqttClient::open(&broker).await;
+        let other = "homeassistant/light/other/led/config";
+        for topic in [SET, CONFIG, other] {
+            mqtt.publish_retained(topic, "x".repeat(300_000)).await;
+            until("it is retained", async || !mqtt.received(topic).is_empty()).await;
+        }
+        let dimmer = Setup::with(&broker.settings(more)).start();
+        mqtt.expect(STATUS, json!("online")).await;
+        for level in 1..=75 {
+            let command = json!({"state": "ON", "brightness": level});
+            mqtt.publish(SET, command).await;
+            dimmer.pin_is_at("led", level.into()).await;
+        }
+        let log = dimmer.log();
+        let skipped = format!("mqtt: {SET:?}: skipped, as it has more than 16 KiB");
+        assert!(log.contains(&skipped), "{log}");
+        assert!(!log.contains("trying again"), "{log}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn a_group_moves_its_lights_on_all_dimmers() {
     let broker = Broker::start();
     let settings = |node: &str| {
@@ -405,6 +434,156 @@ async fn a_removed_light_is_removed_from_the_broker() {
     mqtt.expect(config, json!("")).await;
     mqtt.expect("dimmer/attic/old/state", json!("")).await;
     assert!(mqtt.newest(others).is_object(), "what others keep stays");
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn what_a_former_node_or_prefix_left_is_removed() {
+    let broker = Broker::start();
+    let mqtt = MqttClient::open(&broker).await;
+    let folder = tempfile::tempdir().unwrap();
+    let start = |node: &str, more: &str| {
+        let setup = Setup::with(&broker.settings_of(node, more));
+        setup.start_with(|command| {
+            command.arg("--state-dir").arg(folder.path());
+        })
+    };
+    let config = |prefix: &str, node: &str| format!("{prefix}/light/{node}/led/config");
+    let old = config("homeassistant", "old");
+    let dimmer = start("old", "");
+    mqtt.expect("dimmer/old/status", json!("online")).await;
+    dimmer.stop();
+    mqtt.expect("dimmer/old/status", json!("offline")).await;
+
+    let dimmer = start("new", "");
+    for topic in [old.as_str(), "dimmer/old/led/state", "dimmer/old/status"] {
+        mqtt.expect(topic, json!("")).await;
+    }
+    let new = config("homeassistant", "new");
+    mqtt.expect("dimmer/new/status", json!("online")).await;
+    assert!(mqtt.newest(&new).is_object());
+    dimmer.stop();
+
+    let dimmer = start("new", "discovery_prefix = \"home\"\n");
+    mqtt.expect(&new, json!("")).await;
+    mqtt.expect("dimmer/new/status", json!("online")).await;
+    assert!(mqtt.newest("dimmer/new/led/state").is_object());
+    assert!(mqtt.newest(&config("home", "new")).is_object());
+    dimmer.stop();
+
+    // Another dimmer has taken the name meanwhile.
+    let _other = Setup::with(&broker.settings_of("new", "discovery_prefix = \"home\"\n")).start();
+    mqtt.expect("dimmer/new/status", json!("online")).await;
+    let dimmer = start("newer", "");
+    until("it is noticed", async || {
+        dimmer.log().contains("another dimmer is new by now")
+    })
+    .await;
+    mqtt.expect("dimmer/newer/status", json!("online")).await;
+    assert!(mqtt.newest(&config("home", "new")).is_object());
+}
+
+/// A broker that lets anyone in, refuses all subscriptions if told so, and closes the connection at a message to one of
+/// these topics.
+fn strict_broker(refuses: bool, denied: &'static [&'static str]) -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let published = Arc::new(Mutex::new(Vec::new()));
+    let topics = published.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Each connection ends with an error, if not otherwise.
+            let _ = serve_strictly(stream.unwrap(), refuses, denied, &topics);
+        }
+    });
+    (port, published)
+}
+
+fn serve_strictly(
+    mut stream: TcpStream,
+    refuses: bool,
+    denied: &[&str],
+    published: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
+    let text = |bytes: &[u8]| {
+        let end = 2 + usize::from(bytes[0]) * 256 + usize::from(bytes[1]);
+        (String::from_utf8(bytes[2..end].to_vec()).unwrap(), end)
+    };
+    loop {
+        let byte = |stream: &mut TcpStream| {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).map(|()| byte[0])
+        };
+        let kind = byte(&mut stream)? >> 4;
+        let (mut length, mut shift) = (0, 0);
+        loop {
+            let next = byte(&mut stream)?;
+            length |= usize::from(next & 0x7f) << shift;
+            shift += 7;
+            if next < 0x80 {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body)?;
+        match kind {
+            1 => stream.write_all(&[0x20, 2, 0, 0])?,
+            3 => {
+                let (topic, _) = text(&body);
+                let is_denied = denied.contains(&topic.as_str());
+                published.lock().unwrap().push(topic);
+                if is_denied {
+                    return Ok(());
+                }
+            }
+            8 => {
+                let mut answer = body[..2].to_vec();
+                let mut rest = &body[2..];
+                while !rest.is_empty() {
+                    rest = &rest[text(rest).1 + 1..];
+                    answer.push(if refuses { 0x80 } else { 1 });
+                }
+                stream.write_all(&[0x90, answer.len() as u8])?;
+                stream.write_all(&answer)?;
+            }
+            12 => stream.write_all(&[0xd0, 0])?,
+            _ => {}
+        }
+    }
+}
+
+fn settings_for(port: u16) -> String {
+    format!("[mqtt]\nbroker = \"mqtt://127.0.0.1:{port}\"\nnode = \"attic\"\n")
+}
+
+#[tokio::test]
+async fn a_subscription_that_the_broker_refuses_is_named_once() {
+    let (port, _) = strict_broker(true, &[]);
+    let dimmer = Setup::with(&settings_for(port)).start();
+    let line = "the broker refuses the subscription to \"dimmer/attic/+/set\", so nothing arrives \
+                from there; allow this user to read it in the access list of the broker";
+    until("it is logged", async || dimmer.log().contains(line)).await;
+    assert_eq!(dimmer.log().matches("dimmer/attic/+/set").count(), 1);
+}
+
+#[tokio::test]
+async fn a_message_at_which_the_broker_closes_the_connection_is_named_and_left_out() {
+    let (port, published) = strict_broker(false, &[CONFIG]);
+    let dimmer = Setup::with(&settings_for(port)).start();
+    let line = format!("closes the connection at a message to {CONFIG:?}, so that one is left out");
+    until("it is named", async || dimmer.log().contains(&line)).await;
+    published.lock().unwrap().clear();
+    let states = || {
+        let published = published.lock().unwrap();
+        published.iter().filter(|topic| *topic == STATE).count()
+    };
+    until("the rest is published", async || states() > 0).await;
+    let mut client = dimmer.client().await;
+    let before = states();
+    client.change("led", json!({"level": 7})).await;
+    until("the state is published", async || states() > before).await;
+    let published = published.lock().unwrap();
+    assert!(!published.iter().any(|topic| topic == CONFIG));
 }
 
 #[tokio::test]

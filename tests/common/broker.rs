@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -166,7 +166,7 @@ impl MqttClient {
     }
 
     pub async fn open_with(options: MqttOptions) -> MqttClient {
-        let (client, mut events) = AsyncClient::new(options, 100);
+        let (client, mut events) = AsyncClient::builder(options).capacity(100).build();
         let received = Arc::new(Mutex::new(Vec::new()));
         let (messages, subscriber) = (received.clone(), client.clone());
         let task = tokio::spawn(async move {
@@ -177,7 +177,7 @@ impl MqttClient {
                     }
                     Ok(Event::Incoming(Packet::Publish(message))) => {
                         messages.lock().unwrap().push(Received {
-                            topic: message.topic,
+                            topic: String::from_utf8(message.topic.to_vec()).unwrap(),
                             text: String::from_utf8(message.payload.to_vec()).unwrap(),
                             retained: message.retain,
                             at: Instant::now(),
@@ -235,10 +235,8 @@ impl MqttClient {
     }
 
     async fn publish_with(&self, topic: &str, message: impl ToString, retain: bool) {
-        let message = message.to_string();
-        let sent = self
-            .client
-            .publish(topic, QoS::AtLeastOnce, retain, message);
+        let options = PublishOptions::at_least_once().retain(retain);
+        let sent = self.client.publish(topic, message.to_string(), options);
         sent.await.unwrap();
     }
 }
@@ -249,7 +247,9 @@ impl Drop for MqttClient {
     }
 }
 
-/// How to connect to this broker under a name.
+/// How to connect to this broker under a name, with messages of up to 1 MiB.
 pub fn options(name: &str, broker: &Broker) -> MqttOptions {
-    MqttOptions::new(name, "127.0.0.1", broker.port)
+    let mut options = MqttOptions::new(name, ("127.0.0.1", broker.port));
+    options.set_max_packet_size(1 << 20, 1 << 20);
+    options
 }
