@@ -94,18 +94,26 @@ impl Hash {
         Ok(Hash(hash))
     }
 
-    /// Whether this is the hash of `password`. Takes a second on a slow Pi, and 19 MiB.
-    pub fn matches(&self, password: &[u8]) -> bool {
+    /// Whether this is the hash of `password`; `None` if there is not enough memory to tell. Takes a
+    /// second on a slow Pi, and 19 MiB.
+    pub fn matches(&self, password: &[u8]) -> Option<bool> {
         // A character has at most four bytes.
-        password.len() <= 4 * LENGTH.end() && self.verify(password).unwrap_or(false)
+        if password.len() > 4 * LENGTH.end() {
+            return Some(false);
+        }
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(self.blocks().max(RESERVED)).ok()?;
+        Some(self.verify(password, memory).unwrap_or(false))
     }
 
-    fn verify(&self, password: &[u8]) -> Option<bool> {
+    fn blocks(&self) -> usize {
+        Params::try_from(&self.0).map_or(0, |params| params.block_count())
+    }
+
+    fn verify(&self, password: &[u8], mut memory: Vec<Block>) -> Option<bool> {
         let (salt, expected) = (self.0.salt?, self.0.hash?);
         let params = Params::try_from(&self.0).ok()?;
-        let blocks = params.block_count();
-        let mut memory = Vec::with_capacity(blocks.max(RESERVED));
-        memory.resize(blocks, Block::new());
+        memory.resize(params.block_count(), Block::new());
         let mut output = vec![0; expected.len()];
         Argon2::new(Algorithm::Argon2id, VERSION, params)
             .hash_password_into_with_memory(password, &salt, &mut output, &mut memory)
@@ -158,9 +166,9 @@ mod tests {
         );
         assert_ne!(line, Hash::of("correct horse").unwrap().line());
         let hash = Hash::parse(&line).unwrap();
-        assert!(hash.matches(b"correct horse"));
+        assert_eq!(hash.matches(b"correct horse"), Some(true));
         for wrong in ["", "correct hors", "correct horse ", "Correct horse"] {
-            assert!(!hash.matches(wrong.as_bytes()), "{wrong:?}");
+            assert_eq!(hash.matches(wrong.as_bytes()), Some(false), "{wrong:?}");
         }
         assert!(!format!("{hash:?}").contains('$'));
     }

@@ -2,6 +2,6 @@
 
 pub mod authenticate;
 pub mod login;
-mod session;
+pub mod session;
 mod throttle;
 mod turns;

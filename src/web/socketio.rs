@@ -6,7 +6,7 @@
 mod newcomers;
 mod tutorial_client;
 
-use std::future::{self, Ready, ready};
+use std::future::{Ready, ready};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,7 +29,7 @@ use serde_json::Value;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::{ParserConfig, SocketIo};
 use tokio::task;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -44,7 +44,7 @@ use crate::protocol::fields::LEVEL;
 use crate::protocol::input_error::InputError;
 use crate::protocol::resource::LedResource;
 use crate::web::allowance::Traffic;
-use crate::web::auth::authenticate::SessionTime;
+use crate::web::auth::session::SessionEnd;
 use crate::web::body::Body;
 use crate::web::limiter::{LimitReached, Permit};
 use crate::web::listener::Peer;
@@ -70,10 +70,6 @@ struct Admission {
     /// The library starts a task for each packet of a body. These end before the next body is handled.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
-
-/// The end of the session of a client's browser; `None`: there is none.
-#[derive(Clone, Copy)]
-struct SessionEnd(Option<Instant>);
 
 /// The routes of the tutorials' clients, which are disconnected when the service stops.
 pub fn router(app: AppState) -> Router {
@@ -145,9 +141,6 @@ async fn admit(
         });
     }
     let Some(id) = query_value(&uri, "sid=") else {
-        let session = extensions.get::<SessionTime>();
-        let left = session.and_then(|SessionTime(left)| *left);
-        extensions.insert(SessionEnd(left.map(|left| Instant::now() + left)));
         let seat = Seat::default();
         extensions.insert(seat.clone());
         peer.open_session().await;
@@ -288,7 +281,7 @@ fn handle_event(supervisor: &Supervisor, handle: impl FnOnce() + Send + 'static)
 /// Prepares the handlers of a client that has joined, and begins to send it the level.
 fn on_connect(socket: SocketRef, app: AppState) {
     debug!("Socket.IO client {} connected", socket.id);
-    if session_end(&socket).is_some_and(|end| end <= Instant::now()) {
+    if session_end(&socket).is_over() {
         // It was disconnected, and has joined again over the connection that it kept.
         let _ = socket.disconnect();
         return;
@@ -342,16 +335,10 @@ fn on_connect(socket: SocketRef, app: AppState) {
 
 /// Sends a client the level whenever it is set, and disconnects it when its browser's session ends.
 async fn send_levels_until_session_end(socket: SocketRef, lights: Arc<Lights>) {
-    let end = session_end(&socket);
-    let ended = async {
-        match end {
-            Some(end) => sleep_until(end).await,
-            None => future::pending().await,
-        }
-    };
+    let session = session_end(&socket);
     tokio::select! {
         () = send_levels(&socket, &lights) => {}
-        () = ended => {
+        () = session.over() => {
             let _ = socket.disconnect();
         }
     }
@@ -372,10 +359,10 @@ async fn send_levels(socket: &SocketRef, lights: &Lights) {
     }
 }
 
-/// The end of the session of a client's browser, if it has one.
-fn session_end(socket: &SocketRef) -> Option<Instant> {
+/// The end of the session of a client's browser.
+fn session_end(socket: &SocketRef) -> SessionEnd {
     let end = socket.req_parts().extensions.get::<SessionEnd>();
-    end.and_then(|SessionEnd(end)| *end)
+    end.cloned().unwrap_or(SessionEnd::NEVER)
 }
 
 /// The level in the tutorials' form.

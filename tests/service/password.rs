@@ -381,6 +381,54 @@ fn logging_out_clears_the_cookie() {
     assert!(set.starts_with("dimmer=; Path=/; Max-Age=0;"), "{set}");
 }
 
+#[tokio::test]
+async fn logging_out_ends_the_session_and_what_it_opened_alone() {
+    let service = start();
+    let (cookie, other) = (
+        log_in(&service, PASSWORD).cookie(),
+        log_in(&service, PASSWORD).cookie(),
+    );
+    let mut socket = open_socket(&service, "cookie", &cookie).await.unwrap();
+    let mut stays = open_socket(&service, "cookie", &other).await.unwrap();
+    let headers = format!("cookie: {cookie}\r\n");
+    assert_eq!(request(&service, "POST /logout", &headers, "").status, 303);
+    let close = loop {
+        let frame = timeout(LIMIT, socket.next()).await.expect("it stays open");
+        if let Message::Close(close) = frame.unwrap().unwrap() {
+            break close.unwrap();
+        }
+    };
+    assert_eq!(u16::from(close.code), 1008);
+    let echo = r#"{"echo":"still here"}"#;
+    stays.send(Message::text(echo)).await.unwrap();
+    while stays.next().await.unwrap().unwrap().to_text().unwrap() != echo {}
+    assert_eq!(status_with(&service, "GET /ws", &cookie), 401);
+    let (_, setup) = service.stop();
+    let service = setup.start();
+    assert_eq!(status_with(&service, "GET /ws", &cookie), 401);
+    assert_eq!(status_with(&service, "GET /ws", &other), 101);
+}
+
+#[test]
+fn without_memory_to_verify_a_password_the_service_stays_and_says_so() {
+    let service = start();
+    let cookie = log_in(&service, PASSWORD).cookie();
+    let status = fs::read_to_string(format!("/proc/{}/status", service.pid())).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+    let size = size.unwrap().split_whitespace().next().unwrap();
+    let most = (size.parse::<u64>().unwrap() + 20 * 1024) * 1024;
+    let limit = rustix::process::Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    let pid = rustix::process::Pid::from_raw(service.pid() as i32);
+    rustix::process::prlimit(pid, rustix::process::Resource::Data, limit).unwrap();
+    let answer = log_in(&service, "not the password");
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(answer.body.contains("not enough memory"), "{}", answer.body);
+    assert_eq!(status_with(&service, "GET /", &cookie), 200);
+}
+
 #[test]
 fn another_site_cannot_log_a_browser_in_or_out() {
     let service = start();

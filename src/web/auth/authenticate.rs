@@ -18,7 +18,7 @@ use tokio::task;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::session::{Fingerprint, Sessions};
+use super::session::{Fingerprint, SessionEnd, Sessions};
 use super::throttle::Throttle;
 use super::turns::Turns;
 use crate::platform::host::is_on_link;
@@ -28,6 +28,9 @@ use crate::web::response::error;
 
 /// The paths that need no password: the login and its styles.
 const PUBLIC: [&str; 3] = ["/login", "/login.css", "/style.css"];
+
+/// Why a password cannot be verified.
+pub const NO_MEMORY: &str = "not enough memory to verify a password; try again later";
 
 /// Maximum wait while the passwords of others are verified, one after the other.
 const MAX_QUEUE_TIME: Duration = Duration::from_secs(5);
@@ -42,16 +45,14 @@ pub struct Authenticator {
     right: OnceLock<Fingerprint>,
 }
 
-/// How long the session of a request's browser still lasts; `None` for a program, which has no session.
-#[derive(Clone, Copy)]
-pub struct SessionTime(pub Option<Duration>);
-
 /// Why a password is not accepted.
 pub enum PasswordError {
     /// It is not the password.
     Wrong,
     /// It was not verified; it may be sent again after this time.
     Wait(Duration),
+    /// It was not verified, as there is not enough memory for that.
+    NoMemory,
 }
 
 impl Authenticator {
@@ -74,14 +75,19 @@ impl Authenticator {
         self.sessions.issue(SystemTime::now())
     }
 
-    /// How long the session of these headers' cookie still lasts, if there is one.
-    pub fn session(&self, headers: &HeaderMap) -> Option<Duration> {
-        let cookies = headers.get_all(COOKIE).iter();
-        cookies
-            .filter_map(|cookies| cookies.to_str().ok())
-            .flat_map(|cookies| cookies.split(';'))
-            .filter_map(|cookie| cookie.trim().strip_prefix("dimmer="))
-            .find_map(|token| self.sessions.time_left(token, SystemTime::now()))
+    /// The end of the session of these headers' cookie, if there is one.
+    pub fn session(&self, headers: &HeaderMap) -> Option<SessionEnd> {
+        tokens(headers).find_map(|token| self.sessions.end(token, SystemTime::now()))
+    }
+
+    /// Ends the session of these headers' cookie, and all connections that it opened.
+    pub async fn log_out(self: &Arc<Authenticator>, headers: &HeaderMap) {
+        for token in tokens(headers) {
+            self.sessions.log_out(token, SystemTime::now());
+        }
+        let authenticator = self.clone();
+        // Waits for the disk; that it fails is logged.
+        let _ = task::spawn_blocking(move || authenticator.sessions.save()).await;
     }
 
     /// Verifies a password from this address, on a thread that serves no clients.
@@ -114,18 +120,27 @@ impl Authenticator {
             let right = authenticator.hash.matches(&password);
             let mut throttle = authenticator.throttle();
             match right {
-                true => throttle.record_right(from),
-                false => throttle.record_wrong(from, Instant::now()),
+                Some(true) => throttle.record_right(from),
+                Some(false) => throttle.record_wrong(from, Instant::now()),
+                None => {}
             }
             right
         });
         // A panic goes on in the task of the connection, which is watched.
-        if !verified.await.expect("the password was not verified") {
-            warn!("a wrong password came from {from}");
-            return Err(PasswordError::Wrong);
+        match verified.await.expect("the password was not verified") {
+            Some(true) => {
+                let _ = self.right.set(fingerprint);
+                Ok(())
+            }
+            Some(false) => {
+                warn!("a wrong password came from {from}");
+                Err(PasswordError::Wrong)
+            }
+            None => {
+                warn!("a password from {from} cannot be verified: {NO_MEMORY}");
+                Err(PasswordError::NoMemory)
+            }
         }
-        let _ = self.right.set(fingerprint);
-        Ok(())
     }
 
     /// Whether this is the password that has been verified before: who brings it does not wait, although
@@ -149,6 +164,15 @@ impl Authenticator {
     }
 }
 
+/// The tokens in the cookies of these headers.
+fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let cookies = headers.get_all(COOKIE).iter();
+    cookies
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim().strip_prefix("dimmer="))
+}
+
 /// Passes on an authenticated request. Others are refused with 401, or redirected to the login from `/`.
 pub async fn check(
     State(authenticator): State<Arc<Authenticator>>,
@@ -160,12 +184,15 @@ pub async fn check(
     if PUBLIC.contains(&path) {
         return next.run(request).await;
     }
-    let session = if let Some(left) = authenticator.session(request.headers()) {
-        SessionTime(Some(left))
+    let session = if let Some(end) = authenticator.session(request.headers()) {
+        end
     } else if let Some(password) = bearer(request.headers()) {
         match authenticator.verify(password, peer.address()).await {
-            Ok(()) => SessionTime(None),
+            Ok(()) => SessionEnd::NEVER,
             Err(PasswordError::Wrong) => return unauthorized("the password is wrong"),
+            Err(PasswordError::NoMemory) => {
+                return error(StatusCode::SERVICE_UNAVAILABLE, NO_MEMORY.into());
+            }
             Err(PasswordError::Wait(wait)) => {
                 let seconds = whole_seconds(wait);
                 let message = format!("too many attempts; try again in {seconds} s");

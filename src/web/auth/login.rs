@@ -15,7 +15,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use super::authenticate::{Authenticator, PasswordError, add_challenge, redirect, whole_seconds};
+use super::authenticate::{
+    Authenticator, NO_MEMORY, PasswordError, add_challenge, redirect, whole_seconds,
+};
 use super::session;
 use crate::platform::password::Hash;
 use crate::protocol;
@@ -99,6 +101,11 @@ async fn log_in(
             add_challenge(&mut response);
             response
         }
+        Err(PasswordError::NoMemory) => {
+            let mut response = page(texts, NO_MEMORY, false);
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            response
+        }
         Err(PasswordError::Wait(wait)) => {
             let seconds = whole_seconds(wait);
             let message = texts.wait.replace("{}", &seconds);
@@ -110,6 +117,7 @@ async fn log_in(
 }
 
 async fn log_out(State(login): State<Login>, headers: HeaderMap) -> Response {
+    login.authenticator.log_out(&headers).await;
     let cookie = login.cookie("", Duration::ZERO, &headers);
     ([(SET_COOKIE, cookie)], redirect("/login")).into_response()
 }

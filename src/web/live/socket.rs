@@ -27,7 +27,7 @@ use crate::protocol::light_change::LightChange;
 use crate::protocol::request::{ClientMessage, Request};
 use crate::protocol::server_message::{Hello, ServerMessage};
 use crate::web::allowance::Traffic;
-use crate::web::auth::authenticate::SessionTime;
+use crate::web::auth::session::SessionEnd;
 use crate::web::limiter::Permit;
 use crate::web::listener::Peer;
 use crate::web::response::too_many_clients;
@@ -47,7 +47,7 @@ pub async fn open(
     State(app): State<AppState>,
     Extension(peer): Extension<Peer>,
     Extension(stream): Extension<SharedStream>,
-    session: Option<Extension<SessionTime>>,
+    session: Option<Extension<SessionEnd>>,
     mut upgrade: WebSocketUpgrade,
 ) -> Response {
     let permit = match app.clients.try_acquire(peer.address()) {
@@ -69,7 +69,7 @@ pub async fn open(
             let name = format!("client {}", permit.number);
             // axum runs this in a task that nobody watches, so the client gets another one.
             supervisor.spawn_short(name, async move {
-                let session = session.and_then(|Extension(SessionTime(left))| left);
+                let session = session.map_or(SessionEnd::NEVER, |Extension(end)| end);
                 let client = ClientConnection::new(app, permit, socket, stream);
                 client.run(session).await;
                 // A client is a connection, too, and counts as one until its end.
@@ -116,9 +116,8 @@ impl ClientConnection {
         }
     }
 
-    /// Serves the client until it is gone, the service stops, or its browser's session has ended, which
-    /// is in this time.
-    async fn run(mut self, session: Option<Duration>) {
+    /// Serves the client until it is gone, the service stops, or its browser's session is over.
+    async fn run(mut self, session: SessionEnd) {
         let number = self.permit.number;
         debug!("client {number} connected");
         let closing = self.serve(session).await;
@@ -133,8 +132,8 @@ impl ClientConnection {
         }
     }
 
-    async fn serve(&mut self, session: Option<Duration>) -> Closing {
-        let mut session_end = pin!(sleep(session.unwrap_or_default()));
+    async fn serve(&mut self, session: SessionEnd) -> Closing {
+        let mut session_over = pin!(session.over());
         let mut stop = pin!(self.app.stop.clone().cancelled_owned());
         let mut silence = pin!(sleep(PING_AFTER));
         let mut pinged = false;
@@ -163,7 +162,7 @@ impl ClientConnection {
                 () = &mut stop => {
                     return Closing::Frame(close_code::AWAY, "the service stops");
                 }
-                () = &mut session_end, if session.is_some() => {
+                () = &mut session_over => {
                     return Closing::Frame(close_code::POLICY, "log in again");
                 }
                 () = &mut silence => {
