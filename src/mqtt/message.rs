@@ -212,8 +212,8 @@ mod tests {
                 "brightness must be from 0 to 100, not 101",
             ),
             (
-                r#"{"state":"ON","brightness":"7"}"#,
-                r#"brightness must be a number from 0 to 100, not "7""#,
+                r#"{"state":"ON","brightness":"seven"}"#,
+                r#"brightness must be a number from 0 to 100, not "seven""#,
             ),
             (
                 r#"{"state":"OFF","transition":3601}"#,

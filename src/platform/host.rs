@@ -48,7 +48,19 @@ impl FromStr for Host {
         let error = || InvalidHost(text.into());
         if let Some(rest) = text.strip_prefix('[') {
             let address = rest.strip_suffix(']').ok_or_else(error)?;
+            let (address, zone) = match address.split_once('%') {
+                Some((address, zone)) => (address, Some(zone)),
+                None => (address, None),
+            };
             let address: Ipv6Addr = address.parse().map_err(|_| error())?;
+            // The zone is a name for the interface on the sender's side, which means nothing here.
+            let is_zone = |zone: &str| {
+                let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
+                address.is_unicast_link_local() && !zone.is_empty() && zone.bytes().all(letter)
+            };
+            if !zone.is_none_or(is_zone) {
+                return Err(error());
+            }
             return Ok(Host::Address(IpAddr::from(address).to_canonical()));
         }
         if let Ok(address) = text.parse::<Ipv6Addr>() {
@@ -131,6 +143,8 @@ mod tests {
             ("127.0.0.1.", address("127.0.0.1"), None),
             ("[::1]", address("::1"), None),
             ("[FE80::1]:65535", address("fe80::1"), Some(65535)),
+            ("[fe80::1%25eth0]:5000", address("fe80::1"), Some(5000)),
+            ("[fe80::1%wlan0.1]", address("fe80::1"), None),
             ("[::ffff:10.0.0.1]:1", address("10.0.0.1"), Some(1)),
             // Names, as browsers write addresses in full.
             ("2130706433", name("2130706433"), None),
@@ -162,7 +176,9 @@ mod tests {
             "[::1]80",
             "[pi]",
             "[127.0.0.1]",
-            "[fe80::1%25eth0]",
+            "[fe80::1%]",
+            "[fe80::1%eth0/evil]",
+            "[2001:db8::1%eth0]",
             "user@localhost",
             "localhost@evil.example",
             "localhost:80@evil.example",

@@ -27,10 +27,8 @@ pub struct Field {
 /// The values that a field may have.
 #[derive(Debug)]
 pub enum FieldKind {
-    /// A number.
-    Number(Range),
     /// A number, or a string that holds one, as HTML forms and sliders send it.
-    NumberOrText(Range),
+    Number(Range),
     /// `true` or `false`.
     Bool,
     /// Only `true`.
@@ -57,7 +55,7 @@ pub enum FieldKind {
 
 pub const LEVEL: Field = Field {
     name: "level",
-    kind: FieldKind::NumberOrText(Level::RANGE),
+    kind: FieldKind::Number(Level::RANGE),
     meaning: "Percent, rounded to 0.1.",
 };
 pub const STEP: Field = Field {
@@ -200,12 +198,10 @@ impl Field {
     /// # Errors
     /// The value is no number, or out of range.
     pub fn number(&self, value: &Value) -> Result<f64, InputError> {
-        let (range, text) = match self.kind {
-            FieldKind::Number(range) => (range, None),
-            FieldKind::NumberOrText(range) => (range, value.as_str()),
-            _ => unreachable!("{} is no number", self.name),
+        let FieldKind::Number(range) = self.kind else {
+            unreachable!("{} is no number", self.name)
         };
-        let from_text = text.and_then(|text| text.trim().parse().ok());
+        let from_text = value.as_str().and_then(|text| text.trim().parse().ok());
         let number: f64 = from_text.or(value.as_f64()).ok_or_else(|| {
             let Range { min, max, .. } = range;
             self.malformed(format_args!("a number from {min} to {max}"), value)

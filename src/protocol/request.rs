@@ -410,8 +410,8 @@ mod tests {
             ),
             (r#"{"step":101}"#, "step must be from -100 to 100, not 101"),
             (
-                r#"{"step":"1"}"#,
-                r#"step must be a number from -100 to 100, not "1""#,
+                r#"{"step":"one"}"#,
+                r#"step must be a number from -100 to 100, not "one""#,
             ),
             (r#"{"on":1}"#, "on must be true or false, not 1"),
             (r#"{"toggle":false}"#, "toggle must be true, not false"),
@@ -424,8 +424,8 @@ mod tests {
                 "speed must be from 0.1 to 10, not 11",
             ),
             (
-                r#"{"effect":"blink","speed":"2"}"#,
-                r#"speed must be a number from 0.1 to 10, not "2""#,
+                r#"{"effect":"blink","speed":"fast"}"#,
+                r#"speed must be a number from 0.1 to 10, not "fast""#,
             ),
             (
                 r#"{"effect":"blink","transition":1}"#,
@@ -463,8 +463,8 @@ mod tests {
                 "transition must be from 0 to 3600 seconds, not 3601",
             ),
             (
-                r#"{"level":1,"transition":"1"}"#,
-                r#"transition must be a number from 0 to 3600, not "1""#,
+                r#"{"level":1,"transition":"one"}"#,
+                r#"transition must be a number from 0 to 3600, not "one""#,
             ),
             (
                 r#"{"level":1,"seq":-1}"#,

@@ -177,8 +177,8 @@ mod tests {
                 "in must be from 1 to 86400, not 0",
             ),
             (
-                json!({"in": "5", "on": false}),
-                "in must be a number from 1 to 86400, not \"5\"",
+                json!({"in": "five", "on": false}),
+                "in must be a number from 1 to 86400, not \"five\"",
             ),
             (
                 json!({"in": 5, "days": ["mon"], "on": false}),

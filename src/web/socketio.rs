@@ -106,6 +106,7 @@ pub fn router(app: AppState) -> Router {
         turn: Arc::default(),
     };
     Router::new()
+        .route_service("/socket.io", service.clone())
         .route_service("/socket.io/", service)
         .layer(middleware::from_fn_with_state(admission, admit))
         .route("/led", get(show_level).post(change_level))

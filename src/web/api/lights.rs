@@ -18,7 +18,7 @@ use crate::web::state::AppState;
 pub fn router() -> Router<AppState> {
     Router::new()
         .route("/api/lights", get(list))
-        .route("/api/lights/{name}", get(show).put(change))
+        .route("/api/lights/{name}", get(show).put(change).post(change))
         .route("/api/health", get(health))
 }
 

@@ -17,7 +17,7 @@ use crate::web::state::AppState;
 pub fn router() -> Router<AppState> {
     Router::new()
         .route("/api/presets", get(list))
-        .route("/api/presets/{name}", put(save).delete(forget))
+        .route("/api/presets/{name}", put(save).post(save).delete(forget))
         .route("/api/presets/{name}/recall", post(recall))
 }
 
