@@ -9,6 +9,8 @@ mod limiter;
 mod listener;
 mod live;
 mod origin;
+mod policy;
+mod refusals;
 mod request_clock;
 mod response;
 mod socketio;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -95,8 +97,12 @@ impl Server {
             login,
             supervisor,
         } = self;
+        let policies = [
+            policy::page(&config.allowed_hosts),
+            policy::login(&config.allowed_hosts),
+        ];
         let origins = Arc::new(OriginCheck::new(config.allowed_hosts));
-        let router = router(&app, config.socketio, login, origins.clone());
+        let router = router(&app, config.socketio, login, policies, origins.clone());
         let secured = config.tls.map(|tls| Secured {
             tls,
             plain: Router::new()
@@ -112,6 +118,7 @@ fn router(
     app: &AppState,
     socketio: bool,
     login: Option<Login>,
+    [page_policy, login_policy]: [HeaderValue; 2],
     origins: Arc<OriginCheck>,
 ) -> Router {
     let metrics = app.metrics.clone();
@@ -122,29 +129,38 @@ fn router(
         future::ready(response)
     });
     let mut router = Router::new()
-        .route("/ws", get(socket::open))
+        .route("/ws", get(socket::open).post(socket::explain))
         .route("/metrics", get(show_metrics))
         .merge(api::router().layer(count_refusals))
         .with_state(app.clone())
-        .merge(assets::router(login.is_some()));
+        .merge(assets::router(page_policy));
     if socketio {
         router = router.merge(socketio::router(app.clone()));
     }
     if let Some(login) = login {
         let authenticator = login.authenticator();
-        router = router
-            .merge(login::router(login))
-            .layer(middleware::from_fn_with_state(
-                authenticator,
-                authenticate::check,
-            ));
+        router =
+            router
+                .merge(login::router(login, login_policy))
+                .layer(middleware::from_fn_with_state(
+                    authenticator,
+                    authenticate::check,
+                ));
     }
-    router
+    let router = router
         .layer(middleware::from_fn(listener::limit_time))
         .layer(middleware::from_fn_with_state(origins, origin::check))
         .layer(middleware::from_fn_with_state(
             app.metrics.clone(),
             count_request,
+        ));
+    // Around the router: that adds `Allow` to a response when it has passed all of its own layers.
+    Router::new()
+        .fallback_service(router)
+        .layer(middleware::map_response(response::name_methods))
+        .layer(middleware::map_response_with_state(
+            Arc::default(),
+            refusals::log,
         ))
 }
 

@@ -95,9 +95,7 @@ fn ranges_of(field: &Field) -> Vec<String> {
         FieldKind::Number(range) if field.name == SPEED.name => {
             vec![format!("{} to {}", range.min, Speed::SAFE.times())]
         }
-        FieldKind::Number(range) | FieldKind::NumberOrText(range) => {
-            vec![format!("{} to {}", range.min, range.max)]
-        }
+        FieldKind::Number(range) => vec![format!("{} to {}", range.min, range.max)],
         FieldKind::Integer(max) => vec![format!("0 to {max}")],
         FieldKind::Text(max) => vec![format!("1 to {max}")],
         _ => Vec::new(),
@@ -112,8 +110,7 @@ fn alternatives(words: &[&str]) -> String {
 /// The type that the description of a field must have.
 fn type_of(field: &Field) -> String {
     match &field.kind {
-        FieldKind::Number(_) => "number".into(),
-        FieldKind::NumberOrText(_) => "number, or a string holding one".into(),
+        FieldKind::Number(_) => "number, or a string holding one".into(),
         FieldKind::Bool => "bool".into(),
         FieldKind::True => "`true`".into(),
         FieldKind::Integer(_) => "integer".into(),
@@ -444,7 +441,10 @@ fn the_bodies_of_rest_are_documented() {
     for (text, bodies) in [
         (text("GET /api/presets"), samples::preset_resources()),
         (text("GET /led"), vec![samples::led_resource()]),
-        ("`{\"error\": \"…\"}`", samples::error_resources()),
+        (
+            "`{\"error\": \"…\", \"code\": \"…\"}`",
+            samples::error_resources(),
+        ),
     ] {
         assert!(WIRE.contains(text));
         assert_eq!(paths(&json(codes(text)[0])), fields_of(&bodies).0, "{text}");

@@ -150,6 +150,40 @@ impl HealthResource<'_> {
 pub struct ErrorResource {
     /// What is wrong and what is allowed, in one line.
     pub error: String,
+    /// Why a client is not served at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<RefusalCode>,
+}
+
+/// Why a client is not served, for the page to say in the words of its language.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// `Host` is not a name of this machine.
+    Host,
+    /// `Origin` is another site.
+    Origin,
+    /// A password is needed.
+    Password,
+    /// There are too many clients.
+    MaxPages,
+    /// There are too many clients from one address.
+    MaxPagesPerAddress,
+    /// A request for a WebSocket came without `Upgrade`, as behind a proxy that does not pass it on.
+    Upgrade,
+}
+
+#[cfg(test)]
+impl RefusalCode {
+    /// All codes.
+    pub const ALL: [RefusalCode; 6] = [
+        RefusalCode::Host,
+        RefusalCode::Origin,
+        RefusalCode::Password,
+        RefusalCode::MaxPages,
+        RefusalCode::MaxPagesPerAddress,
+        RefusalCode::Upgrade,
+    ];
 }
 
 /// The level of the first light, in whole percent, for the clients of the tutorials.

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::resource::{
     ErrorResource, HealthResource, LedResource, LightDescription, LightResource, PresetResource,
-    TimerResource,
+    RefusalCode, TimerResource,
 };
 use super::server_message::{FaultUpdate, Hello, LightUpdate, RemoteUpdate, ServerMessage};
 use crate::model::activity::{Action, Entry};
@@ -97,8 +97,11 @@ pub fn health_resources() -> Vec<Value> {
 
 /// The bodies of a response with an error.
 pub fn error_resources() -> Vec<Value> {
-    let error = "level must be from 0 to 100, not 150".into();
-    vec![json(ErrorResource { error })]
+    let error = |code| {
+        let error = "level must be from 0 to 100, not 150".into();
+        json(ErrorResource { error, code })
+    };
+    vec![error(None), error(Some(RefusalCode::Origin))]
 }
 
 /// The body of `/led`.

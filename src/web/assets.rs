@@ -1,189 +1,230 @@
-//! The page's files: in the binary, or read from `web/` in debug builds.
+//! The page's files. All but `/` have the version of the whole in their path, so a page never mixes the parts of two
+//! versions, and a browser need not ask again for what it has.
+//!
+//! A release build holds the files as the build script prepared them; a debug build reads them from `web/`, so that a
+//! change needs no build.
+
+#[cfg(not(embedded_page))]
+mod prepare;
+
+use std::borrow::Cow;
+use std::future::{Ready, ready};
+use std::io::{self, Cursor, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, IF_MODIFIED_SINCE, LAST_MODIFIED,
 };
-use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use rust_embed::{EmbeddedFile, RustEmbed};
-use tower_http::compression::CompressionLayer;
+use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
+use tower_http::services::ServeDir;
+use tower_http::services::fs::{Backend, File, Metadata};
 
-#[derive(RustEmbed)]
-#[folder = "web/"]
+#[cfg(embedded_page)]
+mod embedded {
+    use std::borrow::Cow;
+
+    include!(concat!(env!("OUT_DIR"), "/page.rs"));
+}
+#[cfg(embedded_page)]
+pub use embedded::folder;
+#[cfg(embedded_page)]
+use embedded::{file, version};
+
+/// The files that the login needs.
+const PUBLIC: [&str; 2] = ["style.css", "login.css"];
+
+/// Bytes of a file that are sent at once: all of most files.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// The page itself is asked for every time; what its files are never changes under their paths.
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
+
+/// The routes of `/` and of the page's files. Documents have this content security policy.
+pub fn router(policy: HeaderValue) -> Router {
+    let files = ServeDir::with_backend("", Files)
+        .precompressed_gzip()
+        .with_buf_chunk_size(READ_BUFFER)
+        .ignore_multi_range_requests(true);
+    Router::new()
+        .route_service("/", files.clone())
+        .route_service("/assets/{*path}", files)
+        .layer(middleware::from_fn_with_state(policy, add_headers))
+}
+
+/// Whether a path is that of a file that needs no password.
+pub fn is_public(path: &str) -> bool {
+    let name = path.strip_prefix('/').and_then(current);
+    name.is_some_and(|name| PUBLIC.contains(&name.as_str()))
+}
+
+/// The path of the files of this version, relative to `/`.
+#[cfg(not(embedded_page))]
+pub fn folder() -> String {
+    prepare::folder(version())
+}
+
+#[cfg(not(embedded_page))]
+fn sources() -> prepare::WebFolder {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
+    prepare::WebFolder::read(Path::new(folder))
+        .expect("a debug build reads the page from its sources")
+}
+
+#[cfg(not(embedded_page))]
+fn version() -> u64 {
+    sources().version
+}
+
+#[cfg(not(embedded_page))]
+fn file(name: &str) -> Option<Cow<'static, [u8]>> {
+    sources().prepare(name).map(Cow::Owned)
+}
+
+/// The name of a file of this version in `web/`, by its path.
+fn current(path: &str) -> Option<String> {
+    let name = path.strip_prefix(&folder())?.strip_prefix('/')?;
+    Some(name.into())
+}
+
+async fn add_headers(
+    State(policy): State<HeaderValue>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let is_page = request.uri().path() == "/";
+    // The tag alone says whether a file has changed; see `Facts::modified`.
+    request.headers_mut().remove(IF_MODIFIED_SINCE);
+    let mut response = next.run(request).await;
+    if response.status() == StatusCode::NOT_FOUND {
+        return (StatusCode::NOT_FOUND, "There is no such page here.\n").into_response();
+    }
+    let status = response.status();
+    let is_file = status.is_success() || status == StatusCode::NOT_MODIFIED;
+    let headers = response.headers_mut();
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_document =
+        kind.is_none_or(|kind| kind.starts_with(b"text/html") || kind.starts_with(b"image/svg"));
+    headers.remove(LAST_MODIFIED);
+    if is_page {
+        headers.insert(CACHE_CONTROL, NO_CACHE);
+    } else if is_file {
+        headers.insert(CACHE_CONTROL, IMMUTABLE);
+    }
+    // Browsers apply the policy to documents only; on every script it would add 3 KB to each load.
+    if is_document {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+/// The page's files by their paths, for the library that knows the rules of HTTP.
+#[derive(Clone)]
 struct Files;
 
-/// The page's content security policy: it may load its own files, and connect to its own service.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data:; connect-src 'self'; manifest-src 'self'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// Added to the page where a password is set: the script that goes to the login once the session has ended.
-const SESSION_SCRIPT: &str = "  <script type=\"module\" src=\"session.js\"></script>\n</head>";
-
-const JAVASCRIPT: &str = "text/javascript";
-
-/// The routes of `/` and of the page's files.
-pub fn router(with_login: bool) -> Router {
-    Router::new()
-        .route(
-            "/",
-            get(move |headers| async move { index(with_login, headers) }),
-        )
-        .route("/{name}", get(named))
-        .route("/lights/{name}", get(named))
-        .route("/sheet/{name}", get(named))
-        .layer(CompressionLayer::new())
-}
-
-fn index(with_login: bool, headers: HeaderMap) -> Response {
-    match Files::get("index.html") {
-        Some(mut file) if with_login => {
-            let page = String::from_utf8_lossy(&file.data).replace("</head>", SESSION_SCRIPT);
-            file.data = page.into_bytes().into();
-            let version = version(&file) + "-login";
-            respond(file, version, "text/html; charset=utf-8", &headers)
-        }
-        _ => self::file("index.html", headers),
+impl Files {
+    fn find(path: &Path) -> io::Result<Found> {
+        let path = path.strip_prefix(".").unwrap_or(path);
+        let path = path.to_str().unwrap_or_default();
+        let content = match path {
+            "" => Some(Cow::default()),
+            "index.html" | "index.html.gz" => file(path),
+            path => current(path).and_then(|name| file(&name)),
+        };
+        let content = content.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Found {
+            is_folder: path.is_empty(),
+            content: Cursor::new(content),
+        })
     }
 }
 
-/// The path is not decoded, so `%2F` and `..` lead nowhere.
-async fn named(uri: Uri, headers: HeaderMap) -> Response {
-    file(uri.path().trim_start_matches('/'), headers)
-}
+impl Backend for Files {
+    type File = Found;
+    type Metadata = Facts;
+    type OpenFuture = Ready<io::Result<Found>>;
+    type MetadataFuture = Ready<io::Result<Facts>>;
 
-fn file(name: &str, headers: HeaderMap) -> Response {
-    match Files::get(name).zip(content_type(name)) {
-        Some((mut file, content_type)) => {
-            let version = version(&file);
-            if content_type == JAVASCRIPT {
-                let script = String::from_utf8_lossy(&file.data);
-                file.data = without_comments(&script).into_bytes().into();
-            }
-            respond(file, version, content_type, &headers)
-        }
-        None => (StatusCode::NOT_FOUND, "There is no such page here.\n").into_response(),
+    fn open(&self, path: PathBuf) -> Self::OpenFuture {
+        ready(Files::find(&path))
+    }
+
+    fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
+        ready(Files::find(&path).map(|found| found.facts()))
     }
 }
 
-/// The script without the lines that hold only a comment: a third of the modules' compressed bytes,
-/// most of it types for the type check. Empty lines take their place, so that browsers report the
-/// line numbers of the files.
-fn without_comments(script: &str) -> String {
-    let mut code = String::with_capacity(script.len());
-    let mut in_block = false;
-    for line in script.lines() {
-        let text = line.trim();
-        let opens = text.starts_with("/**") && (text.ends_with("*/") || !text.contains("*/"));
-        let is_comment = in_block || opens || text.starts_with("//");
-        if in_block || opens {
-            in_block = !text.ends_with("*/");
+/// A file of the page, or the folder of all.
+struct Found {
+    is_folder: bool,
+    content: Cursor<Cow<'static, [u8]>>,
+}
+
+/// What the library asks about a file.
+struct Facts {
+    is_folder: bool,
+    size: u64,
+}
+
+impl Found {
+    fn facts(&self) -> Facts {
+        Facts {
+            is_folder: self.is_folder,
+            size: self.content.get_ref().len() as u64,
         }
-        if !is_comment {
-            code.push_str(line);
-        }
-        code.push('\n');
     }
-    code
 }
 
-/// The file, or 304 if the browser has it already. `version` has to differ whenever the file does.
-fn respond(
-    file: EmbeddedFile,
-    version: String,
-    content_type: &str,
-    headers: &HeaderMap,
-) -> Response {
-    // Weak, as the file may be sent compressed or not.
-    let tag = format!("W/\"{version}\"");
-    // The browser asks every time, and a response that nothing has changed takes a few bytes.
-    let common: [(HeaderName, &str); 3] = [
-        (CACHE_CONTROL, "no-cache"),
-        (ETAG, &tag),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    // Browsers apply the policy to documents only; on every script it would add 3 KB to each load.
-    let policy = is_document(content_type).then_some([(CONTENT_SECURITY_POLICY, POLICY)]);
-    let known = headers.get(IF_NONE_MATCH);
-    if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
-        return (StatusCode::NOT_MODIFIED, policy, common).into_response();
-    }
-    (common, policy, [(CONTENT_TYPE, content_type)], file.data).into_response()
-}
-
-fn is_document(content_type: &str) -> bool {
-    content_type.starts_with("text/html") || content_type == "image/svg+xml"
-}
-
-fn version(file: &EmbeddedFile) -> String {
-    let hash = file.metadata.sha256_hash();
-    hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// By the file's extension; files of other kinds are not served.
-fn content_type(name: &str) -> Option<&'static str> {
-    let (_, extension) = name.rsplit_once('.')?;
-    Some(match extension {
-        "html" => "text/html; charset=utf-8",
-        // Without a charset: modules are always read as UTF-8, and styles as the page, which is UTF-8.
-        "css" => "text/css",
-        "js" => JAVASCRIPT,
-        "svg" => "image/svg+xml",
-        "webmanifest" => "application/manifest+json",
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scripts_lose_their_comments_but_no_code_and_no_line() {
-        let script = "// Why.
-/** @type {number} */
-let a = 1; // ms
-/**
- * What.
- * @param {string} b
- */
-function c(b) {
-  // Reason.
-  return /** @type {any} */ (b);
-}
-/** @type {any} */ (d);
-";
-        let code = "
-
-let a = 1; // ms
-
-
-
-
-function c(b) {
-
-  return /** @type {any} */ (b);
-}
-/** @type {any} */ (d);
-";
-        assert_eq!(without_comments(script), code);
+impl Metadata for Facts {
+    fn is_dir(&self) -> bool {
+        self.is_folder
     }
 
-    /// In a template literal, which may span lines, such a line would be text.
-    #[test]
-    fn no_line_of_a_template_literal_looks_like_a_comment() {
-        for name in Files::iter().filter(|name| name.ends_with(".js")) {
-            let file = Files::get(&name).unwrap();
-            let script = str::from_utf8(&file.data).unwrap();
-            let mut backticks = 0;
-            for (line, code) in script.lines().zip(without_comments(script).lines()) {
-                assert!(line == code || backticks % 2 == 0, "{name}: {line}");
-                backticks += code.matches('`').count();
-            }
-            assert_eq!(backticks % 2, 0, "{name}");
-        }
+    /// Stands for the version: the library makes the tag of this and the size. The times of the files themselves may be
+    /// the same in two builds.
+    fn modified(&self) -> io::Result<SystemTime> {
+        // No more than 37 years, so that it is in the past.
+        Ok(SystemTime::UNIX_EPOCH + Duration::from_nanos(version() >> 4))
+    }
+
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl File for Found {
+    type Metadata = Facts;
+    type MetadataFuture<'a> = Ready<io::Result<Facts>>;
+
+    fn metadata(&self) -> Self::MetadataFuture<'_> {
+        ready(Ok(self.facts()))
+    }
+}
+
+impl AsyncRead for Found {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.content).poll_read(context, buffer)
+    }
+}
+
+impl AsyncSeek for Found {
+    fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
+        Pin::new(&mut self.content).start_seek(position)
+    }
+
+    fn poll_complete(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        Pin::new(&mut self.content).poll_complete(context)
     }
 }

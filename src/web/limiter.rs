@@ -73,15 +73,28 @@ impl ConnectionLimiter {
         })
     }
 
-    fn add(&self, counts: &mut Counts, address: IpAddr) -> Result<(), LimitReached> {
+    /// Whether one more connection from this address is allowed now.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn check(&self, address: IpAddr) -> Result<(), LimitReached> {
+        self.check_counts(&self.counts.borrow(), address)
+    }
+
+    fn check_counts(&self, counts: &Counts, address: IpAddr) -> Result<(), LimitReached> {
+        let from_address = counts.by_address.get(&address).copied().unwrap_or_default();
         if counts.total >= self.max {
-            return Err(LimitReached::Total);
+            Err(LimitReached::Total)
+        } else if from_address >= self.max_per_address {
+            Err(LimitReached::PerAddress)
+        } else {
+            Ok(())
         }
-        let from_address = counts.by_address.entry(address).or_default();
-        if *from_address >= self.max_per_address {
-            return Err(LimitReached::PerAddress);
-        }
-        *from_address += 1;
+    }
+
+    fn add(&self, counts: &mut Counts, address: IpAddr) -> Result<(), LimitReached> {
+        self.check_counts(counts, address)?;
+        *counts.by_address.entry(address).or_default() += 1;
         counts.total += 1;
         Ok(())
     }

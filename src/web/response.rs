@@ -2,31 +2,61 @@
 
 use std::net::IpAddr;
 
-use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::ALLOW;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 
 use super::limiter::LimitReached;
 use crate::model::command::CommandError;
 use crate::model::presets::PresetError;
 use crate::model::timers::TimerError;
 use crate::protocol::input_error::InputError;
-use crate::protocol::resource::ErrorResource;
+use crate::protocol::resource::{ErrorResource, RefusalCode};
 
 /// A response with this status, and this message as JSON.
 pub fn error(status: StatusCode, error: String) -> Response {
-    (status, Json(ErrorResource { error })).into_response()
+    let code = None;
+    (status, Json(ErrorResource { error, code })).into_response()
+}
+
+/// What a refusal says: an extension of its response, for the log.
+#[derive(Clone)]
+pub struct Refused(pub String);
+
+/// A response to a client that is not served. The code is for the page, which says it in the words of its language.
+pub fn refusal(status: StatusCode, code: RefusalCode, error: String) -> Response {
+    let refused = Extension(Refused(error.clone()));
+    let code = Some(code);
+    (status, refused, Json(ErrorResource { error, code })).into_response()
+}
+
+/// Says in words which methods a path has, where a request has another.
+pub async fn name_methods(response: Response) -> Response {
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return response;
+    }
+    let allowed = response.headers().get(ALLOW).cloned();
+    let methods = allowed.as_ref().and_then(|value| value.to_str().ok());
+    let methods = methods.unwrap_or_default().replace(',', ", ");
+    let message = format!("the method must be one of {methods}");
+    let allowed = allowed.map(|allowed| [(ALLOW, allowed)]);
+    (allowed, error(StatusCode::METHOD_NOT_ALLOWED, message)).into_response()
 }
 
 /// The response to a client beyond the limits, which names the setting.
 pub fn too_many_clients(reached: LimitReached, address: IpAddr) -> Response {
-    let message = match reached {
-        LimitReached::Total => "too many open pages; see max_pages".into(),
-        LimitReached::PerAddress => {
-            format!("too many open pages from {address}; see max_pages_per_address")
-        }
+    let (code, message) = match reached {
+        LimitReached::Total => (
+            RefusalCode::MaxPages,
+            "too many open pages; see max_pages".into(),
+        ),
+        LimitReached::PerAddress => (
+            RefusalCode::MaxPagesPerAddress,
+            format!("too many open pages from {address}; see max_pages_per_address"),
+        ),
     };
-    error(StatusCode::SERVICE_UNAVAILABLE, message)
+    refusal(StatusCode::SERVICE_UNAVAILABLE, code, message)
 }
 
 impl IntoResponse for InputError {

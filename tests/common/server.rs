@@ -34,6 +34,21 @@ impl TestServer {
         Setup::new().start()
     }
 
+    /// The path of a file of the page, as the page or the login names it.
+    pub fn asset(&self, name: &str) -> String {
+        let pages = ["/", "/login"].map(|path| {
+            self.raw(format!(
+                "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+            ))
+        });
+        let page = pages.join("");
+        let (_, rest) = page
+            .split_once("\"assets/")
+            .expect("the page names its files");
+        let (version, _) = rest.split_once('/').unwrap();
+        format!("/assets/{version}/{name}")
+    }
+
     pub fn setup(&self) -> &Setup {
         self.setup.as_ref().unwrap()
     }

@@ -146,6 +146,8 @@ async fn the_answers_are_as_described() {
         ("PUT", "/api/lights/led", r#"{"level":150}"#, 422),
         ("PUT", "/api/lights/led", "no JSON", 400),
         ("PUT", "/api/lights/none", r#"{"level":1}"#, 404),
+        ("POST", "/api/lights/led", r#"{"step":1}"#, 200),
+        ("POST", "/api/presets/Film", "", 200),
         ("PUT", "/api/lights/led", &large, 413),
         (
             "PUT",

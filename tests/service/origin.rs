@@ -67,11 +67,13 @@ fn a_page_of_another_site_cannot_open_a_websocket() {
 async fn a_host_name_that_another_site_points_here_is_refused() {
     let dimmer = TestServer::start();
     let port = dimmer.address.port();
+    let script = format!("GET {} HTTP/1.1", dimmer.asset("main.js"));
     for host in ["evil.example", "raspberrypi.local.evil.example"] {
         let headers = format!("host: {host}:{port}\r\n");
         for line in [
             "GET / HTTP/1.1",
-            "GET /main.js HTTP/1.1",
+            &script,
+            "POST /ws HTTP/1.1",
             "HEAD / HTTP/1.1",
             "GET /api/lights HTTP/1.1",
             "GET /api/lights/led HTTP/1.1",
@@ -236,7 +238,7 @@ async fn no_answer_allows_other_sites_or_names_the_server() {
     let client = reqwest::Client::new();
     for (path, host, status) in [
         ("/", "localhost", 200),
-        ("/main.js", "localhost", 200),
+        (&dimmer.asset("main.js"), "localhost", 200),
         ("/nothing", "localhost", 404),
         ("/api/lights", "localhost", 200),
         ("/api/lights/cellar", "localhost", 404),
@@ -259,13 +261,28 @@ async fn no_answer_allows_other_sites_or_names_the_server() {
     }
 }
 
+/// The content security policy of a path.
+async fn policy_of(dimmer: &TestServer, path: &str) -> String {
+    let answer = reqwest::get(dimmer.url(path)).await.unwrap();
+    let policy = &answer.headers()["content-security-policy"];
+    policy.to_str().unwrap().into()
+}
+
+#[tokio::test]
+async fn pages_of_allowed_hosts_and_no_others_may_frame_the_page_and_the_login() {
+    let setup = Setup::with("allowed_hosts = [\"homeassistant.local\"]\n");
+    let dimmer = setup.with_password("correct horse").start();
+    // Without a session, this is where `/` leads.
+    let ancestors = "frame-ancestors http://homeassistant.local:* https://homeassistant.local:*";
+    assert!(policy_of(&dimmer, "/login").await.ends_with(ancestors));
+    let dimmer = Setup::with("allowed_hosts = [\"homeassistant.local\"]\n").start();
+    assert!(policy_of(&dimmer, "/").await.ends_with(ancestors));
+}
+
 #[tokio::test]
 async fn the_page_runs_only_its_own_files_and_cannot_be_framed() {
     let dimmer = TestServer::start();
-    let answer = reqwest::get(dimmer.url("/")).await.unwrap();
-    let policy = answer.headers()["content-security-policy"]
-        .to_str()
-        .unwrap();
+    let policy = policy_of(&dimmer, "/").await;
     for part in [
         "default-src 'none'",
         "script-src 'self'",

@@ -23,11 +23,10 @@ use super::throttle::Throttle;
 use super::turns::Turns;
 use crate::platform::host::is_on_link;
 use crate::platform::password::Hash;
+use crate::protocol::resource::RefusalCode;
+use crate::web::assets;
 use crate::web::listener::Peer;
-use crate::web::response::error;
-
-/// The paths that need no password: the login and its styles.
-const PUBLIC: [&str; 3] = ["/login", "/login.css", "/style.css"];
+use crate::web::response::{error, refusal};
 
 /// Why a password cannot be verified.
 pub const NO_MEMORY: &str = "not enough memory to verify a password; try again later";
@@ -181,7 +180,8 @@ pub async fn check(
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    if PUBLIC.contains(&path) {
+    // The login and its styles need no password.
+    if path == "/login" || assets::is_public(path) {
         return next.run(request).await;
     }
     let session = if let Some(end) = authenticator.session(request.headers()) {
@@ -212,7 +212,11 @@ pub async fn check(
 }
 
 fn unauthorized(message: &str) -> Response {
-    let mut response = error(StatusCode::UNAUTHORIZED, message.into());
+    let mut response = refusal(
+        StatusCode::UNAUTHORIZED,
+        RefusalCode::Password,
+        message.into(),
+    );
     add_challenge(&mut response);
     response
 }

@@ -14,6 +14,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::authenticate::{
     Authenticator, NO_MEMORY, PasswordError, add_challenge, redirect, whole_seconds,
@@ -21,13 +22,10 @@ use super::authenticate::{
 use super::session;
 use crate::platform::password::Hash;
 use crate::protocol;
+use crate::web::assets;
 use crate::web::listener::Peer;
 
 const PAGE: &str = include_str!("login.html");
-
-/// The content security policy of the login page, which has no script.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; \
-    base-uri 'none'; frame-ancestors 'none'";
 
 /// The login of browsers.
 #[derive(Clone)]
@@ -66,10 +64,11 @@ impl Login {
     }
 }
 
-/// The routes `/login` and `/logout`.
-pub fn router(login: Login) -> Router {
+/// The routes `/login` and `/logout`. The page has this content security policy.
+pub fn router(login: Login, policy: HeaderValue) -> Router {
+    let set_policy = SetResponseHeaderLayer::if_not_present(CONTENT_SECURITY_POLICY, policy);
     Router::new()
-        .route("/login", get(show_login).post(log_in))
+        .route("/login", get(show_login).post(log_in).layer(set_policy))
         .route("/logout", post(log_out))
         .layer(DefaultBodyLimit::max(protocol::MAX_MESSAGE))
         .with_state(login)
@@ -125,6 +124,8 @@ async fn log_out(State(login): State<Login>, headers: HeaderMap) -> Response {
 /// The texts of the login page in one language.
 struct LoginTexts {
     lang: &'static str,
+    /// The direction of writing.
+    dir: &'static str,
     password: &'static str,
     log_in: &'static str,
     log_out: &'static str,
@@ -132,43 +133,118 @@ struct LoginTexts {
     wait: &'static str,
 }
 
-const ENGLISH: LoginTexts = LoginTexts {
-    lang: "en",
-    password: "Password",
-    log_in: "Log in",
-    log_out: "Log out",
-    wrong: "That is not the password.",
-    wait: "Too many attempts. Try again in {} s.",
-};
-
-const PORTUGUESE: LoginTexts = LoginTexts {
-    lang: "pt-BR",
-    password: "Senha",
-    log_in: "Entrar",
-    log_out: "Sair",
-    wrong: "A senha não é essa.",
-    wait: "Tentativas demais. Tente de novo em {} s.",
-};
+/// The languages of the page itself, the first for all others.
+const TEXTS: [LoginTexts; 9] = [
+    LoginTexts {
+        lang: "en",
+        dir: "ltr",
+        password: "Password",
+        log_in: "Log in",
+        log_out: "Log out",
+        wrong: "That is not the password.",
+        wait: "Too many attempts. Try again in {} s.",
+    },
+    LoginTexts {
+        lang: "ar",
+        dir: "rtl",
+        password: "كلمة المرور",
+        log_in: "دخول",
+        log_out: "خروج",
+        wrong: "ليست هذه كلمة المرور.",
+        wait: "محاولات كثيرة جدًا. حاول مرة أخرى بعد {} ث.",
+    },
+    LoginTexts {
+        lang: "de",
+        dir: "ltr",
+        password: "Passwort",
+        log_in: "Anmelden",
+        log_out: "Abmelden",
+        wrong: "Das ist nicht das Passwort.",
+        wait: "Zu viele Versuche. Versuche es in {} s noch einmal.",
+    },
+    LoginTexts {
+        lang: "es",
+        dir: "ltr",
+        password: "Contraseña",
+        log_in: "Entrar",
+        log_out: "Salir",
+        wrong: "Esa no es la contraseña.",
+        wait: "Demasiados intentos. Inténtalo de nuevo en {} s.",
+    },
+    LoginTexts {
+        lang: "fr",
+        dir: "ltr",
+        password: "Mot de passe",
+        log_in: "Se connecter",
+        log_out: "Se déconnecter",
+        wrong: "Ce n’est pas le mot de passe.",
+        wait: "Trop de tentatives. Réessayez dans {} s.",
+    },
+    LoginTexts {
+        lang: "it",
+        dir: "ltr",
+        password: "Password",
+        log_in: "Accedi",
+        log_out: "Esci",
+        wrong: "Non è la password.",
+        wait: "Troppi tentativi. Riprova tra {} s.",
+    },
+    LoginTexts {
+        lang: "ja",
+        dir: "ltr",
+        password: "パスワード",
+        log_in: "ログイン",
+        log_out: "ログアウト",
+        wrong: "パスワードが違います。",
+        wait: "試行回数が多すぎます。{} 秒後にもう一度お試しください。",
+    },
+    LoginTexts {
+        lang: "pt-BR",
+        dir: "ltr",
+        password: "Senha",
+        log_in: "Entrar",
+        log_out: "Sair",
+        wrong: "A senha não é essa.",
+        wait: "Tentativas demais. Tente de novo em {} s.",
+    },
+    LoginTexts {
+        lang: "pt-PT",
+        dir: "ltr",
+        password: "Palavra-passe",
+        log_in: "Entrar",
+        log_out: "Sair",
+        wrong: "A palavra-passe não é essa.",
+        wait: "Demasiadas tentativas. Tente de novo em {} s.",
+    },
+];
 
 /// The texts in the first of the browser's languages that there are texts in, as on the page itself.
 fn texts(headers: &HeaderMap) -> &'static LoginTexts {
     let listed = headers
         .get(ACCEPT_LANGUAGE)
         .and_then(|value| value.to_str().ok());
-    let mut languages = listed.unwrap_or_default().split(',').map(|language| {
-        let primary = language.split(['-', ';']).next().unwrap_or_default();
-        primary.trim().to_ascii_lowercase()
-    });
-    match languages.find(|language| language == "en" || language == "pt") {
-        Some(language) if language == "pt" => &PORTUGUESE,
-        _ => &ENGLISH,
-    }
+    let mut languages = listed.unwrap_or_default().split(',');
+    languages.find_map(texts_in).unwrap_or(&TEXTS[0])
+}
+
+/// The texts in a language as `Accept-Language` names it, such as `de-AT;q=0.8`.
+fn texts_in(language: &str) -> Option<&'static LoginTexts> {
+    let tag = language.split(';').next().unwrap_or_default();
+    let tag = tag.trim().to_ascii_lowercase();
+    let lang = match tag.split_once('-').unwrap_or((&tag, "")) {
+        ("pt", "" | "br") => "pt-BR",
+        ("pt", _) => "pt-PT",
+        (primary, _) => primary,
+    };
+    TEXTS.iter().find(|texts| texts.lang == lang)
 }
 
 /// The login page, with a message about the last attempt, and a button to log out if the browser is logged in.
 fn page(texts: &LoginTexts, message: &str, is_logged_in: bool) -> Response {
     let text = PAGE
+        .replace("{assets}", &assets::folder())
         .replace("{lang}", texts.lang)
+        .replace("{dir}", texts.dir)
         .replace("{password}", texts.password)
         .replace("{log_in}", texts.log_in)
         .replace("{log_out}", texts.log_out)
@@ -177,7 +253,29 @@ fn page(texts: &LoginTexts, message: &str, is_logged_in: bool) -> Response {
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CACHE_CONTROL, "no-store"),
-        (CONTENT_SECURITY_POLICY, POLICY),
     ];
     (headers, text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_login_speaks_the_first_language_of_the_browser_that_it_knows() {
+        for (listed, lang) in [
+            ("de-AT,en;q=0.5", "de"),
+            ("nl, ja;q=0.8", "ja"),
+            ("pt", "pt-BR"),
+            ("pt-br", "pt-BR"),
+            ("PT-AO", "pt-PT"),
+            ("ar-EG", "ar"),
+            ("nl", "en"),
+            ("", "en"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_LANGUAGE, listed.parse().unwrap());
+            assert_eq!(texts(&headers).lang, lang, "{listed}");
+        }
+    }
 }

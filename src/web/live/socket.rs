@@ -4,9 +4,11 @@
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, State};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite;
@@ -25,12 +27,13 @@ use crate::protocol;
 use crate::protocol::input_error::InputError;
 use crate::protocol::light_change::LightChange;
 use crate::protocol::request::{ClientMessage, Request};
+use crate::protocol::resource::RefusalCode;
 use crate::protocol::server_message::{Hello, ServerMessage};
 use crate::web::allowance::Traffic;
 use crate::web::auth::session::SessionEnd;
 use crate::web::limiter::Permit;
 use crate::web::listener::Peer;
-use crate::web::response::too_many_clients;
+use crate::web::response::{refusal, too_many_clients};
 use crate::web::state::AppState;
 
 /// Silence after which a client is sent a ping.
@@ -48,8 +51,18 @@ pub async fn open(
     Extension(peer): Extension<Peer>,
     Extension(stream): Extension<SharedStream>,
     session: Option<Extension<SessionEnd>>,
-    mut upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    let mut upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => {
+            let message = format!(
+                "this is for WebSockets, and a proxy in front must pass on Upgrade and Connection: {}",
+                rejection.body_text()
+            );
+            return refusal(rejection.status(), RefusalCode::Upgrade, message);
+        }
+    };
     let permit = match app.clients.try_acquire(peer.address()) {
         Ok(permit) => permit,
         Err(reached) => return too_many_clients(reached, peer.address()),
@@ -76,6 +89,14 @@ pub async fn open(
                 drop(peer);
             });
         })
+}
+
+/// Says whether a WebSocket would be opened: a browser does not tell its page why that was refused.
+pub async fn explain(State(app): State<AppState>, Extension(peer): Extension<Peer>) -> Response {
+    match app.clients.check(peer.address()) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(reached) => too_many_clients(reached, peer.address()),
+    }
 }
 
 /// A connected client.

@@ -36,10 +36,8 @@ fn paths() -> Value {
         },
         "/api/lights/{name}": {
             "get": light("light", "One light").end(),
-            "put": light("changeLight", "Changes a light, and returns its new state")
-                .body("LightChange", true)
-                .fails(422, "A value is out of range")
-                .end(),
+            "put": change_light("changeLight"),
+            "post": change_light("changeLightByPost"),
         },
         "/api/openapi.json": {
             "get": Operation::new("description", "This document")
@@ -51,7 +49,11 @@ fn paths() -> Value {
                 .returns(200, "In the order of their names", list_of("Preset"))
                 .end(),
         },
-        "/api/presets/{name}": { "put": save_preset(), "delete": forget_preset() },
+        "/api/presets/{name}": {
+            "put": save_preset("savePreset"),
+            "post": save_preset("savePresetByPost"),
+            "delete": forget_preset(),
+        },
         "/api/presets/{name}/recall": { "post": recall_preset() },
         "/api/timers": { "get": timers(), "post": add_timer() },
         "/api/timers/{name}": { "delete": cancel_timer() },
@@ -72,9 +74,16 @@ fn light(id: &str, summary: &str) -> Operation {
         .fails(404, "No light has this name")
 }
 
-fn save_preset() -> Value {
+fn change_light(id: &str) -> Value {
+    light(id, "Changes a light, and returns its new state")
+        .body("LightChange", true)
+        .fails(422, "A value is out of range")
+        .end()
+}
+
+fn save_preset(id: &str) -> Value {
     let summary = "Saves what the lights are set to, or what the body says";
-    Operation::new("savePreset", summary)
+    Operation::new(id, summary)
         .name("1 to 40 characters", text(Name::MAX))
         .body("GivenPreset", false)
         .returns(200, "The preset as it is saved", reference("Preset"))

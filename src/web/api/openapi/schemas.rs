@@ -13,6 +13,7 @@ use crate::protocol::fields::{
     AT, DAYS, EFFECT, Field, FieldKind, IN, OFFSET, RECALL, SPEED, TIMER_LIGHT, TRANSITION,
 };
 use crate::protocol::request::{CHANGE_COMPANIONS, LIGHT_VERBS, VERBS};
+use crate::protocol::resource::RefusalCode;
 use crate::protocol::timer_request::{ACTIONS, TIMER_FIELDS};
 
 /// As in `07:00` and `07:00:30`. The service also reads fractions of a second.
@@ -120,7 +121,7 @@ fn described(mut schema: Value, description: &str) -> Value {
 fn field(field: &Field) -> Value {
     let schema = match field.kind {
         // The text form is for HTML forms, which send no JSON.
-        FieldKind::Number(range) | FieldKind::NumberOrText(range) => number(range.min, range.max),
+        FieldKind::Number(range) => number(range.min, range.max),
         FieldKind::Bool => json!({ "type": "boolean" }),
         FieldKind::True => json!({ "type": "boolean", "const": true }),
         FieldKind::Text(max) => text(max),
@@ -393,6 +394,7 @@ fn fallback() -> Value {
 fn error() -> Value {
     let properties = json!({
         "error": described(json!({ "type": "string" }), "What is wrong and what is allowed, in one line."),
+        "code": described(json!({ "enum": RefusalCode::ALL }), "Why a client is not served at all."),
     });
-    response("Why a request is refused.", properties, &[])
+    response("Why a request is refused.", properties, &["code"])
 }

@@ -160,7 +160,7 @@ fn a_change_is_described_as_it_is_parsed() {
             "level",
             values([json!(0), json!(100), json!(100.1), json!(null), json!(true)]),
         ),
-        ("step", values([json!(-100), json!(100.1), json!("1")])),
+        ("step", values([json!(-100), json!(100.1), json!("one")])),
         ("on", values([json!(true), json!(1), json!(null)])),
         ("toggle", values([json!(true), json!(false)])),
         (
@@ -174,7 +174,7 @@ fn a_change_is_described_as_it_is_parsed() {
         ),
         (
             "transition",
-            values([json!(3600), json!(3600.5), json!("1")]),
+            values([json!(3600), json!(3600.5), json!("one")]),
         ),
         (
             "speed",
@@ -188,10 +188,15 @@ fn a_change_is_described_as_it_is_parsed() {
 }
 
 #[test]
-fn a_level_as_text_is_accepted_and_not_described() {
-    let body = json!({ "level": "42" });
-    assert!(parse_change(body.to_string().as_bytes()).is_ok());
-    assert!(!validator("LightChange").is_valid(&body));
+fn a_number_as_text_is_accepted_and_not_described() {
+    for body in [
+        json!({ "level": "42" }),
+        json!({ "step": "-5", "transition": "2" }),
+        json!({ "effect": "blink", "speed": "1.5" }),
+    ] {
+        assert!(parse_change(body.to_string().as_bytes()).is_ok(), "{body}");
+        assert!(!validator("LightChange").is_valid(&body), "{body}");
+    }
 }
 
 #[test]
@@ -199,7 +204,7 @@ fn a_recall_is_described_as_it_is_parsed() {
     let fields = [
         (
             "transition",
-            values([json!(0), json!(3600), json!(-1), json!("1"), json!(null)]),
+            values([json!(0), json!(3600), json!(-1), json!("one"), json!(null)]),
         ),
         ("speed", values([json!(1)])),
     ];
@@ -212,7 +217,7 @@ fn a_new_timer_is_described_as_it_is_parsed() {
     let fields = [
         (
             "in",
-            values([json!(1), json!(86_400), json!(0), json!("1")]),
+            values([json!(1), json!(86_400), json!(0), json!("one")]),
         ),
         (
             "at",
