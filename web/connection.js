@@ -23,8 +23,14 @@
  *   count?: number }} ActivityEntry */
 /** @typedef {"connecting" | "live" | "reconnecting"} State */
 /**
+ * Why there is no connection: a code of the service's refusal, or what the page finds out by itself.
+ * @typedef {"host" | "origin" | "max_pages" | "max_pages_per_address" | "upgrade" | "stopped" | "unreachable"
+ *   | "offline"} Reason
+ */
+/**
  * Called with each message of its kind; a kind without a handler is ignored.
  * @typedef {{ state(state: State): void, hello(hello: Hello): void, light(message: LightMessage): void,
+ *   refused?(reason: Reason): void,
  *   presets?(names: string[]): void, timers?(timers: TimerInfo[]): void, here?(names: string[]): void,
  *   activity?(entries: ActivityEntry[]): void, pages?(count: number): void,
  *   fault?(fault: { light: string, message: string | null }): void, error?(message: string): void }} Handlers
@@ -36,6 +42,10 @@ const HELLO_TIMEOUT = 5000, PROBE_TIMEOUT = 4000; // ms
 const PROBE_AFTER = 15000, PROBE_AFTER_IN_USE = 3000;
 const GRACE = 500; // ms after a wake-up in which the page stays live without a socket
 const SAME_WAKE = 250; // ms in which several wake-up events count as one
+// Failures in a row before the page says that the service does not answer, or that a proxy is in the way: a restart of
+// the service takes less.
+const PATIENCE = 3;
+const GOING_AWAY = 1001; // the code of a close: the service stops
 
 export class Connection {
   /** @type {State} */
@@ -54,6 +64,9 @@ export class Connection {
   #openedAt = 0;
   #receivedAt = 0;
   #failures = 0;
+  // The service has said that it stops.
+  #stopped = false;
+  #explaining = false;
   #seq = 0;
   #seen = 0;
   /**
@@ -123,7 +136,10 @@ export class Connection {
     address.protocol = address.protocol.replace("http", "ws");
     this.#socket = new WebSocket(address);
     this.#socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
-    this.#socket.onclose = () => this.#retry();
+    this.#socket.onclose = ({ code }) => {
+      if (code === GOING_AWAY) this.#stopped = true;
+      this.#retry();
+    };
     this.#timer("deadline", HELLO_TIMEOUT, () => this.#retry());
   }
 
@@ -147,6 +163,24 @@ export class Connection {
     if (!this.#timers.grace) this.#goOffline();
     const limit = Math.min(RETRY_FIRST * 2 ** this.#failures++, RETRY_MAX);
     this.#timer("retry", Math.max(RETRY_MIN, Math.random() * limit), () => this.#open());
+    this.#explain();
+  }
+
+  // A browser does not say why a WebSocket was refused, so the service is asked by a request that is refused like it.
+  async #explain() {
+    if (this.#explaining) return;
+    this.#explaining = true;
+    const answer = await fetch("ws", { method: "POST", cache: "no-store" }).catch(() => null);
+    const { code = "" } = (answer && !answer.ok && (await answer.json().catch(() => null))) || {};
+    this.#explaining = false;
+    if (this.#ready) return;
+    // Leads to the login.
+    if (code === "password") location.reload();
+    else if (code) this.#on.refused?.(code);
+    else if (navigator.onLine === false && !this.#stopped) this.#on.refused?.("offline");
+    else if (this.#failures < PATIENCE) return;
+    else if (answer?.ok) this.#on.refused?.("upgrade");
+    else this.#on.refused?.(this.#stopped ? "stopped" : "unreachable");
   }
 
   #goOffline() {
@@ -198,6 +232,7 @@ export class Connection {
   /** @param {Hello} hello */
   #goLive(hello) {
     this.#hello = null;
+    this.#stopped = false;
     this.#ready = true;
     this.#failures = 0;
     this.#timer("grace");

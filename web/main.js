@@ -1,15 +1,20 @@
 // Puts the page together: the lights on the screen, the status line, the sheet.
 
 import { Connection } from "./connection.js";
+import { follow } from "./follow.js";
 import { Light } from "./lights/light.js";
 import { Master } from "./lights/master.js";
-import { language, words } from "./words.js";
+import { direction, language, words } from "./words.js";
 
 /** @typedef {import("./connection.js").Hello} Hello */
 /** @typedef {import("./connection.js").LightMessage} LightMessage */
 
 const root = document.documentElement;
 root.lang = language;
+root.dir = direction;
+
+// What the page says where this does not run.
+for (const text of document.querySelectorAll(".dead")) text.remove();
 
 /**
  * Name → light, of those in the last hello that are not hidden.
@@ -29,7 +34,10 @@ let shown = [];
 /** @type {Master | null} */
 let master = null;
 let pages = 0;
+let wasLive = false;
 let error = "";
+/** @type {import("./connection.js").Reason | null} */
+let refusal = null;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let errorTimer;
 
@@ -163,7 +171,8 @@ function showStatus() {
   const simulated = all.filter((light) => light.simulated).map(({ title }) => title);
   const some = simulated.length < shown.length ? ` (${simulated.join(", ")})` : "";
   const state = connection.state !== "live" ? words[connection.state] : pages ? words.pages(pages) : words.live;
-  const note = live && !shown.length ? words.noLights : simulated.length ? words.simulated + some : "";
+  const why = refusal && words.refused[refusal](location.hostname);
+  const note = why ?? (live && !shown.length ? words.noLights : simulated.length ? words.simulated + some : "");
 
   document.querySelector("#status").classList.toggle("fault", faults.length > 0 || error !== "");
   write(document.querySelector(".now"), error || faults.join(" · ") || state);
@@ -205,17 +214,18 @@ function redrawSheet() {
 // With several lights, the keys to the left and right move the focus to the light beside, and wrap around.
 const row = document.querySelector("main");
 row.addEventListener("keydown", (event) => {
-  const direction = event.key === "ArrowLeft" ? -1 : event.key === "ArrowRight" ? 1 : 0;
+  const right = direction === "rtl" ? -1 : 1;
+  const step = event.key === "ArrowLeft" ? -right : event.key === "ArrowRight" ? right : 0;
   const inputs = [...row.querySelectorAll("input:enabled")];
   const place = inputs.findIndex((input) => input === event.target);
-  if (!direction || place < 0 || inputs.length < 2 || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (!step || place < 0 || inputs.length < 2 || event.ctrlKey || event.altKey || event.metaKey) return;
   event.preventDefault();
   event.stopPropagation();
-  inputs.at((place + direction) % inputs.length)?.focus();
+  inputs.at((place + step) % inputs.length)?.focus();
 }, true);
 
 const opener = document.querySelector("#opener");
-opener.append(words.sheet);
+opener.append(words.sheetTitle);
 opener.addEventListener("click", openSheet);
 // Pulled up: a touch keeps sending its events to the button after the finger has left it.
 opener.addEventListener("pointermove", ({ buttons, clientY }) => {
@@ -233,9 +243,18 @@ async function openSheet() {
   }
 }
 
+// Once the lights and the presets are known, as a link names them.
+async function askLink() {
+  if (location.hash.length < 2) return;
+  const link = await import("./sheet/link.js").catch(() => null);
+  if (location.hash.length > 1) link?.ask(hub);
+}
+addEventListener("hashchange", () => hub.live && askLink());
+
 const connection = new Connection({
   state(state) {
     root.dataset.connection = state;
+    refusal = null;
     hub.live = state === "live";
     opener.disabled = !hub.live && !sheet;
     for (const light of shown) light.live = hub.live;
@@ -243,7 +262,13 @@ const connection = new Connection({
     showStatus();
     redrawSheet();
   },
+  refused(reason) {
+    refusal = reason;
+    showStatus();
+  },
   hello(hello) {
+    if (wasLive) follow();
+    wasLive = true;
     showLights(hello);
     if (hub.name) connection.send({ name: hub.name });
   },
@@ -256,6 +281,7 @@ const connection = new Connection({
     pages = count;
     // After a hello the count comes last: what has not been named by then is gone.
     for (const [name, { told }] of remoteLights) if (!told) removeRemote(name);
+    askLink();
     showStatus();
   },
   fault({ light: name, message }) {

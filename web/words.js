@@ -1,71 +1,55 @@
-// The words of the page in its languages, and the one that this browser prefers.
+// The words of the page in the language that this browser prefers, and numbers as people write them there. Only the
+// file of that language is loaded.
 
+/** @typedef {import("./connection.js").ActivityEntry} Entry */
+/**
+ * The words of the sheet.
+ * @typedef {{ close: string, for: string, effectsTitle: string, none: string, takes: string, minutes: string,
+ *   start: string, speed: string, presetsTitle: string, presetName: string, save: string,
+ *   forget(name: string): string, sure: string, timersTitle: string, sleep: string,
+ *   sleepIn(minutes: number): string, sleepHint: string, wake: string, wakeAt: string, days: string, add: string,
+ *   remove(what: string): string, at: Record<string, string>, never: string, waiting: Record<string, string>,
+ *   who: string }} SheetWords
+ */
+/**
+ * Who is here and what happened; `did` has the words for each `what` of an entry.
+ * @typedef {{ title: string, me: string, say: string, send: string, here(names: string): string, nobody: string,
+ *   someone: string, via: Record<string, string>, did: Record<string, (entry: Entry, light: string) => string>
+ *   }} ActivityWords
+ */
 /**
  * @typedef {{ connecting: string, reconnecting: string, pages(n: number): string, live: string, theLed: string,
  *   fault(what: string, message: string): string, simulated: string, noLights: string, light: string, level: string,
- *   more: string, less: string, off: string, all: string, percent(number: string): string,
- *   left(time: string): string, sheet: string, notLoaded: string, effects: Record<string, string>,
- *   decimal: string }} Words
+ *   more: string, less: string, off: string, on: string, all: string, percent(number: string): string,
+ *   left(time: string): string, sheetTitle: string, notLoaded: string, effects: Record<string, string>,
+ *   refused: Record<import("./connection.js").Reason, (host: string) => string>, link: string, run: string,
+ *   cancel: string, toggle: string, badLink: string, sheet: SheetWords, activity: ActivityWords }} Words
  */
 
-/** @type {Record<Language, Words>} */
-const WORDS = {
-  en: {
-    connecting: "Connecting…",
-    reconnecting: "Reconnecting…",
-    pages: (n) => (n === 1 ? "Live · only this page is open" : `Live · ${n} pages open`),
-    live: "Live",
-    theLed: "The LED",
-    fault: (what, message) => `${what} does not answer: ${message}`,
-    simulated: "Simulated LED: no pin is driven",
-    noLights: "All lights are hidden",
-    light: "Light",
-    level: "Level",
-    more: "More light",
-    less: "Less light",
-    off: "Off",
-    all: "All lights",
-    percent: (number) => `${number} percent`,
-    left: (time) => `${time} left`,
-    sheet: "Effects, presets, timers",
-    notLoaded: "This did not load. Try again, or reload the page.",
-    effects: { breathe: "Breathe", blink: "Blink", candle: "Candle", strobe: "Strobe", sunrise: "Sunrise" },
-    decimal: ".",
-  },
-  "pt-BR": {
-    connecting: "Conectando…",
-    reconnecting: "Reconectando…",
-    pages: (n) => (n === 1 ? "Ao vivo · só esta página está aberta" : `Ao vivo · ${n} páginas abertas`),
-    live: "Ao vivo",
-    theLed: "O LED",
-    fault: (what, message) => `${what} não responde: ${message}`,
-    simulated: "LED simulado: nenhum pino é acionado",
-    noLights: "Todas as luzes estão ocultas",
-    light: "Luz",
-    level: "Nível",
-    more: "Mais luz",
-    less: "Menos luz",
-    off: "Desligado",
-    all: "Todas as luzes",
-    percent: (number) => `${number} por cento`,
-    left: (time) => `faltam ${time}`,
-    sheet: "Efeitos, cenas, timers",
-    notLoaded: "Isto não carregou. Tente de novo ou recarregue a página.",
-    effects: { breathe: "Respirar", blink: "Piscar", candle: "Vela", strobe: "Estrobo", sunrise: "Amanhecer" },
-    decimal: ",",
-  },
-};
-
-const preferred = navigator.languages.find((language) => /^(en|pt)\b/i.test(language)) ?? "en";
-
-/** @typedef {"en" | "pt-BR"} Language */
-/** @type {Language} */
-export const language = /^pt/i.test(preferred) ? "pt-BR" : "en";
-export const words = WORDS[language];
+const LANGUAGES = ["en", "ar", "de", "es", "fr", "it", "ja"];
 
 /**
- * The number as people write it. Not by Intl: its first use took some 50 ms in a new browser on a CPU slowed down
- * 4 times.
+ * The language of the words for one that a browser names, or nothing.
+ * @param {string} locale
+ */
+export function languageFor(locale) {
+  const [primary, region] = locale.toLowerCase().split("-");
+  if (primary === "pt") return !region || region === "br" ? "pt-BR" : "pt-PT";
+  return LANGUAGES.find((language) => language === primary);
+}
+
+// As the browser names it, with its region, which decides how numbers and times are written.
+export const locale = navigator.languages.find(languageFor) ?? "en";
+export const language = languageFor(locale) ?? "en";
+export const direction = language === "ar" ? "rtl" : "ltr";
+
+/** @type {{ default: Words }} */
+const loaded = await import(`./words/${language}.js`);
+export const words = loaded.default;
+
+const format = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
+/**
+ * The number as people write it.
  * @param {number} number
  */
-export const written = (number) => String(number).replace(".", words.decimal);
+export const written = (number) => format.format(number);

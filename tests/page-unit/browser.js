@@ -9,6 +9,11 @@ export class FakeBrowser {
   now = 0;
   /** The sockets in the order of their opening. */
   sockets = [];
+  /** Method and path of each request. */
+  requests = [];
+  /** Status and body of each answer. */
+  answer = null;
+  reloads = 0;
   /** What `Math.random` returns. */
   random = 0.5;
   /** Durations of vibrations, in ms. */
@@ -28,10 +33,19 @@ export class FakeBrowser {
       addEventListener: window.addEventListener.bind(window),
       navigator: {
         languages: ["en"],
+        onLine: true,
         userActivation: { hasBeenActive: true },
         vibrate: (ms) => this.vibrations.push(ms),
       },
       performance: { now: () => this.now },
+      location: { reload: () => this.reloads++ },
+      // Answered at once by `answer`; without one, nothing is reached.
+      fetch: async (path, options) => {
+        this.requests.push(`${options?.method ?? "GET"} ${path}`);
+        if (!this.answer) throw new TypeError("not reached");
+        const { status, body } = this.answer;
+        return { ok: status < 300, status, json: async () => body };
+      },
       setTimeout: (task, after = 0) => this.#add(this.now + after, task, false),
       clearTimeout: (id) => this.#tasks.delete(id),
       requestAnimationFrame: (task) => this.#add((Math.floor(this.now / FRAME) + 1) * FRAME, task, true),

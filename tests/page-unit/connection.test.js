@@ -33,7 +33,7 @@ beforeEach(() => {
   browser = new FakeBrowser();
   calls = [];
   const on = {};
-  for (const kind of ["state", "hello", "light", "presets", "pages", "error"])
+  for (const kind of ["state", "hello", "light", "presets", "pages", "error", "refused"])
     on[kind] = (value) => calls.push([kind, value]);
   connection = new Connection(on);
 });
@@ -51,6 +51,65 @@ test("the page is live with the first message after the hello", () => {
   browser.socket.receive(level("led", 20));
   assert.deepEqual(calls.map(([kind]) => kind), ["hello", "state", "light"]);
   assert.equal(connection.state, "live");
+});
+
+/** Lets what waits for an answer go on. */
+const answered = () => new Promise((resolve) => setImmediate(resolve));
+
+/** The connection fails this often, and the service is asked why. */
+async function fail(times, code) {
+  for (let failure = 0; failure < times; failure++) {
+    browser.socket.onclose({ code });
+    await answered();
+    untilNextSocket();
+  }
+}
+
+test("a refusal is asked for, and told by its code", async () => {
+  for (const code of ["host", "origin", "max_pages", "max_pages_per_address"]) {
+    browser.answer = { status: 403, body: { error: "no", code } };
+    await fail(1);
+    assert.equal(handled("refused").at(-1), code);
+  }
+  assert.deepEqual(new Set(browser.requests), new Set(["POST ws"]));
+});
+
+test("a password that has changed leads to the login", async () => {
+  browser.answer = { status: 401, body: { error: "no", code: "password" } };
+  await fail(1);
+  assert.equal(browser.reloads, 1);
+});
+
+test("a service that lets the page in but opens no socket has a proxy in front", async () => {
+  browser.answer = { status: 204 };
+  await fail(2);
+  assert.deepEqual(handled("refused"), [], "it may have been starting");
+  await fail(1);
+  assert.deepEqual(handled("refused"), ["upgrade"]);
+});
+
+test("a service that is not reached is stopped, away, or behind no network", async () => {
+  await fail(3);
+  assert.deepEqual(handled("refused"), ["unreachable"]);
+  // A gateway without the service behind it answers in its own words.
+  browser.answer = { status: 502, body: "<html>" };
+  await fail(1);
+  assert.equal(handled("refused").at(-1), "unreachable");
+  browser.answer = null;
+  navigator.onLine = false;
+  await fail(1);
+  assert.equal(handled("refused").at(-1), "offline");
+  await fail(1, 1001);
+  assert.equal(handled("refused").at(-1), "stopped");
+});
+
+test("an answer that comes when the page is live again says nothing", async () => {
+  browser.answer = { status: 503, body: { error: "no", code: "max_pages" } };
+  browser.socket.onclose({});
+  untilNextSocket();
+  greet();
+  await answered();
+  assert.deepEqual(handled("refused"), []);
 });
 
 test("each other message goes to the handler of its kind, and one without a handler is ignored", () => {

@@ -9,14 +9,20 @@ mod broker;
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/proxy.rs"]
+mod proxy;
 
 mod accessibility;
 mod activity;
 mod effects;
 mod fleet;
+mod languages;
+mod links;
 mod login;
+mod refusals;
 mod several_lights;
 mod sheet;
 mod sliders;
 mod steps;
 mod timers;
+mod upgrades;

@@ -53,7 +53,7 @@ async fn the_sheet_is_loaded_when_it_is_first_opened_and_all_together_weighs_lit
         }
     }
     println!("all of the page: {all} bytes");
-    assert!(all > 15_000.0 && all <= 30_000.0, "{all} bytes");
+    assert!(all > 15_000.0 && all <= 32_000.0, "{all} bytes");
     browser.close().await;
 }
 
@@ -232,7 +232,7 @@ async fn without_the_service_the_sheet_waits_and_closes(browser: Browser) {
     tap(&chip(BREATHE), &phone).await;
     expect_effect(json!("breathe"), json!(1), "led", &dimmer).await;
     let complaints = phone.complaints().await;
-    let expected = |complaint: &String| complaint.contains("/ws' failed");
+    let expected = |complaint: &String| complaint.contains("/ws");
     assert!(complaints.iter().all(expected), "{complaints:?}");
     browser.close().await;
 }

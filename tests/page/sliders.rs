@@ -179,7 +179,7 @@ async fn a_page_comes_back_by_itself_and_replays_nothing(browser: Browser) {
 
     // The browser itself complains of each attempt.
     let complaints = phone.complaints().await;
-    let expected = |complaint: &String| complaint.contains("/ws' failed");
+    let expected = |complaint: &String| complaint.contains("/ws");
     assert!(complaints.iter().all(expected), "{complaints:?}");
     browser.close().await;
 }
@@ -227,8 +227,8 @@ async fn the_first_load_is_small_and_requests_nothing_from_other_hosts() {
         requests.iter().all(|url| url.starts_with(&page)),
         "{requests:?}"
     );
-    assert!(requests.len() <= 10, "{requests:?}");
-    assert!(bytes > 1000.0 && bytes <= 20_000.0, "{bytes} bytes");
+    assert!(requests.len() <= 12, "{requests:?}");
+    assert!(bytes > 1000.0 && bytes <= 24_000.0, "{bytes} bytes");
     assert_eq!(sockets, [format!("ws://{here}/ws")]);
     browser.close().await;
 }

@@ -1,66 +1,10 @@
 // Who is here, what happened, and what people say to each other: the part of the sheet that is loaded on demand.
 
-import { language, words as pageWords } from "../words.js";
+import { locale, words as pageWords } from "../words.js";
 
 /** @typedef {import("../connection.js").ActivityEntry} Entry */
-/**
- * `did` has the words for each `what` of an entry.
- * @typedef {{ title: string, me: string, say: string, send: string, here(names: string): string, nobody: string,
- *   someone: string, via: Record<string, string>, did: Record<string, (entry: Entry, light: string) => string> }} Words
- */
 
-/** @type {Record<import("../words.js").Language, Words>} */
-const WORDS = {
-  en: {
-    title: "Who is here",
-    me: "This page’s name",
-    say: "Say something to all",
-    send: "Send",
-    here: (names) => `Here: ${names}`,
-    nobody: "Nobody here has a name yet.",
-    someone: "A page",
-    via: { api: "The API", mqtt: "MQTT", timer: "A timer", button: "A button" },
-    did: {
-      joined: () => "is here",
-      left: () => "has left",
-      set: ({ level }, light) => `set ${light} to ${level} %`,
-      effect: ({ effect }, light) => (effect ? `started ${effect} on ${light}` : `ended the effect of ${light}`),
-      flashed: (_, light) => `flashed ${light}`,
-      recalled: ({ preset }) => `recalled ${preset}`,
-      saved: ({ preset }) => `saved ${preset}`,
-      forgot: ({ preset }) => `forgot ${preset}`,
-      timer: ({ timer }) => `added timer ${timer}`,
-      cancelled: ({ timer }) => `removed timer ${timer}`,
-      said: ({ text }) => `“${text}”`,
-      more: ({ count }) => `did ${count} more things`,
-    },
-  },
-  "pt-BR": {
-    title: "Quem está aqui",
-    me: "Nome desta página",
-    say: "Diga algo a todos",
-    send: "Enviar",
-    here: (names) => `Aqui: ${names}`,
-    nobody: "Ninguém aqui tem nome ainda.",
-    someone: "Uma página",
-    via: { api: "A API", mqtt: "MQTT", timer: "Um timer", button: "Um botão" },
-    did: {
-      joined: () => "está aqui",
-      left: () => "saiu",
-      set: ({ level }, light) => `pôs ${light} em ${level} %`,
-      effect: ({ effect }, light) => (effect ? `iniciou ${effect} em ${light}` : `terminou o efeito de ${light}`),
-      flashed: (_, light) => `piscou ${light}`,
-      recalled: ({ preset }) => `chamou ${preset}`,
-      saved: ({ preset }) => `salvou ${preset}`,
-      forgot: ({ preset }) => `esqueceu ${preset}`,
-      timer: ({ timer }) => `criou o timer ${timer}`,
-      cancelled: ({ timer }) => `removeu o timer ${timer}`,
-      said: ({ text }) => `“${text}”`,
-      more: ({ count }) => `fez mais ${count} coisas`,
-    },
-  },
-};
-const words = WORDS[language];
+const words = pageWords.activity;
 
 export class Activity {
   #hub;
@@ -120,7 +64,7 @@ export class Activity {
     const effect = entry.effect && (pageWords.effects[entry.effect] ?? entry.effect);
     const who = entry.who ?? words.via[entry.via ?? ""] ?? words.someone;
     text.append(foreign(who), ` ${words.did[entry.what]?.({ ...entry, effect }, light) ?? entry.what}`);
-    time.textContent = new Date(entry.at * 1000).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
+    time.textContent = new Date(entry.at * 1000).toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" });
     item.append(text, time);
     return item;
   }

@@ -1,7 +1,7 @@
 // The sheet over the bottom of the page. It is loaded when it is first opened, and drawn only while it is open.
 
 import { Effects, Presets } from "./effects.js";
-import { translate } from "./parts.js";
+import { loadStyle, translate } from "./parts.js";
 import { Timers } from "./timers.js";
 import { words } from "../words.js";
 
@@ -21,7 +21,7 @@ export class Sheet {
    * @param {Hub} hub
    */
   static async load(hub) {
-    await loadStyle("sheet/sheet.css");
+    await loadStyle();
     const dialog = document.querySelector("#sheet").content.querySelector("dialog");
     document.body.append(dialog);
     return new Sheet(dialog, hub);
@@ -117,14 +117,4 @@ export class Sheet {
     const name = this.#chosenName();
     return [...this.#hub.lights.values()].filter((light) => !name || light.name === name);
   }
-}
-
-/** @param {string} href */
-function loadStyle(href) {
-  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
-  return new Promise((resolve, reject) => {
-    link.onload = resolve;
-    link.onerror = reject;
-    document.head.append(link);
-  });
 }

@@ -1,7 +1,7 @@
 // The timers in the sheet: to sleep, to wake up, and the list of all timers.
 
 import { button, fill, words } from "./parts.js";
-import { language, words as pageWords, written } from "../words.js";
+import { locale, words as pageWords, written } from "../words.js";
 
 /** @typedef {import("../connection.js").TimerInfo} Timer */
 
@@ -12,7 +12,7 @@ const DAY = 86400000; // ms
 const A_MONDAY = Date.UTC(2024, 0, 1);
 
 /** @param {Intl.DateTimeFormatOptions} options */
-const format = (options) => new Intl.DateTimeFormat(language, { timeZone: "UTC", ...options });
+const format = (options) => new Intl.DateTimeFormat(locale, { timeZone: "UTC", ...options });
 /**
  * @param {string} day
  * @param {"short" | "long"} weekday
@@ -126,7 +126,7 @@ function action({ level, on, effect, recall }) {
   if (recall) return recall;
   if (effect) return pageWords.effects[effect] ?? effect;
   if (level) return `${written(level)} %`;
-  return on ? words.on : words.off;
+  return on ? pageWords.on : pageWords.off;
 }
 
 /**
@@ -140,7 +140,7 @@ export function dueText({ next, waiting = "" }) {
   const due = Date.parse(next) + offset;
   const days = Math.floor(due / DAY) - Math.floor((Date.now() + offset) / DAY);
   const day = days < 2
-    ? new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(days, "day")
+    ? new Intl.RelativeTimeFormat(locale, { numeric: "auto" }).format(days, "day")
     : format({ weekday: "short", day: "numeric", month: "short" }).format(due);
   return `${day} ${next.slice(11, 16)}`;
 }

@@ -155,7 +155,6 @@ impl Window {
     /// What it took to load the page at `url`, to the last file. To be called once, as it takes the
     /// [events](Window::events).
     pub async fn load(&self, url: &str) -> Load {
-        let manifest = format!("{url}manifest.webmanifest");
         let mut requests = HashMap::new();
         let mut unanswered = HashSet::new();
         let (mut sockets, mut bytes) = (Vec::new(), 0.0);
@@ -179,7 +178,10 @@ impl Window {
                 }
             }
             // The browser asks for the manifest last, when the page is complete.
-            unanswered.is_empty() && requests.values().any(|url| *url == manifest)
+            unanswered.is_empty()
+                && requests
+                    .values()
+                    .any(|url: &String| url.ends_with("/manifest.webmanifest"))
         })
         .await;
         Load {

@@ -1,0 +1,96 @@
+// A link that does one thing, such as `/#recall=Film` or `/#level=40&light=desk`. Any site can make one, so nothing
+// happens before somebody has read what it asks for, and agrees.
+
+import { button, loadStyle } from "./parts.js";
+import { words, written } from "../words.js";
+
+/** @typedef {import("../lights/light.js").Light} Light */
+/** What is asked for in words, and how it is done. @typedef {{ text: string, run(): void }} Deed */
+
+const READING = 700; // ms in which a tap that was meant for something else does nothing
+
+/** @param {import("../main.js").Hub} hub */
+export async function ask(hub) {
+  const link = location.hash.slice(1);
+  const deed = read(new URLSearchParams(link), hub);
+  // A reload asks no second time.
+  history.replaceState(null, "", location.pathname + location.search);
+  await loadStyle().catch(() => {});
+
+  const dialog = document.createElement("dialog");
+  dialog.className = "sheet ask";
+  const title = document.createElement("h2"), text = document.createElement("p"), row = document.createElement("div");
+  title.textContent = deed ? words.link : words.badLink;
+  title.id = "ask-title";
+  dialog.setAttribute("aria-labelledby", title.id);
+  text.textContent = deed ? deed.text : link;
+  row.className = "chips";
+  const cancel = button("chip cancel", words.cancel), run = button("chip run", words.run);
+  row.append(cancel, ...(deed ? [run] : []));
+  dialog.append(title, text, row);
+  run.disabled = true;
+  setTimeout(() => (run.disabled = false), READING);
+  run.addEventListener("click", () => {
+    deed?.run();
+    dialog.close();
+  });
+  cancel.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/**
+ * Nothing for a link that asks for nothing, for more than one thing, or for what is not here.
+ * @param {URLSearchParams} asked
+ * @param {import("../main.js").Hub} hub
+ * @returns {Deed | null}
+ */
+function read(asked, hub) {
+  const name = asked.get("light");
+  asked.delete("light");
+  const [[what, value] = ["", ""], another] = [...asked];
+  if (!what || another) return null;
+  if (what === "recall")
+    return !name && hub.presets.includes(value) ? { text: value, run: () => hub.send({ recall: value }) } : null;
+
+  const light = name ? hub.lights.get(name) : undefined;
+  const lights = light ? [light] : [...hub.lights.values()];
+  const deed = !name || light ? change(what, value, lights) : null;
+  if (!deed) return null;
+  const whose = light?.title ?? (lights.length > 1 ? words.all : lights[0]?.title);
+  return { ...deed, text: `${whose}: ${deed.text}` };
+}
+
+/**
+ * @param {string} what
+ * @param {string} value
+ * @param {Light[]} lights
+ * @returns {Deed | null}
+ */
+function change(what, value, lights) {
+  /** @param {(light: Light) => void} run */
+  const each = (run) => () => lights.forEach(run);
+  switch (what) {
+    case "level": {
+      const level = value.trim() ? Number(value) : NaN;
+      if (!(level >= 0 && level <= 100)) return null;
+      // The service does not send a page its own level back.
+      return { text: `${written(level)} %`, run: each((light) => (light.send({ level }), light.update({ level }))) };
+    }
+    case "on":
+      return { text: words.on, run: each((light) => light.send({ on: true })) };
+    case "off":
+      return { text: words.off, run: each((light) => light.send({ on: false })) };
+    case "toggle": {
+      const on = !lights.some(({ slider }) => slider.level > 0);
+      return { text: words.toggle, run: each((light) => light.send({ on })) };
+    }
+    case "effect":
+      return Object.keys(words.effects).includes(value)
+        ? { text: words.effects[value], run: each((light) => light.send({ effect: value })) }
+        : null;
+    default:
+      return null;
+  }
+}
