@@ -15,5 +15,6 @@ mod lan;
 mod fleet;
 mod mdns;
 mod mqtt;
+mod proxies;
 mod socketio;
 mod works_with;

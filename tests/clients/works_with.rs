@@ -22,6 +22,8 @@ const NODE_RED: &str = include_str!("../../examples/node-red.json");
 /// Where README has the service.
 const ADDRESS: &str = "raspberrypi.local:5000";
 
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
+
 static CLIENTS: LazyLock<PathBuf> = LazyLock::new(|| fetched("scripts/clients.sh", &[]));
 
 /// The code in a client's row of README.
@@ -341,4 +343,28 @@ async fn node_red_sets_the_light_and_receives_the_change() {
     node_red
         .wait_for("{ light: 'led', level: 60 }", connected)
         .await;
+}
+
+#[tokio::test]
+#[ignore = "needs curl; scripts/test.sh installs it and runs this"]
+async fn the_requests_for_shortcuts_of_a_phone_do_what_they_say() {
+    need("curl", "curl");
+    let (_, section) = OPERATIONS
+        .split_once("\n## Shortcuts and widgets on a phone\n")
+        .unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let lines: Vec<_> = section
+        .lines()
+        .filter(|line| line.starts_with("curl "))
+        .collect();
+    assert_eq!(lines.len(), 4);
+    let dimmer = TestServer::start();
+    let mut client = dimmer.client().await;
+    client.send(json!({"save": "Film"})).await;
+    client.settled().await;
+    for (line, level) in lines.iter().zip([40.0, 0.0, 40.0, 50.0]) {
+        let answer = printed(&dimmer, line, &[]);
+        assert!(!answer.contains("error"), "{line}: {answer}");
+        assert_eq!(dimmer.level("led").await, level, "{line}");
+    }
 }
