@@ -46,6 +46,10 @@ lab=$(mktemp -d)
 trap 'rm -rf "$lab"' EXIT
 mkdir -p "$lab/initramfs"/{bin,dev,proc,sys,tmp}
 cp -r "$pi/modules/lib" "$lab/initramfs/"
+# Where dimmer doctor looks for what it may advise.
+mkdir -p "$lab/initramfs/boot/firmware"
+touch "$lab/initramfs/boot/firmware/config.txt"
+cp -r "$pi/overlays" "$lab/initramfs/boot/firmware/"
 cp /usr/aarch64-linux-gnu/lib/{ld-linux-aarch64.so.1,libc.so.6,libgcc_s.so.1,libm.so.6} "$lab/initramfs/lib/"
 cp "$pi/busybox" "$program" "$lab/initramfs/bin/"
 cp scripts/emulate/init "$lab/initramfs/"

@@ -3,6 +3,8 @@
 //!
 //! Only reads. All files are below a root folder: `/`, except in tests.
 
+mod advice;
+
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,11 +16,12 @@ use rustix::fs::{Access, access};
 use crate::config::{Config, DriverChoice, LightConfig};
 use crate::pin::device_tree::DeviceTree;
 use crate::pin::driver::{self, Choice, KERNEL_FREQUENCY, SOFTWARE_FREQUENCY};
-use crate::pin::kernel_bug::{KernelBug, KernelVersion, release};
+use crate::pin::kernel_bug::release;
 use crate::pin::pwmchip::{self, Chip, ChipKind};
 use crate::pin::real_time;
 use crate::pin::software_pwm::SoftwarePwm;
 use crate::platform::gpio_lock::Holder;
+use advice::advice;
 
 /// The devices through which rppal accesses the GPIOs: up to the Pi 4, on the Pi 5, and if there is
 /// neither.
@@ -34,7 +37,7 @@ pub fn report(root: &Path, lights: &[LightConfig]) -> String {
     let mut report = Report(String::new());
     report.machine(root, &tree);
     for light in lights {
-        report.light(root, &tree, light);
+        report.light(root, &tree, light, lights);
     }
     report.0
 }
@@ -70,7 +73,13 @@ impl Report {
         }
     }
 
-    fn light(&mut self, root: &Path, tree: &DeviceTree, light: &LightConfig) {
+    fn light(
+        &mut self,
+        root: &Path,
+        tree: &DeviceTree,
+        light: &LightConfig,
+        lights: &[LightConfig],
+    ) {
         let gpio = light.gpio;
         self.line(&format!("light {}", light.name), &format!("GPIO {gpio}"));
         let choice = driver::choose(root, light.driver, gpio);
@@ -91,8 +100,8 @@ impl Report {
             self.line("held by", &holder.to_string());
         }
         self.users(tree, gpio);
-        for advice in advice(root, tree, &choice, gpio) {
-            self.line("better", &advice);
+        for (name, line) in advice(root, &choice, gpio, lights) {
+            self.line(name, &line);
         }
         if let Some(gpio) = light.button_gpio {
             self.line("button", &describe_button(&choice, gpio));
@@ -225,58 +234,4 @@ fn describe_software(light: &LightConfig) -> String {
     format!(
         "software-pwm, {frequency} Hz, {steps} steps, up to {percent:.0} % of a core, {priority}"
     )
-}
-
-/// Better drivers than `choice`, best first, with the exact steps to get each.
-fn advice(root: &Path, tree: &DeviceTree, choice: &Choice, gpio: u8) -> Vec<String> {
-    // A fallback needs another kernel, not another line: the report says so.
-    if !tree.is_pi() || !matches!(choice, Choice::Software | Choice::NoChip) {
-        return Vec::new();
-    }
-    let file = match root.join("boot/config.txt").exists()
-        && !root.join("boot/firmware/config.txt").exists()
-    {
-        true => "/boot/config.txt",
-        false => "/boot/firmware/config.txt",
-    };
-    let add = |overlay: &str| format!("add the line dtoverlay={overlay} to {file} and reboot");
-    if let Some(function) = block_function(tree, gpio) {
-        let overlay = format!("pwm,pin={gpio},func={function}");
-        return vec![format!("kernel-pwm by the PWM block: {}", add(&overlay))];
-    }
-    let kind = if tree.has_rp1() {
-        ChipKind::PwmPio
-    } else {
-        ChipKind::PwmGpio
-    };
-    let driver = kind.name();
-    let mut here = format!("kernel-pwm by {driver}: ");
-    if release(root).is_some_and(|release| !has_pwm_gpio(&release)) {
-        here += "first update the system to kernel 6.6.62 or newer (sudo apt full-upgrade), then ";
-    } else if let Some(bug) = KernelBug::here(root, kind) {
-        here += &format!("{bug}; then ");
-    }
-    here += &add(&format!("{driver},gpio={gpio}"));
-    let elsewhere = format!(
-        "kernel-pwm by the PWM block: move the LED to GPIO 18 (header pin 12), set gpio = 18, {}",
-        add("pwm,pin=18,func=2")
-    );
-    vec![here, elsewhere]
-}
-
-/// The `func` of the `pwm` overlay that routes the PWM block to a GPIO, if there is one.
-fn block_function(tree: &DeviceTree, gpio: u8) -> Option<u8> {
-    match gpio {
-        12 | 13 => Some(4),
-        18 | 19 => Some(2),
-        14 | 15 if tree.has_rp1() => Some(4),
-        _ => None,
-    }
-}
-
-/// Whether a release of the Raspberry Pi's kernel has `pwm-gpio`: since 6.11, and 6.6 since 6.6.62.
-fn has_pwm_gpio(release: &str) -> bool {
-    let version = KernelVersion::parse(release);
-    version >= KernelVersion(6, 11, 0)
-        || (KernelVersion(6, 6, 62)..KernelVersion(6, 7, 0)).contains(&version)
 }

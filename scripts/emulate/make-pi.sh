@@ -50,7 +50,8 @@ depmod -b "$folder/modules" "$version"
 
 say "making the device trees"
 cp "$root/usr/lib/linux-image-$version/broadcom/bcm2837-rpi-3-b.dtb" "$folder/stock.dtb"
-dtc -q -@ -o "$folder/pwm-gpio.dtbo" pwm-gpio.dts
+mkdir "$folder/overlays"
+dtc -q -@ -o "$folder/overlays/pwm-gpio.dtbo" pwm-gpio.dts
 # The same tree as with dtoverlay=pwm-gpio,gpio=21 in config.txt.
-fdtoverlay -i "$folder/stock.dtb" -o "$folder/pwm-gpio,gpio=21.dtb" "$folder/pwm-gpio.dtbo"
-rm -r "$root" "$folder/module" "$folder/pwm-gpio.dtbo"
+fdtoverlay -i "$folder/stock.dtb" -o "$folder/pwm-gpio,gpio=21.dtb" "$folder/overlays/pwm-gpio.dtbo"
+rm -r "$root" "$folder/module"

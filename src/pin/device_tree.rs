@@ -47,6 +47,24 @@ impl DeviceTree {
         self.is_compatible("brcm,bcm2712")
     }
 
+    /// Whether a node with this `compatible` string is enabled.
+    pub fn enables(&self, compatible: &str) -> bool {
+        let mut nodes = Vec::new();
+        collect(&self.base, &mut nodes);
+        nodes.iter().any(|node| {
+            is_enabled(node)
+                && strings(&node.join("compatible"))
+                    .iter()
+                    .any(|name| name == compatible)
+        })
+    }
+
+    /// When the bootloader in the EEPROM of a Pi 4 or 5 was built, in seconds since 1970.
+    pub fn bootloader_built(&self) -> Option<u32> {
+        let built = self.base.join("chosen/bootloader/build-timestamp");
+        numbers(&built).first().copied()
+    }
+
     fn is_compatible(&self, prefix: &str) -> bool {
         let names = strings(&self.base.join("compatible"));
         names.iter().any(|name| name.starts_with(prefix))

@@ -80,11 +80,11 @@ impl fmt::Display for KernelBug {
 
 /// The numbers that a release of the kernel begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct KernelVersion(pub u32, pub u32, pub u32);
+struct KernelVersion(u32, u32, u32);
 
 impl KernelVersion {
     /// The numbers of a release such as `6.12.34+rpt-rpi-v8`; 0 for each that is missing.
-    pub fn parse(release: &str) -> KernelVersion {
+    fn parse(release: &str) -> KernelVersion {
         // What follows the numbers is the packager's, as the 1030 in Ubuntu's `6.8.0-1030-raspi`.
         let end = release.find(|character: char| !character.is_ascii_digit() && character != '.');
         let mut numbers = release[..end.unwrap_or(release.len())]

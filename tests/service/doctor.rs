@@ -12,7 +12,7 @@ use dimmer::pin::pwmchip::{Channel, ChipKind};
 use tempfile::TempDir;
 
 /// A machine below a folder.
-struct Machine {
+pub struct Machine {
     root: TempDir,
     phandles: u32,
 }
@@ -28,9 +28,42 @@ impl Machine {
             format!("{kernel}\n").as_bytes(),
         );
         machine.write("boot/firmware/config.txt", b"");
+        machine.write("etc/rpi-issue", b"");
         machine.property("", "model", &text(&[model]));
         machine.property("", "compatible", &text(compatible));
+        let pi_5 = compatible.contains(&"brcm,bcm2712");
+        let block = if pi_5 { "pwm-rp1" } else { "pwm-bcm2835" };
+        match pi_5 {
+            true => machine.offer("boot/firmware", &["pwm", "pwm-gpio", "pwm-pio"]),
+            false => machine.offer("boot/firmware", &["pwm", "pwm-gpio"]),
+        }
+        machine.modules(kernel, &[block, "pwm-gpio", "pwm-pio-rp1"]);
         machine
+    }
+
+    /// Makes these all the overlays in a folder of the boot.
+    fn offer(&self, boot: &str, overlays: &[&str]) {
+        let folder = format!("{boot}/overlays");
+        let _ = fs::remove_dir_all(self.path(&folder));
+        fs::create_dir_all(self.path(&folder)).unwrap();
+        for overlay in overlays {
+            self.write(&format!("{folder}/{overlay}.dtbo"), b"");
+        }
+    }
+
+    /// Makes these all the modules of a kernel; the PWM block's driver may be built in.
+    fn modules(&self, kernel: &str, modules: &[&str]) {
+        let list = |built_in: bool| {
+            let modules = modules
+                .iter()
+                .filter(|module| (**module == "pwm-rp1") == built_in);
+            let colon = if built_in { "" } else { ":" };
+            let lines = modules.map(|module| format!("kernel/drivers/pwm/{module}.ko{colon}\n"));
+            lines.collect::<String>()
+        };
+        let folder = format!("lib/modules/{kernel}");
+        self.write(&format!("{folder}/modules.dep"), list(false).as_bytes());
+        self.write(&format!("{folder}/modules.builtin"), list(true).as_bytes());
     }
 
     fn zero_w() -> Machine {
@@ -60,7 +93,7 @@ impl Machine {
         )
     }
 
-    fn pi_4b() -> Machine {
+    pub fn pi_4b() -> Machine {
         let compatible = ["raspberrypi,4-model-b", "brcm,bcm2711"];
         Machine::new(
             "Raspberry Pi 4 Model B Rev 1.4",
@@ -129,7 +162,7 @@ impl Machine {
     }
 
     /// As `dtoverlay=pwm-gpio,gpio=N` and `pwm-pio` do.
-    fn overlay(&mut self, number: u8, name: &str, compatible: &str, gpio: u8) {
+    pub fn overlay(&mut self, number: u8, name: &str, compatible: &str, gpio: u8) {
         let pins = self.pins(
             &format!("{name}_pins@{gpio:x}"),
             &cells(&[gpio.into()]),
@@ -195,7 +228,7 @@ impl Machine {
         report(self.root.path(), &[light])
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub fn path(&self, path: &str) -> PathBuf {
         self.root.path().join(path)
     }
 }
@@ -259,14 +292,15 @@ fn without_an_overlay_auto_is_software_and_the_report_names_the_overlay_to_add()
 
 #[test]
 fn with_an_old_kernel_the_report_says_to_update_first() {
-    let report = Machine::zero_w().report(21);
+    let machine = Machine::zero_w();
+    machine.offer("boot/firmware", &["pwm"]);
+    machine.modules("6.6.31+rpt-rpi-v6", &["pwm-bcm2835"]);
+    let report = machine.report(21);
     assert_eq!(lines(&report, "machine"), ["Raspberry Pi Zero W Rev 1.1"]);
     assert_eq!(lines(&report, "kernel"), ["6.6.31+rpt-rpi-v6"]);
-    assert!(
-        lines(&report, "better")[0].starts_with(
-            "kernel-pwm by pwm-gpio: first update the system to kernel 6.6.62 or newer"
-        )
-    );
+    assert!(lines(&report, "better")[0].starts_with(
+        "kernel-pwm by pwm-gpio: no overlay pwm-gpio in /boot/firmware/overlays: update the system"
+    ));
 }
 
 #[test]
@@ -758,8 +792,313 @@ fn the_file_to_edit_is_the_one_that_is_there() {
         machine.path("boot/config.txt"),
     )
     .unwrap();
-    fs::remove_dir(machine.path("boot/firmware")).unwrap();
+    fs::remove_dir_all(machine.path("boot/firmware")).unwrap();
+    machine.offer("boot", &["pwm-gpio"]);
     assert!(lines(&machine.report(21), "better")[0].ends_with("to /boot/config.txt and reboot"));
+
+    // Ubuntu's config.txt includes this one.
+    let machine = Machine::pi_3b();
+    machine.write("boot/firmware/usercfg.txt", b"");
+    let expected = "to /boot/firmware/usercfg.txt and reboot";
+    assert!(lines(&machine.report(21), "better")[0].ends_with(expected));
+
+    // Debian's config.txt is generated; no Debian has these overlays, but one can bring them.
+    let machine = Machine::pi_3b();
+    machine.write("etc/default/raspi-firmware", b"");
+    let expected = "to /etc/default/raspi-firmware-custom, run sudo update-initramfs -u and reboot";
+    assert!(lines(&machine.report(21), "better")[0].ends_with(expected));
+}
+
+/// A distribution, as far as it matters to advice.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum System {
+    RaspberryPiOs,
+    Debian,
+    Ubuntu,
+}
+
+/// Each Pi of the table, with its `compatible` strings.
+const MODELS: [(&str, [&str; 2]); 5] = [
+    (
+        "Raspberry Pi Zero W Rev 1.1",
+        ["raspberrypi,model-zero-w", "brcm,bcm2835"],
+    ),
+    (
+        "Raspberry Pi Zero 2 W Rev 1.0",
+        ["raspberrypi,model-zero-2-w", "brcm,bcm2837"],
+    ),
+    (
+        "Raspberry Pi 3 Model B Rev 1.2",
+        ["raspberrypi,3-model-b", "brcm,bcm2837"],
+    ),
+    (
+        "Raspberry Pi 4 Model B Rev 1.4",
+        ["raspberrypi,4-model-b", "brcm,bcm2711"],
+    ),
+    (
+        "Raspberry Pi 5 Model B Rev 1.0",
+        ["raspberrypi,5-model-b", "brcm,bcm2712"],
+    ),
+];
+
+/// What a line of advice contains.
+const PWM_GPIO: &str = "add the line dtoverlay=pwm-gpio,gpio=21 to ";
+const PWM_PIO: &str = "kernel-pwm by pwm-pio: add the line dtoverlay=pwm-pio,gpio=21 to ";
+const BAD_PWM_PIO: &str = "fixed in June 2026, so in any later 6.18; 6.12.75 works, too; then add the line dtoverlay=pwm-pio,gpio=21 to ";
+const BLOCK: &str = "move the LED to GPIO 18 (header pin 12), set gpio = 18, add the line dtoverlay=pwm,pin=18,func=2 to ";
+const UPDATE: &str =
+    "update the system (sudo apt full-upgrade), reboot and run dimmer doctor again";
+const NONE: &str = "no kernel-pwm here: no overlay ";
+
+/// A row of the table: a system with its kernel, the overlays that it has beside each other, and the advice for GPIO 21
+/// up to the Pi 4 and on the Pi 5.
+type Row = (
+    System,
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+const ALL: &[&str] = &["pwm", "pwm-gpio", "pwm-pio"];
+
+/// What each system offers. Debian's overlays are those of its raspi-firmware 1.20240424; the others are typical, and
+/// were not read from an image.
+#[rustfmt::skip]
+const TABLE: [Row; 15] = {
+    use System::{Debian, RaspberryPiOs, Ubuntu};
+    [
+        (RaspberryPiOs, "6.1.21-v8+",              &["pwm"], &[BLOCK],           &[BLOCK]),
+        (RaspberryPiOs, "6.6.31+rpt-rpi-v8",       &["pwm"], &[UPDATE, BLOCK],   &[UPDATE, BLOCK]),
+        (RaspberryPiOs, "6.8.0-v8+",               &["pwm"], &[UPDATE, BLOCK],   &[UPDATE, BLOCK]),
+        (RaspberryPiOs, "6.12.75+rpt-rpi-v8",      ALL,      &[PWM_GPIO, BLOCK], &[PWM_PIO, BLOCK]),
+        (RaspberryPiOs, "6.18.34+rpt-rpi-v8",      ALL,      &[PWM_GPIO, BLOCK], &[BAD_PWM_PIO, PWM_GPIO, BLOCK]),
+        (Debian,        "6.1.0-56-arm64",          &[],      &[NONE],            &[NONE]),
+        (Debian,        "6.6.13+bpo-arm64",        &[],      &[NONE],            &[NONE]),
+        (Debian,        "6.8.12-arm64",            &[],      &[NONE],            &[NONE]),
+        (Debian,        "6.12.117+deb13-arm64",    &[],      &[NONE],            &[NONE]),
+        (Debian,        "6.18.9+deb14-arm64",      &[],      &[NONE],            &[NONE]),
+        (Ubuntu,        "6.1.0-1001-raspi",        &["pwm"], &[BLOCK],           &[BLOCK]),
+        (Ubuntu,        "6.6.0-1001-raspi",        &["pwm"], &[BLOCK],           &[BLOCK]),
+        (Ubuntu,        "6.8.0-1030-raspi",        &["pwm"], &[BLOCK],           &[BLOCK]),
+        (Ubuntu,        "6.12.0-1001-raspi",       ALL,      &[PWM_GPIO, BLOCK], &[PWM_PIO, BLOCK]),
+        (Ubuntu,        "6.18.0-1003-raspi",       ALL,      &[PWM_GPIO, BLOCK], &[BAD_PWM_PIO, PWM_GPIO, BLOCK]),
+    ]
+};
+
+impl Machine {
+    /// A Pi with what a system of the table offers.
+    fn with(model: &str, compatible: &[&str], row: &Row) -> Machine {
+        let (system, kernel, overlays, ..) = *row;
+        let pi_5 = compatible.contains(&"brcm,bcm2712");
+        let machine = Machine::new(model, compatible, kernel);
+        let mut modules = vec![if pi_5 { "pwm-rp1" } else { "pwm-bcm2835" }];
+        if overlays == ALL {
+            modules.extend(["pwm-gpio", "pwm-pio-rp1"]);
+        }
+        machine.modules(kernel, &modules);
+        fs::remove_dir_all(machine.path("boot")).unwrap();
+        let (boot, config) = match system {
+            // Bullseye.
+            System::RaspberryPiOs if kernel.starts_with("6.1.") => ("boot", "boot/config.txt"),
+            // A/B boot.
+            System::Ubuntu if overlays == ALL => {
+                ("boot/firmware/current", "boot/firmware/config.txt")
+            }
+            _ => ("boot/firmware", "boot/firmware/config.txt"),
+        };
+        machine.offer(boot, overlays);
+        machine.write(config, b"");
+        match system {
+            System::RaspberryPiOs => {}
+            System::Debian => {
+                machine.offer(boot, &["hifiberry-dac", "pi4-spidev"]);
+                machine.write("etc/default/raspi-firmware", b"");
+                fs::remove_file(machine.path("etc/rpi-issue")).unwrap();
+            }
+            System::Ubuntu => fs::remove_file(machine.path("etc/rpi-issue")).unwrap(),
+        }
+        if !pi_5 && system != System::Debian {
+            machine.property("soc/audio", "compatible", &text(&["brcm,bcm2835-audio"]));
+        }
+        machine
+    }
+
+    /// All advice for a GPIO, the best first.
+    fn advice(&self, gpio: u8) -> Vec<String> {
+        let report = self.report(gpio);
+        let advice = [lines(&report, "better"), lines(&report, "no better")].concat();
+        advice.into_iter().map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn each_machine_gets_the_advice_that_it_can_follow() {
+    for (model, compatible) in MODELS {
+        for row in &TABLE {
+            let machine = Machine::with(model, &compatible, row);
+            let (system, kernel, _, up_to_4, on_5) = row;
+            let is_5 = model.starts_with("Raspberry Pi 5");
+            let expected = if is_5 { on_5 } else { up_to_4 };
+            let advice = machine.advice(21);
+            let mut pairs = advice.iter().zip(*expected);
+            let as_expected = pairs.all(|(line, part)| line.contains(part));
+            assert!(
+                as_expected && advice.len() == expected.len(),
+                "{model}, {system:?}, {kernel}: {advice:#?}"
+            );
+            for line in [14, 18]
+                .into_iter()
+                .flat_map(|gpio| machine.advice(gpio))
+                .chain(advice)
+            {
+                can_follow(&machine, row, is_5, &line);
+            }
+        }
+    }
+}
+
+/// Checks that advice needs only what is there.
+fn can_follow(machine: &Machine, row: &Row, is_5: bool, line: &str) {
+    let (system, kernel, overlays, ..) = *row;
+    let context = format!("{system:?}, {kernel}, Pi 5: {is_5}: {line}");
+    assert!(
+        !line.contains(UPDATE) || system == System::RaspberryPiOs,
+        "{context}"
+    );
+    assert!(!line.contains("eeprom"), "{context}");
+    let Some((_, rest)) = line.split_once("dtoverlay=") else {
+        return;
+    };
+    let (overlay, rest) = rest.split_once(' ').unwrap();
+    let (file, _) = rest
+        .strip_prefix("to /")
+        .unwrap()
+        .split_once([' ', ','])
+        .unwrap();
+    assert!(machine.path(file).exists(), "{context}");
+    let (name, parameters) = overlay.split_once(',').unwrap();
+    assert!(overlays.contains(&name), "{context}");
+    let module = match (name, is_5) {
+        ("pwm", true) => "pwm-rp1",
+        ("pwm", false) => "pwm-bcm2835",
+        ("pwm-pio", true) => "pwm-pio-rp1",
+        ("pwm-gpio", _) => "pwm-gpio",
+        _ => panic!("{context}"),
+    };
+    let has = ["modules.dep", "modules.builtin"].iter().any(|list| {
+        let list = machine.path(&format!("lib/modules/{kernel}/{list}"));
+        let list = fs::read_to_string(list).unwrap();
+        list.contains(&format!("/{module}.ko"))
+    });
+    assert!(has, "{context}");
+    if name == "pwm" {
+        let functions = [
+            "pin=12,func=4",
+            "pin=13,func=4",
+            "pin=18,func=2",
+            "pin=19,func=2",
+        ];
+        assert!(functions.contains(&parameters), "{context}");
+        assert_eq!(line.contains("dtparam=audio=off"), !is_5, "{context}");
+    }
+}
+
+#[test]
+fn gpio_14_and_15_of_a_pi_5_get_no_func_that_is_a_uart() {
+    let machine = Machine::pi_5("6.12.75+rpt-rpi-2712", 2);
+    for gpio in [14, 15] {
+        let overlay = format!("dtoverlay=pwm-pio,gpio={gpio} ");
+        assert!(machine.advice(gpio)[0].contains(&overlay));
+    }
+    machine.offer("boot/firmware", &["pwm"]);
+    fs::remove_file(machine.path("etc/rpi-issue")).unwrap();
+    for gpio in [14, 15] {
+        let advice = machine.advice(gpio);
+        assert_eq!(advice.len(), 1, "{advice:?}");
+        assert!(advice[0].contains("move the LED to GPIO 18"), "{advice:?}");
+    }
+}
+
+#[test]
+fn an_old_bootloader_is_updated_before_pwm_pio() {
+    // Those of raspberrypi/linux#6559 and #6523: 2024-09-23, 2024-11-12 16:10:44.
+    for (built, is_old) in [(1_727_096_576, true), (1_731_427_844, false)] {
+        let machine = Machine::pi_5("6.12.75+rpt-rpi-2712", 2);
+        machine.property("chosen/bootloader", "build-timestamp", &cells(&[built]));
+        let advice = machine.advice(21);
+        let update = "kernel-pwm by pwm-pio: update the bootloader to one of 2024-11-12 or later (sudo rpi-eeprom-update -a), add the line ";
+        assert_eq!(advice[0].starts_with(update), is_old, "{advice:?}");
+        assert!(!advice[1].contains("eeprom"), "{advice:?}");
+    }
+}
+
+#[test]
+fn a_gpio_that_a_board_of_26_pins_lacks_is_not_advised() {
+    for (model, lacks, has) in [
+        ("Raspberry Pi Model B Rev 1", 27, 21),
+        ("Raspberry Pi Model B Rev 2", 21, 27),
+        ("Raspberry Pi Model A Rev 2", 21, 27),
+        ("Raspberry Pi Model B Plus Rev 1.2", 28, 21),
+    ] {
+        let compatible = ["raspberrypi,model-b", "brcm,bcm2835"];
+        let machine = Machine::new(model, &compatible, "6.12.75+rpt-rpi-v6");
+        let header = |gpio| lines(&machine.report(gpio), "header").len();
+        assert_eq!(header(has), 0, "{model}");
+        assert!(machine.advice(has)[0].contains(&format!("pwm-gpio,gpio={has} ")));
+        if lacks <= 27 {
+            assert_eq!(header(lacks), 1, "{model}");
+            let advice = machine.advice(lacks);
+            assert_eq!(advice.len(), 1, "{model}: {advice:?}");
+            assert!(advice[0].contains(BLOCK), "{model}: {advice:?}");
+        }
+    }
+}
+
+#[test]
+fn the_led_is_not_sent_to_a_gpio_that_is_taken() {
+    let mut machine = Machine::pi_4b();
+    let light = |gpio, button_gpio| LightConfig {
+        gpio,
+        button_gpio,
+        ..LightConfig::default()
+    };
+    for other in [light(18, None), light(20, Some(18))] {
+        let text = report(machine.root.path(), &[light(21, None), other]);
+        let elsewhere = lines(&text, "better")[1];
+        assert!(
+            elsewhere.contains("move the LED to GPIO 12 (header pin 32)"),
+            "{text}"
+        );
+        assert!(elsewhere.contains("dtoverlay=pwm,pin=12,func=4 "), "{text}");
+    }
+
+    let pins = machine.pins("i2s_pins", &cells(&[18, 19, 20]), "brcm,pins");
+    machine.property("soc/i2s@7e203000", "pinctrl-0", &cells(&[pins]));
+    assert!(machine.advice(21)[1].contains("move the LED to GPIO 12 "));
+
+    // The block has a GPIO already: then that needs no line, unless another light has it.
+    let mut machine = Machine::pi_4b();
+    machine.block(0, 13);
+    let expected =
+        "kernel-pwm by the PWM block: move the LED to GPIO 13 (header pin 33) and set gpio = 13";
+    assert_eq!(machine.advice(21)[1], expected);
+    let text = report(machine.root.path(), &[light(21, None), light(13, None)]);
+    assert_eq!(lines(&text, "better").len(), 1, "{text}");
+}
+
+#[test]
+fn a_light_on_the_pwm_block_is_told_when_the_headphone_jack_has_it_too() {
+    let mut machine = Machine::pi_4b();
+    machine.block(0, 18);
+    assert_eq!(machine.advice(18), Vec::<String>::new());
+    machine.property("soc/audio", "compatible", &text(&["brcm,bcm2835-audio"]));
+    assert_eq!(
+        machine.advice(18),
+        [
+            "set dtparam=audio=off in /boot/firmware/config.txt (the headphone jack uses the same PWM block)"
+        ]
+    );
 }
 
 #[test]
