@@ -495,6 +495,25 @@ mod tests {
     }
 
     #[test]
+    fn a_transition_is_written_at_most_once_a_period() {
+        for (frequency, period) in [(50, 20), (200, 5), (1_000, 1), (20_000, 1)] {
+            for resolution in [5_000, 65_536] {
+                let config = LightConfig::default();
+                let mut light = ControlledLight::new(frequency, resolution, config);
+                light.writes.clear();
+                light.change(Level::FULL, Duration::from_secs(1));
+                light.advance(Duration::from_secs(2));
+                assert!(light.writes.len() > 30, "{frequency} Hz");
+                let shortest = Duration::from_millis(period);
+                for pair in light.writes.windows(2) {
+                    let time = pair[1].0 - pair[0].0;
+                    assert!(time >= shortest, "{frequency} Hz: {time:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn each_change_is_written_at_once() {
         let mut light = ControlledLight::new(200, 5_000, LightConfig::default());
         light.advance(Duration::from_secs(1));

@@ -302,6 +302,21 @@ mod tests {
     }
 
     #[test]
+    fn software_pwm_cannot_keep_a_duty() {
+        let light = LightConfig {
+            on_stop: OnStop::Keep,
+            ..LightConfig::default()
+        };
+        let error = check_settings(&Choice::Software, &light).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("on_stop = \"keep\" needs kernel-pwm"),
+            "{error}"
+        );
+        assert!(check_settings(&Choice::Kernel(CHANNEL), &light).is_ok());
+    }
+
+    #[test]
     fn kernel_pwm_as_demanded_stays_an_error() {
         let light = LightConfig {
             driver: DriverChoice::KernelPwm,

@@ -442,6 +442,34 @@ mod tests {
     }
 
     #[test]
+    fn the_period_is_that_of_the_frequency() {
+        for (frequency, period) in [(1, 1_000_000_000), (50, 20_000_000), (1_000, 1_000_000)] {
+            assert_eq!(period_ns(frequency), period);
+        }
+    }
+
+    #[test]
+    fn a_permission_that_udev_gives_late_is_waited_for_and_no_other_error_is() {
+        let fail = |kind: io::ErrorKind| Err(pwm::Error::Io(kind.into()));
+        let mut calls = 0;
+        let result = retry_while_denied(|| {
+            calls += 1;
+            match calls {
+                1 | 2 => fail(io::ErrorKind::PermissionDenied),
+                _ => Ok(()),
+            }
+        });
+        assert!(result.is_ok() && calls == 3, "{result:?} after {calls}");
+
+        let mut calls = 0;
+        let result: pwm::Result<()> = retry_while_denied(|| {
+            calls += 1;
+            fail(io::ErrorKind::InvalidInput)
+        });
+        assert!(result.is_err() && calls == 1, "{result:?} after {calls}");
+    }
+
+    #[test]
     fn every_other_chip_gets_every_pulse_exactly() {
         for kind in [ChipKind::PwmGpio, ChipKind::Bcm2835, ChipKind::Rp1] {
             let margin = margin_ns(&channel(kind, 100));

@@ -24,6 +24,7 @@ mod frames;
 mod fuzz;
 mod idle;
 mod in_step;
+mod kernel_pwm;
 mod kill;
 mod layers;
 mod lifecycle;

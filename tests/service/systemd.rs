@@ -273,6 +273,18 @@ fn systemd_finds_nothing_wrong_with_the_units() {
 }
 
 #[test]
+fn the_unit_permits_real_time_priority() {
+    let unit = include_str!("../../systemd/dimmer.service");
+    let line = |text: &str| unit.lines().position(|line| line == text);
+    assert!(line("LimitRTPRIO=99").is_some());
+    assert!(line("RestrictRealtime=yes").is_none());
+    // What is allowed last counts: @resources contains it.
+    let denied = line("SystemCallFilter=~@privileged @resources").unwrap();
+    let allowed = line("SystemCallFilter=sched_setscheduler");
+    assert!(allowed.is_some_and(|allowed| allowed > denied));
+}
+
+#[test]
 #[ignore = "needs systemd-analyze; scripts/test.sh installs it and runs this"]
 fn the_exposure_of_the_service_is_at_most_1_5() {
     need("systemd-analyze", "systemd");

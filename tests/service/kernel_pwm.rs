@@ -1,0 +1,189 @@
+//! What `kernel-pwm` writes to the kernel, with rppal, on a made-up Pi: its `/sys` is a folder of plain files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::geteuid;
+use serde_json::json;
+
+use crate::common::{Setup, TestServer, dimmer, linear, need, run_by, until};
+use crate::doctor::Machine;
+
+/// A Pi with `dtoverlay=pwm-gpio,gpio=…`, whose channel is exported.
+struct FakePi {
+    machine: Machine,
+    /// Another in each test, because a GPIO has one owner on the whole machine, which is the real one here.
+    gpio: u8,
+}
+
+impl FakePi {
+    /// Another program has left the channel running with this period and pulse in ns.
+    fn left_running(gpio: u8, period: u64, pulse: u64) -> FakePi {
+        let mut machine = Machine::pi_4b();
+        machine.overlay(0, "pwm_gpio", "pwm-gpio", gpio);
+        let pi = FakePi { machine, gpio };
+        fs::create_dir(pi.channel()).unwrap();
+        let files = [("period", period), ("duty_cycle", pulse), ("enable", 1)];
+        for (file, value) in files {
+            fs::write(pi.channel().join(file), value.to_string()).unwrap();
+        }
+        pi
+    }
+
+    fn channel(&self) -> PathBuf {
+        let device = format!("sys/devices/platform/pwm_gpio@{:x}", self.gpio);
+        self.machine.path(&device).join("pwm/pwmchip0/pwm0")
+    }
+
+    /// The value of a file of the channel; empty while that is being written.
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.channel().join(file)).unwrap()
+    }
+
+    /// The command that runs another on this Pi.
+    fn on(&self, command: &Command) -> Command {
+        let mut unshare = Command::new("unshare");
+        if !geteuid().is_root() {
+            unshare.args(["--user", "--map-root-user"]);
+        }
+        unshare
+            .args(["--mount", "sh", "-c"])
+            .arg(r#"mount --bind "$0" /sys && exec "$@""#)
+            .arg(self.machine.path("sys"));
+        run_by(unshare, command)
+    }
+
+    /// The settings of a light on its GPIO, with more of them.
+    fn setup(&self, settings: &str) -> Setup {
+        let gpio = self.gpio;
+        Setup::with(&format!("[[light]]\ngpio = {gpio}\n{settings}\n"))
+    }
+
+    fn start(&self, setup: Setup) -> TestServer {
+        let command = self.on(&setup.command());
+        setup.start_by(command)
+    }
+
+    async fn has_pulse(&self, what: &str, pulse: u64) {
+        let pulse = pulse.to_string();
+        until(&format!("{what}: {pulse} ns"), async || {
+            self.read("duty_cycle") == pulse
+        })
+        .await;
+    }
+
+    fn park(&self, settings: &Path) {
+        let mut park = dimmer();
+        park.args(["park", "--config"]).arg(settings);
+        assert!(self.on(&park).status().unwrap().success());
+    }
+}
+
+/// The pulse of a level in ns.
+fn pulse(level: f64, period: u64, invert: bool) -> u64 {
+    let duty = linear(level);
+    let duty = if invert { u16::MAX - duty } else { duty };
+    (f64::from(duty) / 65_535.0 * period as f64).round() as u64
+}
+
+/// The writes to files of the channel, as strace writes them.
+fn writes(calls: &Path) -> Vec<(String, String)> {
+    let calls = fs::read_to_string(calls).unwrap_or_default();
+    let write = |call: &str| {
+        let (_, rest) = call.split_once("/pwm0/")?;
+        let (file, rest) = rest.split_once('>')?;
+        let value = rest.split('"').nth(1)?;
+        Some((file.to_owned(), value.to_owned()))
+    };
+    calls.lines().filter_map(write).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs strace and mount namespaces; scripts/test.sh installs what is missing and runs this"]
+async fn a_running_channel_is_dark_before_it_is_disabled_and_until_the_first_level() {
+    need("strace", "strace");
+    const LEFT: u64 = 5_000_000;
+    const PERIOD: u64 = 1_000_000;
+    for invert in [false, true] {
+        let pi = FakePi::left_running(22, LEFT, LEFT / 2);
+        let setup = pi.setup(&format!("invert = {invert}"));
+        let calls = setup.path().join("calls");
+        let mut strace = Command::new("strace");
+        // The tracer is the grandchild, so signals reach the service.
+        strace.args(["-D", "-f", "-y", "-e", "trace=write", "-o"]);
+        strace.arg(&calls);
+        let command = pi.on(&run_by(strace, &setup.command()));
+        let dimmer = setup.start_by(command);
+
+        let dark = |period| if invert { period } else { 0 };
+        let expected = [
+            ("duty_cycle", dark(LEFT)),
+            ("enable", 0),
+            ("duty_cycle", dark(PERIOD)),
+            ("period", PERIOD),
+            ("duty_cycle", dark(PERIOD)),
+            ("enable", 1),
+            ("duty_cycle", pulse(50.0, PERIOD, invert)),
+        ];
+        let expected = expected.map(|(file, value)| (file.to_owned(), value.to_string()));
+        until("the first level is written", async || {
+            writes(&calls).last() == expected.last()
+        })
+        .await;
+        assert_eq!(writes(&calls), expected, "invert = {invert}");
+        drop(dimmer);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs mount namespaces; scripts/test.sh runs this"]
+async fn each_level_is_the_exact_pulse_of_the_exact_period() {
+    for (setting, period, invert) in [
+        ("", 1_000_000, false),
+        ("frequency = 50", 20_000_000, false),
+        ("invert = true", 1_000_000, true),
+    ] {
+        let pi = FakePi::left_running(23, 5_000_000, 0);
+        let dimmer = pi.start(pi.setup(setting));
+        let mut client = dimmer.client().await;
+        assert_eq!(client.hello["lights"][0]["driver"], "kernel-pwm");
+        for level in [0.1, 1.0, 33.3, 50.0, 99.9, 100.0, 0.0] {
+            client.send(json!(level)).await;
+            let what = format!("{level} %, {setting}");
+            pi.has_pulse(&what, pulse(level, period, invert)).await;
+        }
+        assert_eq!(pi.read("period"), period.to_string(), "{setting}");
+        assert_eq!(pi.read("enable"), "1", "{setting}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs mount namespaces; scripts/test.sh runs this"]
+async fn a_pin_is_off_after_the_service_and_after_park_unless_it_is_kept() {
+    for (on_stop, invert) in [("off", false), ("off", true), ("keep", false)] {
+        let settings = format!("on_stop = \"{on_stop}\"\ninvert = {invert}");
+        let pi = FakePi::left_running(24, 1_000_000, 0);
+        let left = |level| match on_stop {
+            "keep" => pulse(level, 1_000_000, invert),
+            _ => pulse(0.0, 1_000_000, invert),
+        };
+        let dimmer = pi.start(pi.setup(&settings));
+        dimmer.client().await.send(json!(25)).await;
+        let lit = pulse(25.0, 1_000_000, invert);
+        pi.has_pulse("25 %", lit).await;
+        let (status, setup) = dimmer.stop();
+        assert!(status.success());
+        let what = format!("{settings} after the stop");
+        assert_eq!(pi.read("duty_cycle"), left(25.0).to_string(), "{what}");
+
+        let dimmer = pi.start(setup);
+        pi.has_pulse("25 % again", lit).await;
+        let setup = dimmer.kill();
+        assert_eq!(pi.read("duty_cycle"), lit.to_string(), "after a crash");
+        pi.park(&setup.write_settings());
+        let what = format!("{settings} after park");
+        assert_eq!(pi.read("duty_cycle"), left(25.0).to_string(), "{what}");
+        assert_eq!(pi.read("enable"), "1", "{what}");
+    }
+}
