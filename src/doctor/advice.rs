@@ -10,8 +10,8 @@ use crate::pin::driver::Choice;
 use crate::pin::kernel_bug::{KernelBug, release};
 use crate::pin::pwmchip::{self, ChipKind};
 
-/// The files that add lines to the configuration of the boot, most specific first: if the first of a
-/// pair exists, lines belong into the second.
+/// Where lines for the boot belong: if the first file of a pair exists, into the second. The first such
+/// pair counts.
 const CONFIGS: [(&str, &str); 4] = [
     // Debian's raspi-firmware writes config.txt anew with each kernel.
     (
