@@ -24,6 +24,8 @@ async fn a_preset_sets_all_lights_again_for_every_client() {
     other
         .send(json!({"recall": "Film", "transition": 0.2}))
         .await;
+    // Only now is it certain that the preset was recalled.
+    other.settled().await;
     let received = one.settled().await;
     let received: Vec<_> = received
         .iter()
