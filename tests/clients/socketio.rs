@@ -536,6 +536,8 @@ async fn a_client_counts_as_a_page_until_it_leaves() {
             client.next().await;
         }
         let (mut socket, _) = connect_async(websocket(&dimmer)).await.unwrap();
+        // The library waits for this, even after the end of the connection.
+        socket.send(Message::text("40")).await.unwrap();
         while client.pages != 2 {
             client.next().await;
         }
