@@ -2,7 +2,7 @@
 
 import { Connection } from "./connection.js";
 import { follow } from "./follow.js";
-import { Light } from "./lights/light.js";
+import { Light, write } from "./lights/light.js";
 import { Master } from "./lights/master.js";
 import { direction, language, words } from "./words.js";
 
@@ -10,6 +10,7 @@ import { direction, language, words } from "./words.js";
 /** @typedef {import("./connection.js").LightMessage} LightMessage */
 
 const root = document.documentElement;
+const main = document.querySelector("main");
 root.lang = language;
 root.dir = direction;
 
@@ -71,6 +72,8 @@ const hub = {
     if (name) connection.send({ name });
   },
 };
+const FEW = 3; // lights that stand side by side
+const HIGH = 480; // pixels that these need
 const ACTIVITY = 100; // entries, as many as the service keeps
 /** @type {import("./sheet/sheet.js").Sheet | undefined} */
 let sheet;
@@ -89,6 +92,7 @@ function makeLight(name) {
       if (light.arrives) countDown();
       redrawSheet();
     },
+    open: () => open(light),
   });
   light.name = name;
   light.section.dataset.light = name;
@@ -126,11 +130,34 @@ function arrange() {
     master.light.live = hub.live;
     master.update();
   }
-  const main = document.querySelector("main");
-  main.classList.toggle("several", several);
   const sections = (master ? [master.light] : []).concat(shown).map(({ section }) => section);
   for (const section of [...main.children]) if (!sections.some((each) => each === section)) section.remove();
   sections.forEach((section, n) => section === main.children[n] || main.insertBefore(section, main.children[n]));
+  layOut();
+}
+
+// One light has the page for itself. A few stand side by side, if they have the room and their titles fit; or else each
+// is a tile. The browser's history knows which of these is open, so its way back closes it.
+function layOut() {
+  const opened = shown.length > 1 ? shown.find(({ name }) => name === history.state?.light) : undefined;
+  const all = (master ? [master.light] : []).concat(shown);
+  for (const light of all) light.section.hidden = opened !== undefined && light !== opened;
+  back.hidden = !opened;
+  main.className = opened || !master ? "" : "several";
+  const names = [...main.querySelectorAll(".name")];
+  const isLong = (/** @type {HTMLElement} */ { scrollWidth, clientWidth }) => scrollWidth > clientWidth;
+  for (const name of names) name.classList.remove("long");
+  const tiled = main.className !== "" && (shown.length > FEW || innerHeight < HIGH || names.some(isLong));
+  if (tiled) main.className = "many";
+  for (const light of all) light.tile = tiled;
+  // One word that is longer than its tile is written smaller.
+  for (const name of tiled ? names.filter(isLong) : []) name.classList.add("long");
+}
+
+/** @param {Light} light */
+function open(light) {
+  history.pushState({ light: light.name }, "");
+  layOut();
 }
 
 /**
@@ -179,15 +206,6 @@ function showStatus() {
   write(document.querySelector(".note"), note);
 }
 
-/**
- * Screen readers speak whatever is written, even if the text is the same again.
- * @param {HTMLElement} element
- * @param {string} text
- */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
 /** @param {string} message */
 function showError(message) {
   error = message;
@@ -211,18 +229,14 @@ function redrawSheet() {
   });
 }
 
-// With several lights, the keys to the left and right move the focus to the light beside, and wrap around.
-const row = document.querySelector("main");
-row.addEventListener("keydown", (event) => {
-  const right = direction === "rtl" ? -1 : 1;
-  const step = event.key === "ArrowLeft" ? -right : event.key === "ArrowRight" ? right : 0;
-  const inputs = [...row.querySelectorAll("input:enabled")];
-  const place = inputs.findIndex((input) => input === event.target);
-  if (!step || place < 0 || inputs.length < 2 || event.ctrlKey || event.altKey || event.metaKey) return;
-  event.preventDefault();
-  event.stopPropagation();
-  inputs.at((place + step) % inputs.length)?.focus();
-}, true);
+addEventListener("resize", layOut);
+addEventListener("popstate", layOut);
+const back = document.querySelector("#back");
+back.append(`‹ ${words.all}`);
+back.addEventListener("click", () => history.back());
+addEventListener("keydown", ({ key }) => {
+  if (key === "Escape" && !back.hidden && !sheet?.isOpen) history.back();
+});
 
 const opener = document.querySelector("#opener");
 opener.append(words.sheetTitle);

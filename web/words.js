@@ -21,7 +21,8 @@
  * @typedef {{ connecting: string, reconnecting: string, pages(n: number): string, live: string, theLed: string,
  *   fault(what: string, message: string): string, simulated: string, noLights: string, light: string, level: string,
  *   more: string, less: string, off: string, on: string, all: string, percent(number: string): string,
- *   left(time: string): string, sheetTitle: string, notLoaded: string, effects: Record<string, string>,
+ *   left(time: string): string, lightsOn(count: number, percent: string): string,
+ *   allOff: string, allOn: string, undo: string, sheetTitle: string, notLoaded: string, effects: Record<string, string>,
  *   refused: Record<import("./connection.js").Reason, (host: string) => string>, link: string, run: string,
  *   cancel: string, toggle: string, badLink: string, sheet: SheetWords, activity: ActivityWords }} Words
  */

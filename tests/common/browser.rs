@@ -50,7 +50,7 @@ use tempfile::TempDir;
 use crate::common::{LIMIT, TestServer, until};
 pub use chromium::Load;
 use hand::Hand;
-pub use hand::{DOWN, END, HOME, LEFT, PAGE_DOWN, PAGE_UP, RIGHT, UP};
+pub use hand::{DOWN, END, ENTER, ESCAPE, HOME, LEFT, PAGE_DOWN, PAGE_UP, RIGHT, TAB, UP};
 
 /// A name for 127.0.0.1. Unlike the address, it is no secure context, and neither is the page on the LAN. Only Chromium
 /// can be given such a name.
@@ -182,6 +182,7 @@ impl Browser {
             night: self.night,
             hand,
             place: Cell::default(),
+            pressed: RefCell::default(),
         };
         self.drivers.borrow_mut().push(driver);
         let session = window
@@ -243,6 +244,8 @@ pub struct Window {
     hand: Hand,
     /// Where the hand is.
     place: Cell<(f64, f64)>,
+    /// What the hand pressed, until it moves.
+    pressed: RefCell<Option<String>>,
 }
 
 impl Window {
@@ -354,10 +357,12 @@ impl Window {
         }
     }
 
-    /// Waits until nothing moves on the page.
+    /// Waits until nothing moves on the page but what goes on for longer: an effect, a long transition.
     async fn settled(&self) {
+        let short = "document.getAnimations()
+            .filter(({ effect }) => effect.getComputedTiming().endTime < 2000)";
         until("nothing moves on the page", async || {
-            self.eval("document.getAnimations().length").await == 0
+            self.eval(&format!("{short}.length")).await == 0
         })
         .await;
     }

@@ -25,7 +25,11 @@ export class FakeBrowser {
   constructor() {
     const browser = this;
     const window = new EventTarget();
-    this.document = Object.assign(new EventTarget(), { hidden: false, baseURI: "http://pi.local:5000/" });
+    this.document = Object.assign(new EventTarget(), {
+      hidden: false,
+      baseURI: "http://pi.local:5000/",
+      documentElement: { scrollHeight: 800, clientHeight: 800 },
+    });
     // Each slider listens to the document.
     setMaxListeners(0, this.document);
     const globals = {
@@ -138,6 +142,7 @@ export class FakeElement extends EventTarget {
   classList = { add: (name) => this.classes.add(name), remove: (name) => this.classes.delete(name) };
   focused = false;
   captured = null;
+  box = { left: 0, top: 0, right: 100, bottom: 100 };
   dataset = {};
   attributes = {};
   style = { setProperty: () => {} };
@@ -160,6 +165,10 @@ export class FakeElement extends EventTarget {
 
   cloneNode() {
     return this;
+  }
+
+  getBoundingClientRect() {
+    return this.box;
   }
 
   setPointerCapture(id) {

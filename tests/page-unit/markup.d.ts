@@ -4,19 +4,20 @@
 
 interface ParentNode {
   querySelector(selectors: "main" | "fieldset" | ".now" | ".note" | "#status"): HTMLElement;
-  querySelector(selectors: ".light" | ".name" | ".digits" | ".unit" | ".doing" | ".track"): HTMLElement;
+  querySelector(selectors: ".light" | ".name" | ".digits" | ".unit" | ".doing" | ".track" | ".fill" | ".glow"): HTMLElement;
   querySelector(selectors: ".chips" | ".sleep" | ".days" | ".which" | ".said" | ".here"): HTMLElement;
   querySelector(selectors: ".effects" | ".presets" | ".timers" | ".activity" | "header" | "ul" | "output"): HTMLElement;
   querySelector(selectors: "#light" | "#sheet"): HTMLTemplateElement;
-  querySelector(selectors: "#opener" | ".lamp" | ".more" | ".less" | ".close" | ".waker"): HTMLButtonElement;
+  querySelector(selectors: "#opener" | "#back" | ".lamp" | ".more" | ".less" | ".close" | ".waker"): HTMLButtonElement;
   querySelector(selectors: "button"): HTMLButtonElement;
   querySelector(selectors: "input" | "#speed" | ".me" | "[name=at]" | "[name=minutes]"): HTMLInputElement;
   querySelector(selectors: "form" | ".wake"): HTMLFormElement;
   querySelector(selectors: "fieldset"): HTMLFieldSetElement;
   querySelector(selectors: "select"): HTMLSelectElement;
   querySelector(selectors: "dialog"): HTMLDialogElement;
-  querySelector(selectors: ".lamp svg"): SVGElement;
-  querySelectorAll(selectors: "input:enabled" | "input:checked"): NodeListOf<HTMLInputElement>;
+  querySelector(selectors: ".lamp svg" | ".lit"): SVGElement;
+  querySelectorAll(selectors: "input:checked"): NodeListOf<HTMLInputElement>;
+  querySelectorAll(selectors: ".name"): NodeListOf<HTMLElement>;
   querySelectorAll(selectors: `[data-${string}]`): NodeListOf<HTMLElement>;
 }
 

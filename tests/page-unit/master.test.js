@@ -9,8 +9,9 @@ let browser = new FakeBrowser();
 const { Light } = await import("../../web/lights/light.js");
 const { Master, scaled } = await import("../../web/lights/master.js");
 
-const HEIGHT = 400; // pixels: 4 to the percent
-const PARTS = ["input", ".lamp", ".name", ".digits", ".unit", ".doing", ".more", ".less", ".track", ".lamp svg"];
+// Pixels: without the grip 480, which is 4 to the percent from 10 percent on.
+const HEIGHT = 508;
+const PARTS = ["input", ".lamp", ".name", ".digits", ".unit", ".doing", ".more", ".less", ".track", ".fill", ".glow", ".lit", ".lamp svg"];
 
 let lights;
 let master;
@@ -31,6 +32,7 @@ function make(...levels) {
   globalThis.Node = FakeElement;
   browser.document.querySelector = () => ({ content: { querySelector: section } });
   browser.document.importNode = (make) => make;
+  browser.document.createElement = () => new FakeElement();
   sent = [];
   lights = levels.map((level, n) => {
     const changed = () => master?.update();
@@ -47,12 +49,16 @@ function make(...levels) {
 
 const shown = () => lights.map(({ slider }) => slider.level);
 const track = () => master.light.section.querySelector(".track");
-const press = (clientY = 200) => track().fire("pointerdown", { pointerId: 1, button: 0, clientY });
 const move = (clientY) => {
-  track().fire("pointermove", { pointerId: 1, clientY });
+  track().fire("pointermove", { pointerId: 1, clientX: 50, clientY });
   browser.advance(100);
 };
-const release = (clientY) => track().fire("pointerup", { pointerId: 1, clientY });
+/** Begins a drag with its origin here. */
+const press = (clientY = 200) => {
+  track().fire("pointerdown", { pointerId: 1, button: 0, clientX: 50, clientY: clientY + 20 });
+  move(clientY);
+};
+const release = (clientY) => track().fire("pointerup", { pointerId: 1, clientX: 50, clientY });
 const key = (key) => {
   master.light.section.querySelector("input").fire("keydown", { key });
   browser.advance(100);
@@ -70,11 +76,11 @@ test("a drag to the bottom and back leaves the lights as they were", () => {
   press(100);
   move(800);
   assert.deepEqual(shown(), [0, 0, 0]);
-  move(640);
+  move(560);
   assert.deepEqual(shown(), [40, 20, 0]);
-  move(480);
+  move(400);
   assert.deepEqual(shown(), [80, 40, 0]);
-  release(480);
+  release(400);
 });
 
 test("each light is sent its own level", () => {
@@ -94,21 +100,22 @@ test("the next drag scales what the last one left", () => {
   assert.deepEqual(shown(), [20, 10, 0]);
 });
 
-test("a drag from 0, after another has ended there, moves all lights alike", () => {
+test("a drag from 0, after another has ended there, brings back what was on", () => {
   press(100);
   move(800);
   release(800);
   press(800);
-  move(760);
-  release(760);
-  assert.deepEqual(shown(), [10, 10, 10]);
+  move(680);
+  release(680);
+  assert.deepEqual(shown(), [10, 5, 0]);
 });
 
 test("the master does not jump while the lights are set one by one", () => {
   make(40, 80);
   const levels = [];
-  for (const { section } of lights) section.style.setProperty = () => levels.push(master.light.slider.level);
-  master.light.section.style.setProperty = (_, level) => levels.push(Number(level));
+  const fill = ({ section }) => section.querySelector(".fill");
+  for (const light of lights) fill(light).style.setProperty = () => levels.push(master.light.slider.level);
+  fill(master.light).style.setProperty = () => levels.push(master.light.slider.level);
   key("PageDown");
   assert.deepEqual(shown(), [35, 70]);
   assert.deepEqual(new Set(levels), new Set([70]));
@@ -116,10 +123,28 @@ test("the master does not jump while the lights are set one by one", () => {
 
 test("the buttons of the master scale, too", () => {
   const button = master.light.section.querySelector(".more");
-  button.fire("pointerdown", { pointerId: 1, button: 0 });
-  button.fire("pointerup", { pointerId: 1 });
+  button.fire("pointerdown", { pointerId: 1, button: 0, clientX: 0, clientY: 0 });
+  button.fire("pointerup", { pointerId: 1, clientX: 0, clientY: 0 });
   browser.advance(100);
   assert.deepEqual(shown(), [81, 40.5, 0]);
+});
+
+test("a drag that the browser takes away leaves each light as it was", () => {
+  make(80, 33.3, 0);
+  press(100);
+  move(260);
+  track().fire("pointercancel", { pointerId: 1 });
+  assert.deepEqual(shown(), [80, 33.3, 0]);
+  assert.deepEqual(sent.slice(-2), [[0, { level: 80 }], [1, { level: 33.3 }]]);
+});
+
+test("a hold of a button that the browser takes away leaves each light as it was", () => {
+  const button = master.light.section.querySelector(".more");
+  button.fire("pointerdown", { pointerId: 1, button: 0, clientX: 0, clientY: 0 });
+  browser.advance(1000);
+  assert.ok(shown()[0] > 85);
+  button.fire("pointercancel", { pointerId: 1 });
+  assert.deepEqual(shown(), [80, 40, 0]);
 });
 
 test("keys are one gesture, so that the lights come back from 0 as well", () => {
@@ -155,16 +180,47 @@ test("a gesture of keys ends when the focus leaves the master, not when it moves
   key("Home");
   section.fire("focusout", { relatedTarget: null });
   key("PageUp");
-  assert.deepEqual(shown(), [10, 10, 10]);
+  assert.deepEqual(shown(), [10, 5, 0]);
+  section.fire("focusout", { relatedTarget: null });
+  key("PageUp");
+  lights[2].update({ level: 60 });
+  key("PageUp");
+  assert.deepEqual(shown(), [23.3, 11.7, 70]);
 });
 
-test("the lamp turns all lights off, or on if all are off", () => {
-  const lamp = () => master.light.section.querySelector(".lamp").fire("click");
-  lamp();
-  assert.deepEqual(sent, [0, 1, 2].map((n) => [n, { on: false }]));
-  make(0, 0);
-  lamp();
-  assert.deepEqual(sent, [0, 1].map((n) => [n, { on: true }]));
+const lamp = () => master.light.section.querySelector(".lamp");
+const doing = () => master.light.section.querySelector(".doing").textContent;
+
+test("the lamp turns off what is on, and on again as it was", () => {
+  lights[1].update({ level: 40, effect: "candle", speed: 2 });
+  assert.deepEqual([lamp().attributes["aria-label"], doing()], ["All off", "2 on, up to 80 %"]);
+  lamp().fire("click");
+  assert.deepEqual(sent.splice(0), [0, 1].map((n) => [n, { on: false }]));
+  for (const light of lights) light.update({ level: 0 });
+  assert.deepEqual([lamp().attributes["aria-label"], doing()], ["Undo", "Off"]);
+  lamp().fire("click");
+  assert.deepEqual(sent, [[0, { level: 80 }], [1, { effect: "candle", speed: 2 }]]);
+});
+
+test("what a drag has turned off can be undone, too", () => {
+  press(100);
+  move(800);
+  release(800);
+  assert.equal(lamp().attributes["aria-label"], "Undo");
+  sent = [];
+  lamp().fire("click");
+  assert.deepEqual(sent, [[0, { level: 80 }], [1, { level: 40 }]]);
+});
+
+test("there is nothing to undo once somebody else has turned a light on", () => {
+  lamp().fire("click");
+  for (const light of lights) light.update({ level: 0 });
+  lights[2].update({ level: 20 });
+  lights[2].update({ level: 0 });
+  sent = [];
+  assert.equal(lamp().attributes["aria-label"], "All on");
+  lamp().fire("click");
+  assert.deepEqual(sent, [0, 1, 2].map((n) => [n, { on: true }]));
 });
 
 test("with more lights the levels are sent less often: 2 ms for each light, and at least 33", () => {
@@ -173,7 +229,7 @@ test("with more lights the levels are sent less often: 2 ms for each light, and 
     press(200);
     // A new level every 8 ms.
     for (let n = 0; n < 400; n++) {
-      track().fire("pointermove", { pointerId: 1, clientY: 200 - (n % 80) * 2 });
+      track().fire("pointermove", { pointerId: 1, clientX: 50, clientY: 200 - (n % 80) * 2 });
       browser.advance(4);
     }
     return sent.filter(([n]) => n === 0).length;

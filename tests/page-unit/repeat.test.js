@@ -10,60 +10,75 @@ let browser;
 let button;
 let steps;
 let busy;
+let cancels;
 
-const press = (more = {}) => button.fire("pointerdown", { pointerId: 1, button: 0, ...more });
+const press = (more = {}) => button.fire("pointerdown", { pointerId: 1, button: 0, clientX: 0, clientY: 0, ...more });
+const leave = (type = "pointerup") => button.fire(type, { pointerId: 1, clientX: 0, clientY: 0 });
 
 beforeEach(() => {
   browser = new FakeBrowser();
   button = new FakeElement({ disabled: false });
-  [steps, busy] = [0, false];
-  repeatWhileHeld(button, () => steps++, () => busy);
+  [steps, busy, cancels] = [0, false, 0];
+  repeatWhileHeld(button, { begin() {}, step: () => steps++, cancel: () => cancels++, busy: () => busy });
 });
 
-test("a press is one step, at once", () => {
+test("a tap is one step, once the finger is up", () => {
   press();
+  assert.equal(steps, 0);
+  leave();
   assert.equal(steps, 1);
-  button.fire("pointerup");
   button.fire("click", { detail: 1 });
   browser.advance(5000);
   assert.equal(steps, 1);
 });
 
-test("a hold repeats after 400 ms, every 80 ms", () => {
+test("a swipe that begins on the button steps nothing, however slow it is", () => {
+  press();
+  button.fire("pointermove", { pointerId: 1, clientX: 3, clientY: 9 });
+  browser.advance(5000);
+  leave();
+  press();
+  leave("pointercancel");
+  assert.deepEqual([steps, cancels], [0, 0]);
+});
+
+test("a hold steps after 400 ms, and every 80 ms", () => {
   press();
   browser.advance(399);
+  assert.equal(steps, 0);
+  browser.advance(1);
+  assert.equal(steps, 1);
+  browser.advance(79);
   assert.equal(steps, 1);
   browser.advance(1);
   assert.equal(steps, 2);
-  browser.advance(79);
-  assert.equal(steps, 2);
-  browser.advance(1);
-  assert.equal(steps, 3);
   browser.advance(800);
-  assert.equal(steps, 13);
+  assert.equal(steps, 12);
 });
 
-for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
-  test(`a hold ends with ${end}`, () => {
+for (const [end, taken] of [["pointerup", 0], ["pointercancel", 1], ["lostpointercapture", 1]])
+  test(`a hold ends with ${end}${taken ? ", and is taken back" : ""}`, () => {
     press();
     browser.advance(1000);
     const before = steps;
-    button.fire(end);
+    leave(end);
     browser.advance(1000);
-    assert.equal(steps, before);
+    assert.deepEqual([steps, cancels], [before, taken]);
   });
 
 test("on a slow network each fourth repeat is a step", () => {
   press();
+  browser.advance(400);
   busy = true;
-  browser.advance(400 + 80 * 7);
+  browser.advance(80 * 8);
   assert.equal(steps, 3);
 });
 
 test("an answer brings the pace back", () => {
   press();
+  browser.advance(400);
   busy = true;
-  browser.advance(400 + 80 * 3);
+  browser.advance(80 * 4);
   assert.equal(steps, 2);
   busy = false;
   browser.advance(80 * 2);
@@ -79,9 +94,10 @@ test("an answer brings the pace back", () => {
 test("a press again begins the 400 ms again", () => {
   press();
   browser.advance(300);
+  leave();
   press();
   browser.advance(399);
-  assert.equal(steps, 2);
+  assert.equal(steps, 1);
 });
 
 test("a disabled button and other buttons of a mouse do nothing", () => {
@@ -94,7 +110,7 @@ test("a disabled button and other buttons of a mouse do nothing", () => {
 
 test("a hold ends when the button is disabled", () => {
   press();
-  browser.advance(400);
+  browser.advance(480);
   button.disabled = true;
   browser.advance(1000);
   button.disabled = false;

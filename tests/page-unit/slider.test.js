@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { Slider } from "../../web/lights/slider.js";
+import { Slider, levelAt, placeOf } from "../../web/lights/slider.js";
 import { FakeBrowser, FakeElement } from "./browser.js";
 
-const HEIGHT = 400; // pixels: 4 to the percent
+// Pixels: without the grip 480, which is 4 to the percent from 10 percent on, and 12 below.
+const HEIGHT = 508;
 
 let browser;
 let slider;
@@ -15,45 +16,142 @@ let track;
 let input;
 let shown;
 let sent;
+let glides;
 let starts;
 
 /** A slider that is live and at `level`, and has sent nothing. */
 function make(level = 40, more = {}) {
   browser = new FakeBrowser();
-  track = new FakeElement({ offsetHeight: HEIGHT });
+  track = new FakeElement({ offsetHeight: HEIGHT, box: { left: 0, top: 0, right: 100, bottom: HEIGHT, height: HEIGHT } });
   input = new FakeElement();
   section = new FakeElement({}, { ".track": track, input });
-  [shown, sent, starts] = [[], [], 0];
+  [shown, sent, glides, starts] = [[], [], [], 0];
   // A time as after a while, not as just after the load.
   browser.advance(10_000);
-  const on = { show: (level) => shown.push(level), send: (level) => sent.push(level), start: () => starts++ };
+  const send = (level, glide) => {
+    sent.push(level);
+    glides.push(glide);
+  };
+  const on = { show: (level) => shown.push(level), send, start: () => starts++ };
   slider = new Slider(section, Object.assign(on, more));
   slider.live = true;
   slider.receive(level);
   shown = [];
 }
 
-const press = (clientY = 200, more = {}) => track.fire("pointerdown", { pointerId: 1, button: 0, clientY, ...more });
-const move = (clientY, pointerId = 1) => track.fire("pointermove", { pointerId, clientY });
-const release = (clientY, pointerId = 1) => track.fire("pointerup", { pointerId, clientY });
+const press = (clientY = 200, more = {}) =>
+  track.fire("pointerdown", { pointerId: 1, button: 0, clientX: 50, clientY, ...more });
+const move = (clientY, pointerId = 1, clientX = 50) => track.fire("pointermove", { pointerId, clientX, clientY });
+const release = (clientY, pointerId = 1) => track.fire("pointerup", { pointerId, clientX: 50, clientY });
+/** A drag that has begun, and has its origin here. */
+const grab = (clientY = 200) => {
+  press(clientY + 20);
+  move(clientY);
+};
 const key = (name, more = {}) => input.fire("keydown", { key: name, ...more });
 const wheel = (deltaY, more = {}) => track.fire("wheel", { deltaY, deltaMode: 0, ...more });
 
 beforeEach(() => make());
 
-test("a touch alone changes nothing, wherever on the track it is", () => {
-  press(10);
-  move(10);
-  release(10);
-  browser.frame();
+test("a tap glides to the level under the finger, which gets the middle of the grip", () => {
+  press(14);
   assert.deepEqual([shown, sent], [[], []]);
-  assert.equal(starts, 1);
+  release(14);
+  assert.deepEqual([shown, sent, glides], [[100], [100], [0.4]]);
+  press(HEIGHT - 14 - 120);
+  release(HEIGHT - 14 - 120);
+  assert.equal(slider.level, 10);
+  press(HEIGHT);
+  release(HEIGHT);
+  assert.equal(slider.level, 0);
+  assert.equal(starts, 3);
   assert.equal(input.focused, true);
   assert.equal(track.captured, 1);
 });
 
-test("a drag moves the level by its share of the track's height", () => {
+test("a drag begins where it has become one, so that nothing jumps", () => {
   press(200);
+  move(180);
+  assert.equal(slider.dragging, true);
+  assert.deepEqual(shown, []);
+  move(176);
+  assert.deepEqual(shown, [41]);
+});
+
+test("below 10 percent a level is in tenths and has more of the track", () => {
+  make(10);
+  grab(200);
+  move(212);
+  assert.equal(slider.level, 9);
+  move(213.2);
+  assert.equal(slider.level, 8.9);
+  move(200 + 120 - 1.2);
+  assert.equal(slider.level, 0.1);
+});
+
+test("every place on the track has a level, and every level a place of its own", () => {
+  let before = -1;
+  for (let tenths = 0; tenths <= 1000; tenths++) {
+    const place = placeOf(tenths / 10);
+    assert.ok(place > before && place <= 1, `${tenths}`);
+    before = place;
+    assert.ok(Math.abs(levelAt(place) - tenths / 10) < (tenths < 100 ? 0.01 : 0.51), `${tenths}`);
+  }
+});
+
+test("a drag with the thumb beside the track is finer", () => {
+  grab(200);
+  move(160, 1, 100);
+  assert.equal(slider.level, 50);
+  // 60 pixels beside it, half as fast.
+  move(120, 1, 160);
+  assert.equal(slider.level, 55);
+  move(80, 1, -120);
+  assert.equal(slider.level, 58);
+});
+
+test("a drag that the browser takes away goes back to where it began", () => {
+  for (const end of ["pointercancel", "lostpointercapture"]) {
+    make();
+    grab(200);
+    move(160);
+    browser.frame();
+    track.fire(end, { pointerId: 1 });
+    assert.deepEqual(sent, [50, 40]);
+    assert.equal(slider.level, 40);
+    assert.equal(section.classes.has("dragging"), false);
+    assert.equal(browser.pending, 0);
+  }
+});
+
+test("from the touch on the level stays where it is, until the finger turns out to do something else", () => {
+  press(200);
+  slider.receive(70);
+  assert.deepEqual(shown, []);
+  move(200, 1, 80);
+  assert.deepEqual(shown, [70]);
+});
+
+test("a drag that was taken away sends nothing if it has sent nothing", () => {
+  grab(200);
+  move(160);
+  track.fire("pointercancel", { pointerId: 1 });
+  assert.deepEqual([slider.level, sent], [40, []]);
+});
+
+test("a drag that was taken away leaves what somebody else has set since", () => {
+  grab(200);
+  move(160);
+  browser.frame();
+  slider.receive(70);
+  move(120);
+  track.fire("pointercancel", { pointerId: 1 });
+  browser.advance(1000);
+  assert.deepEqual([slider.level, sent], [70, [50]]);
+});
+
+test("a drag moves the level by its share of the track's height", () => {
+  grab(200);
   move(160);
   assert.equal(slider.level, 50);
   move(320);
@@ -61,34 +159,34 @@ test("a drag moves the level by its share of the track's height", () => {
 });
 
 test("parts of a percent add up, and the level stays whole", () => {
-  press(200);
+  grab(200);
   for (const y of [199, 198, 197, 196, 195]) move(y);
   assert.deepEqual(shown, [41]);
-  move(194);
+  move(193);
   assert.deepEqual(shown, [41, 42]);
 });
 
 test("past the end the level turns back with the finger at once", () => {
-  press(200);
+  grab(200);
   move(-300);
   assert.equal(slider.level, 100);
   move(-296);
   assert.equal(slider.level, 99);
   move(900);
   assert.equal(slider.level, 0);
-  move(896);
-  assert.equal(slider.level, 1);
+  move(896.4);
+  assert.equal(slider.level, 0.3);
 });
 
 test("a level in tenths starts a drag where it is", () => {
   make(40.4);
-  press(200);
+  grab(200);
   move(199);
   assert.deepEqual(shown, [41]);
 });
 
 test("a second finger neither moves nor ends the drag", () => {
-  press(200);
+  grab(200);
   press(100, { pointerId: 2 });
   move(0, 2);
   release(0, 2);
@@ -104,27 +202,26 @@ test("other buttons of a mouse drag nothing", () => {
   assert.deepEqual(shown, []);
 });
 
-for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
-  test(`a drag ends with ${end}, and its last level is sent without waiting for a frame`, () => {
-    press(200);
-    move(160);
-    assert.equal(section.classes.has("dragging"), true);
-    track.fire(end, { pointerId: 1, clientY: 160 });
-    assert.equal(slider.dragging, false);
-    assert.equal(section.classes.has("dragging"), false);
-    assert.deepEqual(sent, [50]);
-    browser.advance(1000);
-    assert.deepEqual(sent, [50]);
-  });
+test("a drag ends with its last level, which is sent without waiting for a frame", () => {
+  grab(200);
+  move(160);
+  assert.equal(section.classes.has("dragging"), true);
+  release(160);
+  assert.equal(slider.dragging, false);
+  assert.equal(section.classes.has("dragging"), false);
+  assert.deepEqual(sent, [50]);
+  browser.advance(1000);
+  assert.deepEqual(sent, [50]);
+});
 
 test("where the finger leaves the track counts, also without a move before", () => {
-  press(200);
+  grab(200);
   release(160);
   assert.deepEqual(sent, [50]);
 });
 
 test("each level is shown at once, and of those of one frame the newest is sent", () => {
-  press(200);
+  grab(200);
   for (const y of [196, 192, 188]) move(y);
   assert.deepEqual(shown, [41, 42, 43]);
   assert.deepEqual(sent, []);
@@ -137,7 +234,7 @@ test("each level is shown at once, and of those of one frame the newest is sent"
 });
 
 test("a level that the service has already is not sent", () => {
-  press(200);
+  grab(200);
   move(160);
   move(200);
   browser.frame();
@@ -147,7 +244,7 @@ test("a level that the service has already is not sent", () => {
 });
 
 test("a level that was sent can be taken back", () => {
-  press(200);
+  grab(200);
   move(160);
   browser.frame();
   move(200);
@@ -156,7 +253,7 @@ test("a level that was sent can be taken back", () => {
 });
 
 test("an idle slider requests no frame", () => {
-  press(200);
+  grab(200);
   move(160);
   release(160);
   browser.advance(1000);
@@ -166,7 +263,7 @@ test("an idle slider requests no frame", () => {
 test("with an interval no two levels are sent closer together, and the last is never lost", () => {
   const times = [];
   make(40, { interval: 33, send: (level) => times.push([browser.now, level]) });
-  press(200);
+  grab(200);
   for (let y = 199; y >= 40; y--) {
     move(y);
     browser.advance(4);
@@ -178,7 +275,7 @@ test("with an interval no two levels are sent closer together, and the last is n
 });
 
 test("a hidden page, which gets no frames, sends at once", () => {
-  press(200);
+  grab(200);
   move(160);
   browser.setHidden(true);
   assert.deepEqual(sent, [50]);
@@ -196,7 +293,7 @@ test("a level of the service is shown at once while nobody drags", () => {
 });
 
 test("a level of the service does not move the slider under a thumb, but is shown after the drag", () => {
-  press(200);
+  grab(200);
   slider.receive(70);
   slider.receive(75);
   assert.deepEqual(shown, []);
@@ -206,7 +303,7 @@ test("a level of the service does not move the slider under a thumb, but is show
 });
 
 test("a level of the service that came before one that is sent is dropped", () => {
-  press(200);
+  grab(200);
   slider.receive(70);
   move(160);
   release(160);
@@ -216,7 +313,7 @@ test("a level of the service that came before one that is sent is dropped", () =
 });
 
 test("a level of the service that came after the last one sent is shown after the drag", () => {
-  press(200);
+  grab(200);
   move(160);
   browser.frame();
   slider.receive(70);
@@ -235,7 +332,7 @@ test("a level of the service waits for a change by key that is not sent yet, and
 });
 
 test("after a level of the service the one before it can be set again", () => {
-  press(200);
+  grab(200);
   move(160);
   release(160);
   slider.receive(70);
@@ -246,7 +343,7 @@ test("after a level of the service the one before it can be set again", () => {
 
 test("without a connection nothing moves", () => {
   slider.live = false;
-  press(200);
+  grab(200);
   move(100);
   key("ArrowUp");
   wheel(-100);
@@ -255,7 +352,7 @@ test("without a connection nothing moves", () => {
 });
 
 test("when the connection is lost the drag ends, and what was not sent is dropped", () => {
-  press(200);
+  grab(200);
   move(160);
   slider.live = false;
   assert.equal(slider.dragging, false);
@@ -268,11 +365,11 @@ test("when the connection is lost the drag ends, and what was not sent is droppe
 });
 
 test("a level of the service that waited for the end of the drag is dropped with the connection", () => {
-  press(200);
+  grab(200);
   slider.receive(70);
   slider.live = false;
   slider.live = true;
-  press(200);
+  grab(200);
   release(200);
   assert.equal(slider.level, 40);
 });
@@ -287,6 +384,17 @@ for (const [name, level] of Object.entries({
     assert.deepEqual(sent, [level]);
   });
 
+test("a wheel that can scroll the page scrolls it", () => {
+  browser.document.documentElement.scrollHeight = 1000;
+  assert.equal(wheel(-100), false);
+  assert.deepEqual(shown, []);
+});
+
+test("a level that steps have led away from is set again, whatever the service has answered", () => {
+  slider.goBack(40);
+  assert.deepEqual(sent, [40]);
+});
+
 test("keys of the browser and other keys are left alone", () => {
   for (const modifier of ["ctrlKey", "altKey", "metaKey"]) assert.equal(key("ArrowUp", { [modifier]: true }), false);
   assert.equal(key("Tab"), false);
@@ -294,7 +402,7 @@ test("keys of the browser and other keys are left alone", () => {
 });
 
 test("keys do not pull at a level that a finger holds", () => {
-  press(200);
+  grab(200);
   assert.equal(key("ArrowUp"), true);
   assert.equal(slider.level, 40);
 });
@@ -324,7 +432,7 @@ test("a wheel that counts in lines has 33 pixels to the line", () => {
 
 test("a pinch is left to the browser, and a wheel during a drag is ignored", () => {
   assert.equal(wheel(-100, { ctrlKey: true }), false);
-  press(200);
+  grab(200);
   wheel(-100);
   assert.equal(slider.level, 40);
 });
@@ -337,7 +445,7 @@ test("a screen reader that sets the input sets a whole level", () => {
 });
 
 test("the phone ticks at 0, 50 and 100, once each time", () => {
-  press(200);
+  grab(200);
   move(164);
   assert.deepEqual(browser.vibrations, []);
   move(160);
@@ -356,7 +464,7 @@ test("the phone ticks at 0, 50 and 100, once each time", () => {
 
 test("the phone does not tick before the browser allows it", () => {
   navigator.userActivation.hasBeenActive = false;
-  press(200);
+  grab(200);
   move(0);
   assert.deepEqual(browser.vibrations, []);
 });
@@ -364,7 +472,7 @@ test("the phone does not tick before the browser allows it", () => {
 test("the master moves the slider and sends at once, but not under a thumb", () => {
   slider.setByMaster(80);
   assert.deepEqual([shown, sent], [[80], [80]]);
-  press(200);
+  grab(200);
   slider.setByMaster(90);
   assert.deepEqual([slider.level, sent], [80, [80]]);
 });

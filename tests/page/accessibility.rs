@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::browser::{Browser, Window, in_both_browsers};
+use crate::browser::{Browser, ENTER, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
-use crate::steps::{SUNRISE, TWO, chip, expect_text, open_sheet, tap};
+use crate::steps::{SUNRISE, TWO, chip, expect, expect_text, open_sheet, tap};
 use reqwest::Method;
 
 const LAMP: &str = "[data-light=led] .lamp";
@@ -28,6 +28,7 @@ async fn in_every_state(browser: &Browser, dark: bool) {
     assert_eq!(window.eval(is_dark).await, dark);
     one_light(browser).await;
     two_lights(browser).await;
+    many_lights(browser).await;
     the_sheet(browser).await;
     portuguese(browser).await;
     login(browser).await;
@@ -68,6 +69,32 @@ async fn two_lights(browser: &Browser) {
     desktop.is_accessible("two lights on a desktop").await;
     leave(&phone).await;
     leave(&desktop).await;
+}
+
+/// As tiles, and one of these open.
+async fn many_lights(browser: &Browser) {
+    let light = |n: u8| {
+        format!(
+            "[[light]]\nname = \"light-{n}\"\ngpio = {}\non_start = {}\n",
+            n + 2,
+            n * 20
+        )
+    };
+    let dimmer = Setup::with(&(0..6).map(light).collect::<String>()).start();
+    let phone = browser.phone(&dimmer).await;
+    phone.is_accessible("many lights").await;
+    phone
+        .eval("document.querySelector('[data-light=light-3] input').focus()")
+        .await;
+    phone.key(ENTER).await;
+    expect(
+        "the lamp is open",
+        "!document.querySelector('#back').hidden",
+        &phone,
+    )
+    .await;
+    phone.is_accessible("one of many lights").await;
+    leave(&phone).await;
 }
 
 /// The sheet with all that it can have, unfolded, and the status below it.

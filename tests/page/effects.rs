@@ -60,7 +60,7 @@ async fn each_effect_is_a_button_that_shows_the_state_of_the_service(browser: Br
     expect_pressed(&chip(3), &phone).await;
     tap(CLOSE, &phone).await;
     phone.press("[data-light=led] .track").await;
-    phone.slide("led", 10.0).await;
+    phone.slide(10.0).await;
     phone.release().await;
     expect_effect(Value::Null, Value::Null, "led", &dimmer).await;
     expect_text(".doing", "", &phone).await;

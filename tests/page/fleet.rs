@@ -36,7 +36,7 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
 
     phone.press(&format!("{THEIRS} .track")).await;
     phone.record("attic/led").await;
-    phone.slide("attic/led", 30.0).await;
+    phone.slide(30.0).await;
     attic.pin_is_at("led", 70.0).await;
     phone.release().await;
     attic
@@ -54,7 +54,7 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
 
     // The master scales both: from 50 and 20.
     phone.press(".master .track").await;
-    phone.slide("led", -25.0).await;
+    phone.slide(-25.0).await;
     phone.release().await;
     kitchen.pin_is_at("led", 25.0).await;
     attic.pin_is_at("led", 10.0).await;

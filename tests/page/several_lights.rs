@@ -1,6 +1,6 @@
 //! Several lights on one page, and the master that scales them together.
 
-use crate::browser::{Browser, DOWN, END, HOME, LEFT, RIGHT, UP, Window, in_both_browsers};
+use crate::browser::{Browser, DOWN, END, HOME, LEFT, RIGHT, TAB, UP, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::expect_level;
 use serde_json::json;
@@ -42,27 +42,26 @@ async fn the_master_scales_all_and_brings_them_back_from_0_as_they_were(browser:
     phone.screenshot("phone-several").await;
 
     phone.press(MASTER).await;
-    // As long as the track of each light.
-    phone.slide("led", -20.0).await;
+    phone.slide(-20.0).await;
     expect_levels([20.0, 10.0, 5.0], &dimmer, &phone).await;
-    phone.slide("led", -15.0).await;
-    expect_levels([5.0, 2.5, 1.3], &dimmer, &phone).await;
-    phone.slide("led", -10.0).await;
+    phone.slide(-7.0).await;
+    expect_levels([13.0, 6.5, 3.3], &dimmer, &phone).await;
+    phone.slide(-18.0).await;
     expect_levels([0.0; 3], &dimmer, &phone).await;
-    phone.slide("led", 30.0).await;
+    phone.slide(30.0).await;
     expect_levels([30.0, 15.0, 7.5], &dimmer, &phone).await;
     phone.release().await;
     expect_levels([30.0, 15.0, 7.5], &dimmer, &phone).await;
 
     phone.press(MASTER).await;
-    phone.slide("led", -35.0).await;
+    phone.slide(-35.0).await;
     phone.release().await;
     expect_levels([0.0; 3], &dimmer, &phone).await;
-    // A new gesture, that finds them all off.
+    // A new gesture, that finds them all off, and brings back what was on.
     phone.press(MASTER).await;
-    phone.slide("led", 30.0).await;
+    phone.slide(30.0).await;
     phone.release().await;
-    expect_levels([30.0; 3], &dimmer, &phone).await;
+    expect_levels([30.0, 15.0, 7.5], &dimmer, &phone).await;
     browser.close().await;
 }
 
@@ -94,18 +93,22 @@ async fn the_keyboard_moves_the_master_and_keeps_the_proportions(browser: Browse
     browser.close().await;
 }
 
-async fn the_keys_to_the_left_and_right_pick_a_light(browser: Browser) {
+async fn each_light_is_one_tab_stop_whose_arrows_always_change_its_level(browser: Browser) {
     let dimmer = three_at([80.0, 40.0, 20.0]);
     let desktop = browser.desktop(&dimmer).await;
     expect_levels([80.0, 40.0, 20.0], &dimmer, &desktop).await;
     let input = "document.querySelector('.master input')";
     desktop.eval(&format!("{input}.focus()")).await;
-    for key in [
-        RIGHT, RIGHT, UP, RIGHT, DOWN, DOWN, RIGHT, LEFT, UP, LEFT, LEFT, DOWN,
-    ] {
-        desktop.key(key).await;
-    }
+    desktop.key(TAB).await;
+    desktop.key(LEFT).await;
+    desktop.key(TAB).await;
+    desktop.key(RIGHT).await;
+    desktop.key(TAB).await;
+    desktop.key(DOWN).await;
     expect_levels([79.0, 41.0, 19.0], &dimmer, &desktop).await;
+    // The space bar does what the lamp does.
+    desktop.key(' ').await;
+    expect_levels([79.0, 41.0, 0.0], &dimmer, &desktop).await;
     browser.close().await;
 }
 
@@ -115,9 +118,9 @@ async fn the_lamps_of_the_master_turn_all_off_and_on(browser: Browser) {
     phone.tap(".master .lamp").await;
     expect_levels([0.0; 3], &dimmer, &phone).await;
     phone.tap(".master .lamp").await;
-    expect_levels([80.0, 100.0, 20.0], &dimmer, &phone).await;
+    expect_levels([80.0, 0.0, 20.0], &dimmer, &phone).await;
     phone.tap(".master .less").await;
-    expect_levels([79.2, 99.0, 19.8], &dimmer, &phone).await;
+    expect_levels([79.0, 0.0, 19.8], &dimmer, &phone).await;
     browser.close().await;
 }
 
@@ -125,9 +128,9 @@ async fn the_master_follows_the_highest_light(browser: Browser) {
     let dimmer = three_at([10.0, 40.0, 20.0]);
     let phone = browser.phone(&dimmer).await;
     phone.press("[data-light=led] .track").await;
-    phone.slide("led", 50.0).await;
+    phone.slide(50.0).await;
     expect_levels([60.0, 40.0, 20.0], &dimmer, &phone).await;
-    phone.slide("led", -50.0).await;
+    phone.slide(-50.0).await;
     phone.release().await;
     expect_levels([10.0, 40.0, 20.0], &dimmer, &phone).await;
     browser.close().await;
@@ -206,7 +209,7 @@ async fn titles_are_read_and_hidden_lights_are_not_shown(browser: Browser) {
 in_both_browsers! {
     the_master_scales_all_and_brings_them_back_from_0_as_they_were,
     the_keyboard_moves_the_master_and_keeps_the_proportions,
-    the_keys_to_the_left_and_right_pick_a_light,
+    each_light_is_one_tab_stop_whose_arrows_always_change_its_level,
     the_lamps_of_the_master_turn_all_off_and_on,
     the_master_follows_the_highest_light,
     sixteen_lights_are_dragged_together_at_half_of_what_the_service_reads_at_once,

@@ -95,11 +95,11 @@ async fn a_finger_pulls_the_sheet_up_and_down() {
     expect("it is down", CLOSED, &phone).await;
     for _ in 0..2 {
         phone.press(OPENER).await;
-        phone.slide("led", 30.0).await;
+        phone.slide(30.0).await;
         phone.release().await;
         expect("it is up and still", OPEN, &phone).await;
         phone.press(".sheet h2").await;
-        phone.slide("led", -30.0).await;
+        phone.slide(-30.0).await;
         phone.release().await;
         expect("it is down", CLOSED, &phone).await;
     }
@@ -177,7 +177,7 @@ async fn a_target_is_as_large_as_a_thumb_and_has_a_name(browser: Browser) {
     tap(&chip(SUNRISE), &phone).await;
     tap(".waker", &phone).await;
     let small = "[...document.querySelectorAll('button, input, select')]
-        .filter((one) => one.type !== 'range' || one.closest('.sheet'))
+        .filter((one) => one.checkVisibility() && (one.type !== 'range' || one.closest('.sheet')))
         .map((one) => [one.className || one.name || one.type, one.getBoundingClientRect()])
         .filter(([, box]) => box.height < 44 || box.width < 43)
         .map(([name, box]) => `${name}: ${box.width} x ${box.height}`)";

@@ -35,10 +35,9 @@ async fn a_drag_moves_the_pin_and_the_other_window(browser: Browser) {
     let other = browser.phone(&dimmer).await;
     phone.record("led").await;
 
-    // In the middle of the track, far from its level: a drag is relative, a touch is none.
-    phone.tap(TRACK).await;
+    // In the middle of the track, far from its level: a drag is relative.
     phone.press(TRACK).await;
-    phone.slide("led", 42.0).await;
+    phone.slide(42.0).await;
     expect_level(62.0, "led", &dimmer, &[&phone, &other]).await;
     phone.release().await;
     other.tap(MORE).await;
@@ -52,6 +51,17 @@ async fn a_drag_moves_the_pin_and_the_other_window(browser: Browser) {
     browser.close().await;
 }
 
+async fn a_tap_on_the_track_glides_to_that_level(browser: Browser) {
+    let dimmer = starting_at(20);
+    let phone = browser.phone(&dimmer).await;
+    phone.tap(TRACK).await;
+    // The middle of the track: a quarter of it is for the first 10 percent.
+    expect_level(40.0, "led", &dimmer, &[&phone]).await;
+    let duties = dimmer.duties("led");
+    assert!(duties.is_sorted() && duties.len() > 5, "{duties:?}");
+    browser.close().await;
+}
+
 async fn a_light_does_not_jump_under_the_thumb_while_others_set_it(browser: Browser) {
     let dimmer = starting_at(20);
     let phone = browser.phone(&dimmer).await;
@@ -61,7 +71,7 @@ async fn a_light_does_not_jump_under_the_thumb_while_others_set_it(browser: Brow
     phone.press(TRACK).await;
     let dragging = Cell::new(true);
     let drag = async {
-        phone.slide("led", 30.0).await;
+        phone.slide(30.0).await;
         dragging.set(false);
     };
     let meddle = async {
@@ -73,7 +83,7 @@ async fn a_light_does_not_jump_under_the_thumb_while_others_set_it(browser: Brow
         }
     };
     tokio::join!(drag, meddle);
-    phone.slide("led", 10.0).await;
+    phone.slide(10.0).await;
     expect_level(60.0, "led", &dimmer, &[&phone]).await;
     client.change("led", json!({"level": 7})).await;
     expect_level(7.0, "led", &dimmer, &[]).await;
@@ -144,7 +154,7 @@ async fn a_page_comes_back_by_itself_and_replays_nothing(browser: Browser) {
     phone.eval("window.not_reloaded = true").await;
 
     phone.press(TRACK).await;
-    phone.slide("led", 10.0).await;
+    phone.slide(10.0).await;
     expect_level(60.0, "led", &dimmer, &[&phone]).await;
     let (_, setup) = dimmer.stop();
     expect_status("Reconnecting", &phone).await;
@@ -152,10 +162,10 @@ async fn a_page_comes_back_by_itself_and_replays_nothing(browser: Browser) {
     let disabled = format!("document.querySelector('{INPUT}').disabled");
     assert_eq!(phone.eval(&disabled).await, true);
     // On with the drag that was under way, and another, and a tap.
-    phone.slide("led", 10.0).await;
+    phone.slide(10.0).await;
     phone.release().await;
     phone.press(TRACK).await;
-    phone.slide("led", 20.0).await;
+    phone.slide(20.0).await;
     phone.release().await;
     phone.tap(MORE).await;
     assert_eq!(phone.level("led").await, 60.0);
@@ -257,12 +267,12 @@ async fn each_of_several_lights_has_a_slider_of_its_own(browser: Browser) {
     assert_eq!(phone.eval(names).await, json!(["led", "shelf"]));
 
     phone.press("[data-light=shelf] .track").await;
-    phone.slide("shelf", 30.0).await;
+    phone.slide(30.0).await;
     phone.release().await;
     expect_level(80.0, "shelf", &dimmer, &[&phone]).await;
     expect_level(50.0, "led", &dimmer, &[&phone]).await;
     phone.press(TRACK).await;
-    phone.slide("led", -30.0).await;
+    phone.slide(-30.0).await;
     phone.release().await;
     expect_level(20.0, "led", &dimmer, &[&phone]).await;
     expect_level(80.0, "shelf", &dimmer, &[&phone]).await;
@@ -291,10 +301,10 @@ async fn a_mouse_drags_too(browser: Browser) {
     let dimmer = starting_at(80);
     let desktop = browser.desktop(&dimmer).await;
     desktop.press(TRACK).await;
-    desktop.slide("led", -25.0).await;
+    desktop.slide(-25.0).await;
     expect_level(55.0, "led", &dimmer, &[&desktop]).await;
     desktop.release().await;
-    desktop.slide("led", -10.0).await;
+    desktop.slide(-10.0).await;
     desktop.tap(MORE).await;
     expect_level(56.0, "led", &dimmer, &[&desktop]).await;
     desktop.screenshot("desktop").await;
@@ -307,7 +317,7 @@ async fn the_phone_ticks_at_0_50_and_100_only_under_the_thumb(browser: Browser) 
     let stub = "navigator.vibrate = (ms) => window.ticks.push(ms) > 0";
     phone.eval(&format!("window.ticks = [], {stub}")).await;
     // No browser lets a page tick before it was touched.
-    phone.tap(TRACK).await;
+    phone.tap("#status").await;
     let mut client = dimmer.client().await;
 
     phone.press(TRACK).await;
@@ -320,7 +330,7 @@ async fn the_phone_ticks_at_0_50_and_100_only_under_the_thumb(browser: Browser) 
         (-60.0, 40.0, 3),
         (-60.0, 0.0, 4),
     ] {
-        phone.slide("led", percent).await;
+        phone.slide(percent).await;
         expect_level(level, "led", &dimmer, &[&phone]).await;
         let felt = phone.eval("ticks.length").await;
         assert_eq!(felt, ticks, "after {percent} percent to {level}");
@@ -341,6 +351,7 @@ async fn the_phone_ticks_at_0_50_and_100_only_under_the_thumb(browser: Browser) 
 
 in_both_browsers! {
     a_drag_moves_the_pin_and_the_other_window,
+    a_tap_on_the_track_glides_to_that_level,
     a_light_does_not_jump_under_the_thumb_while_others_set_it,
     the_keyboard_moves_the_slider_and_its_level_is_announced_in_words,
     a_tap_on_the_lamp_turns_it_off_and_on_and_the_buttons_step,

@@ -8,7 +8,8 @@ use reqwest::Method;
 
 pub const OPENER: &str = "#opener";
 pub const CLOSE: &str = ".sheet .close";
-pub const OPEN: &str = "document.querySelector('.sheet')?.open && !document.getAnimations().length";
+pub const OPEN: &str = "document.querySelector('.sheet')?.open && \
+    !document.querySelector('.sheet').getAnimations().length";
 pub const CLOSED: &str = "!document.querySelector('.sheet').open";
 pub const TWO: &str = "[[light]]\n[[light]]\nname = \"desk\"\ntitle = \"Desk lamp\"\ngpio = 20\n";
 

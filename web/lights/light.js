@@ -1,15 +1,24 @@
 // A light on the screen: its lamp, number, slider and buttons, and what it is doing. The master is one too.
 
-import { Slider, repeatWhileHeld } from "./slider.js";
+import { Slider, placeOf, repeatWhileHeld } from "./slider.js";
 import { words, written } from "../words.js";
 
+const SHORT = 0.2; // seconds in which a level is shown that the light has at once
 const LONG = 2; // seconds of a transition, above which the time left is shown
+
+const SAFE_SPEED = 3; // flashes a second at most, on the screen
+
+/**
+ * How bright the lamp looks, from 0 to 1. The first percent is visible, as with a real LED.
+ * @param {number} level
+ */
+const shine = (level) => Math.min(1, level) * 0.12 + Math.min(1, level / 10) * 0.23 + (level / 100) * 0.65;
 
 /** @typedef {import("../connection.js").Change} Change */
 /**
  * What a light calls: `start` when a drag begins, `busy` to ask whether a change is not handled yet, `changed` after
- * something new is shown. `interval` is that of the slider.
- * @typedef {{ send(change: Change): void, start(): void, busy(): boolean, changed(): void,
+ * something new is shown, `open` when the light of a tile shall be shown large. `interval` is that of the slider.
+ * @typedef {{ send(change: Change): void, start(): void, busy(): boolean, changed(): void, open?(): void,
  *   readonly interval?: number }} LightEvents
  */
 
@@ -33,6 +42,10 @@ export class Light {
   fastest = 3;
   #lamp;
   #input;
+  // The light in the room, and that in the lamp.
+  #glow;
+  #lit;
+  #fill;
   #name;
   #digits;
   #unit;
@@ -41,6 +54,10 @@ export class Light {
   /** @type {HTMLElement | null} */
   #focused = null;
   #left = "";
+  // Seconds that the lamp takes for what it shows.
+  #takes = 0;
+  // The service has told its state, so that the next one is a change.
+  #known = false;
   #changed;
 
   /** @param {LightEvents} on */
@@ -51,6 +68,9 @@ export class Light {
     this.section = section;
     this.#lamp = section.querySelector(".lamp");
     this.#input = section.querySelector("input");
+    this.#glow = section.querySelector(".glow");
+    this.#lit = section.querySelector(".lit");
+    this.#fill = section.querySelector(".fill");
     this.#name = section.querySelector(".name");
     this.#digits = section.querySelector(".digits");
     this.#unit = section.querySelector(".unit");
@@ -60,19 +80,34 @@ export class Light {
 
     this.slider = new Slider(section, {
       show: (level) => this.#showLevel(level),
-      send: (level) => {
-        on.send({ level });
+      send: (level, glide = 0) => {
+        const slower = glide > this.transition;
+        on.send(slower ? { level, transition: glide } : { level });
         // The service does not send this page its own level back: what a level does is known without.
-        this.#setActivity(null, 1, this.transition);
+        this.#setActivity(null, 1, slower ? glide : this.transition);
       },
       start: on.start,
+      tap: () => on.send({ toggle: true }),
+      hold: on.open,
       get interval() {
         return on.interval;
       },
     });
-    repeatWhileHeld(more, () => on.send({ step: 1 }), on.busy);
-    repeatWhileHeld(less, () => on.send({ step: -1 }), on.busy);
+    for (const [button, step] of /** @type {const} */ ([[more, 1], [less, -1]])) {
+      let began = 0;
+      repeatWhileHeld(button, {
+        begin: () => (began = this.slider.level),
+        step: () => on.send({ step }),
+        cancel: () => this.slider.goBack(began),
+        busy: on.busy,
+      });
+    }
     this.#lamp.addEventListener("click", () => on.send({ toggle: true }));
+    this.#input.addEventListener("keydown", ({ key, repeat }) => {
+      if (repeat || this.#input.disabled) return;
+      if (key === "Enter" && this.slider.tile && on.open) on.open();
+      else if (key === "Enter" || key === " ") on.send({ toggle: true });
+    });
     section.addEventListener("contextmenu", (event) => event.preventDefault());
   }
 
@@ -83,20 +118,29 @@ export class Light {
   update({ level, effect = null, speed = 1, left = 0 }) {
     this.slider.receive(level);
     this.#setActivity(effect, speed, left);
+    this.#known = true;
   }
 
   /**
    * @param {string} title
-   * @param {boolean} several whether the page has other lights, so that each shows its title
+   * @param {boolean} several whether the page has other lights, so that its controls say of which they are
    */
   label(title, several) {
     this.title = title;
-    this.#name.hidden = !several;
     this.#name.textContent = title;
     for (const [key, control] of Object.entries(this.#controls)) {
       const word = words[/** @type {"light"} */ (key)];
       control.setAttribute("aria-label", several ? `${title}: ${word}` : word);
     }
+  }
+
+  /**
+   * Whether it is a tile among many.
+   * @param {boolean} tile
+   */
+  set tile(tile) {
+    this.slider.tile = tile;
+    this.#input.setAttribute("aria-orientation", tile ? "horizontal" : "vertical");
   }
 
   /**
@@ -125,9 +169,11 @@ export class Light {
 
   /** @param {number} level */
   #showLevel(level) {
-    this.section.style.setProperty("--level", `${level}`);
-    this.#digits.textContent = level ? written(level) : words.off;
-    this.#unit.textContent = level ? " %" : "";
+    this.#glow.style.opacity = `${shine(level)}`;
+    this.#lit.style.opacity = `${Math.min(1, shine(level) * 1.7)}`;
+    this.#fill.style.setProperty("--place", `${placeOf(level)}`);
+    write(this.#digits, level ? written(level) : words.off);
+    write(this.#unit, level ? " %" : "");
     this.#lamp.setAttribute("aria-pressed", `${level > 0}`);
     this.#input.value = `${level}`;
     this.#updateValueText();
@@ -140,12 +186,45 @@ export class Light {
    * @param {number} left in seconds
    */
   #setActivity(effect, speed, left) {
+    if (left || this.#takes) this.#retime(left);
     const arrives = left > LONG ? performance.now() + left * 1000 : 0;
     if (effect === this.effect && speed === this.speed && !arrives && !this.arrives) return;
+    this.#play(effect, speed, left);
     Object.assign(this, { effect, speed, arrives });
     if (!arrives) this.#left = "";
     this.#showActivity();
     this.#changed();
+  }
+
+  /**
+   * Lets what the lamp is on its way to arrive when the light does. The way may have begun with another time.
+   * @param {number} left
+   */
+  #retime(left) {
+    this.#takes = left;
+    const parts = [this.#glow, this.#lit];
+    for (const { style } of parts) style.transitionDuration = `${left || SHORT}s`;
+    for (const way of parts.flatMap((part) => part.getAnimations())) {
+      const rest = Number(way.effect?.getComputedTiming().endTime) - Number(way.currentTime);
+      if (left) way.updatePlaybackRate(rest / (left * 1000));
+      else way.finish();
+    }
+  }
+
+  /**
+   * Lets the lamp do what the pin does. A sunrise that has begun before this page knew of it has no known beginning,
+   * and what may not flash on the screen does not.
+   * @param {string | null} effect
+   * @param {number} speed
+   * @param {number} left
+   */
+  #play(effect, speed, left) {
+    const { dataset, style } = this.section;
+    const isShown = effect === "sunrise" ? this.#known : speed <= SAFE_SPEED;
+    if (effect && isShown) dataset.effect = effect;
+    else delete dataset.effect;
+    style.setProperty("--speed", `${speed}`);
+    style.setProperty("--rise", `${left}s`);
   }
 
   get #effectWord() {
@@ -165,4 +244,16 @@ export class Light {
     const effect = this.#effectWord?.toLowerCase();
     this.#input.setAttribute("aria-valuetext", effect ? `${spoken}, ${effect}` : spoken);
   }
+}
+
+/**
+ * Changes a text, if it is another. That is cheaper than another text in its place, and screen readers speak whatever
+ * is written, even if it is the same again.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+export function write(element, text) {
+  const node = element.firstChild;
+  if (!node) element.textContent = text;
+  else if (node.nodeValue !== text) node.nodeValue = text;
 }

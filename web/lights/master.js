@@ -1,8 +1,8 @@
 // The slider of all lights together: shows the highest level, and scales all levels from what they were when the
 // gesture began, so that the lights return from 0 in their old proportions.
 
-import { Light } from "./light.js";
-import { words } from "../words.js";
+import { Light, write } from "./light.js";
+import { words, written } from "../words.js";
 
 // ms between sends: at least the first, and the second for each light. That is at most some 500 changes a second,
 // half of what the service reads at once.
@@ -29,6 +29,14 @@ export class Master {
    */
   #setLevels = [];
   #scaling = false;
+  /**
+   * The lights that were on when this page switched all off, and how they return.
+   * @type {Map<NamedLight, Change> | null}
+   */
+  #undo = null;
+  // All have been off since.
+  #areOff = false;
+  #word = document.createElement("span");
 
   /**
    * @param {() => NamedLight[]} lights returns those that can be reached
@@ -54,13 +62,32 @@ export class Master {
       if (!(relatedTarget instanceof Node && section.contains(relatedTarget))) this.#startLevels = null;
     });
     const lamp = section.querySelector(".lamp"), svg = section.querySelector(".lamp svg");
-    lamp.append(svg.cloneNode(true), svg.cloneNode(true));
+    this.#word.className = "word";
+    lamp.append(svg.cloneNode(true), svg.cloneNode(true), this.#word);
     this.light.label(words.all, true);
   }
 
   // Called after a light has changed.
   update() {
-    if (!this.#scaling) this.light.slider.receive(this.#highest());
+    if (this.#scaling) return;
+    this.light.slider.receive(this.#highest());
+    this.#summarize();
+  }
+
+  // How many lights are on, and what its lamp does.
+  #summarize() {
+    const { section } = this.light;
+    const count = this.#on().length;
+    if (count && this.#areOff) this.#undo = null;
+    this.#areOff = !count && this.#undo !== null;
+    const word = count ? words.allOff : this.#undo ? words.undo : words.allOn;
+    write(this.#word, word);
+    section.querySelector(".lamp").setAttribute("aria-label", word);
+    write(section.querySelector(".doing"), count ? words.lightsOn(count, written(this.#highest())) : words.off);
+  }
+
+  #on() {
+    return this.#lights().filter(({ slider }) => slider.level > 0);
   }
 
   #highest() {
@@ -70,31 +97,63 @@ export class Master {
   #begin() {
     this.#gestureLights = this.#lights();
     this.#setLevels = this.#gestureLights.map(({ slider }) => slider.level);
-    this.#startLevels = this.#setLevels;
+    // From where this page switched them off they return as they were.
+    const before = this.#areOff && this.#gestureLights.map((light) => this.#undo?.get(light)?.level ?? 0);
+    this.#startLevels = before || this.#setLevels;
     return this.#startLevels;
   }
 
   /** @param {Change} change */
-  #change({ level, step }) {
+  #change({ level, step, transition }) {
     if (step) this.light.slider.step(step);
     else if (level === undefined) this.#toggle();
-    else this.#scale(level);
+    else this.#scale(level, transition);
   }
 
+  // Switches off what is on, and then what it was on again; without that all.
   #toggle() {
-    const on = this.#highest() === 0;
-    for (const light of this.#lights()) light.send({ on });
+    const on = this.#on();
+    if (on.length) {
+      this.#remember(on, on.map(({ slider }) => slider.level));
+      for (const light of on) light.send({ on: false });
+    } else if (this.#undo) {
+      for (const [light, { level = 0, effect, speed }] of this.#undo) {
+        if (effect) light.send({ effect, speed });
+        else light.slider.setByMaster(level);
+      }
+    } else {
+      for (const light of this.#lights()) light.send({ on: true });
+    }
   }
 
-  /** @param {number} level */
-  #scale(level) {
+  /**
+   * @param {NamedLight[]} lights
+   * @param {number[]} levels
+   */
+  #remember(lights, levels) {
+    this.#undo = new Map();
+    lights.forEach((light, n) => {
+      const { effect, speed } = light;
+      if (levels[n]) this.#undo?.set(light, { level: levels[n], effect, speed });
+    });
+    this.#areOff = false;
+  }
+
+  /**
+   * @param {number} level
+   * @param {number} [transition]
+   */
+  #scale(level, transition) {
     // Somebody else's change ends a gesture of keys and wheel, which has no other end.
     const moved = () => this.#gestureLights.some(({ slider }, n) => slider.level !== this.#setLevels[n]);
     if (!this.light.slider.dragging && moved()) this.#startLevels = null;
-    this.#setLevels = scaled(this.#startLevels ?? this.#begin(), level);
+    const from = this.#startLevels ?? this.#begin();
+    this.#setLevels = scaled(from, level);
+    if (!level) this.#remember(this.#gestureLights, from);
     this.#scaling = true;
-    this.#gestureLights.forEach(({ slider }, n) => slider.setByMaster(this.#setLevels[n]));
+    this.#gestureLights.forEach(({ slider }, n) => slider.setByMaster(this.#setLevels[n], transition));
     this.#scaling = false;
+    this.#summarize();
   }
 }
 

@@ -1,5 +1,7 @@
-// The slider of one light: turns drags, wheel, keys and the range input's own events into levels, and keeps
+// The slider of one light: turns taps, drags, wheel, keys and the range input's own events into levels, and keeps
 // levels from the service from moving it under the thumb.
+
+import { Gesture } from "./gesture.js";
 
 /** @type {Record<string, number>} */
 const KEYS = {
@@ -10,27 +12,57 @@ const WHEEL_PERCENT = 20; // pixels of wheel for one percent
 const WHEEL_LINE = 33; // pixels
 const NOTCHES = [0, 50, 100]; // levels at which a phone ticks under the thumb
 const TICK = 8; // ms
+const GRIP = 28; // pixels of the track that the grip takes at its lowest, as in light.css
+const GLIDE = 0.4; // seconds to the level that was tapped
+
+// The levels below LOW have this share of the track: a percent is most there.
+const LOW = 10, LOW_SHARE = 0.25;
 
 /** @param {number} level */
 const clamp = (level) => Math.min(100, Math.max(0, level));
 
 /**
- * What a slider calls. `start` is called when a drag begins. `interval` is the minimum time from one send to the
+ * Where on the track a level is: from 0 at its low end to 1.
+ * @param {number} level
+ */
+export const placeOf = (level) =>
+  level < LOW ? (level / LOW) * LOW_SHARE : LOW_SHARE + ((level - LOW) / (100 - LOW)) * (1 - LOW_SHARE);
+
+/**
+ * The level at a place on the track: in tenths while it is low, or else whole.
+ * @param {number} place
+ */
+export function levelAt(place) {
+  const level = place < LOW_SHARE ? (place / LOW_SHARE) * LOW
+    : LOW + ((place - LOW_SHARE) / (1 - LOW_SHARE)) * (100 - LOW);
+  return clamp(level < LOW ? Math.round(level * 10) / 10 : Math.round(level));
+}
+
+/** @typedef {import("./gesture.js").Axis} Axis */
+/**
+ * What a slider calls. `start` is called when a hand comes down, `tap` and `hold` on a tile. `glide` is the seconds in
+ * which the light shall reach the level, if it shall take time. `interval` is the minimum time from one send to the
  * next, in ms; without it every frame may send.
- * @typedef {{ show(level: number): void, send(level: number): void, start(): void, readonly interval?: number }} SliderEvents
+ * @typedef {{ show(level: number): void, send(level: number, glide?: number): void, start(): void, tap?(): void,
+ *   hold?(): void, readonly interval?: number }} SliderEvents
  */
 
 export class Slider {
   // The level on the screen.
   level = 0;
+  // A tile is a slider along its width, and what a tap or a hold on it does is not about its level.
+  tile = false;
   #on;
   #section;
   #track;
+  #gesture;
   #live = false;
   // What the service believes this page shows.
   #known = 0;
   /** @type {number | undefined} */
   #unsent;
+  /** @type {number | undefined} */
+  #glide;
   #frame = 0;
   // When the last level was sent, in ms of performance.now().
   #sentAt = 0;
@@ -39,14 +71,10 @@ export class Slider {
    * @type {number | undefined}
    */
   #deferred;
-  /**
-   * The id of the pointer that drags.
-   * @type {number | null}
-   */
-  #pointer = null;
-  // Of the drag: the level before rounding, and where the pointer was last.
-  #position = 0;
-  #y = 0;
+  // Of the drag: the level where it began, the place on the track before rounding, and the pixels from 0 to 100.
+  #began = 0;
+  #place = 0;
+  #travel = 1;
   // Percent of wheel that are not a whole step yet.
   #wheel = 0;
 
@@ -58,19 +86,42 @@ export class Slider {
     this.#on = on;
     this.#section = section;
     this.#track = section.querySelector(".track");
-    const input = section.querySelector("input");
-    const track = this.#track;
+    const input = section.querySelector("input"), track = this.#track;
 
     // Or a click on the track takes the focus away from the input.
     track.addEventListener("mousedown", (event) => event.preventDefault());
-    track.addEventListener("pointerdown", (event) => this.#start(event, input));
-    track.addEventListener("pointermove", (event) => this.#move(event));
-    track.addEventListener("pointerup", (event) => {
-      this.#move(event);
-      this.#end(event);
+    const focus = () => input.focus({ preventScroll: true, focusVisible: false });
+    const slider = this;
+    this.#gesture = new Gesture(track, {
+      get axis() {
+        return /** @type {Axis} */ (slider.tile ? "x" : "y");
+      },
+      get hold() {
+        return slider.tile ? on.hold : undefined;
+      },
+      begin: () => {
+        if (this.#live) on.start();
+        return this.#live;
+      },
+      tap: ({ clientY }) => {
+        focus();
+        if (this.tile) on.tap?.();
+        else this.#glideTo(clientY);
+      },
+      start: () => {
+        focus();
+        section.classList.add("dragging");
+        this.#began = this.level;
+        this.#place = placeOf(this.level);
+        this.#travel = (this.tile ? track.offsetWidth : track.offsetHeight) - GRIP;
+      },
+      move: (pixels) => this.#drag(pixels),
+      end: () => {
+        section.classList.remove("dragging");
+        this.#flush();
+      },
+      cancel: () => this.#cancel(),
     });
-    track.addEventListener("pointercancel", (event) => this.#end(event));
-    track.addEventListener("lostpointercapture", (event) => this.#end(event));
     track.addEventListener("wheel", (event) => this.#turnWheel(event), { passive: false });
     input.addEventListener("keydown", (event) => this.#pressKey(event));
     input.addEventListener("input", () => this.#set(Math.round(input.valueAsNumber)));
@@ -78,8 +129,9 @@ export class Slider {
     document.addEventListener("visibilitychange", () => document.hidden && this.#flush());
   }
 
+  // A hand is on the slider.
   get dragging() {
-    return this.#pointer !== null;
+    return this.#gesture.active;
   }
 
   /**
@@ -101,45 +153,32 @@ export class Slider {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
     this.#unsent = this.#deferred = undefined;
-    this.#release();
+    this.#gesture.drop();
+    this.#section.classList.remove("dragging");
+  }
+
+  /** @param {number} y */
+  #glideTo(y) {
+    const { bottom, height } = this.#track.getBoundingClientRect();
+    // The middle of the grip comes under the finger.
+    this.#set(levelAt((bottom - GRIP / 2 - y) / (height - GRIP)), GLIDE);
   }
 
   /**
-   * @param {PointerEvent} event
-   * @param {HTMLInputElement} input
+   * Relative to where the finger went down.
+   * @param {number} pixels
    */
-  #start(event, input) {
-    if (!this.#live || this.dragging || event.button !== 0) return;
-    this.#pointer = event.pointerId;
-    this.#position = this.level;
-    this.#y = event.clientY;
-    this.#track.setPointerCapture(event.pointerId);
-    input.focus({ preventScroll: true, focusVisible: false });
-    this.#on.start();
-  }
-
-  /** @param {PointerEvent} event */
-  #move({ pointerId, clientY }) {
-    if (pointerId !== this.#pointer || clientY === this.#y) return;
-    this.#section.classList.add("dragging");
-    // Relative to where the finger went down, so that a touch alone changes nothing.
-    this.#position = clamp(this.#position + ((this.#y - clientY) / this.#track.offsetHeight) * 100);
-    this.#y = clientY;
+  #drag(pixels) {
+    this.#place = Math.min(1, Math.max(0, this.#place + pixels / this.#travel));
     const before = this.level;
-    this.#set(Math.round(this.#position));
+    this.#set(levelAt(this.#place));
     tick(before, this.level);
   }
 
-  /** @param {PointerEvent} event */
-  #end({ pointerId }) {
-    if (pointerId !== this.#pointer) return;
-    this.#release();
-    this.#flush();
-  }
-
-  #release() {
-    this.#pointer = null;
-    this.#section.classList.remove("dragging");
+  // Back to where the drag began, unless somebody else has set the light since.
+  #cancel() {
+    if (this.#deferred === undefined) this.#set(this.#began);
+    else this.#unsent = undefined;
   }
 
   /** @param {KeyboardEvent} event */
@@ -152,7 +191,9 @@ export class Slider {
 
   /** @param {WheelEvent} event */
   #turnWheel(event) {
-    if (!this.#live || this.dragging || event.ctrlKey) return;
+    const { scrollHeight, clientHeight } = document.documentElement;
+    // A wheel that can scroll the page scrolls it.
+    if (!this.#live || this.dragging || event.ctrlKey || scrollHeight > clientHeight) return;
     event.preventDefault();
     this.#wheel -= (event.deltaY * (event.deltaMode ? WHEEL_LINE : 1)) / WHEEL_PERCENT;
     const step = Math.trunc(this.#wheel);
@@ -166,13 +207,28 @@ export class Slider {
   }
 
   /**
-   * A change by this page: painted now, sent with the next frame.
+   * Sets the level again from which steps have led away, some of which may have no answer yet.
    * @param {number} level
    */
-  #set(level) {
+  goBack(level) {
+    if (!this.#live) return;
+    this.#paint(level);
+    this.#unsent = level;
+    this.#glide = undefined;
+    this.#known = NaN;
+    this.#flush();
+  }
+
+  /**
+   * A change by this page: painted now, sent with the next frame.
+   * @param {number} level
+   * @param {number} [glide]
+   */
+  #set(level, glide) {
     if (!this.#live || level === this.level) return;
     this.#paint(level);
     this.#unsent = level;
+    this.#glide = glide;
     if (document.hidden) this.#flush();
     else this.#frame ||= requestAnimationFrame(() => this.#sendWhenDue());
   }
@@ -180,11 +236,13 @@ export class Slider {
   /**
    * A change by the master, sent at once as the master keeps the interval. Ignored during a drag.
    * @param {number} level
+   * @param {number} [glide]
    */
-  setByMaster(level) {
+  setByMaster(level, glide) {
     if (!this.#live || this.dragging || level === this.level) return;
     this.#paint(level);
     this.#unsent = level;
+    this.#glide = glide;
     this.#flush();
   }
 
@@ -204,7 +262,7 @@ export class Slider {
       this.#sentAt = performance.now();
       // Older than the level that is sent now.
       this.#deferred = undefined;
-      this.#on.send(level);
+      this.#on.send(level, this.#glide);
     }
     this.#applyDeferred();
   }
@@ -235,21 +293,20 @@ function tick(before, after) {
   if (NOTCHES.some(passed) && navigator.userActivation?.hasBeenActive) navigator.vibrate?.(TICK);
 }
 
-const REPEAT_AFTER = 400, REPEAT_EVERY = 80; // ms
+const REPEAT_EVERY = 80; // ms
 const BUSY_REPEATS = 4;
 
 /**
- * Calls `step` for a press, and repeatedly while the button is held. While `busy` says that the last step has no
- * answer yet only each fourth repeat counts, or on a slow network nothing would be painted before the release.
+ * Calls `step` for a tap, and repeatedly while the button is held; `cancel` if the browser takes a hold away. While
+ * `busy` says that the last step has no answer yet only each fourth repeat counts, or on a slow network nothing would
+ * be painted before the release.
  * @param {HTMLButtonElement} button
- * @param {() => void} step
- * @param {() => boolean} busy
+ * @param {{ begin(): void, step(): void, cancel(): void, busy(): boolean }} on
  */
-export function repeatWhileHeld(button, step, busy) {
+export function repeatWhileHeld(button, { begin, step, cancel, busy }) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let skipped = 0;
-  const stop = () => clearTimeout(timer);
   const repeat = () => {
     if (button.disabled) return;
     timer = setTimeout(repeat, REPEAT_EVERY);
@@ -257,14 +314,16 @@ export function repeatWhileHeld(button, step, busy) {
     skipped = 0;
     step();
   };
-  button.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || button.disabled) return;
-    stop();
-    button.setPointerCapture(event.pointerId);
-    step();
-    timer = setTimeout(repeat, REPEAT_AFTER);
+  new Gesture(button, {
+    begin: () => !button.disabled,
+    tap: step,
+    hold() {
+      begin();
+      repeat();
+    },
+    end: () => clearTimeout(timer),
+    cancel,
   });
-  for (const type of ["pointerup", "pointercancel", "lostpointercapture"]) button.addEventListener(type, stop);
   // Keys and screen readers click without a pointer.
   button.addEventListener("click", (event) => event.detail === 0 && step());
 }

@@ -126,7 +126,7 @@ impl Window {
     }
 
     /// A picture of the page, in Base64, by day or by night.
-    pub(super) async fn picture_by(&self, night: bool) -> Value {
+    pub async fn picture_by(&self, night: bool) -> Value {
         self.show_by(night).await;
         self.settled().await;
         let mut picture = self.devtools("Page.captureScreenshot", json!({})).await;

@@ -18,26 +18,74 @@ pub enum Motion {
 }
 
 impl Window {
-    /// Puts the finger down on the middle of the element, or presses the mouse's button there.
-    pub async fn press(&self, selector: &str) {
+    /// Where the middle of the element is in the window.
+    pub async fn middle(&self, selector: &str) -> (f64, f64) {
         let middle = "((box) => [box.x + box.width / 2, box.y + box.height / 2])";
         let element = format!("document.querySelector('{selector}')");
         let middle = format!("{middle}({element}.getBoundingClientRect())");
-        let middle = serde_json::from_value(self.eval(&middle).await).unwrap();
-        self.place.set(middle);
+        serde_json::from_value(self.eval(&middle).await).unwrap()
+    }
+
+    /// Puts the finger down on the middle of the element, or presses the mouse's button there.
+    pub async fn press(&self, selector: &str) {
+        self.place.set(self.middle(selector).await);
+        self.pressed.replace(Some(selector.into()));
         self.touch(Motion::Down).await;
     }
 
-    /// Moves the hand upwards, in many small steps, by this percentage of the light's track.
-    pub async fn slide(&self, light: &str, percent: f64) {
-        const STEPS: i32 = 20;
-        let track = format!("document.querySelector('[data-light=\"{light}\"] .track')");
-        let height = self.eval(&format!("{track}.offsetHeight")).await;
-        let way = height.as_f64().unwrap() * percent / 100.0;
+    /// Moves the hand along the track that it pressed, upwards or on a tile to the right, in many small steps, by as
+    /// much as changes the level by this many percent. First by the few pixels that tell a drag from a tap, which change nothing.
+    pub async fn slide(&self, percent: f64) {
+        const SLOP: f64 = 20.0;
+        let pressed = self.pressed.take();
+        if let Some(selector) = &pressed {
+            let section = format!("document.querySelector('{selector}').closest('section')");
+            self.eval(&format!("window.pressed = {section}")).await;
+        }
+        let slider = "(([track, input]) => {
+            const isTile = input.getAttribute('aria-orientation') === 'horizontal';
+            const { offsetWidth, offsetHeight } = track;
+            return [isTile, (isTile ? offsetWidth : offsetHeight) - 28, input.valueAsNumber];
+        })(['.track', 'input'].map((part) => pressed.querySelector(part)))";
+        let slider = self.eval(slider).await;
+        let (is_tile, travel, level): (bool, f64, f64) = serde_json::from_value(slider).unwrap();
+        let along = |pixels: f64| {
+            if is_tile {
+                (pixels, 0.0)
+            } else {
+                (0.0, pixels)
+            }
+        };
+        if pressed.is_some() {
+            let (right, up) = along(SLOP.copysign(percent));
+            self.swipe_in(1, right, up).await;
+            // Or a busy browser makes one event of this move and the next.
+            self.frames().await;
+        }
+        // Not far past the end of the track, where the window may end.
+        let to = place_of(level + percent).clamp(-0.05, 1.05);
+        let (right, up) = along(travel * (to - place_of(level)));
+        self.swipe_in(20, right, up).await;
+    }
+
+    /// Moves the hand by this many pixels to the right and up, in steps as long as those of a quick finger.
+    pub async fn swipe(&self, right: f64, up: f64) {
+        self.swipe_in(12, right, up).await;
+    }
+
+    /// Waits for two frames, by when the page has handled what the hand did.
+    pub async fn frames(&self) {
+        self.eval(
+            "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))",
+        )
+        .await;
+    }
+
+    async fn swipe_in(&self, steps: u8, right: f64, up: f64) {
         let (x, y) = self.place.get();
-        for step in 1..=STEPS {
-            let part = f64::from(step) / f64::from(STEPS);
-            self.place.set((x, y - way * part));
+        for step in 1..=steps {
+            let part = f64::from(step) / f64::from(steps);
+            self.place.set((x + right * part, y - up * part));
             self.touch(Motion::Move).await;
         }
     }
@@ -67,7 +115,19 @@ impl Window {
     }
 }
 
+/// Where on its track the page shows a level, from 0 to 1; the first 10 percent have a quarter of it.
+fn place_of(level: f64) -> f64 {
+    if level < 10.0 {
+        level / 40.0
+    } else {
+        0.25 + (level - 10.0) / 120.0
+    }
+}
+
 /// What WebDriver calls the keys.
+pub const TAB: char = '\u{e004}';
+pub const ENTER: char = '\u{e007}';
+pub const ESCAPE: char = '\u{e00c}';
 pub const PAGE_UP: char = '\u{e00e}';
 pub const PAGE_DOWN: char = '\u{e00f}';
 pub const END: char = '\u{e010}';
