@@ -62,18 +62,12 @@ async fn arabic_is_written_from_the_right(browser: Browser) {
             .await,
         "rtl"
     );
-    // The first light is to the right of the second, and the keys go where they point.
+    // The first light is to the right of the second.
     let place = |light: &str| {
         format!("document.querySelector('[data-light={light}]').getBoundingClientRect().left")
     };
     let order = format!("{} > {}", place("led"), place("shelf"));
     assert_eq!(phone.eval(&order).await, true);
-    phone
-        .eval("document.querySelector('[data-light=led] input').focus()")
-        .await;
-    phone.key(crate::browser::LEFT).await;
-    let focused = "document.activeElement.closest('[data-light]')?.dataset.light";
-    assert_eq!(phone.eval(focused).await, "shelf");
     phone.screenshot("phone-arabic").await;
     phone.is_accessible("arabic").await;
     browser.close().await;
