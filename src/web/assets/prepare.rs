@@ -53,8 +53,8 @@ impl WebFolder {
 
     fn plain(&self, name: &str) -> Option<Vec<u8>> {
         let file = self.files.get(name)?;
-        if name.ends_with(".js") {
-            Some(without_comments(&String::from_utf8_lossy(file)).into_bytes())
+        if name.ends_with(".js") || name.ends_with(".css") {
+            Some(code_alone(&String::from_utf8_lossy(file)).into_bytes())
         } else if name.ends_with(".html") {
             let page = String::from_utf8_lossy(file);
             Some(page.replace("{assets}", &folder(self.version)).into_bytes())
@@ -92,21 +92,22 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     written.expect("memory takes all that is written")
 }
 
-/// The script without the lines that hold only a comment: a third of the modules' compressed bytes,
-/// most of it types for the type check. Empty lines take their place, so that browsers report the
-/// line numbers of the files.
-fn without_comments(script: &str) -> String {
-    let mut code = String::with_capacity(script.len());
-    let mut in_block = false;
-    for line in script.lines() {
+/// A script or style sheet without the lines that hold only a comment, and without indentation: a third of
+/// the compressed bytes, most of it types for the type check. Empty lines take the place of comments, so that
+/// browsers report the line numbers of the files.
+fn code_alone(source: &str) -> String {
+    let mut code = String::with_capacity(source.len());
+    let (mut in_block, mut in_template) = (false, false);
+    for line in source.lines() {
         let text = line.trim();
-        let opens = text.starts_with("/**") && (text.ends_with("*/") || !text.contains("*/"));
+        let opens = text.starts_with("/*") && (text.ends_with("*/") || !text.contains("*/"));
         let is_comment = in_block || opens || text.starts_with("//");
         if in_block || opens {
             in_block = !text.ends_with("*/");
         }
         if !is_comment {
-            code.push_str(line);
+            code.push_str(if in_template { line } else { text });
+            in_template ^= line.matches('`').count() % 2 == 1;
         }
         code.push('\n');
     }
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scripts_lose_their_comments_but_no_code_and_no_line() {
+    fn scripts_lose_their_comments_and_indentation_but_no_code_and_no_line() {
         let script = "// Why.
 /** @type {number} */
 let a = 1; // ms
@@ -128,7 +129,8 @@ let a = 1; // ms
  */
 function c(b) {
   // Reason.
-  return /** @type {any} */ (b);
+  return /** @type {any} */ (b) + `
+    <p>`;
 }
 /** @type {any} */ (d);
 ";
@@ -141,11 +143,27 @@ let a = 1; // ms
 
 function c(b) {
 
-  return /** @type {any} */ (b);
+return /** @type {any} */ (b) + `
+    <p>`;
 }
 /** @type {any} */ (d);
 ";
-        assert_eq!(without_comments(script), code);
+        assert_eq!(code_alone(script), code);
+    }
+
+    #[test]
+    fn style_sheets_do_so_too() {
+        let sheet = "/* Why.
+   More. */
+a {
+  color: red; /* Not blue. */
+  /* Reason. */
+}
+";
+        assert_eq!(
+            code_alone(sheet),
+            "\n\na {\ncolor: red; /* Not blue. */\n\n}\n"
+        );
     }
 
     /// In a template literal, which may span lines, such a line would be text.
@@ -160,7 +178,7 @@ function c(b) {
         {
             let script = str::from_utf8(file).unwrap();
             let mut backticks = 0;
-            for (line, code) in script.lines().zip(without_comments(script).lines()) {
+            for (line, code) in script.lines().zip(code_alone(script).lines()) {
                 assert!(line == code || backticks % 2 == 0, "{name}: {line}");
                 backticks += code.matches('`').count();
             }
