@@ -18,7 +18,7 @@ pub struct OutputClosed;
 /// Prints a line that may hold texts of another machine, without what a terminal would obey.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_line(line: Arguments<'_>) -> anyhow::Result<()> {
     print(&(printable(&line.to_string()) + "\n"))
 }

@@ -299,7 +299,7 @@ async fn follows_a_thumb(machine: &mut Machine, client: &mut TestClient, claims:
         .await;
     phone.press("[data-light=led] .track").await;
     for (slide, level) in [(40.0, 60.0), (-30.0, 30.0), (20.0, 50.0)] {
-        phone.slide(LIGHT, slide).await;
+        phone.slide(slide).await;
         until("another client has the level", async || {
             client.settled().await;
             client.levels[LIGHT] == level
