@@ -49,8 +49,8 @@ use tempfile::TempDir;
 
 use crate::common::{LIMIT, TestServer, until};
 pub use chromium::Load;
-use hand::Hand;
 pub use hand::{DOWN, END, ENTER, ESCAPE, HOME, LEFT, PAGE_DOWN, PAGE_UP, RIGHT, TAB, UP};
+use hand::{Hand, Track};
 
 /// A name for 127.0.0.1. Unlike the address, it is no secure context, and neither is the page on the LAN. Only Chromium
 /// can be given such a name.
@@ -182,7 +182,7 @@ impl Browser {
             night: self.night,
             hand,
             place: Cell::default(),
-            pressed: RefCell::default(),
+            pressed: Cell::default(),
         };
         self.drivers.borrow_mut().push(driver);
         let session = window
@@ -244,8 +244,8 @@ pub struct Window {
     hand: Hand,
     /// Where the hand is.
     place: Cell<(f64, f64)>,
-    /// What the hand pressed, until it moves.
-    pressed: RefCell<Option<String>>,
+    /// The track that the hand pressed, until it moves.
+    pressed: Cell<Option<Track>>,
 }
 
 impl Window {

@@ -95,11 +95,11 @@ async fn a_finger_pulls_the_sheet_up_and_down() {
     expect("it is down", CLOSED, &phone).await;
     for _ in 0..2 {
         phone.press(OPENER).await;
-        phone.slide(30.0).await;
+        phone.swipe(0.0, 200.0).await;
         phone.release().await;
         expect("it is up and still", OPEN, &phone).await;
         phone.press(".sheet h2").await;
-        phone.slide(-30.0).await;
+        phone.swipe(0.0, -200.0).await;
         phone.release().await;
         expect("it is down", CLOSED, &phone).await;
     }

@@ -17,6 +17,16 @@ pub enum Motion {
     Up,
 }
 
+/// The track of a light, as it is when a hand presses it.
+#[derive(Clone, Copy)]
+pub struct Track {
+    is_tile: bool,
+    /// The way of the grip, in pixels.
+    travel: f64,
+    /// In percent.
+    level: f64,
+}
+
 impl Window {
     /// Where the middle of the element is in the window.
     pub async fn middle(&self, selector: &str) -> (f64, f64) {
@@ -29,42 +39,57 @@ impl Window {
     /// Puts the finger down on the middle of the element, or presses the mouse's button there.
     pub async fn press(&self, selector: &str) {
         self.place.set(self.middle(selector).await);
-        self.pressed.replace(Some(selector.into()));
+        let section = format!("document.querySelector('{selector}').closest('section')");
+        self.eval(&format!("window.pressed = {section}")).await;
+        // Now, as a hand that is down and does not move for a while holds what it pressed.
+        self.pressed.set(self.track().await);
         self.touch(Motion::Down).await;
     }
 
-    /// Moves the hand along the track that it pressed, upwards or on a tile to the right, in many small steps, by as
-    /// much as changes the level by this many percent. First by the few pixels that tell a drag from a tap, which change nothing.
-    pub async fn slide(&self, percent: f64) {
-        const SLOP: f64 = 20.0;
-        let pressed = self.pressed.take();
-        if let Some(selector) = &pressed {
-            let section = format!("document.querySelector('{selector}').closest('section')");
-            self.eval(&format!("window.pressed = {section}")).await;
-        }
-        let slider = "(([track, input]) => {
+    /// The track of the light that the hand pressed, if it pressed one.
+    async fn track(&self) -> Option<Track> {
+        let track = "(([track, input]) => {
+            if (!track) return null;
             const isTile = input.getAttribute('aria-orientation') === 'horizontal';
             const { offsetWidth, offsetHeight } = track;
             return [isTile, (isTile ? offsetWidth : offsetHeight) - 28, input.valueAsNumber];
-        })(['.track', 'input'].map((part) => pressed.querySelector(part)))";
-        let slider = self.eval(slider).await;
-        let (is_tile, travel, level): (bool, f64, f64) = serde_json::from_value(slider).unwrap();
+        })(['.track', 'input'].map((part) => window.pressed?.querySelector(part)))";
+        let track: Option<(bool, f64, f64)> =
+            serde_json::from_value(self.eval(track).await).unwrap();
+        track.map(|(is_tile, travel, level)| Track {
+            is_tile,
+            travel,
+            level,
+        })
+    }
+
+    /// Moves the hand along the track that it pressed, upwards or on a tile to the right, in many small steps, by as
+    /// much as changes the level by this many percent. First by the few pixels that tell a drag from a tap, which
+    /// change nothing.
+    pub async fn slide(&self, percent: f64) {
+        const SLOP: f64 = 20.0;
+        let pressed = self.pressed.take();
+        let is_first = pressed.is_some();
+        let track = match pressed {
+            Some(track) => track,
+            None => self.track().await.expect("a light's track is pressed"),
+        };
         let along = |pixels: f64| {
-            if is_tile {
+            if track.is_tile {
                 (pixels, 0.0)
             } else {
                 (0.0, pixels)
             }
         };
-        if pressed.is_some() {
+        if is_first {
             let (right, up) = along(SLOP.copysign(percent));
             self.swipe_in(1, right, up).await;
             // Or a busy browser makes one event of this move and the next.
             self.frames().await;
         }
         // Not far past the end of the track, where the window may end.
-        let to = place_of(level + percent).clamp(-0.05, 1.05);
-        let (right, up) = along(travel * (to - place_of(level)));
+        let to = place_of(track.level + percent).clamp(-0.05, 1.05);
+        let (right, up) = along(track.travel * (to - place_of(track.level)));
         self.swipe_in(20, right, up).await;
     }
 
