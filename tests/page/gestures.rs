@@ -117,6 +117,40 @@ async fn a_gesture_that_is_cancelled_goes_back_to_where_it_began() {
     browser.close().await;
 }
 
+/// With the touchscreen that only Chromium has here.
+#[tokio::test]
+#[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
+async fn a_tap_right_after_a_drag_is_not_taken_for_the_end_of_a_scroll() {
+    for count in [3, 16] {
+        let dimmer = lights(count);
+        let browser = Browser::chromium();
+        let phone = browser.phone(&dimmer).await;
+        // As soon as the browser believes that it scrolls, a script can no longer cancel that.
+        let listen =
+            "addEventListener('touchmove', ({ cancelable }) => window.moves.push(cancelable))";
+        phone
+            .eval(&format!("void (window.moves = [], {listen})"))
+            .await;
+        for percent in [20.0, -20.0, 20.0] {
+            phone.press("[data-light=led] .track").await;
+            phone.slide(percent).await;
+            phone.release().await;
+            phone.tap(".master .lamp").await;
+            expect_level(0.0, "led", &dimmer, &[&phone]).await;
+            phone.tap(".master .lamp").await;
+            let on = "document.querySelector('[data-light=led] input').valueAsNumber > 0";
+            expect("it is on again", on, &phone).await;
+        }
+        let moves = phone.eval("moves").await;
+        let moves = moves.as_array().unwrap();
+        assert!(
+            !moves.is_empty() && moves.iter().all(|one| one == true),
+            "{moves:?}"
+        );
+        browser.close().await;
+    }
+}
+
 async fn the_farther_the_thumb_is_beside_the_track_the_finer_is_the_drag(browser: Browser) {
     let dimmer = lights(1);
     let phone = browser.phone(&dimmer).await;

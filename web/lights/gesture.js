@@ -50,6 +50,8 @@ export class Gesture {
       this.#move(event);
       this.#leave(event, false);
     });
+    // Or Chromium, even where nothing scrolls, lets a scroll run on after the drag, and a tap only ends that.
+    element.addEventListener("touchmove", (event) => this.#intent === "drag" && event.preventDefault());
     // Or the end of a hold clicks what is under the finger by then.
     element.addEventListener("touchend", (event) => this.#held && event.preventDefault());
     for (const type of /** @type {const} */ (["pointercancel", "lostpointercapture"]))
