@@ -3,6 +3,7 @@
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use crate::proxy::Proxy;
+use crate::steps::expect_complaints_of_connections_alone;
 use reqwest::Client;
 use serde_json::json;
 
@@ -13,11 +14,7 @@ async fn says(window: &Window, words: &str) {
 /// The only complaints are the browser's own, of what was refused.
 async fn end(browser: Browser, windows: &[&Window]) {
     for window in windows {
-        let complaints = window.complaints().await;
-        assert!(
-            complaints.iter().all(|one| one.contains("/ws")),
-            "{complaints:?}"
-        );
+        expect_complaints_of_connections_alone(window).await;
     }
     browser.close().await;
 }
@@ -86,11 +83,7 @@ async fn beyond_the_limits_the_page_says_which_and_comes_in_when_there_is_room(b
         phone.is_live().await;
         services.push(dimmer);
         assert!(!phone.status().await.contains("max_pages"));
-        let complaints = phone.complaints().await;
-        assert!(
-            complaints.iter().all(|one| one.contains("/ws")),
-            "{complaints:?}"
-        );
+        expect_complaints_of_connections_alone(&phone).await;
     }
     browser.close().await;
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer};
 use crate::steps::{
-    BREATHE, CLOSE, CLOSED, OPEN, OPENER, SUNRISE, TWO, chip, enter, expect, expect_effect,
-    expect_text, open_sheet, tap,
+    BREATHE, CLOSE, CLOSED, OPEN, OPENER, SUNRISE, TWO, chip, enter, expect,
+    expect_complaints_of_connections_alone, expect_effect, expect_text, open_sheet, tap,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -232,9 +232,7 @@ async fn without_the_service_the_sheet_waits_and_closes(browser: Browser) {
     open_sheet(&phone).await;
     tap(&chip(BREATHE), &phone).await;
     expect_effect(json!("breathe"), json!(1), "led", &dimmer).await;
-    let complaints = phone.complaints().await;
-    let expected = |complaint: &String| complaint.contains("/ws");
-    assert!(complaints.iter().all(expected), "{complaints:?}");
+    expect_complaints_of_connections_alone(&phone).await;
     browser.close().await;
 }
 

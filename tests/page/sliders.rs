@@ -8,7 +8,7 @@ use crate::browser::{
     in_both_browsers,
 };
 use crate::common::{Setup, TestServer, linear, until};
-use crate::steps::expect_level;
+use crate::steps::{expect_complaints_of_connections_alone, expect_level};
 use serde_json::json;
 
 const TRACK: &str = "[data-light=led] .track";
@@ -187,10 +187,7 @@ async fn a_page_comes_back_by_itself_and_replays_nothing(browser: Browser) {
     }
     assert_eq!(phone.eval("window.not_reloaded").await, true);
 
-    // The browser itself complains of each attempt.
-    let complaints = phone.complaints().await;
-    let expected = |complaint: &String| complaint.contains("/ws");
-    assert!(complaints.iter().all(expected), "{complaints:?}");
+    expect_complaints_of_connections_alone(&phone).await;
     browser.close().await;
 }
 

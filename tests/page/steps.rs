@@ -27,6 +27,14 @@ pub async fn expect(what: &str, expression: &str, window: &Window) {
     until(what, async || window.eval(expression).await == true).await;
 }
 
+/// Asserts that the window only had errors about connections, of which the browser itself complains: each attempt of the
+/// page to connect, and to ask why it cannot.
+pub async fn expect_complaints_of_connections_alone(window: &Window) {
+    let complaints = window.complaints().await;
+    let expected = |complaint: &String| complaint.contains("/ws");
+    assert!(complaints.iter().all(expected), "{complaints:?}");
+}
+
 /// Waits until the windows, the API and the pin have this level.
 pub async fn expect_level(level: f64, light: &str, dimmer: &TestServer, windows: &[&Window]) {
     for (number, window) in windows.iter().enumerate() {
