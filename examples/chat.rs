@@ -2,15 +2,15 @@
 //!
 //!     cargo run --example chat    serves on 127.0.0.1:5002, or on the address given
 //!
-//! It answers the pages of the usual Flask chat as they are: a name is posted to `/`, which leads to `/chat`; the event
-//! `new_host` with a name is sent to all as `host_join_room`, and `new_message` as `add_chat_message`, with name, text,
-//! time and address. Flask's server trusts what it is sent: here a name is checked, belongs to one member at a time, and
-//! is remembered by the server, so that nobody speaks in another's name; who leaves is told, too, as `host_leave_room`.
+//! It answers the pages of the usual Flask chat: a name is posted to `/`, which leads to `/chat`; `new_host` with a name
+//! is sent to all as `host_join_room`, `new_message` as `add_chat_message`, with name, text, time and address. Flask's
+//! server believes what it is sent; here a name belongs to one member, and `host_leave_room` tells who has left.
 
 use std::collections::HashMap;
 use std::env;
+use std::future::ready;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use axum::Router;
@@ -19,6 +19,7 @@ use axum::http::{StatusCode, header::SET_COOKIE};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use form_urlencoded::{byte_serialize, parse};
+use futures_util::FutureExt;
 use jiff::Zoned;
 use serde_json::{Value, json};
 use socketioxide::extract::{Data, SocketRef};
@@ -27,6 +28,12 @@ use socketioxide::{ParserConfig, SocketIo};
 use tokio::net::TcpListener;
 
 const NAME: &str = "name must have 1 to 40 characters, and nobody else may have it";
+type Handle = fn(&Members, &SocketRef, &Value);
+const EVENTS: [(&str, Handle); 2] = [
+    ("new_host", Members::enter),
+    ("new_message", Members::speak),
+];
+const HELD: &str = "nobody panics with the lock";
 
 /// Who is in the chat.
 #[derive(Default)]
@@ -43,16 +50,21 @@ async fn main() -> anyhow::Result<()> {
         .with_parser(ParserConfig::common().max_incoming_binaries(0))
         .build_layer();
     let members = Arc::new(Members::default());
-    io.ns("/", async move |socket: SocketRef| {
-        let here = members.clone();
-        socket.on("new_host", async move |socket, Data(data)| {
-            here.enter(&socket, &data).await
+    // The library would spawn what a handler returns, and so might handle an event before those of its sender that came
+    // earlier, or before there is a handler for it. So everything is done at once, and nothing is left to spawn.
+    io.ns("/", move |socket: SocketRef| {
+        for (event, handle) in EVENTS {
+            let here = members.clone();
+            socket.on(event, move |socket: SocketRef, Data(data): Data<Value>| {
+                handle(&here, &socket, &data);
+                ready(())
+            });
+        }
+        socket.on_disconnect(move |socket: SocketRef| {
+            members.leave(&socket);
+            ready(())
         });
-        let here = members.clone();
-        socket.on("new_message", async move |socket, Data(data)| {
-            here.speak(&socket, &data).await
-        });
-        socket.on_disconnect(async move |socket| members.leave(&socket).await);
+        ready(())
     });
     let router = Router::new()
         .route("/", get(Html(include_str!("chat_login.html"))).post(log_in))
@@ -62,9 +74,8 @@ async fn main() -> anyhow::Result<()> {
     Ok(axum::serve(listener, service).await?)
 }
 
-/// Keeps the name of the form in a cookie, for the page to read.
+/// Keeps the name, the form's only field whatever a tutorial calls it, in a cookie for the page to read.
 async fn log_in(form: String) -> Response {
-    // The form's only field, whatever a tutorial calls it.
     let name = parse(form.as_bytes()).next().map(|(_, name)| name);
     let Some(name) = name.as_deref().and_then(checked) else {
         return (StatusCode::BAD_REQUEST, NAME).into_response();
@@ -87,11 +98,11 @@ fn text<'a>(data: &'a Value, fields: &[&str]) -> Option<&'a str> {
 }
 
 impl Members {
-    async fn enter(&self, socket: &SocketRef, data: &Value) {
+    fn enter(&self, socket: &SocketRef, data: &Value) {
         match text(data, &["name", "host", "username"]).and_then(checked) {
             Some(name) if self.take(socket.id, name) => {
                 let message = format!("{name} entrou na sala!");
-                tell_all(socket, "host_join_room", name, &message).await;
+                tell_all(socket, "host_join_room", name, &message);
             }
             _ => drop(socket.emit("refused", NAME)),
         }
@@ -99,47 +110,40 @@ impl Members {
 
     /// Gives a member the name if nobody else has it. Both is one step, so two members cannot get one name.
     fn take(&self, id: Sid, name: &str) -> bool {
-        let mut members = self.lock();
-        let taken = members
-            .iter()
-            .any(|(member, of)| *member != id && of == name);
-        if !taken {
+        let mut members = self.0.lock().expect(HELD);
+        let free = !members.values().any(|taken| taken == name);
+        if free {
             members.insert(id, name.into());
         }
-        !taken
+        free
     }
 
-    async fn speak(&self, socket: &SocketRef, data: &Value) {
-        let name = self.lock().get(&socket.id).cloned();
+    fn speak(&self, socket: &SocketRef, data: &Value) {
+        let name = self.0.lock().expect(HELD).get(&socket.id).cloned();
         match (name, text(data, &["message", "msg", "text"])) {
             (None, _) => drop(socket.emit("refused", "give your name first, by new_host")),
             (_, None) => drop(socket.emit("refused", "message must be a text")),
-            (Some(name), Some(text)) => tell_all(socket, "add_chat_message", &name, text).await,
+            (Some(name), Some(text)) => tell_all(socket, "add_chat_message", &name, text),
         }
     }
 
-    async fn leave(&self, socket: &SocketRef) {
-        let name = self.lock().remove(&socket.id);
+    fn leave(&self, socket: &SocketRef) {
+        let name = self.0.lock().expect(HELD).remove(&socket.id);
         if let Some(name) = name {
             let message = format!("{name} saiu da sala.");
-            tell_all(socket, "host_leave_room", &name, &message).await;
+            tell_all(socket, "host_leave_room", &name, &message);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Sid, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Sends an event to all, the sender too. Who is too slow to have room for it misses it, and holds up nobody.
-async fn tell_all(socket: &SocketRef, event: &str, name: &str, message: &str) {
-    let extensions = &socket.req_parts().extensions;
-    let address = extensions.get::<ConnectInfo<SocketAddr>>();
-    let address = address.map_or("?".into(), |address| address.ip().to_string());
+fn tell_all(socket: &SocketRef, event: &str, name: &str, message: &str) {
+    let from = &socket.req_parts().extensions;
+    let from = from.get().map(|ConnectInfo::<SocketAddr>(from)| from.ip());
+    let address = from.unwrap_or([0; 4].into());
     let time = Zoned::now().strftime("%H:%M:%S").to_string();
-    // Debug escapes what would control a terminal.
     println!("{time} {name:?} ({address}): {event} {message:?}");
     let data = json!({ "name": name, "message": message, "time": time, "ip": address });
-    let _ = socket.broadcast().emit(event, &data).await;
+    let _ = socket.broadcast().emit(event, &data).now_or_never();
     let _ = socket.emit(event, &data);
 }
