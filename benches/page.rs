@@ -229,8 +229,8 @@ async fn report_drag(dimmer: &TestServer) {
     other.eval(RECORD_SHOWN).await;
     desktop.press("[data-light=led] .track").await;
     for slide in 0..SLIDES {
-        let distance = if slide % 2 == 0 { SLIDE } else { -SLIDE };
-        desktop.slide("led", distance).await;
+        let percent = if slide % 2 == 0 { SLIDE } else { -SLIDE };
+        desktop.slide(percent).await;
     }
     desktop.release().await;
     let sent: Vec<Sent> = recorded(&desktop, "sent").await;
