@@ -172,7 +172,7 @@ impl Bridge {
                 Ok(_) => {}
                 Err(error) => {
                     let was_up = self.disconnected();
-                    // The next connection begins anew: nothing of this one is to be sent late.
+                    // The next connection starts from scratch: nothing left over from this one may be sent late.
                     events.reset_session_state();
                     if was_up && connected_at.elapsed() >= STABLE {
                         retry = FIRST_RETRY;

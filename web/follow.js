@@ -1,4 +1,4 @@
-// Follows the service after an upgrade: loads the page anew when nobody touches it. Until then the old page goes on, as
+// Follows the service after an upgrade: reloads the page when nobody is touching it. Until then the old page goes on, as
 // messages stay compatible.
 
 const IDLE = 10000; // ms without a touch

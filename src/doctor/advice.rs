@@ -13,7 +13,7 @@ use crate::pin::pwmchip::{self, ChipKind};
 /// Where lines for the boot belong: if the first file of a pair exists, into the second. The first such
 /// pair counts.
 const CONFIGS: [(&str, &str); 4] = [
-    // Debian's raspi-firmware writes config.txt anew with each kernel.
+    // Debian's raspi-firmware rewrites config.txt with each kernel.
     (
         "etc/default/raspi-firmware",
         "/etc/default/raspi-firmware-custom",

@@ -743,7 +743,7 @@ mod tests {
         let next = after["timers"][1]["next"].as_str().unwrap();
         assert_eq!(next.parse().ok(), moved[1].next.ok(), "{next}");
 
-        // What somebody sets anew replaces it.
+        // What somebody sets afterwards replaces it.
         for light in ["bad", "glow"] {
             state.set_light(light, off.clone());
         }
