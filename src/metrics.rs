@@ -255,7 +255,7 @@ fn process(text: &mut Exposition) {
             "process_start_time_seconds",
             "gauge",
             "Start of the process, in seconds since 1970.",
-            usage.start.as_secs_f64(),
+            usage.start.as_duration().as_secs_f64(),
         ),
     ] {
         // Prometheus reads +Inf, and Rust writes inf.

@@ -6,20 +6,16 @@
 //! locks of its own.
 
 use std::fmt;
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use rustix::param::clock_ticks_per_second;
-use rustix::time::{ClockId, clock_gettime};
+
+use super::process::describe;
 
 /// The lock on a GPIO, until it is dropped or the process ends.
 pub struct GpioLock {
@@ -96,27 +92,8 @@ impl fmt::Display for Holder {
         let Some(process) = self.process else {
             return f.write_str("another process");
         };
-        match fs::read_to_string(format!("/proc/{process}/comm")) {
-            Ok(program) => write!(f, "{}, process {process}", program.trim())?,
-            Err(_) => write!(f, "process {process}")?,
-        }
-        match started(process) {
-            Some(since) => write!(f, " since {}", since.strftime("%F %T")),
-            None => Ok(()),
-        }
+        f.write_str(&describe(process))
     }
-}
-
-/// When a process was started, in local time.
-fn started(process: u32) -> Option<jiff::Zoned> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name of the program, in parentheses, may contain spaces. The time is the 20th field after it.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let ticks: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
-    let started = Duration::from_millis(ticks * 1000 / clock_ticks_per_second());
-    let now = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
-    let since = Timestamp::now() - now.checked_sub(started)?;
-    Some(since.to_zoned(TimeZone::system()))
 }
 
 #[cfg(test)]

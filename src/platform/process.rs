@@ -1,11 +1,56 @@
-//! What the kernel accounts to this process.
+//! What the kernel says of processes: what this one uses, and who another one is.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The program of a process, its number and since when it runs, as far as this user may see them.
+pub fn describe(process: u32) -> String {
+    let mut text = format!("process {process}");
+    if let Ok(program) = fs::read_to_string(format!("/proc/{process}/comm")) {
+        text = format!("{}, {text}", program.trim());
+    }
+    if let Ok(start) = Stat::of(process).and_then(|stat| stat.start()) {
+        let start = start.to_zoned(TimeZone::system());
+        text += &format!(" since {}", start.strftime("%F %T"));
+    }
+    text
+}
+
+/// The numbers of `/proc/PID/stat`: proc_pid_stat(5).
+struct Stat(Vec<String>);
+
+impl Stat {
+    fn of(process: u32) -> anyhow::Result<Stat> {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+        // The second field is the name of the program, in parentheses, which may contain anything.
+        let (_, fields) = stat.rsplit_once(") ").context("no name")?;
+        Ok(Stat(fields.split_whitespace().map(Into::into).collect()))
+    }
+
+    /// The field of this number in the manual.
+    fn field(&self, number: usize) -> anyhow::Result<u64> {
+        Ok(self.0.get(number - 3).context("too few fields")?.parse()?)
+    }
+
+    /// The time in a field that counts clock ticks.
+    fn time(&self, number: usize) -> anyhow::Result<Duration> {
+        let millis = self.field(number)? * 1000 / clock_ticks_per_second();
+        Ok(Duration::from_millis(millis))
+    }
+
+    fn start(&self) -> anyhow::Result<Timestamp> {
+        let now = Duration::try_from(clock_gettime(ClockId::Boottime))?;
+        let age = now.checked_sub(self.time(22)?).unwrap_or_default();
+        Ok(Timestamp::now() - age)
+    }
+}
 
 /// What this process uses.
 #[derive(Debug)]
@@ -20,8 +65,8 @@ pub struct ProcessUsage {
     pub open_files: usize,
     /// The most files that it may open; `None`: no limit.
     pub max_files: Option<u64>,
-    /// The start of the process, as a time since 1970.
-    pub start: Duration,
+    /// The start of the process.
+    pub start: Timestamp,
 }
 
 impl ProcessUsage {
@@ -30,27 +75,15 @@ impl ProcessUsage {
     /// # Errors
     /// `/proc` cannot be read.
     pub fn now() -> anyhow::Result<ProcessUsage> {
-        let stat = fs::read_to_string("/proc/self/stat")?;
-        // proc_pid_stat(5). The name before the parenthesis may hold anything.
-        let (_, fields) = stat.rsplit_once(") ").context("no name")?;
-        let fields: Vec<_> = fields.split(' ').collect();
-        let field = |number: usize| -> anyhow::Result<u64> {
-            let field = fields.get(number - 3).context("too few fields")?;
-            Ok(field.parse()?)
-        };
-        let ticks =
-            |count: u64| Duration::from_secs_f64(count as f64 / clock_ticks_per_second() as f64);
-        let system = fs::read_to_string("/proc/stat")?;
-        let boot = system.lines().find_map(|line| line.strip_prefix("btime "));
-        let boot: u64 = boot.context("no time of the boot")?.parse()?;
+        let stat = Stat::of(std::process::id())?;
         Ok(ProcessUsage {
-            cpu: ticks(field(14)? + field(15)?),
-            virtual_memory: field(23)?,
-            resident_memory: field(24)? * page_size() as u64,
+            cpu: stat.time(14)? + stat.time(15)?,
+            virtual_memory: stat.field(23)?,
+            resident_memory: stat.field(24)? * page_size() as u64,
             // One of them is the folder itself.
             open_files: fs::read_dir("/proc/self/fd")?.count() - 1,
             max_files: getrlimit(Resource::Nofile).current,
-            start: Duration::from_secs(boot) + ticks(field(22)?),
+            start: stat.start()?,
         })
     }
 }

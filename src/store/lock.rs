@@ -5,9 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::bail;
-use jiff::{Timestamp, tz::TimeZone};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+
+use crate::platform::process::describe;
 
 /// A lock on the folder itself, so that it needs no file of its own.
 pub struct FolderLock {
@@ -46,31 +47,7 @@ fn holder(folder: &File) -> Option<String> {
         let fields: Vec<_> = line.split_whitespace().collect();
         let (kind, pid, file) = (*fields.get(1)?, *fields.get(4)?, *fields.get(5)?);
         let is_this = kind == "FLOCK" && file.rsplit(':').next()?.parse() == Ok(inode);
-        is_this.then(|| pid.to_owned())
+        is_this.then(|| pid.parse().ok())?
     })?;
-    Some(match since(&pid) {
-        Some(since) => format!("process {pid} since {since}"),
-        None => format!("process {pid}"),
-    })
-}
-
-/// When a process began, in local time.
-fn since(pid: &str) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Field 22, in ticks since the boot; the second one is a name in parentheses that may contain anything.
-    let ticks: u64 = stat
-        .rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(19)?
-        .parse()
-        .ok()?;
-    let kernel = fs::read_to_string("/proc/stat").ok()?;
-    let boot = kernel
-        .lines()
-        .find_map(|line| line.strip_prefix("btime "))?;
-    let seconds = boot.parse::<u64>().ok()? + ticks / rustix::param::clock_ticks_per_second();
-    let began = Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
-    let began = began.to_zoned(TimeZone::system());
-    Some(began.strftime("%F %T").to_string())
+    Some(describe(pid))
 }

@@ -494,7 +494,7 @@ async fn a_second_service_on_the_same_state_folder_is_refused_until_the_first_en
         String::from_utf8(output.stderr).unwrap()
     };
     let refused = second("127.0.0.1:0");
-    let holder = format!("is in use by process {} since 2", dimmer.pid());
+    let holder = format!("is in use by dimmer, process {} since 2", dimmer.pid());
     assert!(
         refused.contains(&holder) && refused.contains("--state-dir"),
         "{refused}"
