@@ -172,3 +172,19 @@ test("nothing begins where nothing is allowed, and what is dropped ends without 
   assert.deepEqual(taken(), ["start"]);
   assert.equal(browser.pending, 0);
 });
+
+test("a drag asks the browser not to scroll, unless it already does, of which browsers complain", () => {
+  const asks = (cancelable) => {
+    const event = new Event("touchmove", { cancelable });
+    let asked = false;
+    event.preventDefault = () => (asked = true);
+    element.dispatchEvent(event);
+    return asked;
+  };
+  press();
+  assert.equal(asks(true), false);
+  move(50, 40);
+  assert.deepEqual([true, false].map(asks), [true, false]);
+  release(50, 40);
+  assert.equal(asks(true), false);
+});

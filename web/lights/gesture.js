@@ -50,8 +50,11 @@ export class Gesture {
       this.#move(event);
       this.#leave(event, false);
     });
-    // Or Chromium, even where nothing scrolls, lets a scroll run on after the drag, and a tap only ends that.
-    element.addEventListener("touchmove", (event) => this.#intent === "drag" && event.preventDefault());
+    // Or Chromium, even where nothing scrolls, lets a scroll run on after the drag, and a tap only ends that. While an
+    // earlier scroll still runs out, it cannot be prevented.
+    element.addEventListener("touchmove", (event) => {
+      if (this.#intent === "drag" && event.cancelable) event.preventDefault();
+    });
     // Or the end of a hold clicks what is under the finger by then.
     element.addEventListener("touchend", (event) => this.#held && event.preventDefault());
     for (const type of /** @type {const} */ (["pointercancel", "lostpointercapture"]))
