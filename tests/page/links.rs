@@ -26,13 +26,18 @@ async fn agree(window: &Window) {
             == false
     })
     .await;
-    click(".ask .run", window).await;
+    answer(".run", window).await;
 }
 
-/// Not by the hand: after a change of the address, WebKit's driver drops the next tap now and then.
-async fn click(selector: &str, window: &Window) {
-    let click = format!("document.querySelector('{selector}').click()");
+/// Clicks one of the buttons, and waits until nothing is asked any more. Not by the hand: after a change of the
+/// address, WebKit's driver drops the next tap now and then.
+async fn answer(button: &str, window: &Window) {
+    let click = format!("document.querySelector('.ask {button}').click()");
     window.eval(&click).await;
+    until("nothing is asked", async || {
+        window.eval("document.querySelector('.ask')").await == json!(null)
+    })
+    .await;
 }
 
 async fn is_at(dimmer: &TestServer, light: &str, level: f64) {
@@ -75,11 +80,7 @@ async fn a_link_does_one_thing_after_a_tap_and_not_before(browser: Browser) {
     .await;
     phone.eval("location.hash = 'off'").await;
     assert!(asked(&phone).await.contains("All lights: Off"));
-    click(".ask .cancel", &phone).await;
-    assert_eq!(
-        phone.eval("document.querySelector('.ask')").await,
-        json!(null)
-    );
+    answer(".cancel", &phone).await;
     phone.eval("location.hash = 'off'").await;
     asked(&phone).await;
     agree(&phone).await;
@@ -113,7 +114,7 @@ async fn a_link_to_what_is_not_here_has_nothing_to_agree_to(browser: Browser) {
             phone.eval("document.querySelector('.ask .run')").await,
             json!(null)
         );
-        click(".ask .cancel", &phone).await;
+        answer(".cancel", &phone).await;
     }
     assert_eq!(dimmer.level("led").await, 50.0);
     browser.close().await;
