@@ -38,17 +38,19 @@ const PACE: Duration = Duration::from_nanos(1_000_000_000 / 60);
 const DRAG: usize = 120;
 /// Changes of a burst.
 const BURST: usize = 100;
-const BURSTS: usize = 3;
-/// Pause between bursts: dimmer reads a client's next hundred frames after a tenth of a second.
-const PAUSE: Duration = Duration::from_millis(150);
-/// Changes of each of the two senders in a flood. With an echo request for each, they stay within dimmer's limit of
-/// 1000 frames a second.
-const FLOOD: usize = 200;
+/// Bursts, each as soon as all watching clients have the last change of the one before.
+const BURSTS: usize = 30;
+/// Bursts of both senders, with silence between them.
+const BOTH_BURSTS: usize = 3;
+/// Changes of the only sender in a flood, each as soon as all watching clients have the one before.
+const FLOOD: usize = 1500;
+/// Changes of each of the two senders in a flood of both.
+const BOTH_FLOOD: usize = 200;
 
 /// Maximum number of clients for the tutorials' server: with 1000 it takes minutes.
 const MAX_TUTORIAL_CLIENTS: usize = 100;
 
-const SCENARIOS: [&str; 4] = ["paced", "burst", "both burst", "both flood"];
+const SCENARIOS: [&str; 5] = ["paced", "burst", "flood", "both burst", "both flood"];
 
 /// The figures of one server in one scenario and round: a line of `target/bench/fanout.jsonl`.
 #[derive(Serialize)]
@@ -206,16 +208,21 @@ fn measure(
             for _ in 0..BURSTS {
                 load.burst(BURST)?;
                 convergences.push(load.converge()?);
-                sleep(PAUSE);
+            }
+        }
+        "flood" => {
+            for _ in 0..FLOOD {
+                load.burst(1)?;
+                convergences.push(load.converge()?);
             }
         }
         "both burst" => {
-            for _ in 0..BURSTS {
+            for _ in 0..BOTH_BURSTS {
                 load.burst(BURST / 2)?;
                 load.settle()?;
             }
         }
-        _ => load.flood(FLOOD)?,
+        _ => load.flood(BOTH_FLOOD)?,
     }
     let time = start.elapsed();
     load.settle()?;
@@ -237,6 +244,7 @@ fn measure(
     add("µs CPU per 1,000 delivered", cpu_time / delivered as f64);
     add("µs CPU per 1,000 changes", cpu_time / changes as f64);
     add("delivered per change", delivered as f64 / changes as f64);
+    add("µs per change", time.as_secs_f64() * 1e6 / changes as f64);
     add("load generator busy", busy.div_duration_f64(time));
     add("in step", load.in_step());
     add("disconnected", load.disconnected() as f64);

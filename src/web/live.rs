@@ -30,7 +30,6 @@
 pub mod client_view;
 pub mod fanout;
 pub mod fleet_view;
-mod frame_budget;
 pub mod selection;
 pub mod shared_stream;
 pub mod socket;

@@ -355,7 +355,7 @@ async fn images_on_another_site_take_no_place_of_a_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_waits_keeps_its_last_level_and_delays_no_other_client() {
+async fn a_flood_keeps_its_last_level_and_delays_no_other_client() {
     let _turn = take_turn();
     const FLOOD: u32 = 3000;
     let dimmer = TestServer::start();
@@ -384,8 +384,6 @@ async fn a_flood_waits_keeps_its_last_level_and_delays_no_other_client() {
         summary(meanwhile),
         summary(quiet)
     );
-    // The limiter allows a thousand at once, and then a thousand a second.
-    assert!(time > Duration::from_millis(1900), "{time:?}");
     other.settled().await;
     for level in [
         flood.levels["led"],

@@ -4,8 +4,7 @@
 import { Light, write } from "./light.js";
 import { words, written } from "../words.js";
 
-// ms between sends: at least the first, and the second for each light. That is at most some 500 changes a second,
-// half of what the service reads at once.
+// ms between sends: at least the first, and the second for each light. That is at most some 500 changes a second.
 const INTERVAL = 33, INTERVAL_PER_LIGHT = 2;
 
 /** @typedef {import("../connection.js").Change} Change */

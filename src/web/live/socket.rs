@@ -9,14 +9,14 @@ use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrad
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use futures_util::{FutureExt, StreamExt};
+use tokio::task::yield_now;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_tungstenite::tungstenite;
 use tracing::debug;
 
 use super::client_view::ClientView;
 use super::fanout::{STALL, Subscription};
-use super::frame_budget::FrameBudget;
 use super::selection::Selection;
 use super::shared_stream::SharedStream;
 use crate::model::activity::Participant;
@@ -44,6 +44,9 @@ const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes read at once: a dozen changes. tungstenite's own 128 KiB would be most of a client's memory.
 const READ_BUFFER: usize = 1024;
+/// Frames that are handled before all others have their turn. Together they cost the other clients one update; one by
+/// one they would cost an update each.
+const TURN: u32 = 32;
 
 /// Upgrades a request to a client's WebSocket, or refuses it with 503 beyond the limits.
 pub async fn open(
@@ -107,6 +110,8 @@ struct ClientConnection {
     subscription: Subscription,
     participant: Participant,
     selection: Selection,
+    /// The frames left in this [`TURN`].
+    turn: u32,
 }
 
 /// Why a client's connection ends.
@@ -134,6 +139,7 @@ impl ClientConnection {
             subscription,
             participant,
             selection,
+            turn: TURN,
         }
     }
 
@@ -158,8 +164,6 @@ impl ClientConnection {
         let mut stop = pin!(self.app.stop.clone().cancelled_owned());
         let mut silence = pin!(sleep(PING_AFTER));
         let mut pinged = false;
-        let mut budget = FrameBudget::new(Instant::now());
-        let mut paused_until = None;
         let mut hello = Some(self.hello());
         let mut response = None;
         loop {
@@ -168,10 +172,13 @@ impl ClientConnection {
             if sent.is_err() {
                 return Closing::Gone;
             }
+            if self.turn == 0 {
+                self.turn = TURN;
+                yield_now().await;
+            }
             tokio::select! {
-                frame = self.socket.next(), if paused_until.is_none() => match self.handle_frame(frame) {
+                frame = self.socket.next() => match self.handle_frames(frame) {
                     Ok(handled) => {
-                        paused_until = budget.spend(Instant::now());
                         response = handled;
                         pinged = false;
                         reset(&mut silence, PING_AFTER);
@@ -179,7 +186,6 @@ impl ClientConnection {
                     Err(closing) => return closing,
                 },
                 () = self.subscription.lagging() => {}
-                () = until(paused_until), if paused_until.is_some() => paused_until = None,
                 () = &mut stop => {
                     return Closing::Frame(close_code::AWAY, "the service stops");
                 }
@@ -210,6 +216,26 @@ impl ClientConnection {
     async fn ping(&mut self) -> Result<(), axum::Error> {
         let ping = self.socket.send(Frame::Ping(Default::default()));
         timeout(STALL, ping).await.map_err(axum::Error::new)?
+    }
+
+    /// Handles this frame and those that follow at once, up to the first with a response, which is returned.
+    fn handle_frames(
+        &mut self,
+        first: Option<Result<Frame, axum::Error>>,
+    ) -> Result<Option<String>, Closing> {
+        let mut frame = first;
+        loop {
+            self.turn -= 1;
+            let response = self.handle_frame(frame)?;
+            if response.is_some() || self.turn == 0 {
+                return Ok(response);
+            }
+            // Nobody is woken by this, so the caller has to wait for the socket again.
+            match self.socket.next().now_or_never() {
+                Some(next) => frame = next,
+                None => return Ok(None),
+            }
+        }
     }
 
     /// Handles a frame, and returns the response that is for this client alone.
@@ -339,12 +365,6 @@ async fn close(mut socket: WebSocket, code: u16, reason: &'static str) {
     while let Some(Ok(_)) = socket.next().await {}
 }
 
-async fn until(time: Option<Instant>) {
-    if let Some(time) = time {
-        sleep_until(time).await;
-    }
-}
-
 fn reset(timer: &mut Pin<&mut Sleep>, time: Duration) {
     timer.as_mut().reset(Instant::now() + time);
 }
@@ -364,6 +384,7 @@ fn violation(error: axum::Error) -> Closing {
 mod tests {
     use std::net::SocketAddr;
 
+    use futures_util::SinkExt;
     use tokio::net::TcpStream;
     use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -402,6 +423,45 @@ mod tests {
             matches!(longer, Ok(Some(Ok(tungstenite::Message::Ping(_))))),
             "{longer:?}"
         );
+    }
+
+    /// Reads until a message that begins with `start`, and returns how many levels came before it.
+    async fn levels_before(client: &mut WebSocketStream<TcpStream>, start: &str) -> u32 {
+        let mut levels = 0;
+        loop {
+            let message = client.next().await.unwrap().unwrap();
+            let text = message.to_text().unwrap();
+            if text.starts_with(start) {
+                return levels;
+            }
+            levels += u32::from(text.starts_with(r#"{"light""#));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_read_in_turns_and_others_are_served_between_them() {
+        const TURNS: u32 = 100;
+        let (address, _supervisor, _failures) = serve().await;
+        let (mut other, mut flood) = (connect(address).await, connect(address).await);
+        read_until(&mut other, 2).await;
+        let flooding = tokio::spawn(async move {
+            let levels = (1..TURNS * TURN).map(|number| (number % 100).to_string());
+            for level in levels.chain(["55.5".into()]) {
+                flood.feed(level.into()).await.unwrap();
+            }
+            flood.flush().await.unwrap();
+            flood
+        });
+        levels_before(&mut other, r#"{"light""#).await;
+        other.send(r#"{"echo":1}"#.into()).await.unwrap();
+        let before = levels_before(&mut other, r#"{"echo":1}"#).await;
+        let after = levels_before(&mut other, r#"{"light":"led","level":55.5}"#).await;
+        assert!(before <= 10, "the other client waited for {before} turns");
+        assert!(
+            after > TURNS / 4 && before + after < 2 * TURNS,
+            "{after} turns came after it"
+        );
+        let _flood = flooding.await.unwrap();
     }
 
     #[tokio::test]
