@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every check and every test, and first installs what they need: Debian packages, axe-core from npm, and
-# clients from npm, PyPI and crates.io. Ends with a line that counts the tests:
+# clients from npm, PyPI and crates.io. Ends with how long each part took, which tests failed or did not run, and a line
+# that counts them:
 #
 #   dimmer: 423 passed, 0 failed, 0 skipped
 #
@@ -28,10 +29,12 @@ trap 'rm -f "$results"' EXIT
 failed=
 step_name=
 step_start=0
+# A line for each step that is over.
+times=''
 
-# step NAME: begins a step, and says how long the one before took.
+# step NAME: begins a step.
 step() {
-  [ -z "$step_name" ] || printf '== %s took %d s\n' "$step_name" $((SECONDS - step_start))
+  [ -z "$step_name" ] || times+=$(printf '%5d s  %s' $((SECONDS - step_start)) "$step_name")$'\n'
   step_name=$1 step_start=$SECONDS
   [ -z "$1" ] || printf '\n== %s\n' "$1"
 }
@@ -39,9 +42,11 @@ step() {
 # tests COMMAND ARGUMENT…: runs tests of cargo, and keeps what they print.
 tests() { "$@" 2>&1 | tee -a "$results" || failed=1; }
 
-# end: prints how many tests passed, failed and were skipped; and ends with an error unless all passed.
+# end: prints the times, what failed or was skipped, and how many tests passed; and ends with an error unless all did.
 end() {
   step ''
+  printf '\n%s%5d s  in all\n' "$times" "$SECONDS"
+  grep -E '^test .* \.\.\. (FAILED|ignored)|^not ok ' "$results" || true
   [ -z "$failed" ] || say "tests failed, or could not run; see above"
   # A line of each test binary: test result: ok. 12 passed; 0 failed; 3 ignored; …
   awk -v failed="$failed" '
