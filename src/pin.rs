@@ -11,6 +11,7 @@ mod effect_player;
 pub mod gpio_owner;
 pub mod kernel_bug;
 mod kernel_pwm;
+mod open_channel;
 mod output;
 pub mod pwmchip;
 pub(crate) mod real_time;
@@ -43,7 +44,7 @@ pub struct Reservation {
     lock: Option<GpioLock>,
 }
 
-/// An open pin, which is dark.
+/// An open pin, which is dark, or goes on if it was to keep its duty.
 pub struct Pin {
     config: LightConfig,
     open: OpenOutput,

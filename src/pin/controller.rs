@@ -60,7 +60,7 @@ pub struct PinController {
 }
 
 impl PinController {
-    /// A controller of this open output, which is dark, for the light `light_id`.
+    /// A controller of this open output for the light `light_id`.
     pub fn new(
         config: LightConfig,
         open: OpenOutput,

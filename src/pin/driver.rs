@@ -183,7 +183,8 @@ pub(crate) fn software_instead(light: &LightConfig) -> LightConfig {
 
 fn open_kernel(light: &LightConfig, channel: &Channel) -> anyhow::Result<OpenOutput> {
     let frequency = light.frequency.unwrap_or(KERNEL_FREQUENCY);
-    let output = KernelPwm::open(channel, frequency, light.invert)
+    let keep = light.on_stop == OnStop::Keep;
+    let output = KernelPwm::open(channel, frequency, light.invert, keep)
         .with_context(|| format!("kernel-pwm: pwmchip{}", channel.chip))?;
     Ok(OpenOutput {
         output: Box::new(output),

@@ -1,16 +1,15 @@
 //! PWM by the kernel, on the pwmchip that drives the light's GPIO, through rppal.
 
-use std::fs;
 use std::io;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use embedded_hal::pwm::{ErrorType, SetDutyCycle};
-use rppal::pwm::{self, Polarity, Pwm};
+use rppal::pwm;
 use tracing::warn;
 
+use super::open_channel::OpenChannel;
 use super::output::WriteError;
 use super::pwmchip::{Channel, ChipKind};
 use crate::model::level::Duty;
@@ -25,7 +24,7 @@ const CHECK_AFTER: Duration = Duration::from_millis(100);
 
 /// An exported and enabled channel.
 pub struct KernelPwm {
-    pwm: Pwm,
+    channel: OpenChannel,
     period_ns: u64,
     /// When a pulse was written last.
     written_at: Instant,
@@ -34,27 +33,29 @@ pub struct KernelPwm {
 }
 
 impl KernelPwm {
-    /// Exports and enables the channel, dark from the first moment.
+    /// Exports and enables the channel, dark from the first moment; with `keep` a channel that runs goes on with the duty
+    /// that it has.
     ///
     /// # Errors
     /// The channel's files cannot be written, or the chip does not take the period.
-    pub fn open(channel: &Channel, frequency: u32, invert: bool) -> anyhow::Result<KernelPwm> {
+    pub fn open(
+        channel: &Channel,
+        frequency: u32,
+        invert: bool,
+        keep: bool,
+    ) -> anyhow::Result<KernelPwm> {
         let margin_ns = margin_ns(channel);
-        let Channel { chip, channel, .. } = *channel;
-        let dark = if invert { Duty::FULL } else { Duty::OFF };
         let period_ns = period_ns(frequency);
-        // rppal disables a channel when it opens it, and a disabled pwm-pio freezes at the level of that
-        // moment. So a channel that still runs, as after a crash, gets dark first.
-        let files = format!("/sys/class/pwm/pwmchip{chip}/pwm{channel}");
-        darken(Path::new(&files), dark);
-
-        let mut pwm = retry_while_denied(|| Pwm::with_pwmchip(chip, channel))
+        let channel = retry_while_denied(|| OpenChannel::open(channel.chip, channel.channel))
             .context("cannot export the channel")?;
-        // Off is a duty of 0 on an enabled channel, also after the service has ended.
-        pwm.set_reset_on_drop(false);
-        set_up(&pwm, period_ns, dark.pulse_ns(period_ns))?;
+        let dark = if invert { Duty::FULL } else { Duty::OFF };
+        let pulse_ns = match kept_pulse_ns(&channel, period_ns)? {
+            Some(kept) if keep => kept,
+            _ => dark.pulse_ns(period_ns),
+        };
+        set_up(&channel, period_ns, pulse_ns)?;
         Ok(KernelPwm {
-            pwm,
+            channel,
             period_ns,
             written_at: Instant::now(),
             margin_ns,
@@ -62,29 +63,34 @@ impl KernelPwm {
     }
 }
 
-/// Gives a channel this period and this pulse in ns, the normal polarity, and enables it.
-fn set_up(pwm: &Pwm, period_ns: u64, pulse_ns: u64) -> anyhow::Result<()> {
-    let left = retry_while_denied(|| pwm.period()).context("cannot read the period")?;
-    let left_ns = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
-    if pwm.polarity().is_ok_and(|left| left == Polarity::Inverse) {
-        // The polarity of a channel that runs cannot be changed.
-        retry_while_denied(|| pwm.disable()).context("cannot disable the channel")?;
-        retry_while_denied(|| pwm.set_polarity(Polarity::Normal))
-            .context("cannot set the polarity")?;
+/// The pulse in ns of this period by which a channel that ran already, as dimmer lets it, goes on; `None` for any other.
+fn kept_pulse_ns(channel: &OpenChannel, period_ns: u64) -> anyhow::Result<Option<u64>> {
+    if !channel.was_running() || channel.is_inversed().unwrap_or(false) {
+        return Ok(None);
     }
-    for write in opening_writes(left_ns, period_ns, pulse_ns) {
-        write.apply(pwm)?;
-    }
-    Ok(())
+    let period = channel.period_ns().context("cannot read the period")?;
+    let pulse = channel.pulse_ns().context("cannot read the duty cycle")?;
+    Ok(scaled(pulse, period, period_ns))
 }
 
-/// Writes the dark pulse of the present period to a channel that may run; its files are in this folder.
-/// A channel that was never used has no such files or refuses the write, and is dark already.
-fn darken(files: &Path, dark: Duty) {
-    if let Ok(period) = fs::read_to_string(files.join("period")) {
-        let pulse = dark.pulse_ns(period.trim().parse().unwrap_or(0));
-        let _ = fs::write(files.join("duty_cycle"), pulse.to_string());
+/// A pulse of one period as the same share of another; `None` without a period.
+fn scaled(pulse: u64, from: u64, to: u64) -> Option<u64> {
+    let scaled = (u128::from(pulse) * u128::from(to)).checked_div(u128::from(from))?;
+    Some(u64::try_from(scaled).unwrap_or(to).min(to))
+}
+
+/// Gives a channel this period and this pulse in ns, the normal polarity, and enables it.
+fn set_up(channel: &OpenChannel, period_ns: u64, pulse_ns: u64) -> anyhow::Result<()> {
+    let left_ns = retry_while_denied(|| channel.period_ns()).context("cannot read the period")?;
+    if channel.is_inversed().unwrap_or(false) {
+        // The polarity of a channel that runs cannot be changed.
+        retry_while_denied(|| channel.disable()).context("cannot disable the channel")?;
+        retry_while_denied(|| channel.set_normal()).context("cannot set the polarity")?;
     }
+    for write in opening_writes(left_ns, period_ns, pulse_ns) {
+        write.apply(channel)?;
+    }
+    Ok(())
 }
 
 /// A write to a file of a channel.
@@ -99,16 +105,15 @@ enum Write {
 }
 
 impl Write {
-    fn apply(self, pwm: &Pwm) -> anyhow::Result<()> {
+    fn apply(self, channel: &OpenChannel) -> anyhow::Result<()> {
         match self {
-            Write::Period(ns) => retry_while_denied(|| pwm.set_period(Duration::from_nanos(ns)))
+            Write::Period(ns) => retry_while_denied(|| channel.set_period_ns(ns))
                 .with_context(|| format!("cannot set a period of {ns} ns")),
             Write::Pulse(ns) => {
-                retry_while_denied(|| pwm.set_pulse_width(Duration::from_nanos(ns)))
-                    .context("cannot set the duty cycle")
+                retry_while_denied(|| channel.set_pulse_ns(ns)).context("cannot set the duty cycle")
             }
             Write::Enable => {
-                retry_while_denied(|| pwm.enable()).context("cannot enable the channel")
+                retry_while_denied(|| channel.enable()).context("cannot enable the channel")
             }
         }
     }
@@ -123,14 +128,14 @@ impl Write {
 /// - Since 6.11 a channel may go from one such state to another, but not from a good one to one of
 ///   these; a running channel is not always checked.
 ///
-/// So on a used channel the pulse comes first, as the new period may be shorter than the one that was
-/// left; and it stays within the period that was left, as the new one may be longer. Both ends of the
-/// range are dark or full at any period, so a channel that was not disabled after all stays dark, too.
-/// The exception is a running inverted channel whose period grows: its pulse cannot grow first.
+/// So on a used channel the pulse comes first, as the new period may be shorter than the one that was left. It is
+/// the same share of that one as the new pulse is of the new one, so a channel that runs shows the new duty at
+/// once, as far as both periods allow: only an inverted one whose period changes cannot stay dark.
 fn opening_writes(left: u64, period: u64, pulse: u64) -> Vec<Write> {
     let mut writes = Vec::new();
     if left > 0 {
-        writes.push(Write::Pulse(pulse.min(left)));
+        let same_share = scaled(pulse, period, left).unwrap_or(0);
+        writes.push(Write::Pulse(same_share.min(period)));
     }
     writes.extend([Write::Period(period), Write::Pulse(pulse), Write::Enable]);
     writes
@@ -165,10 +170,11 @@ impl KernelPwm {
     /// Whether the channel has another period or polarity than it was given, or is disabled. What cannot be read
     /// fails at the write as well, with a better error.
     fn is_changed(&self) -> bool {
-        let period = Duration::from_nanos(self.period_ns);
-        self.pwm.period().is_ok_and(|now| now != period)
-            || self.pwm.polarity().is_ok_and(|now| now != Polarity::Normal)
-            || self.pwm.is_enabled().is_ok_and(|enabled| !enabled)
+        self.channel
+            .period_ns()
+            .is_ok_and(|now| now != self.period_ns)
+            || self.channel.is_inversed().unwrap_or(false)
+            || self.channel.is_enabled().is_ok_and(|enabled| !enabled)
     }
 }
 
@@ -201,12 +207,12 @@ impl SetDutyCycle for KernelPwm {
         let pulse = pulse_ns(Duty(duty), self.period_ns, self.margin_ns);
         if self.written_at.elapsed() >= CHECK_AFTER && self.is_changed() {
             warn!("kernel-pwm: another program has changed the channel; it is set up again");
-            set_up(&self.pwm, self.period_ns, pulse)
+            set_up(&self.channel, self.period_ns, pulse)
                 .map_err(|error| WriteError(format!("kernel-pwm: {error:#}")))?;
         }
         self.written_at = Instant::now();
-        self.pwm
-            .set_pulse_width(Duration::from_nanos(pulse))
+        self.channel
+            .set_pulse_ns(pulse)
             .map_err(|error| WriteError(format!("kernel-pwm: cannot set the duty cycle: {error}")))
     }
 }
@@ -283,7 +289,7 @@ mod tests {
 
     const PERIOD: u64 = 1_000_000;
 
-    /// Opens a channel as `KernelPwm::open` does after rppal has disabled it, and checks each moment.
+    /// Opens a channel as `KernelPwm::open` does, and checks each moment.
     /// Returns the moments with light.
     fn open_fake(mut channel: FakeChannel, dark: Duty) -> usize {
         let mut lit = 0;
@@ -302,17 +308,6 @@ mod tests {
         };
         assert_eq!(channel, opened, "from {before:?}");
         lit
-    }
-
-    #[test]
-    fn a_channel_that_runs_is_darkened_at_the_period_that_it_has() {
-        let files = tempfile::tempdir().unwrap();
-        let duty_cycle = files.path().join("duty_cycle");
-        fs::write(files.path().join("period"), "5000000\n").unwrap();
-        darken(files.path(), Duty::OFF);
-        assert_eq!(fs::read_to_string(&duty_cycle).unwrap(), "0");
-        darken(files.path(), Duty::FULL);
-        assert_eq!(fs::read_to_string(&duty_cycle).unwrap(), "5000000");
     }
 
     #[test]
@@ -419,6 +414,16 @@ mod tests {
                 .write(Write::Pulse(0))
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn a_kept_pulse_is_the_same_share_of_any_period() {
+        assert_eq!(scaled(250_000, PERIOD, PERIOD), Some(250_000));
+        assert_eq!(scaled(250_000, PERIOD, 20 * PERIOD), Some(5_000_000));
+        assert_eq!(scaled(PERIOD, PERIOD, 3), Some(3));
+        assert_eq!(scaled(2 * PERIOD, PERIOD, PERIOD), Some(PERIOD));
+        assert_eq!(scaled(u64::MAX, u64::MAX, u64::MAX), Some(u64::MAX));
+        assert_eq!(scaled(0, 0, PERIOD), None);
     }
 
     fn channel(kind: ChipKind, step_ns: u32) -> Channel {

@@ -18,7 +18,7 @@ impl embedded_hal::pwm::Error for WriteError {
     }
 }
 
-/// An open output with its properties; the pin is dark.
+/// An open output with its properties; the pin is dark, or goes on if it was to keep its duty.
 pub struct OpenOutput {
     /// Takes the duty cycles.
     pub output: Output,

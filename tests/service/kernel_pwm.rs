@@ -20,11 +20,20 @@ struct FakePi {
 impl FakePi {
     /// Another program has left the channel running with this period and pulse in ns.
     fn left_running(gpio: u8, period: u64, pulse: u64) -> FakePi {
+        FakePi::left(gpio, period, pulse, 1)
+    }
+
+    /// Another program has left this in the files of the channel.
+    fn left(gpio: u8, period: u64, pulse: u64, enable: u64) -> FakePi {
         let mut machine = Machine::pi_4b();
         machine.overlay(0, "pwm_gpio", "pwm-gpio", gpio);
         let pi = FakePi { machine, gpio };
         fs::create_dir(pi.channel()).unwrap();
-        let files = [("period", period), ("duty_cycle", pulse), ("enable", 1)];
+        let files = [
+            ("period", period),
+            ("duty_cycle", pulse),
+            ("enable", enable),
+        ];
         for (file, value) in files {
             fs::write(pi.channel().join(file), value.to_string()).unwrap();
         }
@@ -99,40 +108,94 @@ fn writes(calls: &Path) -> Vec<(String, String)> {
     calls.lines().filter_map(write).collect()
 }
 
+/// Starts the service on this Pi, and checks that it writes this to the channel, and no more.
+async fn writes_of_a_start(pi: &FakePi, settings: &str, expected: &[(&str, u64)]) {
+    need("strace", "strace");
+    let setup = pi.setup(settings);
+    let calls = setup.path().join("calls");
+    let mut strace = Command::new("strace");
+    // The tracer is the grandchild, so signals reach the service.
+    strace.args(["-D", "-f", "-y", "-e", "trace=write", "-o"]);
+    strace.arg(&calls);
+    let command = pi.on(&run_by(strace, &setup.command()));
+    let _dimmer = setup.start_by(command);
+
+    let expected: Vec<(String, String)> = expected
+        .iter()
+        .map(|(file, value)| ((*file).to_owned(), value.to_string()))
+        .collect();
+    until("the first level is written", async || {
+        writes(&calls).len() >= expected.len()
+    })
+    .await;
+    assert_eq!(writes(&calls), expected, "{settings}");
+}
+
+const PERIOD: u64 = 1_000_000;
+
 #[tokio::test]
 #[ignore = "needs strace and mount namespaces; scripts/test.sh installs what is missing and runs this"]
-async fn a_running_channel_is_dark_before_it_is_disabled_and_until_the_first_level() {
-    need("strace", "strace");
-    const LEFT: u64 = 5_000_000;
-    const PERIOD: u64 = 1_000_000;
+async fn a_channel_that_runs_is_dark_until_the_first_level_and_never_disabled() {
+    const LEFT: u64 = 500_000;
     for invert in [false, true] {
         let pi = FakePi::left_running(22, LEFT, LEFT / 2);
-        let setup = pi.setup(&format!("invert = {invert}"));
-        let calls = setup.path().join("calls");
-        let mut strace = Command::new("strace");
-        // The tracer is the grandchild, so signals reach the service.
-        strace.args(["-D", "-f", "-y", "-e", "trace=write", "-o"]);
-        strace.arg(&calls);
-        let command = pi.on(&run_by(strace, &setup.command()));
-        let dimmer = setup.start_by(command);
-
         let dark = |period| if invert { period } else { 0 };
         let expected = [
             ("duty_cycle", dark(LEFT)),
-            ("enable", 0),
-            ("duty_cycle", dark(PERIOD)),
             ("period", PERIOD),
             ("duty_cycle", dark(PERIOD)),
             ("enable", 1),
             ("duty_cycle", pulse(50.0, PERIOD, invert)),
         ];
-        let expected = expected.map(|(file, value)| (file.to_owned(), value.to_string()));
-        until("the first level is written", async || {
-            writes(&calls).last() == expected.last()
-        })
-        .await;
-        assert_eq!(writes(&calls), expected, "invert = {invert}");
-        drop(dimmer);
+        writes_of_a_start(&pi, &format!("invert = {invert}"), &expected).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs strace and mount namespaces; scripts/test.sh installs what is missing and runs this"]
+async fn a_channel_that_is_stopped_is_enabled_dark() {
+    const LEFT: u64 = 500_000;
+    for invert in [false, true] {
+        let pi = FakePi::left(22, LEFT, LEFT / 2, 0);
+        let dark = |period| if invert { period } else { 0 };
+        let expected = [
+            ("enable", 0),
+            ("duty_cycle", dark(LEFT)),
+            ("period", PERIOD),
+            ("duty_cycle", dark(PERIOD)),
+            ("enable", 1),
+            ("duty_cycle", pulse(50.0, PERIOD, invert)),
+        ];
+        writes_of_a_start(&pi, &format!("invert = {invert}"), &expected).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs strace and mount namespaces; scripts/test.sh installs what is missing and runs this"]
+async fn a_light_that_was_kept_goes_on_without_a_dip() {
+    for invert in [false, true] {
+        let kept = pulse(25.0, PERIOD, invert);
+        let settings = format!("invert = {invert}\non_stop = \"keep\"\non_start = 25");
+        let pi = FakePi::left_running(25, PERIOD, kept);
+        let the_same = [
+            ("duty_cycle", kept),
+            ("period", PERIOD),
+            ("duty_cycle", kept),
+            ("enable", 1),
+            ("duty_cycle", kept),
+        ];
+        writes_of_a_start(&pi, &settings, &the_same).await;
+
+        // With another frequency it has the same share of each period.
+        let pi = FakePi::left_running(25, PERIOD / 2, PERIOD / 4);
+        let half_until_the_first_level = [
+            ("duty_cycle", PERIOD / 4),
+            ("period", PERIOD),
+            ("duty_cycle", PERIOD / 2),
+            ("enable", 1),
+            ("duty_cycle", kept),
+        ];
+        writes_of_a_start(&pi, &settings, &half_until_the_first_level).await;
     }
 }
 
