@@ -22,12 +22,13 @@ as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# private_apt TOOL ARGUMENT…: apt-get or apt-cache with the private lists of amd64 and arm64.
+# private_apt TOOL ARGUMENT…: apt-get or apt-cache with the private lists of this machine's architecture and of
+# $foreign, arm64 if that is not set.
 private_apt() {
   local tool=$1
   shift
   "$tool" -qq -o Dir::State::Lists="$cache/apt/lists" -o Dir::Cache="$cache/apt" \
-    -o APT::Architectures::="$(dpkg --print-architecture)" -o APT::Architectures::=arm64 \
+    -o APT::Architectures::="$(dpkg --print-architecture)" -o APT::Architectures::="${foreign:-arm64}" \
     -o APT::Sandbox::User="$(id -un)" -o APT::Install-Recommends=false \
     -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false \
     -o Debug::NoLocking=true "$@"

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Measures GPIO 21 on an emulated Raspberry Pi 3B, once with each driver: docs/emulated-pi.md.
+# Measures the pins of an emulated Raspberry Pi 3B with each driver, on two kernels: docs/emulated-pi.md.
 #
-#   scripts/emulate.sh [--system]
+#   scripts/emulate.sh [--system|--zero]
 #
 #   --system  deploys to an emulated Pi with Debian on its SD card instead, over SSH
+#   --zero    measures a Pi Zero instead; the first time, its program takes some 20 minutes to build
 #
 # QEMU, the kernel and the rest come as Debian packages and stay in the cache (DIMMER_CACHE, else ~/.cache/dimmer);
 # remove that folder to get newer versions.
@@ -12,9 +13,11 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
 source scripts/debian.sh
 
+pi=pi target=aarch64
 case ${1-} in
 '') test=pin ;;
 --system) test=deployment ;;
+--zero) test=zero pi=zero target=armv6 ;;
 *) fail "unknown argument $1; see the head of $0" ;;
 esac
 
@@ -32,27 +35,29 @@ cached qemu fetch_program qemu-system-arm
 # made NAME: prints the folder that make-NAME.sh fills. Fills it again when the script or the files it uses changed.
 made() {
   local name
-  name=$1-$(cat scripts/emulate/make-"$1".sh scripts/emulate/*.{dts,service} | cksum | cut -d ' ' -f 1)
+  name=$1-$(cat scripts/emulate/{make-"$1".sh,kernel.sh,*.c,*.dts,*.service} | cksum | cut -d ' ' -f 1)
   cached "$name" "scripts/emulate/make-$1.sh"
   find "$cache" -mindepth 1 -maxdepth 1 -name "$1-*" ! -name "$name" -exec rm -r {} +
   echo "$cache/$name"
 }
-pi=$(made pi)
+pi=$(made $pi)
 
-program=$(scripts/build.sh)
+program=$(scripts/build.sh --target $target)
 
 say "making the initramfs"
 lab=$(mktemp -d)
 trap 'rm -rf "$lab"' EXIT
 mkdir -p "$lab/initramfs"/{bin,dev,proc,sys,tmp}
 cp -r "$pi/modules/lib" "$lab/initramfs/"
+cp "$pi/busybox" "$program" "$lab/initramfs/bin/"
+cp scripts/emulate/init "$lab/initramfs/"
+if [ $target = aarch64 ]; then
+  cp /usr/aarch64-linux-gnu/lib/{ld-linux-aarch64.so.1,libc.so.6,libgcc_s.so.1,libm.so.6} "$lab/initramfs/lib/"
+fi
 # Where dimmer doctor looks for what it may advise.
 mkdir -p "$lab/initramfs/boot/firmware"
 touch "$lab/initramfs/boot/firmware/config.txt"
-cp -r "$pi/overlays" "$lab/initramfs/boot/firmware/"
-cp /usr/aarch64-linux-gnu/lib/{ld-linux-aarch64.so.1,libc.so.6,libgcc_s.so.1,libm.so.6} "$lab/initramfs/lib/"
-cp "$pi/busybox" "$program" "$lab/initramfs/bin/"
-cp scripts/emulate/init "$lab/initramfs/"
+[ ! -d "$pi/overlays" ] || cp -r "$pi/overlays" "$lab/initramfs/boot/firmware/"
 if [ $test = deployment ]; then
   system=$(made system)
   cp --sparse=always "$system/sd.img" "$lab/"
@@ -61,7 +66,7 @@ if [ $test = deployment ]; then
   cp "$system/host_key.pub" "$lab/"
 fi
 (cd "$lab/initramfs" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$lab/initrd.gz"
-cp "$pi/vmlinuz" "$pi"/*.dtb "$lab/"
+cp -r "$pi"/6.* "$lab/"
 cat >"$lab/qemu" <<EOF
 #!/bin/sh
 export LD_LIBRARY_PATH="$(libraries "$qemu")"

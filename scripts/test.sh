@@ -9,8 +9,9 @@
 #
 #   scripts/test.sh [--long]
 #
-#   --long  also builds for every Raspberry Pi and starts each binary, checks the dependencies, fuzzes, tries the
-#           REST API against its OpenAPI document, and gives the tests of reliability their time: some 40 minutes more
+#   --long  also measures an emulated Pi Zero, builds for every Raspberry Pi and starts each binary, checks the
+#           dependencies, fuzzes, tries the REST API against its OpenAPI document, and gives the tests of reliability
+#           their time: some 40 minutes more
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -102,6 +103,9 @@ step "deployment to an emulated Raspberry Pi"
 tests scripts/emulate.sh --system
 
 [ -n "${DIMMER_LONG-}" ] || end
+
+step "the pin of an emulated Raspberry Pi Zero"
+tests scripts/emulate.sh --zero
 
 step "every target"
 for target in aarch64 armv7 armv6; do

@@ -33,8 +33,8 @@ pub struct KernelPwm {
 }
 
 impl KernelPwm {
-    /// Exports and enables the channel, dark from the first moment; with `keep` a channel that runs goes on with the duty
-    /// that it has.
+    /// Exports and enables the channel, dark from the first moment; with `keep` a channel that runs goes on with the
+    /// duty that it has.
     ///
     /// # Errors
     /// The channel's files cannot be written, or the chip does not take the period.
@@ -63,7 +63,8 @@ impl KernelPwm {
     }
 }
 
-/// The pulse in ns of this period by which a channel that ran already, as dimmer lets it, goes on; `None` for any other.
+/// The pulse in ns of this period with which a channel that ran already, as dimmer lets it, goes on; `None` for any
+/// other.
 fn kept_pulse_ns(channel: &OpenChannel, period_ns: u64) -> anyhow::Result<Option<u64>> {
     if !channel.was_running() || channel.is_inversed().unwrap_or(false) {
         return Ok(None);

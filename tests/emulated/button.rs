@@ -8,11 +8,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::claims::{ATTEMPTS, Claims, DIMMER, TRACED_TOLERANCE};
+use crate::claims::{Claims, DIMMER};
 use crate::common::TestClient;
 use crate::machine::Machine;
-use crate::pin::{FREQUENCY, duty, is_dark, set};
-use crate::waveform::median;
+use crate::measure::{FREQUENCY, duty, follows, is_dark, set};
 
 /// The level before the first press.
 const LEVEL: f64 = 40.0;
@@ -40,9 +39,9 @@ pub async fn toggles_and_dims(machine: &mut Machine, claims: &mut Claims) {
         ),
     );
     let levels = presses(machine, &mut client, "0.1").await;
-    let (follows, seen) = pin_follows(machine, LEVEL).await;
+    let (is_followed, seen) = follows(machine, duty(LEVEL)).await;
     claims.check(
-        levels == [LEVEL] && follows,
+        levels == [LEVEL] && is_followed,
         format!("the next one on again: {levels:?}, and the pin is high for {seen:.4}"),
     );
     holds(machine, &mut client, "brightens", 20.0, claims).await;
@@ -115,27 +114,13 @@ async fn holds(
     let before = client.levels["led"];
     let levels = presses(machine, client, "1.2").await;
     let last = client.levels["led"];
-    let (follows, seen) = pin_follows(machine, last).await;
+    let (is_followed, seen) = follows(machine, duty(last)).await;
     let one_way = levels.is_sorted_by(|one, next| (next - one) * by > 0.0);
     let steps = levels.len();
     claims.check(
-        one_way && (last - before) / by >= 1.0 && follows,
+        one_way && (last - before) / by >= 1.0 && is_followed,
         format!(
             "a hold {verb} in {steps} steps, from {before} to {last} %, and the pin is high for {seen:.4}"
         ),
     );
-}
-
-/// Whether the pin has the duty of this level, and for what share of a second it was high.
-async fn pin_follows(machine: &mut Machine, level: f64) -> (bool, f64) {
-    let mut seen = f64::NAN;
-    for _ in 0..ATTEMPTS {
-        machine.start_trace();
-        sleep(Duration::from_secs(1)).await;
-        seen = median(&machine.end_trace().periods());
-        if (seen - duty(level)).abs() <= TRACED_TOLERANCE {
-            return (true, seen);
-        }
-    }
-    (false, seen)
 }

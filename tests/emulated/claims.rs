@@ -4,6 +4,8 @@ use std::env;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use crate::machine::Machine;
+
 /// The port of the service.
 pub const DIMMER: u16 = 5000;
 /// The port of the SSH server.
@@ -11,31 +13,62 @@ pub const SSH: u16 = 22;
 
 /// How often a duty is measured before it counts as wrong: a busy host passes, a wrong duty does not.
 pub const ATTEMPTS: usize = 3;
-/// How far a traced duty may be off: 400 µs of the 20 ms that a period has at 50 Hz.
-pub const TRACED_TOLERANCE: f64 = 0.02;
-
-/// How many claims held, and how many did not.
-#[derive(Default)]
-pub struct Claims {
+/// What is claimed of a Pi with a driver: a row of the matrix.
+struct Row {
+    subject: String,
     held: usize,
     failed: usize,
 }
 
+/// How many claims held, and how many did not.
+#[derive(Default)]
+pub struct Claims {
+    rows: Vec<Row>,
+}
+
 impl Claims {
+    /// What is checked from now on is claimed of this Pi, which should run this kernel, with this driver on this GPIO.
+    pub fn of(&mut self, machine: &mut Machine, kernel: &str, driver: &str, gpio: u8) {
+        let model = machine.run("tr -d '\\0' </proc/device-tree/model");
+        let version = machine.run("uname -r");
+        let architecture = machine.run("uname -m");
+        let subject =
+            format!("{model:<26}  {version:<22}  {architecture:<12}  {driver:<25}  {gpio:<4}");
+        println!("\n== {subject}");
+        self.rows.push(Row {
+            subject,
+            held: 0,
+            failed: 0,
+        });
+        self.check(
+            version.starts_with(&format!("{kernel}.")),
+            format!("this is Linux {kernel}"),
+        );
+    }
+
     pub fn check(&mut self, holds: bool, claim: impl Display) {
+        let row = self.rows.last_mut().expect("claims are made of a Pi");
         if holds {
-            self.held += 1;
+            row.held += 1;
             println!("ok      {claim}");
         } else {
-            self.failed += 1;
+            row.failed += 1;
             println!("FAILED  {claim}");
         }
     }
 
+    /// Prints the matrix.
     fn end(self) {
-        println!("\n{} claims hold, {} do not", self.held, self.failed);
-        assert!(self.held > 0, "nothing was claimed");
-        assert_eq!(self.failed, 0, "claims do not hold; see FAILED above");
+        println!(
+            "\n{:<26}  {:<22}  {:<12}  {:<25}  GPIO  claims",
+            "model", "kernel", "architecture", "driver"
+        );
+        for row in &self.rows {
+            println!("{}  {} hold, {} do not", row.subject, row.held, row.failed);
+        }
+        assert!(!self.rows.is_empty(), "nothing was claimed");
+        let failed: usize = self.rows.iter().map(|row| row.failed).sum();
+        assert_eq!(failed, 0, "claims do not hold; see FAILED above");
     }
 }
 

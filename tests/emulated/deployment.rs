@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::claims::{self, ATTEMPTS, Claims, DIMMER, SSH, TRACED_TOLERANCE};
-use crate::common::{TestClient, linear, until};
+use crate::claims::{self, Claims, DIMMER, SSH};
+use crate::common::{TestClient, until};
 use crate::machine::Machine;
-use crate::waveform::{Period, median};
-use serde_json::json;
+use crate::measure::{FREQUENCY, duty, follows, set};
+use crate::real_time;
+use crate::waveform::Period;
 use tokio::time::sleep;
 
 /// README's commands are what is run.
@@ -20,6 +21,9 @@ const PI: &str = "pi@raspberrypi.local";
 const OVERLAY: &str = "pwm-gpio,gpio=21";
 /// The one without.
 const STOCK: &str = "stock";
+const KERNEL: &str = "6.12";
+/// The option with which init loads what stands in for Raspberry Pi OS's gpiomem.
+const GPIOMEM: &str = "gpiomem";
 /// The steps for Debian's own kernel, which has no /dev/gpiomem.
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
@@ -33,7 +37,8 @@ const DYNAMIC_USERS: std::ops::RangeInclusive<u32> = 61184..=65519;
 #[ignore = "needs QEMU; scripts/emulate.sh --system fetches it and runs this"]
 fn on_an_emulated_pi() {
     claims::prove(async |lab, claims| {
-        let mut machine = Machine::boot_system(lab, OVERLAY);
+        let mut machine = Machine::boot_system(&lab.join(KERNEL), OVERLAY, "");
+        claims.of(&mut machine, KERNEL, "both, as deployed", 21);
         let laptop = Laptop::new(lab, &mut machine);
 
         deploys(&laptop, &mut machine, claims).await;
@@ -41,9 +46,11 @@ fn on_an_emulated_pi() {
         upgrades_under_open_clients(&laptop, &mut machine, claims).await;
         survives_broken_upgrades(&laptop, &mut machine, claims).await;
 
-        machine.reboot(OVERLAY);
+        machine.reboot(OVERLAY, "");
         comes_back_after_a_reboot(&mut machine, claims).await;
+        machine.reboot(STOCK, GPIOMEM);
         needs_no_overlay(&mut machine, claims).await;
+        needs_no_gpiomem(&mut machine, claims).await;
         leaves_nothing_behind(&mut machine, claims).await;
     });
 }
@@ -147,8 +154,11 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
         "these are README's commands; dimmer doctor says what drives the GPIO",
     );
     // At 1 kHz the emulation's own delays would be too much of a period.
-    machine.run("sed -i 's/^# *frequency = .*/frequency = 50/' /etc/dimmer/dimmer.toml");
-    machine.run("grep -q '^frequency = 50' /etc/dimmer/dimmer.toml");
+    let line = format!("frequency = {FREQUENCY}");
+    machine.run(&format!(
+        "sed -i 's/^# *frequency = .*/{line}/' /etc/dimmer/dimmer.toml"
+    ));
+    machine.run(&format!("grep -q '^{line}' /etc/dimmer/dimmer.toml"));
     machine.run("systemctl restart dimmer");
 
     let url = format!("http://{}/", machine.address(DIMMER));
@@ -238,8 +248,8 @@ async fn upgrades_under_open_clients(laptop: &Laptop, machine: &mut Machine, cla
             away.as_secs_f64()
         ),
     );
-    let frequency = client.hello["lights"][0]["frequency"].to_string();
-    claims.check(frequency == "50", "the settings stay");
+    let frequency = &client.hello["lights"][0]["frequency"];
+    claims.check(*frequency == FREQUENCY, "the settings stay");
 }
 
 /// A client's way back in an upgrade. It takes 2 s at most on a Pi; this one is emulated, some ten times
@@ -277,31 +287,51 @@ async fn comes_back_after_a_reboot(machine: &mut Machine, claims: &mut Claims) {
     has_the_duty(machine, 42.0, "after a reboot the pin is as before", claims).await;
 }
 
-/// The same service with `software-pwm`, by what operations.md says for a kernel without gpiomem.
+/// The same service with `software-pwm`, in the sandbox of its unit as it comes.
 async fn needs_no_overlay(machine: &mut Machine, claims: &mut Claims) {
+    until("the service is up", async || is_active(machine)).await;
+    let device = machine.run("stat -c '%U %G %a' /dev/gpiomem");
+    let claim = format!("without the overlay, with a gpiomem of {device}, the pin is as before");
+    has_the_duty(machine, 42.0, &claim, claims).await;
+    let process = main_process(machine);
+    let user = machine.run(&format!("stat -c %u /proc/{process}"));
+    claims.check(
+        device == "root gpio 660"
+            && user.parse().is_ok_and(|user| DYNAMIC_USERS.contains(&user))
+            && has_real_time_priority(machine),
+        format!("by software-pwm with real-time priority, as the user {user}"),
+    );
+}
+
+/// Nor a gpiomem, by what operations.md says for a kernel without one.
+async fn needs_no_gpiomem(machine: &mut Machine, claims: &mut Claims) {
     let (_, section) = OPERATIONS
         .split_once("## A kernel without gpiomem")
         .unwrap();
     let (_, unit) = section.split_once("```ini\n").unwrap();
     let (unit, _) = unit.split_once("```").unwrap();
-    let folder = "/etc/systemd/system/dimmer.service.d";
+    machine.run("rm /dev/gpiomem && systemctl stop dimmer");
     machine.run(&format!(
-        "mkdir {folder} && printf '%s' '{unit}' >{folder}/mem.conf && sync"
+        "mkdir {DROP_IN} && printf '%s' '{unit}' >{DROP_IN}/mem.conf && systemctl daemon-reload"
     ));
-    machine.reboot(STOCK);
+    machine.run("systemctl start dimmer && sync");
     until("the service is up", async || is_active(machine)).await;
-    has_the_duty(
-        machine,
-        42.0,
-        "without the overlay the pin is as before",
-        claims,
-    )
-    .await;
-    let log = machine.run("journalctl --no-pager --boot --unit=dimmer --output=cat");
+    let claim = "on a kernel without gpiomem the pin is as before";
+    has_the_duty(machine, 42.0, claim, claims).await;
     claims.check(
-        log.contains("software-pwm with real-time priority"),
+        has_real_time_priority(machine),
         "by software-pwm with real-time priority",
     );
+}
+
+/// Whether the service says so, and the kernel says the same of the threads of the pin.
+fn has_real_time_priority(machine: &mut Machine) -> bool {
+    let log = machine.run(
+        "journalctl --no-pager --unit=dimmer --output=cat \
+         _SYSTEMD_INVOCATION_ID=$(systemctl show --property=InvocationID --value dimmer)",
+    );
+    let process = main_process(machine);
+    log.contains("software-pwm with real-time priority") && real_time::is_kept(machine, &process)
 }
 
 /// Removed, the pin is off; purged, no file is left.
@@ -344,26 +374,10 @@ fn repackage(laptop: &Laptop, version: &str, change: &str) -> PathBuf {
     package
 }
 
-/// Sets a level and waits until the service has handled it, and the pin had time for a few periods.
-async fn set(client: &mut TestClient, level: f64) {
-    client.change("led", json!({"level": level})).await;
-    client.settled().await;
-    sleep(Duration::from_millis(100)).await;
-}
-
 async fn has_the_duty(machine: &mut Machine, level: f64, claim: &str, claims: &mut Claims) {
-    let asked = f64::from(linear(level)) / 65_535.0;
-    let mut seen = f64::NAN;
-    for _ in 0..ATTEMPTS {
-        machine.start_trace();
-        sleep(Duration::from_secs(1)).await;
-        seen = median(&machine.end_trace().periods());
-        if (seen - asked).abs() <= TRACED_TOLERANCE {
-            break;
-        }
-    }
+    let (holds, seen) = follows(machine, duty(level)).await;
     claims.check(
-        (seen - asked).abs() <= TRACED_TOLERANCE,
+        holds,
         format!("{claim}: high for {seen:.4} of the time at {level} %"),
     );
 }

@@ -1,4 +1,4 @@
-//! A Raspberry Pi 3B in QEMU: its shell, and its GPIO registers as seen from outside.
+//! A Raspberry Pi in QEMU: its shell, and its GPIO registers as seen from outside.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -17,10 +17,38 @@ use super::waveform::Waveform;
 /// How long the Pi may take for anything; it boots in some three seconds.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// BCM2837 ARM Peripherals, 6.1: three bits a GPIO, GPIO 20 first.
-const GPFSEL2: u32 = 0x3f20_0008;
+/// A model of the Pi as QEMU has it.
+#[derive(Debug)]
+pub struct Model {
+    /// QEMU's name of it.
+    machine: &'static str,
+    /// Where its peripherals are in the memory.
+    peripherals: u32,
+    /// The kernel's name of its serial console.
+    console: &'static str,
+    /// QEMU's serial ports up to the console.
+    serial: &'static [&'static str],
+}
+
+pub const PI_3B: Model = Model {
+    machine: "raspi3b",
+    peripherals: 0x3f00_0000,
+    console: "ttyS1",
+    // The first serial port is Bluetooth's.
+    serial: &["-serial", "null", "-serial", "chardev:console"],
+};
+
+pub const PI_ZERO: Model = Model {
+    machine: "raspi0",
+    peripherals: 0x2000_0000,
+    console: "ttyAMA0",
+    serial: &["-serial", "chardev:console"],
+};
+
+/// BCM2835 ARM Peripherals, 6.1, from the peripherals on: three bits for each GPIO, ten GPIOs a register.
+const GPFSEL0: u32 = 0x20_0000;
 /// The levels of GPIO 0 to 31, a bit each.
-const GPLEV0: u32 = 0x3f20_0034;
+const GPLEV0: u32 = 0x20_0034;
 
 /// QEMU's event for a write to a register of any device.
 const WRITE: &str = "memory_region_ops_write";
@@ -35,45 +63,56 @@ pub struct Machine {
     /// What QEMU traces; read up to the end of the last trace.
     trace: File,
     commands: u32,
-    /// What it was booted from.
-    lab: PathBuf,
+    model: &'static Model,
+    /// What it was booted from: a folder with a kernel and device trees.
+    kernel: PathBuf,
     /// Holds the sockets and the trace.
     _folder: TempDir,
 }
 
 impl Machine {
-    /// Boots the kernel of the lab folder with one of its device trees, up to a shell.
-    pub fn boot(lab: &Path, tree: &str) -> Machine {
-        Machine::start(lab, tree, "quiet", &[])
+    /// Boots a kernel of the lab folder with one of its device trees, up to a shell.
+    pub fn boot(model: &'static Model, kernel: &Path, tree: &str) -> Machine {
+        Machine::start(model, kernel, tree, "quiet", &[])
     }
 
-    /// The same with the system on its SD card, which keeps what is written to it.
-    pub fn boot_system(lab: &Path, tree: &str) -> Machine {
-        let card = format!("if=sd,format=raw,file={}", lab.join("sd.img").display());
-        Machine::start(lab, tree, "quiet root=/dev/mmcblk0", &["-drive", &card])
+    /// The same with the system on its SD card, which keeps what is written to it; more options for the kernel.
+    pub fn boot_system(kernel: &Path, tree: &str, options: &str) -> Machine {
+        let card = kernel.with_file_name("sd.img");
+        let card = format!("if=sd,format=raw,file={}", card.display());
+        let options = format!("quiet root=/dev/mmcblk0 {options}");
+        Machine::start(&PI_3B, kernel, tree, &options, &["-drive", &card])
     }
 
-    fn start(lab: &Path, tree: &str, options: &str, arguments: &[&str]) -> Machine {
+    fn start(
+        model: &'static Model,
+        kernel: &Path,
+        tree: &str,
+        options: &str,
+        arguments: &[&str],
+    ) -> Machine {
         let folder = tempfile::tempdir().unwrap();
         let output = File::create(folder.path().join("qemu.log")).unwrap();
         let trace = folder.path().join("trace");
         File::create(&trace).unwrap();
         let socket = |name: &str| folder.path().join(name).display().to_string();
-        let mut qemu = Command::new(lab.join("qemu"))
+        let mut qemu = Command::new(kernel.with_file_name("qemu"))
             // One thread keeps the emulated time steady; with more, duties at 1 kHz were wrong.
-            .args(["-accel", "tcg,thread=single", "-machine", "raspi3b"])
+            .args(["-accel", "tcg,thread=single", "-machine", model.machine])
             .args(["-display", "none", "-monitor", "none", "-no-reboot"])
             .arg("-kernel")
-            .arg(lab.join("vmlinuz"))
+            .arg(kernel.join("vmlinuz"))
             .arg("-dtb")
-            .arg(lab.join(format!("{tree}.dtb")))
+            .arg(kernel.join(format!("{tree}.dtb")))
             .arg("-initrd")
-            .arg(lab.join("initrd.gz"))
-            // The first serial port is Bluetooth's. rppal needs iomem=relaxed, as Debian's kernel
-            // has no /dev/gpiomem.
+            .arg(kernel.with_file_name("initrd.gz"))
+            // rppal needs iomem=relaxed, as Debian's kernel has no /dev/gpiomem.
             .arg("-append")
-            .arg(format!("console=ttyS1,115200 iomem=relaxed {options}"))
-            .args(["-serial", "null", "-serial", "chardev:console"])
+            .arg(format!(
+                "console={},115200 iomem=relaxed {options}",
+                model.console
+            ))
+            .args(model.serial)
             .arg("-chardev")
             .arg(format!(
                 "socket,id=console,path={},server=on,wait=off",
@@ -119,7 +158,8 @@ impl Machine {
             monitor,
             trace: File::open(trace).unwrap(),
             commands: 0,
-            lab: lab.into(),
+            model,
+            kernel: kernel.into(),
             _folder: folder,
         };
         machine.read_monitor();
@@ -142,14 +182,14 @@ impl Machine {
         SocketAddr::from(([127, 0, 0, 1], outside.unwrap()))
     }
 
-    /// Ends the system and starts it again, with the same SD card and one of the device trees.
-    pub fn reboot(&mut self, tree: &str) {
+    /// Ends the system and starts it again, with the same SD card, one of the device trees, and options for the kernel.
+    pub fn reboot(&mut self, tree: &str, options: &str) {
         self.console.write_all(b"systemctl reboot\n").unwrap();
         self.read_to("Restarting system");
         // There it hangs: QEMU does not reset by the Pi's watchdog.
         self.qemu.kill().unwrap();
         self.qemu.wait().unwrap();
-        *self = Machine::boot_system(&self.lab, tree);
+        *self = Machine::boot_system(&self.kernel, tree, options);
     }
 
     /// What a shell command prints. It must succeed.
@@ -202,7 +242,7 @@ impl Machine {
         self.set_trace(false);
         let mut trace = String::new();
         self.trace.read_to_string(&mut trace).unwrap();
-        Waveform::parse(&trace)
+        Waveform::parse(&trace, self.model.peripherals)
     }
 
     fn set_trace(&mut self, enable: bool) {
@@ -210,9 +250,9 @@ impl Machine {
         self.query_monitor("trace-event-set-state", event);
     }
 
-    /// The function select of GPIO 21.
-    pub fn function_select(&mut self) -> u32 {
-        self.register(GPFSEL2) >> 3 & 0b111
+    /// The function select of a GPIO.
+    pub fn function_select(&mut self, gpio: u32) -> u32 {
+        self.register(GPFSEL0 + gpio / 10 * 4) >> (gpio % 10 * 3) & 0b111
     }
 
     /// Everything the console prints up to and without `mark`.
@@ -236,7 +276,9 @@ impl Machine {
         }
     }
 
-    fn register(&mut self, address: u32) -> u32 {
+    /// A register of a peripheral.
+    fn register(&mut self, offset: u32) -> u32 {
+        let address = self.model.peripherals + offset;
         let answer = self.human(&format!("xp /1wx {address:#x}"));
         // "000000003f200034: 0x00200000"
         let value = answer.trim().rsplit_once(": 0x").map(|(_, value)| value);

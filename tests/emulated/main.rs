@@ -9,10 +9,17 @@ mod browser;
 #[path = "../common/mod.rs"]
 mod common;
 
+mod block;
 mod button;
 mod claims;
 mod deployment;
+mod invert;
 mod machine;
+mod measure;
 mod pin;
+mod real_time;
 mod samples;
+mod stop;
+mod thumb;
 mod waveform;
+mod zero;

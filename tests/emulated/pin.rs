@@ -3,39 +3,22 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::browser::Browser;
-use crate::button;
-use crate::claims::{self, ATTEMPTS, Claims, DIMMER, TRACED_TOLERANCE};
-use crate::common::{TestClient, linear, until};
-use crate::machine::Machine;
-use crate::samples::Samples;
-use crate::waveform::{Period, mean, median};
+use crate::claims::{self, Claims, DIMMER};
+use crate::common::TestClient;
+use crate::machine::{Machine, PI_3B};
+use crate::measure::{FREQUENCY, LEVELS, OUTPUT, PERIOD_NS, duty, has_the_duty, set};
+use crate::waveform::{Period, median};
+use crate::{block, button, invert, real_time, stop, thumb};
 use dimmer::model::level::luminance;
 use serde_json::json;
 use tokio::time::sleep;
 
-/// What the duties are measured at, in Hz: slow enough that the emulation's own delays, tenths of a
-/// millisecond, stay small in a period.
-pub const FREQUENCY: u32 = 50;
-/// A period of it in ns.
-const PERIOD_NS: u64 = 1_000_000_000 / FREQUENCY as u64;
-
-/// The levels to measure, in percent.
-const LEVELS: [f64; 9] = [0.0, 0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 99.0, 100.0];
-/// How often the pin is looked at for each; and the trace runs meanwhile.
-const SAMPLES: usize = 2_000;
-/// How far the share of high looks may be from the duty, where chance does not explain more.
-const SAMPLED_TOLERANCE: f64 = 0.02;
-
 /// How long a fade takes to full, in seconds, and in how many windows it is measured.
-const FADE: f64 = 3.0;
+const FADE: f64 = 5.0;
 const FADE_WINDOWS: usize = 10;
-/// How far a window of a fade may be from where it is due: in a tenth of 3 s, the steepest one, the
-/// light rises by 0.25.
+/// How far a window of a fade may be from where it is due: in a tenth of 5 s, the steepest one, the
+/// light rises by 0.25, and a period shows a duty from before it began.
 const FADE_TOLERANCE: f64 = 0.05;
-
-/// GPIO 21's function select while it is an output.
-const OUTPUT: u32 = 1;
 
 /// The Pi as it comes, where `auto` takes [`SOFTWARE`]. With the overlay that `dimmer doctor` advises
 /// there it takes [`KERNEL`].
@@ -43,33 +26,58 @@ const STOCK: &str = "stock";
 const SOFTWARE: &str = "software-pwm";
 const KERNEL: &str = "kernel-pwm";
 
+/// The kernels of Debian: the older one is from before Linux 6.11, which changed what a channel accepts.
+const OLD: &str = "6.1";
+const NEW: &str = "6.12";
+
 #[test]
 #[ignore = "needs QEMU; scripts/emulate.sh fetches it and runs this"]
 fn on_an_emulated_pi() {
     claims::prove(async |lab, claims| {
-        let overlay = prove(lab, STOCK, SOFTWARE, claims).await;
-        let overlay = overlay.expect("dimmer doctor advises an overlay");
+        let overlays = prove(lab, STOCK, SOFTWARE, claims).await;
+        let [on_any_gpio, on_gpio_18] = overlays.as_slice() else {
+            panic!("dimmer doctor does not advise two overlays: {overlays:?}");
+        };
         // As after adding the line to config.txt and a reboot.
-        let advice = prove(lab, &overlay, KERNEL, claims).await;
+        let advice = prove(lab, on_any_gpio, KERNEL, claims).await;
         claims.check(
-            advice.is_none(),
+            advice.is_empty(),
             "with it, dimmer doctor has no better advice",
         );
+        block::drives_gpio_18(lab, on_gpio_18, NEW, claims).await;
+        let mut machine = block::drives_gpio_18(lab, on_gpio_18, OLD, claims).await;
+        software_drives_gpio_21(&mut machine, OLD, claims).await;
     });
 }
 
-/// Everything that is claimed of a driver, on the Pi with this overlay. Returns the overlay that
-/// `dimmer doctor` advises there, if any.
+/// The other driver on a Pi whose PWM block drives another GPIO.
+async fn software_drives_gpio_21(machine: &mut Machine, kernel: &str, claims: &mut Claims) {
+    claims.of(machine, kernel, SOFTWARE, 21);
+    machine.start_dimmer(&format!("--frequency {FREQUENCY}"));
+    let mut client = TestClient::open(machine.address(DIMMER)).await;
+    has_the_duty(machine, &mut client, &LEVELS, claims).await;
+    set(&mut client, 50.0).await;
+    real_time::is_as_said(machine, claims);
+    machine.end_dimmer("TERM");
+}
+
+/// Everything that is claimed of a driver, on the Pi with this overlay. Returns the overlays that
+/// `dimmer doctor` advises there.
 async fn prove(
     lab: &Path,
     overlay: &str,
     driver: &'static str,
     claims: &mut Claims,
-) -> Option<String> {
-    println!("\n== {driver}, on the Pi with the device tree {overlay}");
+) -> Vec<String> {
     let start = Instant::now();
-    let mut machine = Machine::boot(lab, overlay);
-    println!("booted in {:.1} s", start.elapsed().as_secs_f64());
+    let mut machine = Machine::boot(&PI_3B, &lab.join(NEW), overlay);
+    let boot = start.elapsed().as_secs_f64();
+    let name = match driver {
+        SOFTWARE => SOFTWARE,
+        _ => "kernel-pwm (pwm-gpio)",
+    };
+    claims.of(&mut machine, NEW, name, 21);
+    println!("booted in {boot:.1} s with the device tree {overlay}");
 
     let advice = doctor_tells_the_truth(&mut machine, driver, claims);
     chooses_the_driver(&mut machine, driver, claims).await;
@@ -82,31 +90,31 @@ async fn prove(
         format!("hello says the frequency that was asked for: {hello}"),
     );
     claims.check(
-        machine.function_select() == OUTPUT,
+        machine.function_select(21) == OUTPUT,
         "GPIO 21 is an output while dimmer serves",
     );
-    has_the_duty(&mut machine, &mut client, driver, claims).await;
+    has_the_duty(&mut machine, &mut client, &LEVELS, claims).await;
     fades_evenly(&mut machine, &mut client, claims).await;
-    follows_a_thumb(&mut machine, &mut client, claims).await;
+    thumb::is_followed(&mut machine, &mut client, claims).await;
     if driver == KERNEL {
         gives_the_kernel_every_level_exactly(&mut machine, &mut client, claims).await;
+    } else {
+        real_time::is_as_said(&mut machine, claims);
     }
     drop(client);
-    goes_dark(&mut machine, claims).await;
+    stop::goes_dark(&mut machine, claims).await;
+    invert::is_the_other_way_round(&mut machine, claims).await;
     if driver == KERNEL {
-        stays_lit_where_it_is_asked_to(&mut machine, claims).await;
+        stop::stays_lit_where_it_is_asked_to(&mut machine, claims).await;
     } else {
         button::toggles_and_dims(&mut machine, claims).await;
     }
+    println!("all in {:.0} s", start.elapsed().as_secs_f64());
     advice
 }
 
-/// `dimmer doctor` knows the Pi, its chips and what `auto` takes. Returns the overlay that it advises.
-fn doctor_tells_the_truth(
-    machine: &mut Machine,
-    driver: &str,
-    claims: &mut Claims,
-) -> Option<String> {
+/// `dimmer doctor` knows the Pi, its chips and what `auto` takes. Returns the overlays that it advises.
+fn doctor_tells_the_truth(machine: &mut Machine, driver: &str, claims: &mut Claims) -> Vec<String> {
     let report = machine.run("dimmer doctor");
     println!("{report}\n");
     let contains = |words: &str| report.contains(words);
@@ -131,10 +139,11 @@ fn doctor_tells_the_truth(
             chips.split_whitespace().collect::<Vec<_>>().join(", ")
         ),
     );
-    let (_, line) = report.split_once("add the line dtoverlay=")?;
-    let (overlay, _) = line.split_once(' ')?;
-    println!("        and advises dtoverlay={overlay}");
-    Some(overlay.to_owned())
+    let lines = report.split("add the line dtoverlay=").skip(1);
+    let overlays = lines.filter_map(|line| Some(line.split_once(' ')?.0.to_owned()));
+    overlays
+        .inspect(|overlay| println!("        and advises dtoverlay={overlay}"))
+        .collect()
 }
 
 /// `auto` takes the driver that this Pi is for, says so, and does not flash as it opens it; and
@@ -168,77 +177,6 @@ async fn chooses_the_driver(machine: &mut Machine, driver: &str, claims: &mut Cl
             "from start to stop at level 0, the pin was set high {high} times, low {low} times"
         ),
     );
-}
-
-/// Sets a level and waits until the service has handled it, and the pin had time for a few periods.
-pub async fn set(client: &mut TestClient, level: f64) {
-    client.change("led", json!({"level": level})).await;
-    client.settled().await;
-    sleep(Duration::from_millis(100)).await;
-}
-
-pub fn duty(level: f64) -> f64 {
-    f64::from(linear(level)) / 65_535.0
-}
-
-/// The pin is high for the share of time that the level asks for: as looked at from outside, and by
-/// the trace of its edges.
-async fn has_the_duty(
-    machine: &mut Machine,
-    client: &mut TestClient,
-    driver: &str,
-    claims: &mut Claims,
-) {
-    println!("                           sampled                                  traced");
-    println!(
-        "        driver        Hz   asked   high    error   samples  changes  median  mean    periods"
-    );
-    for level in LEVELS {
-        set(client, level).await;
-        let (mut holds, mut row) = measure(machine, driver, level);
-        for _ in 1..ATTEMPTS {
-            if holds || is_end(level) {
-                break;
-            }
-            println!("again   {row}");
-            (holds, row) = measure(machine, driver, level);
-        }
-        claims.check(holds, row);
-    }
-}
-
-/// At an end there are no pulses that a host could draw out.
-fn is_end(level: f64) -> bool {
-    level == 0.0 || level == 100.0
-}
-
-/// Whether the pin has the duty of a level, and the row of the table.
-fn measure(machine: &mut Machine, driver: &str, level: f64) -> (bool, String) {
-    machine.start_trace();
-    let samples = Samples::take(SAMPLES, || machine.pin_is_high());
-    let waveform = machine.end_trace();
-    let (asked, sampled, error) = (duty(level), samples.high(), samples.standard_error());
-    let row = format!(
-        "{driver:<12} {FREQUENCY:>3}  {asked:.4}  {sampled:.4}  {error:.4}    {:>5}     {:>4}",
-        samples.len(),
-        samples.transitions(),
-    );
-    if is_end(level) {
-        // rppal's own PWM would dip at full, for too short a time to be sampled.
-        let quiet = waveform.writes() == (0, 0);
-        let writes = if quiet { "no" } else { "some" };
-        let row = format!("{row}  steady: {writes} writes");
-        return (sampled == asked && quiet, row);
-    }
-    let periods = waveform.periods();
-    let (middle, mean) = (median(&periods), mean(&periods));
-    // Stalls of the host show in the samples, and in the mean; in the median only where most
-    // periods have one.
-    let stalls = (mean - middle).abs();
-    let near = (sampled - asked).abs() <= SAMPLED_TOLERANCE.max(3.0 * error) + stalls
-        && (middle - asked).abs() <= TRACED_TOLERANCE;
-    let row = format!("{row}  {middle:.4}  {mean:.4}  {:>4}", periods.len());
-    (near, row)
 }
 
 /// A transition brightens evenly to the eye, all the way.
@@ -289,35 +227,6 @@ fn shares(shares: &[f64]) -> String {
     shares.join(" ")
 }
 
-/// The page that the Pi serves, in a phone's browser: the pin goes where the thumb does.
-async fn follows_a_thumb(machine: &mut Machine, client: &mut TestClient, claims: &mut Claims) {
-    const LIGHT: &str = "led";
-    set(client, 20.0).await;
-    let browser = Browser::chromium();
-    let phone = browser
-        .phone_in("en-US", machine.address(DIMMER).port())
-        .await;
-    phone.press("[data-light=led] .track").await;
-    for (slide, level) in [(40.0, 60.0), (-30.0, 30.0), (20.0, 50.0)] {
-        phone.slide(slide).await;
-        until("another client has the level", async || {
-            client.settled().await;
-            client.levels[LIGHT] == level
-        })
-        .await;
-        sleep(Duration::from_millis(100)).await;
-        machine.start_trace();
-        sleep(Duration::from_secs(1)).await;
-        let seen = median(&machine.end_trace().periods());
-        claims.check(
-            phone.level(LIGHT).await == level && (seen - duty(level)).abs() <= TRACED_TOLERANCE,
-            format!("a thumb slides to {level} %, in Chromium, and the pin is high for {seen:.4}"),
-        );
-    }
-    phone.release().await;
-    browser.close().await;
-}
-
 /// Each of the 1,001 levels reaches the kernel to the nanosecond.
 async fn gives_the_kernel_every_level_exactly(
     machine: &mut Machine,
@@ -362,52 +271,4 @@ async fn gives_the_kernel_every_level_exactly(
             wrong.join(", ")
         ),
     );
-}
-
-/// The pin is low after the service, however that ended, and still an output, so it does not float.
-async fn goes_dark(machine: &mut Machine, claims: &mut Claims) {
-    let serve = format!("--frequency {FREQUENCY}");
-    for signal in ["TERM", "INT"] {
-        let mut client = TestClient::open(machine.address(DIMMER)).await;
-        set(&mut client, 75.0).await;
-        machine.end_dimmer(signal);
-        claims.check(
-            is_dark(machine),
-            format!("after SIG{signal} the pin is a low output"),
-        );
-        machine.start_dimmer(&serve);
-    }
-    let mut client = TestClient::open(machine.address(DIMMER)).await;
-    set(&mut client, 100.0).await;
-    machine.end_dimmer("KILL");
-    claims.check(
-        machine.pin_is_high(),
-        "after SIGKILL at full the pin is still high",
-    );
-    println!("dimmer park: {}", machine.run("dimmer park 2>&1"));
-    claims.check(is_dark(machine), "and after dimmer park a low output");
-}
-
-pub fn is_dark(machine: &mut Machine) -> bool {
-    let high = Samples::take(SAMPLES, || machine.pin_is_high()).high();
-    high == 0.0 && machine.function_select() == OUTPUT
-}
-
-/// With `on_stop = "keep"` the kernel goes on.
-async fn stays_lit_where_it_is_asked_to(machine: &mut Machine, claims: &mut Claims) {
-    let settings = format!("[[light]]\nfrequency = {FREQUENCY}\non_stop = \"keep\"\n");
-    machine.run(&format!("printf '%s' '{settings}' >/tmp/keep.toml"));
-    machine.start_dimmer("--config /tmp/keep.toml");
-    let mut client = TestClient::open(machine.address(DIMMER)).await;
-    set(&mut client, 25.0).await;
-    machine.end_dimmer("TERM");
-    machine.start_trace();
-    sleep(Duration::from_secs(1)).await;
-    let kept = median(&machine.end_trace().periods());
-    claims.check(
-        (kept - duty(25.0)).abs() <= TRACED_TOLERANCE,
-        format!("with on_stop = \"keep\" the pin is high for {kept:.4} after SIGTERM at 25 %"),
-    );
-    machine.run("dimmer park");
-    claims.check(is_dark(machine), "until dimmer park");
 }

@@ -1,8 +1,8 @@
 //! GPIO 21's waveform, from QEMU's trace of every write to a register of a device.
 
-/// Sets the GPIOs 0 to 31 whose bits are 1 high; [`GPCLR0`] sets them low.
-const GPSET0: &str = " addr 0x3f20001c ";
-const GPCLR0: &str = " addr 0x3f200028 ";
+/// Sets the GPIOs 0 to 31 whose bits are 1 high; [`GPCLR0`] sets them low. From the peripherals on.
+const GPSET0: u32 = 0x20_001c;
+const GPCLR0: u32 = 0x20_0028;
 const GPIO_21: u32 = 1 << 21;
 
 /// What was done to the pin while the trace ran.
@@ -35,10 +35,11 @@ impl Period {
 impl Waveform {
     /// From lines like `71@1795244320.364264:memory_region_ops_write cpu 0 mr 0x7f… addr 0x3f20001c
     /// value 0x200000 size 4 name 'bcm2835_gpio'`.
-    pub fn parse(trace: &str) -> Waveform {
+    pub fn parse(trace: &str, peripherals: u32) -> Waveform {
+        let [set, clear] = [GPSET0, GPCLR0].map(|at| format!(" addr {:#x} ", peripherals + at));
         let write = |line: &str| {
-            let high = line.contains(GPSET0);
-            if !high && !line.contains(GPCLR0) {
+            let high = line.contains(&set);
+            if !high && !line.contains(&clear) {
                 return None;
             }
             let (_, rest) = line.split_once('@').unwrap();
@@ -86,9 +87,18 @@ impl Waveform {
 /// The duty of the middle one. A host that stalls draws out the pulse under way, be it high or low,
 /// so single periods may be far off, and their mean with them. NaN where there is none.
 pub fn median(periods: &[Period]) -> f64 {
-    let mut high: Vec<f64> = periods.iter().map(|period| period.high).collect();
-    high.sort_by(f64::total_cmp);
-    high.get(high.len() / 2).copied().unwrap_or(f64::NAN)
+    middle(periods.iter().map(|period| period.high).collect())
+}
+
+/// The length of the middle one in seconds, as far as stalls go like [`median`]. NaN where there is none.
+pub fn median_length(periods: &[Period]) -> f64 {
+    let lengths = periods.iter().map(|period| period.seconds).collect();
+    middle(lengths)
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// The share of all their time that the pin was high.
