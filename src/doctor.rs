@@ -21,7 +21,7 @@ use crate::pin::pwmchip::{self, Chip, ChipKind};
 use crate::pin::real_time;
 use crate::pin::software_pwm::SoftwarePwm;
 use crate::platform::gpio_lock::Holder;
-use advice::advice;
+use advice::{advice, dark_boot};
 
 /// The devices through which rppal accesses the GPIOs: up to the Pi 4, on the Pi 5, and if there is
 /// neither.
@@ -102,6 +102,9 @@ impl Report {
         self.users(tree, gpio);
         for (name, line) in advice(root, &choice, gpio, lights) {
             self.line(name, &line);
+        }
+        if let Some(line) = dark_boot(root, &choice, light) {
+            self.line("at boot", &line);
         }
         if let Some(gpio) = light.button_gpio {
             self.line("button", &describe_button(&choice, gpio));

@@ -67,6 +67,29 @@ pub fn advice(
     }
 }
 
+/// The steps that keep the LED of a light with `invert` dark from the boot on, if they are not taken yet. Not where the
+/// PWM block drives it, which is low until the service starts whatever the firmware has set.
+pub fn dark_boot(root: &Path, choice: &Choice, light: &LightConfig) -> Option<String> {
+    let is_by_the_block =
+        |channel: &pwmchip::Channel| matches!(channel.kind, ChipKind::Bcm2835 | ChipKind::Rp1);
+    match choice {
+        Choice::Simulated(_) => return None,
+        Choice::Kernel(channel) if is_by_the_block(channel) => return None,
+        _ if !light.invert => return None,
+        _ => {}
+    }
+    let tree = &DeviceTree::new(root);
+    let machine = Machine { root, tree };
+    let line = format!("gpio={}=op,dh", light.gpio);
+    let file = root.join(machine.config().trim_start_matches('/'));
+    let has_line = fs::read_to_string(file)
+        .is_ok_and(|config| config.lines().any(|other| other.trim() == line));
+    (!has_line).then(|| {
+        let steps = join(machine.boot_steps(&line));
+        format!("the LED is lit from the boot until the service starts: {steps}")
+    })
+}
+
 /// A Raspberry Pi, as far as it matters to advice.
 struct Machine<'a> {
     root: &'a Path,
@@ -184,11 +207,18 @@ impl Machine<'_> {
             Some(function) if kind == self.block() => format!("pwm,pin={gpio},func={function}"),
             _ => format!("{},gpio={gpio}", overlay(kind)),
         };
-        let file = self.config();
-        steps.push(format!("add the line dtoverlay={overlay} to {file}"));
+        let mut boot = self.boot_steps(&format!("dtoverlay={overlay}"));
         if kind == ChipKind::Bcm2835 {
-            steps.extend(self.silence());
+            boot.splice(1..1, self.silence());
         }
+        steps.extend(boot);
+        steps
+    }
+
+    /// The steps that bring a line to the boot: the line first.
+    fn boot_steps(&self, line: &str) -> Vec<String> {
+        let file = self.config();
+        let mut steps = vec![format!("add the line {line} to {file}")];
         if file.starts_with("/etc/") {
             steps.push("run sudo update-initramfs -u".into());
         }

@@ -144,3 +144,17 @@ fn measure(machine: &mut Machine, level: f64) -> (bool, String) {
     );
     (holds, row)
 }
+
+#[test]
+fn the_tolerance_tells_64_steps_from_exact_duties_and_a_steady_pin_from_short_pulses() {
+    let is_found = |level: &f64| !is_near((duty(*level) * 64.0).round() / 64.0, duty(*level));
+    let found: Vec<f64> = LEVELS.into_iter().filter(is_found).collect();
+    assert_eq!(found, [1.0, 99.0]);
+    assert!(
+        LEVELS
+            .iter()
+            .all(|level| is_near(duty(*level), duty(*level)))
+    );
+    // Without pulses there is no median.
+    assert!(!is_near(median(&[]), duty(0.1)));
+}

@@ -1102,6 +1102,46 @@ fn a_light_on_the_pwm_block_is_told_when_the_headphone_jack_has_it_too() {
 }
 
 #[test]
+fn an_inverted_light_is_told_how_to_be_dark_from_the_boot_on() {
+    const FILE: &str = "boot/firmware/config.txt";
+    let at_boot = |machine: &Machine, invert, driver| {
+        let light = LightConfig {
+            invert,
+            driver,
+            ..LightConfig::default()
+        };
+        let text = report(machine.root.path(), &[light]);
+        lines(&text, "at boot")
+            .iter()
+            .map(|line| (*line).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut machine = Machine::pi_4b();
+    let advice = [
+        "the LED is lit from the boot until the service starts: add the line gpio=21=op,dh to /boot/firmware/config.txt and reboot",
+    ];
+    assert_eq!(at_boot(&machine, true, DriverChoice::Auto), advice);
+    assert!(at_boot(&machine, false, DriverChoice::Auto).is_empty());
+    assert!(at_boot(&machine, true, DriverChoice::Simulated).is_empty());
+    machine.overlay(0, "pwm_gpio", "pwm-gpio", 21);
+    assert_eq!(at_boot(&machine, true, DriverChoice::Auto), advice);
+    machine.write(FILE, b"gpio=21=op\ngpio=2=op,dh\n");
+    assert_eq!(at_boot(&machine, true, DriverChoice::Auto), advice);
+    machine.write(FILE, b"[all]\ngpio=21=op,dh\n");
+    assert!(at_boot(&machine, true, DriverChoice::Auto).is_empty());
+
+    let mut machine = Machine::pi_4b();
+    machine.block(0, 18);
+    let inverted = LightConfig {
+        gpio: 18,
+        invert: true,
+        ..LightConfig::default()
+    };
+    let text = report(machine.root.path(), &[inverted]);
+    assert!(lines(&text, "at boot").is_empty(), "{text}");
+}
+
+#[test]
 fn files_are_shown_with_their_owner_and_mode() {
     let machine = Machine::pi_4b();
     machine.write("dev/gpiomem", b"");
