@@ -156,7 +156,7 @@ async fn a_channel_that_runs_is_dark_until_the_first_level_and_never_disabled() 
 async fn a_channel_that_is_stopped_is_enabled_dark() {
     const LEFT: u64 = 500_000;
     for invert in [false, true] {
-        let pi = FakePi::left(22, LEFT, LEFT / 2, 0);
+        let pi = FakePi::left(26, LEFT, LEFT / 2, 0);
         let dark = |period| if invert { period } else { 0 };
         let expected = [
             ("enable", 0),
