@@ -244,9 +244,12 @@ async fn a_pin_is_off_after_the_service_and_after_park_unless_it_is_kept() {
         pi.has_pulse("25 % again", lit).await;
         let setup = dimmer.kill();
         assert_eq!(pi.read("duty_cycle"), lit.to_string(), "after a crash");
+        // To park what is kept means not even to enable it.
+        let enable = if on_stop == "keep" { "0" } else { "1" };
+        fs::write(pi.channel().join("enable"), enable).unwrap();
         pi.park(&setup.write_settings());
         let what = format!("{settings} after park");
         assert_eq!(pi.read("duty_cycle"), left(25.0).to_string(), "{what}");
-        assert_eq!(pi.read("enable"), "1", "{what}");
+        assert_eq!(pi.read("enable"), enable, "{what}");
     }
 }
