@@ -310,7 +310,7 @@ async fn needs_no_gpiomem(machine: &mut Machine, claims: &mut Claims) {
         .unwrap();
     let (_, unit) = section.split_once("```ini\n").unwrap();
     let (unit, _) = unit.split_once("```").unwrap();
-    machine.run("rm /dev/gpiomem && systemctl stop dimmer");
+    machine.run("systemctl stop dimmer && rm /dev/gpiomem");
     machine.run(&format!(
         "mkdir {DROP_IN} && printf '%s' '{unit}' >{DROP_IN}/mem.conf && systemctl daemon-reload"
     ));
