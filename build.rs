@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use prepare::WebFolder;
+use zopfli::{Format, Options};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -26,7 +27,7 @@ fn main() -> io::Result<()> {
     let mut arms = String::new();
     for name in sources.names() {
         for name in [name.to_owned(), format!("{name}.gz")] {
-            if let Some(content) = sources.prepare(&name) {
+            if let Some(content) = sources.prepare(&name, gzip) {
                 let file = out.join(name.replace('/', "+"));
                 fs::write(&file, content)?;
                 arms += &format!("        {name:?} => include_bytes!({file:?}),\n");
@@ -44,4 +45,12 @@ fn main() -> io::Result<()> {
              Some(Cow::Borrowed(content))\n}}\n"
     );
     fs::write(out.join("page.rs"), code)
+}
+
+/// As small as gzip can be: some 4 % less than what `flate2` makes, in a hundred times its time.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::new();
+    zopfli::compress(Options::default(), Format::Gzip, bytes, &mut compressed)
+        .expect("memory takes all that is written");
+    compressed
 }

@@ -18,11 +18,14 @@ use std::time::{Duration, SystemTime};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, IF_MODIFIED_SINCE, LAST_MODIFIED,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE,
+    LAST_MODIFIED,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+#[cfg(not(embedded_page))]
+use flate2::{Compression, read::GzEncoder};
 use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 use tower_http::services::ServeDir;
 use tower_http::services::fs::{Backend, File, Metadata};
@@ -39,7 +42,7 @@ pub use embedded::folder;
 use embedded::{file, version};
 
 /// The files that the login needs.
-const PUBLIC: [&str; 2] = ["style.css", "login.css"];
+const PUBLIC: [&str; 3] = ["style.css", "login.css", "login.js"];
 
 /// Bytes of a file that are sent at once: all of most files.
 const READ_BUFFER: usize = 16 * 1024;
@@ -86,7 +89,18 @@ fn version() -> u64 {
 
 #[cfg(not(embedded_page))]
 fn file(name: &str) -> Option<Cow<'static, [u8]>> {
-    sources().prepare(name).map(Cow::Owned)
+    sources().prepare(name, gzip).map(Cow::Owned)
+}
+
+#[cfg(not(embedded_page))]
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Read;
+
+    let mut compressed = Vec::new();
+    GzEncoder::new(bytes, Compression::best())
+        .read_to_end(&mut compressed)
+        .expect("memory takes all that is written");
+    compressed
 }
 
 /// The name of a file of this version in `web/`, by its path.
@@ -118,6 +132,9 @@ async fn add_headers(
         headers.insert(CACHE_CONTROL, NO_CACHE);
     } else if is_file {
         headers.insert(CACHE_CONTROL, IMMUTABLE);
+        // A browser does not ask again for what never changes, nor for a part of so little.
+        headers.remove(ETAG);
+        headers.remove(ACCEPT_RANGES);
     }
     // Browsers apply the policy to documents only; on every script it would add 3 KB to each load.
     if is_document {

@@ -4,11 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 /// The page's files as they are in `web/`.
 pub struct WebFolder {
@@ -41,8 +38,8 @@ impl WebFolder {
         self.files.keys().map(String::as_str)
     }
 
-    /// The file as it is sent; with `.gz` behind its name, compressed, if it is no picture.
-    pub fn prepare(&self, name: &str) -> Option<Vec<u8>> {
+    /// The file as it is sent; with `.gz` behind its name, compressed by `gzip`, if it is no picture.
+    pub fn prepare(&self, name: &str, gzip: fn(&[u8]) -> Vec<u8>) -> Option<Vec<u8>> {
         match name.strip_suffix(".gz") {
             None => self.plain(name),
             // Pictures are compressed as they are.
@@ -53,8 +50,11 @@ impl WebFolder {
 
     fn plain(&self, name: &str) -> Option<Vec<u8>> {
         let file = self.files.get(name)?;
-        if name.ends_with(".js") || name.ends_with(".css") {
+        if name.ends_with(".js") {
             Some(code_alone(&String::from_utf8_lossy(file)).into_bytes())
+        } else if name.ends_with(".css") {
+            let sheet = self.with_imports(&String::from_utf8_lossy(file));
+            Some(code_alone(&sheet).into_bytes())
         } else if name.ends_with(".html") {
             let page = String::from_utf8_lossy(file);
             Some(page.replace("{assets}", &folder(self.version)).into_bytes())
@@ -62,6 +62,20 @@ impl WebFolder {
             Some(file.clone())
         }
     }
+
+    /// The style sheet with what it imports in place, which a browser would ask for only after it has the sheet.
+    fn with_imports(&self, sheet: &str) -> String {
+        let lines = sheet.lines().map(|line| {
+            let file = imported(line).and_then(|name| self.files.get(name));
+            file.map_or(line.into(), |file| String::from_utf8_lossy(file))
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The path of the sheet that this line of a style sheet imports, relative to `web/`.
+fn imported(line: &str) -> Option<&str> {
+    line.strip_prefix("@import \"")?.strip_suffix("\";")
 }
 
 /// The path of the files of a version.
@@ -84,12 +98,6 @@ fn read_folder(
         }
     }
     Ok(())
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
-    written.expect("memory takes all that is written")
 }
 
 /// A script or style sheet without the lines that hold only a comment, and without indentation: a third of
@@ -163,6 +171,21 @@ a {
         assert_eq!(
             code_alone(sheet),
             "\n\na {\ncolor: red; /* Not blue. */\n\n}\n"
+        );
+    }
+
+    #[test]
+    fn a_style_sheet_has_what_it_imports_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        fs::write(folder.path().join("a/b.css"), "b {}\n").unwrap();
+        let sheet = "@import \"a/b.css\";\n@import \"gone.css\";\nc {}\n";
+        fs::write(folder.path().join("c.css"), sheet).unwrap();
+        let sources = WebFolder::read(folder.path()).unwrap();
+        let prepared = sources.prepare("c.css", <[u8]>::to_vec).unwrap();
+        assert_eq!(
+            String::from_utf8(prepared).unwrap(),
+            "b {}\n\n@import \"gone.css\";\nc {}\n"
         );
     }
 
