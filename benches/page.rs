@@ -4,6 +4,7 @@
 //!   is a browser of its own, as on two phones.
 //! - Cost of the first load: bytes, requests, and the time until the page is usable, with the main thread slowed down
 //!   four times; and the same time of a bare page that is only a slider.
+//! - Frames that a drag of the master over sixteen lights drops, with the main thread slowed down four times.
 
 #![allow(clippy::unwrap_used)]
 
@@ -82,6 +83,29 @@ const RECORD_LOAD: &str = "window.times = new Promise((resolve) => {
     }).observe(document, { subtree: true, childList: true, attributes: true });
 })";
 
+/// Lights of the drag of the master.
+const LIGHTS: u8 = 16;
+/// Drags the master to and fro for 5 s, and returns the share of the frames of a screen of 60 Hz that had no turn. The
+/// pointer moves once a frame, as browsers hand it to a page.
+const DRAG_MASTER: &str = "(async () => {
+    const track = document.querySelector('.master .track');
+    track.setPointerCapture = () => {};
+    const { left, width, top } = track.getBoundingClientRect();
+    const send = (type, share) => track.dispatchEvent(new PointerEvent(type, {
+        pointerId: 9, button: 0, clientX: left + width * share, clientY: top + 9,
+    }));
+    send('pointerdown', 0.5);
+    const start = await new Promise(requestAnimationFrame);
+    let frames = 0, now = start;
+    while (now - start < 5000) {
+        send('pointermove', 0.55 + 0.4 * Math.sin((now - start) / 400));
+        now = await new Promise(requestAnimationFrame);
+        frames++;
+    }
+    send('pointerup', 0.5);
+    return 1 - frames / ((now - start) * 60 / 1000);
+})()";
+
 /// The smallest usable page: a slider that the first level enables.
 const BARE_PAGE: &str = "<!doctype html>
     <html lang=en>
@@ -125,6 +149,32 @@ async fn main() {
     report_load_size(&dimmer).await;
     report_load_times(&dimmer).await;
     report_drag(&dimmer).await;
+    report_master_drag().await;
+}
+
+async fn report_master_drag() {
+    let light = |n| {
+        format!(
+            "[[light]]\nname = \"light-{n}\"\ngpio = {}\non_start = {}\n",
+            n + 2,
+            n * 5 + 5
+        )
+    };
+    let dimmer = Setup::with(&(0..LIGHTS).map(light).collect::<String>()).start();
+    let browser = Browser::chromium();
+    let phone = browser.phone(&dimmer).await;
+    let slow = json!({"rate": SLOWDOWN});
+    phone.devtools("Emulation.setCPUThrottlingRate", slow).await;
+    let mut dropped = Vec::new();
+    for _ in 0..5 {
+        dropped.push(recorded::<f64>(&phone, DRAG_MASTER).await * 100.0);
+    }
+    dropped.sort_by(f64::total_cmp);
+    println!(
+        "drag of the master over {LIGHTS} lights for 5 s, CPU {SLOWDOWN} x slower: median {:.1} % of the frames dropped, from {:.1} to {:.1} %",
+        dropped[2], dropped[0], dropped[4]
+    );
+    browser.close().await;
 }
 
 async fn report_load_times(dimmer: &TestServer) {

@@ -9,15 +9,15 @@
  */
 /** @typedef {{ name: string, title?: string, hidden: boolean, simulated: boolean, transition?: number,
  *   fastest?: number }} LightInfo */
-/** @typedef {{ version: string, lights: LightInfo[] }} Hello */
+/** @typedef {{ version: string, lights: LightInfo[], session?: true }} Hello */
 /**
  * `title` and `online` are there for the lights of other dimmers alone, `gone` for one of these that is removed.
  * @typedef {{ light: string, level: number, effect?: string, speed?: number, left?: number, seen?: number,
- *   title?: string, online?: boolean, gone?: true }} LightMessage
+ *   by?: string, via?: string, title?: string, online?: boolean, gone?: true }} LightMessage
  */
 /** @typedef {{ name: string, light?: string, at?: string, offset?: number, days?: string[], level?: number,
- *   on?: boolean, effect?: string, recall?: string, next?: string,
- *   waiting?: string }} TimerInfo */
+ *   on?: boolean, effect?: string, speed?: number, recall?: string, transition?: number,
+ *   next?: string, waiting?: string }} TimerInfo */
 /** @typedef {{ at: number, who?: string, via?: string, what: string, light?: string, level?: number,
  *   effect?: string | null, preset?: string, timer?: string, text?: string,
  *   count?: number }} ActivityEntry */

@@ -1,9 +1,9 @@
-// Puts the page together: the lights on the screen, the status line, the sheet.
+// Puts the page together: the lights on the screen, the bar with presets and timers, the status line, the sheet.
 
+import { drawBar } from "./bar.js";
 import { Connection } from "./connection.js";
 import { follow } from "./follow.js";
 import { Light, write } from "./lights/light.js";
-import { Master } from "./lights/master.js";
 import { direction, language, words } from "./words.js";
 
 /** @typedef {import("./connection.js").Hello} Hello */
@@ -32,10 +32,17 @@ const remoteLights = new Map();
  * @type {Light[]}
  */
 let shown = [];
-/** @type {Master | null} */
+// Of all lights; there is none for a single light, whose page does not load it.
+/** @type {import("./lights/master.js").Master | null} */
 let master = null;
+/** @type {typeof import("./lights/master.js") | null | undefined} */
+let masterModule;
+/** @type {Promise<typeof import("./lights/master.js") | null> | undefined} */
+let loadingMaster;
 let pages = 0;
 let wasLive = false;
+// When the last hello came, in ms of performance.now().
+let greeted = 0;
 let error = "";
 /** @type {import("./connection.js").Reason | null} */
 let refusal = null;
@@ -43,10 +50,10 @@ let refusal = null;
 let errorTimer;
 
 /**
- * What the sheet shows and does. `name` is what this page calls itself.
+ * What the bar and the sheet show and do. `name` is what this page calls itself, `said` what it said last.
  * @typedef {{ lights: Map<string, Light>, presets: string[], timers: import("./connection.js").TimerInfo[],
  *   here: string[], activity: import("./connection.js").ActivityEntry[], live: boolean,
- *   send(message: object): void, name: string }} Hub
+ *   send(message: object): void, name: string, said: string, canLogOut: boolean }} Hub
  */
 /** @type {Hub} */
 const hub = {
@@ -56,6 +63,8 @@ const hub = {
   here: [],
   activity: [],
   live: false,
+  said: "",
+  canLogOut: false,
   send: (message) => connection.send(message),
   // Where nothing can be stored, the page has no name.
   get name() {
@@ -75,6 +84,7 @@ const hub = {
 const FEW = 3; // lights that stand side by side
 const HIGH = 480; // pixels that these need
 const ACTIVITY = 100; // entries, as many as the service keeps
+const HISTORY = 2000; // ms after a hello in which the service tells what happened before
 /** @type {import("./sheet/sheet.js").Sheet | undefined} */
 let sheet;
 /** @type {Promise<import("./sheet/sheet.js").Sheet> | null} */
@@ -125,7 +135,9 @@ function arrange() {
   const several = shown.length > 1;
   for (const light of shown) light.label(light.title, several);
   document.title = shown.length === 1 ? `${shown[0].title} · dimmer` : "dimmer";
-  master = several ? master ?? new Master(() => shown.filter(({ online }) => online), connection) : null;
+  // The lights wait for the master, or they would move down when it comes.
+  if (several && masterModule === undefined) return void loadMaster();
+  master = several && masterModule ? master ?? new masterModule.Master(reachable, connection) : null;
   if (master) {
     master.light.live = hub.live;
     master.update();
@@ -134,6 +146,15 @@ function arrange() {
   for (const section of [...main.children]) if (!sections.some((each) => each === section)) section.remove();
   sections.forEach((section, n) => section === main.children[n] || main.insertBefore(section, main.children[n]));
   layOut();
+}
+
+const reachable = () => shown.filter(({ online }) => online);
+
+async function loadMaster() {
+  main.setAttribute("aria-busy", "true");
+  masterModule = await (loadingMaster ??= import("./lights/master.js").catch(() => null));
+  arrange();
+  main.removeAttribute("aria-busy");
 }
 
 // One light has the page for itself. A few stand side by side, if they have the room and their titles fit; or else each
@@ -164,7 +185,7 @@ function open(light) {
  * Takes what the service says about a light; for one of another dimmer also what it is.
  * @param {LightMessage} message
  */
-function updateLight({ light: name, title, online = false, gone, ...state }) {
+function updateLight({ light: name, title, online = false, gone, by, via, ...state }) {
   let light = lights.get(name) ?? remoteLights.get(name);
   if (gone) removeRemote(name);
   else if (title) {
@@ -178,7 +199,8 @@ function updateLight({ light: name, title, online = false, gone, ...state }) {
     }
     light.label(title, shown.length > 1);
   }
-  light?.update(state);
+  // A timer is no somebody, nor is this page somebody else.
+  light?.update({ ...state, by: via || by === hub.name ? "" : by });
 }
 
 /** @param {string} name */
@@ -215,6 +237,17 @@ function showError(message) {
   sheet?.showError(message);
 }
 
+/**
+ * Shows for a moment what somebody else has just said.
+ * @param {import("./connection.js").ActivityEntry[]} entries
+ */
+async function showSaid(entries) {
+  const said = entries.filter(({ what, text }) => what === "said" && text !== hub.said).pop();
+  if (!said || performance.now() - greeted < HISTORY) return;
+  const module = await import("./bar/toast.js").catch(() => null);
+  module?.toast([said.who, said.text].filter(Boolean).join(": "));
+}
+
 /** @param {Partial<Hub>} news */
 function updateHub(news) {
   Object.assign(hub, news);
@@ -230,21 +263,28 @@ function redrawSheet() {
 }
 
 addEventListener("resize", layOut);
-addEventListener("popstate", layOut);
+addEventListener("popstate", () => {
+  layOut();
+  if (!history.state?.sheet) sheet?.close();
+});
 const back = document.querySelector("#back");
 back.append(`‹ ${words.all}`);
 back.addEventListener("click", () => history.back());
-addEventListener("keydown", ({ key }) => {
-  if (key === "Escape" && !back.hidden && !sheet?.isOpen) history.back();
+addEventListener("keydown", ({ key, defaultPrevented }) => {
+  if (key === "Escape" && !defaultPrevented && (sheet?.isOpen || !back.hidden)) history.back();
 });
 
 const opener = document.querySelector("#opener");
 opener.append(words.sheetTitle);
 opener.addEventListener("click", openSheet);
 // Pulled up: a touch keeps sending its events to the button after the finger has left it.
-opener.addEventListener("pointermove", ({ buttons, clientY }) => {
-  if (buttons && clientY < opener.getBoundingClientRect().top) openSheet();
+opener.addEventListener("pointermove", (event) => {
+  if (!event.buttons) return;
+  if (sheet?.isOpen) sheet.pull(event);
+  else if (event.clientY < opener.getBoundingClientRect().top) openSheet();
 });
+for (const type of /** @type {const} */ (["pointerup", "pointercancel"]))
+  opener.addEventListener(type, (event) => sheet?.settle(event));
 
 async function openSheet() {
   try {
@@ -283,18 +323,30 @@ const connection = new Connection({
   hello(hello) {
     if (wasLive) follow();
     wasLive = true;
+    greeted = performance.now();
+    hub.canLogOut = hello.session ?? false;
     showLights(hello);
     if (hub.name) connection.send({ name: hub.name });
   },
   light: updateLight,
-  presets: (presets) => updateHub({ presets }),
-  timers: (timers) => updateHub({ timers }),
+  presets(presets) {
+    updateHub({ presets });
+    drawBar(hub);
+  },
+  timers(timers) {
+    updateHub({ timers });
+    drawBar(hub);
+  },
   here: (here) => updateHub({ here }),
-  activity: (entries) => updateHub({ activity: [...hub.activity, ...entries].slice(-ACTIVITY) }),
+  activity(entries) {
+    updateHub({ activity: [...hub.activity, ...entries].slice(-ACTIVITY) });
+    showSaid(entries);
+  },
   pages(count) {
     pages = count;
     // After a hello the count comes last: what has not been named by then is gone.
     for (const [name, { told }] of remoteLights) if (!told) removeRemote(name);
+    drawBar(hub);
     askLink();
     showStatus();
   },

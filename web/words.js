@@ -3,28 +3,30 @@
 
 /** @typedef {import("./connection.js").ActivityEntry} Entry */
 /**
- * The words of the sheet.
- * @typedef {{ close: string, for: string, effectsTitle: string, none: string, takes: string, minutes: string,
+ * @typedef {{ connecting: string, reconnecting: string, pages(n: number): string, live: string, theLed: string,
+ *   fault(what: string, message: string): string, simulated: string, noLights: string, light: string, level: string,
+ *   more: string, less: string, off: string, on: string, all: string, percent(number: string): string,
+ *   left(time: string): string, lightsOn(count: number, percent: string): string,
+ *   allOff: string, allOn: string, undo: string, remove(what: string): string, removed(what: string): string,
+ *   sheetTitle: string, notLoaded: string, effects: Record<string, string>,
+ *   refused: Record<import("./connection.js").Reason, (host: string) => string> }} Words
+ */
+/**
+ * The words of the sheet, which come with it.
+ * @typedef {{ close: string, tall: string, for: string, now: string, none: string, takes: string, minutes: string,
  *   start: string, speed: string, presetsTitle: string, presetName: string, save: string,
- *   forget(name: string): string, sure: string, timersTitle: string, sleep: string,
- *   sleepIn(minutes: number): string, sleepHint: string, wake: string, wakeAt: string, days: string, add: string,
- *   remove(what: string): string, at: Record<string, string>, never: string, waiting: Record<string, string>,
- *   who: string }} SheetWords
+ *   forget(name: string): string, timersTitle: string, sleep: string, sleepIn(minutes: number): string,
+ *   sleepHint: string, newTimer: string, what: string, when: string, after: string, atTime: string, later: string,
+ *   days: string, add: string, at: Record<string, string>, never: string, offAt(time: string): string,
+ *   yourTime(time: string): string, waiting: Record<string, string>, who: string, logOut: string,
+ *   fallback(light: string, reason: string): string, link: string, run: string, cancel: string, toggle: string,
+ *   badLink: string, activity: ActivityWords }} SheetWords
  */
 /**
  * Who is here and what happened; `did` has the words for each `what` of an entry.
  * @typedef {{ title: string, me: string, say: string, send: string, here(names: string): string, nobody: string,
  *   someone: string, via: Record<string, string>, did: Record<string, (entry: Entry, light: string) => string>
  *   }} ActivityWords
- */
-/**
- * @typedef {{ connecting: string, reconnecting: string, pages(n: number): string, live: string, theLed: string,
- *   fault(what: string, message: string): string, simulated: string, noLights: string, light: string, level: string,
- *   more: string, less: string, off: string, on: string, all: string, percent(number: string): string,
- *   left(time: string): string, lightsOn(count: number, percent: string): string,
- *   allOff: string, allOn: string, undo: string, sheetTitle: string, notLoaded: string, effects: Record<string, string>,
- *   refused: Record<import("./connection.js").Reason, (host: string) => string>, link: string, run: string,
- *   cancel: string, toggle: string, badLink: string, sheet: SheetWords, activity: ActivityWords }} Words
  */
 
 const LANGUAGES = ["en", "ar", "de", "es", "fr", "it", "ja"];

@@ -271,8 +271,8 @@ impl Window {
         })
         .await;
         until("the page has the levels", async || {
-            let empty =
-                "[...document.querySelectorAll('output')].some((output) => !output.innerText)";
+            let empty = "!!document.querySelector('main[aria-busy]') ||
+                [...document.querySelectorAll('output')].some((output) => !output.innerText)";
             self.eval(empty).await == false
         })
         .await;

@@ -161,6 +161,10 @@ export class FakeElement extends EventTarget {
     this.attributes[name] = value;
   }
 
+  getAttribute(name) {
+    return this.attributes[name] ?? null;
+  }
+
   append() {}
 
   cloneNode() {

@@ -5,20 +5,20 @@
 interface ParentNode {
   querySelector(selectors: "main" | "fieldset" | ".now" | ".note" | "#status"): HTMLElement;
   querySelector(selectors: ".light" | ".name" | ".digits" | ".unit" | ".doing" | ".track" | ".fill" | ".glow"): HTMLElement;
-  querySelector(selectors: ".chips" | ".sleep" | ".days" | ".which" | ".said" | ".here"): HTMLElement;
-  querySelector(selectors: ".effects" | ".presets" | ".timers" | ".activity" | "header" | "ul" | "output"): HTMLElement;
-  querySelector(selectors: "#light" | "#sheet"): HTMLTemplateElement;
-  querySelector(selectors: "#opener" | "#back" | ".lamp" | ".more" | ".less" | ".close" | ".waker"): HTMLButtonElement;
+  querySelector(selectors: ".chips" | ".sleep" | ".days" | ".which" | ".said" | ".here" | "#bar" | "#toast" | ".run" | ".running" | ".recall"): HTMLElement;
+  querySelector(selectors: ".effects" | ".presets" | ".timers" | ".activity" | ".service" | ".head" | "footer" | "ul" | "output"): HTMLElement;
+  querySelector(selectors: "#light"): HTMLTemplateElement;
+  querySelector(selectors: "#opener" | "#back" | ".lamp" | ".more" | ".less" | ".close" | "#show" | ".handle" | ".waker"): HTMLButtonElement;
   querySelector(selectors: "button"): HTMLButtonElement;
-  querySelector(selectors: "input" | "#speed" | ".me" | "[name=at]" | "[name=minutes]"): HTMLInputElement;
+  querySelector(selectors: "input" | "#speed" | "#password" | ".me" | "[name=level]" | "[name=at]" | "[name=offset]" | "[name=after]" | "[name=minutes]"): HTMLInputElement;
   querySelector(selectors: "form" | ".wake"): HTMLFormElement;
   querySelector(selectors: "fieldset"): HTMLFieldSetElement;
-  querySelector(selectors: "select"): HTMLSelectElement;
-  querySelector(selectors: "dialog"): HTMLDialogElement;
+  querySelector(selectors: "select" | "[name=what]" | "[name=when]"): HTMLSelectElement;
+  querySelector(selectors: "#sheet"): HTMLDialogElement;
   querySelector(selectors: ".lamp svg" | ".lit"): SVGElement;
+  querySelectorAll(selectors: "[role=tab]"): NodeListOf<HTMLButtonElement>;
   querySelectorAll(selectors: "input:checked"): NodeListOf<HTMLInputElement>;
   querySelectorAll(selectors: ".name"): NodeListOf<HTMLElement>;
-  querySelectorAll(selectors: `[data-${string}]`): NodeListOf<HTMLElement>;
 }
 
 interface FocusOptions {

@@ -7,14 +7,16 @@ import { test } from "node:test";
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 const declared = read("tests/page-unit/markup.d.ts").replaceAll(/\/\*.*?\*\/|\/\/[^\n]*/gs, "");
 const selectors = [...declared.matchAll(/"([^"]+)"/g)].map(([, selector]) => selector);
-const html = read("web/index.html") + read("web/sheet/activity.js");
+const html = ["web/index.html", "web/sheet/markup.js", "web/sheet/activity.js", "web/bar/running.js", "src/web/auth/login.html"]
+  .map(read).join("");
 
 /** Whether some element has this tag, class, id or name. */
 function isThere(part) {
-  const name = part.replace(/:(enabled|checked)$/, "").replace(/^[.#]|^\[name=|\]$/g, "");
+  const name = part.replace(/:(enabled|checked)$/, "").replace(/^[.#]|^\[(name|role)=|\]$/g, "");
+  if (html.includes(`className = "${name}"`)) return true;
   if (part.startsWith(".")) return new RegExp(`class="([^"]* )?${name}[ "]`).test(html);
   if (part.startsWith("#")) return html.includes(`id="${name}"`);
-  if (part.startsWith("[")) return html.includes(`name="${name}"`);
+  if (part.startsWith("[")) return html.includes(`name="${name}"`) || html.includes(`role="${name}"`);
   return new RegExp(`<${name}[ >]`).test(html);
 }
 

@@ -471,10 +471,34 @@ test("the phone does not tick before the browser allows it", () => {
 
 test("the master moves the slider and sends at once, but not under a thumb", () => {
   slider.setByMaster(80);
-  assert.deepEqual([shown, sent], [[80], [80]]);
+  assert.deepEqual([slider.level, sent], [80, [80]]);
+  browser.frame();
+  assert.equal(shown.at(-1), 80);
   grab(200);
   slider.setByMaster(90);
   assert.deepEqual([slider.level, sent], [80, [80]]);
+});
+
+test("of many lights that the master moves a few are painted in each frame, and all to the end", () => {
+  const shows = [];
+  const sliders = Array.from({ length: 16 }, (_, n) => {
+    const show = (level, isPassing = false) => shows.push([n, level, isPassing]);
+    const one = new Slider(section, { show, send() {}, start() {} });
+    one.live = true;
+    return one;
+  });
+  for (const one of sliders) one.setByMaster(30);
+  for (const one of sliders.slice(8)) one.setByMaster(20);
+  assert.deepEqual(shows, []);
+  for (const count of [5, 10, 15]) {
+    browser.frame();
+    assert.equal(shows.length, count);
+  }
+  browser.frame();
+  assert.deepEqual(shows.filter(([, , isPassing]) => isPassing).map(([n]) => n), [...sliders.keys()]);
+  const last = new Map(shows.map(([n, level, isPassing]) => [n, [level, isPassing]]));
+  assert.deepEqual([...last.values()], sliders.map((_, n) => [n < 8 ? 30 : 20, false]));
+  assert.equal(browser.pending, 0);
 });
 
 test("a level of the master takes the place of one that waits for its frame", () => {

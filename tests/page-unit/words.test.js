@@ -9,11 +9,14 @@ import { FakeBrowser } from "./browser.js";
 new FakeBrowser();
 const { languageFor } = await import("../../web/words.js");
 
-const folder = new URL("../../web/words/", import.meta.url);
-const languages = readdirSync(folder).map((file) => file.replace(".js", ""));
-/** Language → its words. */
+const folders = ["words", "sheet/words"].map((folder) => new URL(`../../web/${folder}/`, import.meta.url));
+const languages = readdirSync(folders[0]).map((file) => file.replace(".js", ""));
+/** Language → its words, those of the page and those of the sheet. */
 const all = {};
-for (const language of languages) all[language] = (await import(`${folder}${language}.js`)).default;
+for (const language of languages) {
+  const [page, sheet] = await Promise.all(folders.map((folder) => import(`${folder}${language}.js`)));
+  all[language] = { ...page.default, sheet: sheet.default };
+}
 
 /** Path → text, in which each value that it is given stands as `<name>`. */
 function texts(words, path = "") {

@@ -3,8 +3,8 @@
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::{
-    BREATHE, CLOSE, NONE, SUNRISE, TWO, chip, enter, expect, expect_effect, expect_pressed,
-    expect_text, light, open_sheet, tap,
+    BREATHE, CLOSE, FORGET, NONE, SUNRISE, TWO, UNDO, chip, enter, expect, expect_effect,
+    expect_pressed, expect_text, light, open_part, open_sheet, tap,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -39,7 +39,6 @@ async fn each_effect_is_a_button_that_shows_the_state_of_the_service(browser: Br
     expect_effect(json!("breathe"), json!(1), "led", &dimmer).await;
     // A speed is for the effect that the page shows.
     expect_pressed(&chip(BREATHE), &phone).await;
-    phone.screenshot("phone-sheet").await;
 
     let most = phone.attribute(".effects [type=range]", "max").await;
     assert_eq!(most.unwrap(), "3");
@@ -182,8 +181,8 @@ async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
     let other = browser.phone(&dimmer).await;
-    open_sheet(&phone).await;
-    open_sheet(&other).await;
+    open_part("presets", &phone).await;
+    open_part("presets", &other).await;
     enter(".save input", "Evening", &phone).await;
     tap(".save button", &phone).await;
     for window in [&phone, &other] {
@@ -213,19 +212,24 @@ async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser
         .await;
     }
 
-    tap(".forget", &phone).await;
-    expect_text(".forget", "Forget?", &phone).await;
-    tap(".chip", &phone).await;
-    expect_text(".forget", "×", &phone).await;
-    tap(".forget", &phone).await;
-    tap(".forget", &phone).await;
+    let forgotten = "!document.querySelector('.presets .chip')";
+    tap(FORGET, &phone).await;
     for window in [&phone, &other] {
-        expect(
-            "it is forgotten",
-            "!document.querySelector('.presets .chip')",
-            window,
-        )
-        .await;
+        expect("it is forgotten", forgotten, window).await;
+    }
+    // As it was, and not as the lights are now.
+    dimmer.request(Method::PUT, "/api/lights/led", body).await;
+    expect_text("#toast span", "Removed: Evening", &phone).await;
+    phone.screenshot("phone-undo").await;
+    phone.tap(UNDO).await;
+    for window in [&phone, &other] {
+        expect_text(".presets .chip", "Evening", window).await;
+    }
+    let (_, presets) = dimmer.request(Method::GET, "/api/presets", "").await;
+    assert_eq!(presets[0]["lights"]["led"]["level"], 50);
+    tap(FORGET, &phone).await;
+    for window in [&phone, &other] {
+        expect("it is forgotten", forgotten, window).await;
     }
     let (_, presets) = dimmer.request(Method::GET, "/api/presets", "").await;
     assert_eq!(presets, json!([]));

@@ -14,6 +14,7 @@ mod proxy;
 
 mod accessibility;
 mod activity;
+mod bar;
 mod effects;
 mod fleet;
 mod gestures;

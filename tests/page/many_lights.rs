@@ -245,7 +245,9 @@ async fn nothing_overlaps_or_is_cut_at_any_size_of_the_window() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-const SIZES: [(u32, u32); 10] = [
+const SIZES: [(u32, u32); 11] = [
+    // 1280 by 1024 pixels at 400 %.
+    (320, 256),
     (320, 568),
     (360, 640),
     (390, 844),

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use crate::browser::{Browser, Window, in_both_browsers};
+use crate::browser::{Browser, LEFT, RIGHT, Window, in_both_browsers};
 use crate::common::{Setup, TestServer};
 use crate::steps::{
     BREATHE, CLOSE, CLOSED, OPEN, OPENER, SUNRISE, TWO, chip, enter, expect,
-    expect_complaints_of_connections_alone, expect_effect, expect_text, open_sheet, tap,
+    expect_complaints_of_connections_alone, expect_effect, expect_level, expect_text, make_tall,
+    open_part, open_sheet, show_part, tap,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -53,7 +54,7 @@ async fn the_sheet_is_loaded_when_it_is_first_opened_and_all_together_weighs_lit
         }
     }
     println!("all of the page: {all} bytes");
-    assert!(all > 15_000.0 && all <= 35_500.0, "{all} bytes");
+    assert!(all > 15_000.0 && all <= 41_600.0, "{all} bytes");
     browser.close().await;
 }
 
@@ -67,7 +68,7 @@ async fn an_error_is_shown_in_the_sheet_in_the_words_of_the_service(browser: Bro
             .await;
     }
     client.settled().await;
-    open_sheet(&phone).await;
+    open_part("presets", &phone).await;
     enter(".save input", "One more", &phone).await;
     tap(".save button", &phone).await;
     expect(
@@ -89,21 +90,58 @@ async fn a_finger_pulls_the_sheet_up_and_down() {
     let dimmer = TestServer::start();
     let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
-    open_sheet(&phone).await;
-    // A tap beside it only closes it.
-    phone.tap("[data-light=led] .lamp").await;
-    expect("it is down", CLOSED, &phone).await;
+    let tall =
+        "document.querySelector('.sheet.tall') !== null && document.querySelector('main').inert";
+    let half = "document.querySelector('.sheet[open]:not(.tall)') !== null && !document.querySelector('main').inert";
+    let swipe = async |up: f64| {
+        phone.press(".sheet .head").await;
+        phone.swipe(0.0, up).await;
+        phone.release().await;
+    };
     for _ in 0..2 {
         phone.press(OPENER).await;
         phone.swipe(0.0, 200.0).await;
         phone.release().await;
         expect("it is up and still", OPEN, &phone).await;
-        phone.press(".sheet h2").await;
-        phone.swipe(0.0, -200.0).await;
-        phone.release().await;
+        if phone.eval(tall).await == false {
+            swipe(200.0).await;
+        }
+        expect("it is tall", tall, &phone).await;
+        expect("it is still", OPEN, &phone).await;
+        swipe(-200.0).await;
+        expect("it is half as high", half, &phone).await;
+        expect("it is still", OPEN, &phone).await;
+        swipe(-200.0).await;
         expect("it is down", CLOSED, &phone).await;
     }
     assert_eq!(phone.level("led").await, 50.0);
+    browser.close().await;
+}
+
+async fn the_light_is_usable_beside_the_sheet_and_back_closes_it(browser: Browser) {
+    let dimmer = TestServer::start();
+    let phone = browser.phone(&dimmer).await;
+    open_sheet(&phone).await;
+    phone.tap("[data-light=led] .lamp").await;
+    expect_level(0.0, "led", &dimmer, &[&phone]).await;
+    phone.tap("[data-light=led] .lamp").await;
+    expect_level(50.0, "led", &dimmer, &[&phone]).await;
+    phone.press("[data-light=led] .track").await;
+    phone.slide(20.0).await;
+    phone.release().await;
+    expect_level(70.0, "led", &dimmer, &[&phone]).await;
+    assert_eq!(phone.eval(OPEN).await, true);
+    phone.screenshot("phone-sheet").await;
+
+    let length = phone.eval("history.length").await;
+    phone.eval("history.back()").await;
+    expect("it is closed", CLOSED, &phone).await;
+    open_sheet(&phone).await;
+    tap(CLOSE, &phone).await;
+    expect("it is closed", CLOSED, &phone).await;
+    let state = "history.state?.sheet === undefined";
+    assert_eq!(phone.eval(state).await, true);
+    assert_eq!(phone.eval("history.length").await, length);
     browser.close().await;
 }
 
@@ -122,8 +160,8 @@ async fn the_keyboard_alone_walks_through_the_sheet_and_back_out(browser: Browse
     let mut client = dimmer.client().await;
     client.send(json!({"save": "Evening"})).await;
     client.settled().await;
-    // A light is one stop, its slider.
-    for stop in ["range", "opener"] {
+    // A light is one stop, its slider; then there is the preset.
+    for stop in ["range", "button", "opener"] {
         desktop.key(TAB).await;
         assert_eq!(focused(&desktop).await, stop);
     }
@@ -148,18 +186,34 @@ async fn the_keyboard_alone_walks_through_the_sheet_and_back_out(browser: Browse
         assert_eq!(desktop.eval(outline).await, true, "{name}");
         seen.push(name);
     }
-    let inside = desktop.eval("document.querySelector('.sheet').open").await;
-    assert_eq!(inside, true);
     let count = |name: &str| seen.iter().filter(|seen| *seen == name).count();
-    assert_eq!(count("opener") + count("lamp"), 0, "{seen:?}");
-    // Effects, the preset, sleep, wake up, who is here.
-    assert_eq!(count("chip"), 6 + 1 + 4 + 1, "{seen:?}");
-    for name in ["speed", "forget", "text", "chip waker"] {
+    // Effects, and who is here; around the end are the light, the bar and the foot of the page.
+    assert_eq!(count("chip"), 6 + 1, "{seen:?}");
+    for name in ["speed", "range", "button", "opener", "tab-now"] {
         assert_eq!(count(name), 1, "{name}: {seen:?}");
     }
 
-    desktop.key(TAB).await;
-    desktop.key(TAB).await;
+    desktop
+        .eval("document.querySelector('#tab-now').focus()")
+        .await;
+    for (key, tab) in [
+        (RIGHT, "tab-presets"),
+        (RIGHT, "tab-timers"),
+        (RIGHT, "tab-now"),
+        (LEFT, "tab-timers"),
+        (RIGHT, "tab-now"),
+    ] {
+        desktop.key(key).await;
+        assert_eq!(focused(&desktop).await, tab);
+        let part = format!(
+            "!document.querySelector('#{}').hidden",
+            tab.replace("tab", "part")
+        );
+        assert_eq!(desktop.eval(&part).await, true);
+    }
+    for _ in ["close", "none", "breathe"] {
+        desktop.key(TAB).await;
+    }
     desktop.key(SPACE).await;
     expect_effect(json!("breathe"), json!(1), "led", &dimmer).await;
     desktop.key(ESCAPE).await;
@@ -175,15 +229,25 @@ async fn a_target_is_as_large_as_a_thumb_and_has_a_name(browser: Browser) {
     client.send(json!({"save": "Evening"})).await;
     client.settled().await;
     open_sheet(&phone).await;
-    tap(&chip(SUNRISE), &phone).await;
-    tap(".waker", &phone).await;
+    // The handle is only as high as WCAG asks for: a thumb pulls at all of the head.
     let small = "[...document.querySelectorAll('button, input, select')]
-        .filter((one) => one.checkVisibility() && (one.type !== 'range' || one.closest('.sheet')))
+        .filter((one) => one.checkVisibility() && !one.matches('.handle') && (one.type !== 'range' || one.closest('.sheet')))
         .map((one) => [one.className || one.name || one.type, one.getBoundingClientRect()])
         .filter(([, box]) => box.height < 44 || box.width < 43)
         .map(([name, box]) => `${name}: ${box.width} x ${box.height}`)";
+    tap(&chip(SUNRISE), &phone).await;
     assert_eq!(phone.eval(small).await, json!([]));
+    make_tall(&phone).await;
     phone.screenshot("phone-sheet-all").await;
+    for part in ["presets", "timers"] {
+        show_part(part, &phone).await;
+        if part == "timers" {
+            tap(".waker", &phone).await;
+        }
+        assert_eq!(phone.eval(small).await, json!([]), "{part}");
+        expect("it is still", OPEN, &phone).await;
+        phone.screenshot(&format!("phone-sheet-{part}")).await;
+    }
     browser.close().await;
 }
 
@@ -192,18 +256,17 @@ async fn a_portuguese_phone_reads_a_portuguese_sheet(browser: Browser) {
     let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
     expect_text(OPENER, "Efeitos, cenas, timers", &phone).await;
     open_sheet(&phone).await;
-    tap(".waker", &phone).await;
     let text = phone
-        .eval("document.querySelector('.sheet').innerText")
+        .eval("document.querySelector('.sheet').textContent")
         .await;
     let text = text.as_str().unwrap();
     for word in [
-        "Efeitos",
+        "Agora",
         "Vela",
         "Velocidade",
         "Salvar",
         "Desligar em",
-        "Despertar",
+        "Novo timer",
         "seg",
     ] {
         assert!(text.contains(word), "{word}: {text}");
@@ -239,6 +302,7 @@ async fn without_the_service_the_sheet_waits_and_closes(browser: Browser) {
 in_both_browsers! {
     an_error_is_shown_in_the_sheet_in_the_words_of_the_service,
     the_keyboard_alone_walks_through_the_sheet_and_back_out,
+    the_light_is_usable_beside_the_sheet_and_back_closes_it,
     a_target_is_as_large_as_a_thumb_and_has_a_name,
     a_portuguese_phone_reads_a_portuguese_sheet,
     without_the_service_the_sheet_waits_and_closes,

@@ -9,6 +9,7 @@ use crate::browser::{
 };
 use crate::common::{Setup, TestServer, linear, until};
 use crate::steps::{expect_complaints_of_connections_alone, expect_level};
+use reqwest::Method;
 use serde_json::json;
 
 const TRACK: &str = "[data-light=led] .track";
@@ -218,6 +219,10 @@ async fn a_fault_is_shown_in_words_and_goes_away(browser: Browser) {
 #[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
 async fn the_first_load_is_small_and_requests_nothing_from_other_hosts() {
     let dimmer = TestServer::start();
+    for preset in ["Evening", "Film"] {
+        let path = format!("/api/presets/{preset}");
+        dimmer.request(Method::PUT, &path, "").await;
+    }
     let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
     assert_eq!(phone.eval("isSecureContext").await, false);
@@ -234,8 +239,8 @@ async fn the_first_load_is_small_and_requests_nothing_from_other_hosts() {
         requests.iter().all(|url| url.starts_with(&page)),
         "{requests:?}"
     );
-    assert!(requests.len() <= 13, "{requests:?}");
-    assert!(bytes > 1000.0 && bytes <= 26_000.0, "{bytes} bytes");
+    assert!(requests.len() <= 12, "{requests:?}");
+    assert!(bytes > 1000.0 && bytes <= 23_600.0, "{bytes} bytes");
     assert_eq!(sockets, [format!("ws://{here}/ws")]);
     browser.close().await;
 }

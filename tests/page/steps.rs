@@ -11,6 +11,8 @@ pub const CLOSE: &str = ".sheet .close";
 pub const OPEN: &str = "document.querySelector('.sheet')?.open && \
     !document.querySelector('.sheet').getAnimations().length";
 pub const CLOSED: &str = "!document.querySelector('.sheet').open";
+pub const FORGET: &str = ".presets .forget";
+pub const UNDO: &str = "#toast .undo";
 pub const TWO: &str = "[[light]]\n[[light]]\nname = \"desk\"\ntitle = \"Desk lamp\"\ngpio = 20\n";
 
 /// An effect's button.
@@ -63,6 +65,26 @@ pub async fn expect_text(selector: &str, text: &str, window: &Window) {
 pub async fn open_sheet(window: &Window) {
     window.tap(OPENER).await;
     expect("the sheet is open and still", OPEN, window).await;
+}
+
+/// Opens the sheet at one of its parts: `now`, `presets` or `timers`.
+pub async fn open_part(part: &str, window: &Window) {
+    open_sheet(window).await;
+    show_part(part, window).await;
+}
+
+pub async fn show_part(part: &str, window: &Window) {
+    expect("the sheet is still", OPEN, window).await;
+    window.tap(&format!("#tab-{part}")).await;
+    let shown = format!("!document.querySelector('#part-{part}').hidden");
+    expect(&format!("{part} is shown"), &shown, window).await;
+}
+
+/// Pulls the open sheet up to its full height, and waits until it is there.
+pub async fn make_tall(window: &Window) {
+    window.tap(".handle").await;
+    let tall = format!("document.querySelector('.sheet.tall') && {OPEN}");
+    expect("the sheet is tall and still", &tall, window).await;
 }
 
 /// Taps what may have to be scrolled into view first.

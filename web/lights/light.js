@@ -5,6 +5,7 @@ import { words, written } from "../words.js";
 
 const SHORT = 0.2; // seconds in which a level is shown that the light has at once
 const LONG = 2; // seconds of a transition, above which the time left is shown
+const NAMED = 3000; // ms for which the light shows who else has set it
 
 const SAFE_SPEED = 3; // flashes a second at most, on the screen
 
@@ -54,6 +55,10 @@ export class Light {
   /** @type {HTMLElement | null} */
   #focused = null;
   #left = "";
+  // Who else has just set it, and to what.
+  #by = "";
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #byTimer;
   // Seconds that the lamp takes for what it shows.
   #takes = 0;
   // The service has told its state, so that the next one is a change.
@@ -79,7 +84,7 @@ export class Light {
     this.#controls = { light: this.#lamp, level: this.#input, more, less };
 
     this.slider = new Slider(section, {
-      show: (level) => this.#showLevel(level),
+      show: (level, isPassing) => this.#showLevel(level, isPassing),
       send: (level, glide = 0) => {
         const slower = glide > this.transition;
         on.send(slower ? { level, transition: glide } : { level });
@@ -112,13 +117,32 @@ export class Light {
   }
 
   /**
-   * Takes the state that the service sends.
-   * @param {{ level: number, effect?: string | null, speed?: number, left?: number }} state
+   * Takes the state that the service sends; `by` is somebody else who has set it.
+   * @param {{ level: number, effect?: string | null, speed?: number, left?: number, by?: string }} state
    */
-  update({ level, effect = null, speed = 1, left = 0 }) {
+  update({ level, effect = null, speed = 1, left = 0, by }) {
+    const isNews = this.#known && (level !== this.slider.level || effect !== this.effect);
     this.slider.receive(level);
     this.#setActivity(effect, speed, left);
+    if (by && isNews) this.#showBy(by, level, effect);
     this.#known = true;
+  }
+
+  /**
+   * @param {string} by
+   * @param {number} level
+   * @param {string | null} effect
+   */
+  #showBy(by, level, effect) {
+    const what = effect ? words.effects[effect] : level ? `${written(level)} %` : words.off;
+    // The direction of the letters of a name does not spread to the words beside it.
+    this.#by = `\u2068${by}\u2069: ${what}`;
+    this.#showActivity();
+    clearTimeout(this.#byTimer);
+    this.#byTimer = setTimeout(() => {
+      this.#by = "";
+      this.#showActivity();
+    }, NAMED);
   }
 
   /**
@@ -167,16 +191,22 @@ export class Light {
     this.#focused = null;
   }
 
-  /** @param {number} level */
-  #showLevel(level) {
+  /**
+   * @param {number} level
+   * @param {boolean} [isPassing] for a moment, too short to speak of it
+   */
+  #showLevel(level, isPassing) {
     this.#glow.style.opacity = `${shine(level)}`;
     this.#lit.style.opacity = `${Math.min(1, shine(level) * 1.7)}`;
     this.#fill.style.setProperty("--place", `${placeOf(level)}`);
     write(this.#digits, level ? written(level) : words.off);
     write(this.#unit, level ? " %" : "");
-    this.#lamp.setAttribute("aria-pressed", `${level > 0}`);
-    this.#input.value = `${level}`;
-    this.#updateValueText();
+    const pressed = `${level > 0}`;
+    if (this.#lamp.getAttribute("aria-pressed") !== pressed) this.#lamp.setAttribute("aria-pressed", pressed);
+    if (!isPassing) {
+      this.#input.value = `${level}`;
+      this.#updateValueText();
+    }
     this.#changed();
   }
 
@@ -234,7 +264,7 @@ export class Light {
   #showActivity() {
     const effect = this.#effectWord;
     const speed = this.speed !== 1 && `${written(this.speed)}×`;
-    this.#doing.textContent = [effect, effect && speed, this.#left].filter(Boolean).join(" · ");
+    write(this.#doing, this.#by || [effect, effect && speed, this.#left].filter(Boolean).join(" · "));
     this.#updateValueText();
   }
 

@@ -69,7 +69,8 @@ export class Master {
   // Called after a light has changed.
   update() {
     if (this.#scaling) return;
-    this.light.slider.receive(this.#highest());
+    // What it has set itself is no news in a gesture.
+    if (!this.light.slider.dragging || this.#areMoved()) this.light.slider.receive(this.#highest());
     this.#summarize();
   }
 
@@ -138,14 +139,18 @@ export class Master {
     this.#areOff = false;
   }
 
+  // Somebody else has set one of the lights since.
+  #areMoved() {
+    return this.#gestureLights.some(({ slider }, n) => slider.level !== this.#setLevels[n]);
+  }
+
   /**
    * @param {number} level
    * @param {number} [transition]
    */
   #scale(level, transition) {
     // Somebody else's change ends a gesture of keys and wheel, which has no other end.
-    const moved = () => this.#gestureLights.some(({ slider }, n) => slider.level !== this.#setLevels[n]);
-    if (!this.light.slider.dragging && moved()) this.#startLevels = null;
+    if (!this.light.slider.dragging && this.#areMoved()) this.#startLevels = null;
     const from = this.#startLevels ?? this.#begin();
     this.#setLevels = scaled(from, level);
     if (!level) this.#remember(this.#gestureLights, from);

@@ -40,10 +40,10 @@ export function levelAt(place) {
 
 /** @typedef {import("./gesture.js").Axis} Axis */
 /**
- * What a slider calls. `start` is called when a hand comes down, `tap` and `hold` on a tile. `glide` is the seconds in
+ * What a slider calls. `show` is told whether the level is only passed on the way to another. `start` is called when a hand comes down, `tap` and `hold` on a tile. `glide` is the seconds in
  * which the light shall reach the level, if it shall take time. `interval` is the minimum time from one send to the
  * next, in ms; without it every frame may send.
- * @typedef {{ show(level: number): void, send(level: number, glide?: number): void, start(): void, tap?(): void,
+ * @typedef {{ show(level: number, isPassing?: boolean): void, send(level: number, glide?: number): void, start(): void, tap?(): void,
  *   hold?(): void, readonly interval?: number }} SliderEvents
  */
 
@@ -75,6 +75,8 @@ export class Slider {
   #began = 0;
   #place = 0;
   #travel = 1;
+  /** @param {boolean} isPassing */
+  #paintPassing = (isPassing) => this.#on.show(this.level, isPassing);
   // Percent of wheel that are not a whole step yet.
   #wheel = 0;
 
@@ -240,7 +242,8 @@ export class Slider {
    */
   setByMaster(level, glide) {
     if (!this.#live || this.dragging || level === this.level) return;
-    this.#paint(level);
+    this.level = level;
+    paintInTurn(this.#paintPassing);
     this.#unsent = level;
     this.#glide = glide;
     this.#flush();
@@ -279,6 +282,31 @@ export class Slider {
     this.level = level;
     this.#on.show(level);
   }
+}
+
+// Of the lights that the master moves a few are painted in each frame, or a phone would drop the next ones. What none
+// sees follows when all have come to rest.
+const TURNS = 5; // in a frame
+/** @type {Set<(isPassing: boolean) => void>} */
+const turns = new Set();
+/** @type {Set<(isPassing: boolean) => void>} */
+const passed = new Set();
+
+/** @param {(isPassing: boolean) => void} paint */
+function paintInTurn(paint) {
+  if (!turns.size) requestAnimationFrame(paintTurns);
+  turns.add(paint);
+}
+
+function paintTurns() {
+  for (const paint of [...turns].slice(0, TURNS)) {
+    turns.delete(paint);
+    passed.add(paint);
+    paint(true);
+  }
+  if (turns.size) return void requestAnimationFrame(paintTurns);
+  for (const paint of passed) paint(false);
+  passed.clear();
 }
 
 /**

@@ -1,10 +1,11 @@
 // Who is here, what happened, and what people say to each other: the part of the sheet that is loaded on demand.
 
 import { locale, words as pageWords } from "../words.js";
+import { words as sheetWords } from "./words.js";
 
 /** @typedef {import("../connection.js").ActivityEntry} Entry */
 
-const words = pageWords.activity;
+const words = sheetWords.activity;
 
 export class Activity {
   #hub;
@@ -35,7 +36,8 @@ export class Activity {
     me.addEventListener("change", () => (hub.name = me.value.trim()));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      hub.send({ say: say.value.trim() });
+      hub.said = say.value.trim();
+      hub.send({ say: hub.said });
       say.value = "";
     });
   }

@@ -1,7 +1,8 @@
-// The effects and the presets in the sheet.
+// The effects in the sheet.
 
-import { button, fill, words } from "./parts.js";
+import { button } from "../elements.js";
 import { words as pageWords, written } from "../words.js";
+import { words } from "./words.js";
 
 /** @typedef {import("../lights/light.js").Light} Light */
 
@@ -93,51 +94,5 @@ export class Effects {
     const speed = `${written(this.#speed.valueAsNumber)}×`;
     this.#section.querySelector("output").textContent = speed;
     this.#speed.setAttribute("aria-valuetext", speed);
-  }
-}
-
-// Each preset to recall and to forget, and a name to save the lights under.
-export class Presets {
-  #hub;
-  #list;
-  #name;
-
-  /**
-   * @param {HTMLElement} section
-   * @param {import("../main.js").Hub} hub
-   */
-  constructor(section, hub) {
-    this.#hub = hub;
-    this.#list = section.querySelector("ul");
-    const form = section.querySelector("form"), name = form.querySelector("input");
-    this.#name = name;
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      hub.send({ save: name.value.trim() });
-      name.value = "";
-    });
-  }
-
-  draw() {
-    fill(this.#list, this.#hub.presets, (name) => name, (name) => this.#item(name), this.#name);
-    this.#list.hidden = !this.#hub.presets.length;
-  }
-
-  /** @param {string} name */
-  #item(name) {
-    const item = document.createElement("li");
-    const recall = button("chip", name);
-    const forget = button("forget", "×", words.forget(name));
-    recall.addEventListener("click", () => this.#hub.send({ recall: name }));
-    // A preset is easily lost, so it takes a second press to forget one.
-    forget.addEventListener("click", () => {
-      if (forget.textContent === words.sure) this.#hub.send({ forget: name });
-      else forget.textContent = words.sure;
-    });
-    const keep = () => (forget.textContent = "×");
-    forget.addEventListener("blur", keep);
-    recall.addEventListener("click", keep);
-    item.append(recall, forget);
-    return item;
   }
 }

@@ -1,8 +1,9 @@
 // A link that does one thing, such as `/#recall=Film` or `/#level=40&light=desk`. Any site can make one, so nothing
 // happens before somebody has read what it asks for, and agrees.
 
-import { button, loadStyle } from "./parts.js";
-import { words, written } from "../words.js";
+import { button, loadStyle } from "../elements.js";
+import { words as pageWords, written } from "../words.js";
+import { words } from "./words.js";
 
 /** @typedef {import("../lights/light.js").Light} Light */
 /** What is asked for in words, and how it is done. @typedef {{ text: string, run(): void }} Deed */
@@ -15,7 +16,7 @@ export async function ask(hub) {
   const deed = read(new URLSearchParams(link), hub);
   // A reload asks no second time.
   history.replaceState(null, "", location.pathname + location.search);
-  await loadStyle().catch(() => {});
+  await loadStyle("sheet/sheet.css").catch(() => {});
 
   const dialog = document.createElement("dialog");
   dialog.className = "sheet ask";
@@ -58,7 +59,7 @@ function read(asked, hub) {
   const lights = light ? [light] : [...hub.lights.values()];
   const deed = !name || light ? change(what, value, lights) : null;
   if (!deed) return null;
-  const whose = light?.title ?? (lights.length > 1 ? words.all : lights[0]?.title);
+  const whose = light?.title ?? (lights.length > 1 ? pageWords.all : lights[0]?.title);
   return { ...deed, text: `${whose}: ${deed.text}` };
 }
 
@@ -79,16 +80,16 @@ function change(what, value, lights) {
       return { text: `${written(level)} %`, run: each((light) => (light.send({ level }), light.update({ level }))) };
     }
     case "on":
-      return { text: words.on, run: each((light) => light.send({ on: true })) };
+      return { text: pageWords.on, run: each((light) => light.send({ on: true })) };
     case "off":
-      return { text: words.off, run: each((light) => light.send({ on: false })) };
+      return { text: pageWords.off, run: each((light) => light.send({ on: false })) };
     case "toggle": {
       const on = !lights.some(({ slider }) => slider.level > 0);
       return { text: words.toggle, run: each((light) => light.send({ on })) };
     }
     case "effect":
-      return Object.keys(words.effects).includes(value)
-        ? { text: words.effects[value], run: each((light) => light.send({ effect: value })) }
+      return Object.keys(pageWords.effects).includes(value)
+        ? { text: pageWords.effects[value], run: each((light) => light.send({ effect: value })) }
         : null;
     default:
       return null;

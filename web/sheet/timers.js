@@ -1,7 +1,9 @@
-// The timers in the sheet: to sleep, to wake up, and the list of all timers.
+// The timers in the sheet: to sleep, one of any kind, and the list of all timers.
 
-import { button, fill, words } from "./parts.js";
-import { locale, words as pageWords, written } from "../words.js";
+import { action, due, offsetOf, timeOfDay, title } from "../bar/timer.js";
+import { button, fill } from "../elements.js";
+import { locale, words as pageWords } from "../words.js";
+import { words } from "./words.js";
 
 /** @typedef {import("../connection.js").TimerInfo} Timer */
 
@@ -24,6 +26,7 @@ export class Timers {
   #chosen;
   #section;
   #list;
+  #form;
 
   /**
    * @param {HTMLElement} section
@@ -35,21 +38,23 @@ export class Timers {
     this.#chosen = chosen;
     this.#section = section;
     this.#list = section.querySelector("ul");
+    this.#form = section.querySelector(".wake");
     const sleep = section.querySelector(".sleep");
     for (const minutes of SLEEPS) {
       const chip = button("chip", `${minutes} min`, words.sleepIn(minutes));
       chip.addEventListener("click", () => this.#sleep(minutes));
       sleep.append(chip);
     }
-    this.#makeWake();
+    this.#makeForm();
   }
 
   draw() {
     // The text of the day is part of the key: what is tomorrow now is today later.
     /** @param {Timer} timer */
-    const key = (timer) => JSON.stringify([timer, dueText(timer), this.#title(timer)]);
+    const key = (timer) => JSON.stringify([timer, dueText(timer), title(timer, this.#hub.lights)]);
     fill(this.#list, this.#hub.timers, key, (timer) => this.#item(timer), this.#section.querySelector(".waker"));
     this.#list.hidden = !this.#hub.timers.length;
+    if (this.#form.hidden) this.#fillActions();
   }
 
   /**
@@ -62,9 +67,8 @@ export class Timers {
     this.#hub.send({ timer: { name, light, in: minutes * 60 - FADE, on: false, transition: FADE } });
   }
 
-  #makeWake() {
-    const waker = this.#section.querySelector(".waker");
-    const form = this.#section.querySelector(".wake");
+  #makeForm() {
+    const waker = this.#section.querySelector(".waker"), form = this.#form;
     for (const day of DAYS) form.querySelector(".days").append(this.#day(day));
     /** @param {boolean} open */
     const unfold = (open) => {
@@ -72,15 +76,76 @@ export class Timers {
       waker.setAttribute("aria-expanded", `${open}`);
     };
     waker.addEventListener("click", () => unfold(!!form.hidden));
+    const what = form.querySelector("[name=what]");
+    what.addEventListener("change", () => (this.#field("minutes").value = what.value === "effect sunrise" ? "30" : "0"));
+    form.addEventListener("change", () => this.#showFields());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const at = form.querySelector("[name=at]"), minutes = form.querySelector("[name=minutes]");
-      const days = [...form.querySelectorAll("input:checked")].map(({ value }) => value);
-      const timer = { light: this.#chosen(), at: at.value, effect: "sunrise", transition: minutes.valueAsNumber * 60 };
-      this.#hub.send({ timer: days.length ? { ...timer, days } : timer });
+      this.#hub.send({ timer: { ...this.#what(), ...this.#when() } });
       unfold(false);
       waker.focus();
     });
+    this.#fillActions();
+  }
+
+  // What a timer can do; a sunrise is what most are for.
+  #fillActions() {
+    const what = this.#form.querySelector("[name=what]");
+    const { sunrise, ...effects } = pageWords.effects;
+    const actions = [
+      ["effect sunrise", sunrise], ["on", pageWords.on], ["off", pageWords.off], ["level", `${pageWords.level}…`],
+      ...Object.entries(effects).map(([effect, word]) => [`effect ${effect}`, word]),
+      ...this.#hub.presets.map((name) => [`recall ${name}`, name]),
+    ];
+    const key = JSON.stringify(actions);
+    if (what.dataset.key === key) return;
+    what.dataset.key = key;
+    what.replaceChildren(...actions.map(([value, word]) => new Option(word, value)));
+    this.#showFields();
+  }
+
+  /** @param {"level" | "at" | "offset" | "after" | "minutes"} name */
+  #field(name) {
+    return this.#form.querySelector(`[name=${name}]`);
+  }
+
+  // Shows the fields that what and when ask for; the others are disabled, so that they need not be valid.
+  #showFields() {
+    const what = this.#form.querySelector("[name=what]").value, when = this.#form.querySelector("[name=when]").value;
+    /** @type {[HTMLInputElement, boolean][]} */
+    const fields = [
+      [this.#field("level"), what === "level"],
+      [this.#field("at"), when === "time"],
+      [this.#field("offset"), when.startsWith("sun")],
+      [this.#field("after"), when === "after"],
+      // Of the effects only a sunrise takes its time.
+      [this.#field("minutes"), what === "effect sunrise" || !what.startsWith("effect ")],
+    ];
+    for (const [field, shown] of fields) {
+      const label = field.closest("label");
+      if (label) label.hidden = !shown;
+      field.disabled = !shown;
+    }
+    this.#form.querySelector(".days").hidden = when === "after";
+  }
+
+  #what() {
+    const [kind, value] = this.#form.querySelector("[name=what]").value.split(/ (.*)/);
+    const minutes = this.#field("minutes");
+    const transition = minutes.disabled ? undefined : minutes.valueAsNumber * 60 || undefined;
+    if (kind === "recall") return { recall: value, transition };
+    const light = this.#chosen();
+    if (kind === "effect") return { light, effect: value, transition };
+    if (kind === "level") return { light, level: this.#field("level").valueAsNumber, transition };
+    return { light, on: kind === "on", transition };
+  }
+
+  #when() {
+    const when = this.#form.querySelector("[name=when]").value;
+    if (when === "after") return { in: this.#field("after").valueAsNumber * 60 };
+    const days = [...this.#form.querySelectorAll("input:checked")].map(({ value }) => value);
+    const at = when === "time" ? { at: this.#field("at").value } : { at: when, offset: this.#field("offset").valueAsNumber };
+    return days.length ? { ...at, days } : at;
   }
 
   /** @param {string} day */
@@ -100,49 +165,50 @@ export class Timers {
   #item(timer) {
     const item = document.createElement("li");
     const text = document.createElement("span");
-    const what = [action(timer), this.#title(timer)].filter(Boolean).join(" · ");
+    const does = isOff(timer) ? words.offAt(clocks(timer)) : action(timer);
+    const what = [does, title(timer, this.#hub.lights)].filter(Boolean).join(" · ");
     const details = document.createElement("small");
     details.textContent = [dueText(timer), repetition(timer)].filter(Boolean).join(" · ");
     text.append(what, details);
-    const remove = button("remove", "×", words.remove(`${what}, ${details.textContent}`));
-    remove.addEventListener("click", () => this.#hub.send({ cancel: timer.name }));
+    const whole = `${what}, ${details.textContent}`;
+    const remove = button("remove", "×", pageWords.remove(whole));
+    remove.addEventListener("click", async () => {
+      const undo = await import("../bar/undo.js").catch(() => null);
+      undo?.cancel(timer, what, this.#hub);
+    });
     item.append(text, remove);
     return item;
   }
-
-  /**
-   * The title of the light, where there is a choice.
-   * @param {Timer} timer
-   */
-  #title({ light, recall }) {
-    const { lights } = this.#hub;
-    if (recall || (lights.size < 2 && (!light || lights.has(light)))) return "";
-    return light ? (lights.get(light)?.title ?? light) : pageWords.all;
-  }
 }
 
+// One whose time its text says already.
 /** @param {Timer} timer */
-function action({ level, on, effect, recall }) {
-  if (recall) return recall;
-  if (effect) return pageWords.effects[effect] ?? effect;
-  if (level) return `${written(level)} %`;
-  return on ? pageWords.on : pageWords.off;
+const isOff = ({ next, on }) => !!next && on === false;
+
+/**
+ * The time at which it is done on the clocks of the service, and on those of this page where they differ.
+ * @param {Timer} timer
+ */
+function clocks(timer) {
+  const time = due(timer);
+  const there = timeOfDay(time, offsetOf(timer.next ?? ""));
+  const here = timeOfDay(time, new Date(time).getTimezoneOffset() * -60000);
+  return here === there ? there : `${there} (${words.yourTime(here)})`;
 }
 
 /**
- * When the timer is due, in the local time of the service, whatever the time zone of this page is; or what it waits for.
- * @param {Pick<Timer, "next" | "waiting">} timer
+ * When the timer is due, in the days of the service; or what it waits for.
+ * @param {Timer} timer
  */
-export function dueText({ next, waiting = "" }) {
+export function dueText(timer) {
+  const { next, waiting = "" } = timer;
   if (!next) return words.waiting[waiting] ?? words.never;
-  const [, sign, hours, minutes] = next.match(/([+-])(\d\d):?(\d\d)$/) ?? ["", "+", "0", "0"];
-  const offset = Number(`${sign}1`) * (Number(hours) * 60 + Number(minutes)) * 60000;
-  const due = Date.parse(next) + offset;
-  const days = Math.floor(due / DAY) - Math.floor((Date.now() + offset) / DAY);
+  const local = due(timer) + offsetOf(next);
+  const days = Math.floor(local / DAY) - Math.floor((Date.now() + offsetOf(next)) / DAY);
   const day = days < 2
     ? new Intl.RelativeTimeFormat(locale, { numeric: "auto" }).format(days, "day")
-    : format({ weekday: "short", day: "numeric", month: "short" }).format(due);
-  return `${day} ${next.slice(11, 16)}`;
+    : format({ weekday: "short", day: "numeric", month: "short" }).format(local);
+  return isOff(timer) ? day : `${day} ${clocks(timer)}`;
 }
 
 /** @param {Timer} timer */

@@ -1,26 +1,4 @@
-// What the parts of the sheet have in common: its words, and how they make their elements.
-
-import { words as pageWords } from "../words.js";
-
-export const words = pageWords.sheet;
-/** @type {Record<string, any>} */
-const wordsByName = { ...words, sheet: pageWords.sheetTitle };
-
-/**
- * Writes the words into the elements that ask for one.
- * @param {HTMLElement} root
- */
-export function translate(root) {
-  /** @type {[string, (element: HTMLElement, word: string) => void][]} */
-  const targets = [
-    ["word", (element, word) => (element.textContent = word)],
-    ["label", (element, word) => element.setAttribute("aria-label", word)],
-    ["placeholder", (element, word) => element.setAttribute("placeholder", word)],
-  ];
-  for (const [name, write] of targets)
-    for (const element of root.querySelectorAll(`[data-${name}]`))
-      write(element, wordsByName[element.dataset[name] ?? ""]);
-}
+// How the parts that are loaded later make their elements.
 
 /**
  * @param {string} className
@@ -63,9 +41,12 @@ export function fill(list, items, key, make, fallback) {
   (list.contains(focused) ? focused : near ?? fallback).focus();
 }
 
-// Resolves once the style sheet is loaded.
-export function loadStyle() {
-  const href = new URL("sheet.css", import.meta.url).href;
+/**
+ * Resolves once the style sheet is loaded.
+ * @param {string} path below this folder
+ */
+export function loadStyle(path) {
+  const href = new URL(path, import.meta.url).href;
   const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
   return new Promise((resolve, reject) => {
     link.onload = resolve;

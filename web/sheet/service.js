@@ -1,0 +1,40 @@
+// What the sheet shows of the service itself: a driver that is not the one that was meant, and the way to log out.
+
+import { words } from "./words.js";
+
+export class Service {
+  #hub;
+  #list;
+  #out;
+
+  /**
+   * @param {HTMLElement} section
+   * @param {import("../main.js").Hub} hub
+   */
+  constructor(section, hub) {
+    this.#hub = hub;
+    this.#list = section.querySelector("ul");
+    this.#out = section.querySelector("button");
+    this.#out.addEventListener("click", async () => {
+      // Without its cookie the browser is led to the login.
+      await fetch("logout", { method: "POST" }).catch(() => {});
+      location.reload();
+    });
+  }
+
+  async open() {
+    const answer = await fetch("api/health").catch(() => null);
+    /** @type {{ fallbacks?: { name: string, reason: string }[] }} */
+    const { fallbacks = [] } = (await answer?.json().catch(() => null)) ?? {};
+    this.#list.replaceChildren(...fallbacks.map(({ name, reason }) => {
+      const item = document.createElement("li");
+      item.textContent = words.fallback(this.#hub.lights.get(name)?.title ?? name, reason);
+      return item;
+    }));
+    this.#list.hidden = !fallbacks.length;
+  }
+
+  draw() {
+    this.#out.hidden = !this.#hub.canLogOut;
+  }
+}
