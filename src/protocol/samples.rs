@@ -253,6 +253,7 @@ pub fn server_messages() -> BTreeMap<&'static str, Vec<Value>> {
             hello: Hello {
                 version: "0.0.0",
                 client: 1,
+                session: true,
                 lights: lights.list().iter().map(LightDescription::from).collect(),
             },
         },

@@ -1,5 +1,7 @@
 //! What the service sends to clients over `/ws`: [`ServerMessage`].
 
+use std::ops::Not;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -97,6 +99,9 @@ pub struct Hello<'a> {
     /// The number of this client.
     #[serde(rename = "page")]
     pub client: u64,
+    /// Whether the client came in by a login, and so can log out.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub session: bool,
     /// All lights, in the order of the settings.
     pub lights: Vec<LightDescription<'a>>,
 }

@@ -8,9 +8,9 @@ use crate::platform::host::Host;
 const PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'";
 
-/// The login has no script.
-const LOGIN: &str =
-    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'";
+/// The login may load its own files, and sends its form to the service.
+const LOGIN: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
+    base-uri 'none'; form-action 'self'";
 
 /// The policy of the page, which pages of the allowed hosts may frame.
 pub fn page(allowed: &[Host]) -> HeaderValue {

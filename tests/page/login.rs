@@ -2,8 +2,9 @@
 
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, until};
+use crate::steps::{open_sheet, tap};
 
-const BUTTON: &str = "form[action=login] button";
+const BUTTON: &str = "form[action=login] > button";
 
 async fn log_in(window: &Window, password: &str) {
     window
@@ -29,6 +30,12 @@ async fn a_browser_is_asked_once_and_again_when_the_password_changes(browser: Br
     let phone = browser.phone_at("en-US", &url).await;
     expect_login(&phone).await;
     phone.screenshot("phone-login").await;
+    let shown = "document.querySelector('#password').type";
+    assert_eq!(phone.eval(shown).await, "password");
+    for kind in ["text", "password"] {
+        phone.tap("#show").await;
+        assert_eq!(phone.eval(shown).await, kind);
+    }
     log_in(&phone, "wrong").await;
     until("the page shows that the password is wrong", async || {
         let text = phone.eval("document.querySelector('#said').innerText");
@@ -56,6 +63,12 @@ async fn a_browser_is_asked_once_and_again_when_the_password_changes(browser: Br
     expect_login(&phone).await;
     log_in(&phone, "battery staple").await;
     phone.is_live().await;
+
+    open_sheet(&phone).await;
+    tap(".service .out", &phone).await;
+    expect_login(&phone).await;
+    phone.eval("location.href = '/'").await;
+    expect_login(&phone).await;
 
     // The browser itself complains of each answer that is an error.
     let complaints = phone.complaints().await;

@@ -203,6 +203,8 @@ async fn a_program_sends_the_password_with_each_request() {
         .unwrap();
     let hello = socket.next().await.unwrap().unwrap();
     assert!(hello.to_text().unwrap().contains("hello"));
+    // A program has nothing to log out from.
+    assert!(!hello.to_text().unwrap().contains("session"));
     let refused = open_socket(&service, "authorization", "Bearer wrong").await;
     assert!(matches!(refused, Err(Error::Http(answer)) if answer.status() == 401));
 }

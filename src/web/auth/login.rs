@@ -127,6 +127,7 @@ struct LoginTexts {
     /// The direction of writing.
     dir: &'static str,
     password: &'static str,
+    show: &'static str,
     log_in: &'static str,
     log_out: &'static str,
     wrong: &'static str,
@@ -139,6 +140,7 @@ const TEXTS: [LoginTexts; 9] = [
         lang: "en",
         dir: "ltr",
         password: "Password",
+        show: "Show the password",
         log_in: "Log in",
         log_out: "Log out",
         wrong: "That is not the password.",
@@ -148,6 +150,7 @@ const TEXTS: [LoginTexts; 9] = [
         lang: "ar",
         dir: "rtl",
         password: "كلمة المرور",
+        show: "إظهار كلمة المرور",
         log_in: "دخول",
         log_out: "خروج",
         wrong: "ليست هذه كلمة المرور.",
@@ -157,6 +160,7 @@ const TEXTS: [LoginTexts; 9] = [
         lang: "de",
         dir: "ltr",
         password: "Passwort",
+        show: "Passwort zeigen",
         log_in: "Anmelden",
         log_out: "Abmelden",
         wrong: "Das ist nicht das Passwort.",
@@ -166,6 +170,7 @@ const TEXTS: [LoginTexts; 9] = [
         lang: "es",
         dir: "ltr",
         password: "Contraseña",
+        show: "Mostrar la contraseña",
         log_in: "Entrar",
         log_out: "Salir",
         wrong: "Esa no es la contraseña.",
@@ -175,6 +180,7 @@ const TEXTS: [LoginTexts; 9] = [
         lang: "fr",
         dir: "ltr",
         password: "Mot de passe",
+        show: "Afficher le mot de passe",
         log_in: "Se connecter",
         log_out: "Se déconnecter",
         wrong: "Ce n’est pas le mot de passe.",
@@ -184,6 +190,7 @@ const TEXTS: [LoginTexts; 9] = [
         lang: "it",
         dir: "ltr",
         password: "Password",
+        show: "Mostra la password",
         log_in: "Accedi",
         log_out: "Esci",
         wrong: "Non è la password.",
@@ -193,6 +200,7 @@ const TEXTS: [LoginTexts; 9] = [
         lang: "ja",
         dir: "ltr",
         password: "パスワード",
+        show: "パスワードを表示",
         log_in: "ログイン",
         log_out: "ログアウト",
         wrong: "パスワードが違います。",
@@ -202,6 +210,7 @@ const TEXTS: [LoginTexts; 9] = [
         lang: "pt-BR",
         dir: "ltr",
         password: "Senha",
+        show: "Mostrar a senha",
         log_in: "Entrar",
         log_out: "Sair",
         wrong: "A senha não é essa.",
@@ -211,6 +220,7 @@ const TEXTS: [LoginTexts; 9] = [
         lang: "pt-PT",
         dir: "ltr",
         password: "Palavra-passe",
+        show: "Mostrar a palavra-passe",
         log_in: "Entrar",
         log_out: "Sair",
         wrong: "A palavra-passe não é essa.",
@@ -246,6 +256,7 @@ fn page(texts: &LoginTexts, message: &str, is_logged_in: bool) -> Response {
         .replace("{lang}", texts.lang)
         .replace("{dir}", texts.dir)
         .replace("{password}", texts.password)
+        .replace("{show}", texts.show)
         .replace("{log_in}", texts.log_in)
         .replace("{log_out}", texts.log_out)
         .replace("{hidden}", if is_logged_in { "" } else { " hidden" })

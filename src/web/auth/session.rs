@@ -66,6 +66,11 @@ impl SessionEnd {
     /// That of a program, which has no session.
     pub const NEVER: SessionEnd = SessionEnd(None);
 
+    /// Whether there is one, so that somebody can log out.
+    pub fn exists(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether it is over.
     pub fn is_over(&self) -> bool {
         self.0.as_ref().is_some_and(|session| {

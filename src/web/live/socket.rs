@@ -160,11 +160,11 @@ impl ClientConnection {
     }
 
     async fn serve(&mut self, session: SessionEnd) -> Closing {
+        let mut hello = Some(self.hello(session.exists()));
         let mut session_over = pin!(session.over());
         let mut stop = pin!(self.app.stop.clone().cancelled_owned());
         let mut silence = pin!(sleep(PING_AFTER));
         let mut pinged = false;
-        let mut hello = Some(self.hello());
         let mut response = None;
         loop {
             // The response last: a client that has received it has received every change made before.
@@ -203,11 +203,12 @@ impl ClientConnection {
         }
     }
 
-    fn hello(&self) -> String {
+    fn hello(&self, session: bool) -> String {
         let lights = self.app.hub.lights.list().iter();
         let hello = Hello {
             version: env!("CARGO_PKG_VERSION"),
             client: self.permit.number,
+            session,
             lights: lights.map(Into::into).collect(),
         };
         ServerMessage::Hello { hello }.to_json()
