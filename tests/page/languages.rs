@@ -33,14 +33,17 @@ async fn each_language_fills_the_page_and_only_its_own_words_are_loaded(browser:
         })
         .await;
         let text = phone
-            .eval("document.querySelector('.sheet').innerText")
+            .eval("document.querySelector('.sheet').textContent")
             .await;
         let text = text.as_str().unwrap();
-        for word in ["undefined", "Effects", "Save", "Off in", "Wake"] {
+        for word in ["undefined", "Presets", "Save", "Off in", "New timer"] {
             assert!(!text.contains(word), "{locale}: {word} in {text}");
         }
-        let loaded = "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/words/')).length";
-        assert_eq!(phone.eval(loaded).await, 1);
+        // Those of the page, and those of the sheet.
+        let loaded = "performance.getEntriesByType('resource').map(({ name }) => name)
+            .filter((name) => name.includes('/words/')).map((name) => name.split('/').pop())";
+        let file = format!("{lang}.js");
+        assert_eq!(phone.eval(loaded).await, json!([file, file]));
         // Nothing is cut off or runs out of the screen.
         let wide = "[...document.querySelectorAll('.sheet *')]
             .filter((one) => one.getClientRects().length && !one.closest('.days'))

@@ -2,7 +2,7 @@
 
 use crate::browser::{Browser, ENTER, ESCAPE, LEFT, RIGHT, TAB, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
-use crate::steps::{expect, expect_level, expect_text};
+use crate::steps::{CLOSE, CLOSED, expect, expect_level, expect_text, open_sheet};
 use serde_json::json;
 
 const TITLES: [&str; 4] = [
@@ -73,6 +73,19 @@ async fn a_hold_opens_the_lamp_and_back_closes_it(browser: Browser) {
         expect("the focus is where it was", focused, &phone).await;
     }
     expect_level(50.0, "light-1", &dimmer, &[&phone]).await;
+
+    // Beside the open sheet too: the sheet closes, and the lamp stays.
+    open_sheet(&phone).await;
+    phone
+        .eval("document.querySelector('[data-light=light-1] input').focus()")
+        .await;
+    phone.key(ENTER).await;
+    expect("the lamp is open", opened, &phone).await;
+    phone.tap(CLOSE).await;
+    expect("the sheet is closed", CLOSED, &phone).await;
+    assert_eq!(phone.eval(opened).await, true);
+    phone.tap("#back").await;
+    expect("all are there again", closed, &phone).await;
     browser.close().await;
 }
 

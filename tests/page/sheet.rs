@@ -139,7 +139,15 @@ async fn the_light_is_usable_beside_the_sheet_and_back_closes_it(browser: Browse
     open_sheet(&phone).await;
     tap(CLOSE, &phone).await;
     expect("it is closed", CLOSED, &phone).await;
-    let state = "history.state?.sheet === undefined";
+    // Also after a reload of the page with an open sheet.
+    open_sheet(&phone).await;
+    phone.eval("location.reload()").await;
+    phone.is_live().await;
+    expect("it is closed", "!document.querySelector('.sheet')", &phone).await;
+    open_sheet(&phone).await;
+    tap(CLOSE, &phone).await;
+    expect("it is closed", CLOSED, &phone).await;
+    let state = "!history.state?.sheet";
     assert_eq!(phone.eval(state).await, true);
     assert_eq!(phone.eval("history.length").await, length);
     browser.close().await;

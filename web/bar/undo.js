@@ -17,10 +17,11 @@ export async function forget(name, hub) {
   const preset = presets.find((each) => each.name === name);
   if (!preset) return toast(words.notLoaded);
   hub.send({ forget: name });
-  toast(words.removed(name), () => fetch(`api/presets/${encodeURIComponent(name)}`, {
-    method: "PUT",
-    body: JSON.stringify({ lights: preset.lights }),
-  }).catch(() => toast(words.notLoaded)));
+  toast(words.removed(name), async () => {
+    const path = `api/presets/${encodeURIComponent(name)}`, body = JSON.stringify({ lights: preset.lights });
+    const answer = await fetch(path, { method: "PUT", body }).catch(() => null);
+    if (!answer?.ok) toast(words.notLoaded);
+  });
 }
 
 /**

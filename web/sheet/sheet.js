@@ -60,7 +60,8 @@ export class Sheet {
     const activity = dialog.querySelector(".activity"), who = activity.querySelector("button");
     who.addEventListener("click", () => this.#addActivity(who, activity));
     this.#select.addEventListener("change", () => this.draw());
-    dialog.querySelector(".close").addEventListener("click", () => history.back());
+    dialog.querySelector(".close").addEventListener("click", () => this.#leave());
+    addEventListener("resize", () => this.isOpen && this.#setTall(this.#isTall));
     this.#handle.addEventListener("click", () => this.#setTall(!this.#isTall));
     this.#listenToTabs();
     this.#listenToHead(dialog.querySelector(".head"));
@@ -122,11 +123,12 @@ export class Sheet {
     this.showError("");
     this.draw();
     for (const part of this.#parts) part.open?.();
-    history.pushState({ ...history.state, sheet: true }, "");
+    // It is there after a reload.
+    if (!history.state?.sheet) history.pushState({ ...history.state, sheet: true }, "");
     document.documentElement.classList.add("sheet-open");
     this.#dialog.show();
     // In half of a low window there would be no room for it.
-    this.#setTall(innerHeight < LOW && !isBeside());
+    this.#setTall(innerHeight < LOW);
   }
 
   /** Called when the browser's history has gone back. */
@@ -139,6 +141,12 @@ export class Sheet {
     this.#main.inert = this.#footer.inert = false;
     document.documentElement.classList.remove("sheet-open");
     if (hadFocus) document.querySelector("#opener").focus({ preventScroll: true });
+  }
+
+  // Goes back to before it was opened, unless the page has gone on to a light since.
+  #leave() {
+    if (history.state?.sheet) history.back();
+    else this.close();
   }
 
   draw() {
@@ -156,9 +164,12 @@ export class Sheet {
     return this.#dialog.classList.contains("tall");
   }
 
-  // What a tall sheet covers cannot be reached.
-  /** @param {boolean} tall */
-  #setTall(tall) {
+  /**
+   * What a tall sheet covers cannot be reached. One beside the lights covers none.
+   * @param {boolean} wanted
+   */
+  #setTall(wanted) {
+    const tall = wanted && !isBeside();
     this.#dialog.classList.toggle("tall", tall);
     this.#handle.setAttribute("aria-pressed", `${tall}`);
     this.#main.inert = tall;
@@ -199,8 +210,8 @@ export class Sheet {
     const share = pulled.height / innerHeight, speed = timeStamp - pulled.at < RESTS ? pulled.speed : 0;
     this.#dialog.classList.remove("pulled");
     this.#dialog.style.height = "";
-    if (share < CLOSES || (speed < -FLICK && !this.#isTall)) history.back();
-    else this.#setTall(!isBeside() && (innerHeight < LOW || speed > FLICK || (share > TALL && speed > -FLICK)));
+    if (share < CLOSES || (speed < -FLICK && !this.#isTall)) this.#leave();
+    else this.#setTall(innerHeight < LOW || speed > FLICK || (share > TALL && speed > -FLICK));
   }
 
   // All lights, and each.
