@@ -2,7 +2,7 @@
 
 use crate::browser::{Browser, in_both_browsers};
 use crate::common::{TestServer, until};
-use crate::steps::{UNDO, expect, expect_level, expect_text};
+use crate::steps::{expect, expect_level, expect_text, undo};
 use reqwest::Method;
 use serde_json::json;
 
@@ -41,7 +41,7 @@ async fn presets_are_recalled_and_timers_cancelled_on_the_first_screen(browser: 
     phone.tap(".running .stop").await;
     shows(&["Evening"]).await;
     expect_text("#toast span", "Removed: Off", &phone).await;
-    phone.tap(UNDO).await;
+    undo(&phone).await;
     shows(&["Off · some min×", "Evening"]).await;
     let (_, timers) = dimmer.request(Method::GET, "/api/timers", "").await;
     let again = timers.as_array().unwrap().iter();

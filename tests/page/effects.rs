@@ -3,8 +3,8 @@
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::{
-    BREATHE, CLOSE, FORGET, NONE, SUNRISE, TWO, UNDO, chip, enter, expect, expect_effect,
-    expect_pressed, expect_text, light, open_part, open_sheet, tap,
+    BREATHE, CLOSE, FORGET, NONE, SUNRISE, TWO, chip, enter, expect, expect_effect, expect_pressed,
+    expect_text, light, open_part, open_sheet, tap, undo,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -220,8 +220,12 @@ async fn presets_are_saved_recalled_and_forgotten_on_every_page(browser: Browser
     // As it was, and not as the lights are now.
     dimmer.request(Method::PUT, "/api/lights/led", body).await;
     expect_text("#toast span", "Removed: Evening", &phone).await;
+    // It stays under the focus.
+    phone
+        .eval("document.querySelector('#toast .undo').focus()")
+        .await;
     phone.screenshot("phone-undo").await;
-    phone.tap(UNDO).await;
+    undo(&phone).await;
     for window in [&phone, &other] {
         expect_text(".presets .chip", "Evening", window).await;
     }

@@ -12,7 +12,6 @@ pub const OPEN: &str = "document.querySelector('.sheet')?.open && \
     !document.querySelector('.sheet').getAnimations().length";
 pub const CLOSED: &str = "!document.querySelector('.sheet').open";
 pub const FORGET: &str = ".presets .forget";
-pub const UNDO: &str = "#toast .undo";
 pub const TWO: &str = "[[light]]\n[[light]]\nname = \"desk\"\ntitle = \"Desk lamp\"\ngpio = 20\n";
 
 /// An effect's button.
@@ -85,6 +84,13 @@ pub async fn make_tall(window: &Window) {
     window.tap(".handle").await;
     let tall = format!("document.querySelector('.sheet.tall') && {OPEN}");
     expect("the sheet is tall and still", &tall, window).await;
+}
+
+/// Undoes what the page tells for a moment: at once, as a slow machine's hand would come too late.
+pub async fn undo(window: &Window) {
+    let click = "!!document.querySelector('#toast .undo')
+        && !document.querySelector('#toast .undo').click()";
+    expect("it can be undone", click, window).await;
 }
 
 /// Taps what may have to be scrolled into view first.

@@ -2,7 +2,7 @@
 
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
-use crate::steps::{TWO, UNDO, enter, expect, make_tall, open_part, tap};
+use crate::steps::{TWO, enter, expect, make_tall, open_part, tap, undo};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -69,7 +69,7 @@ async fn a_sleep_timer_turns_the_light_off_after_its_minutes(browser: Browser) {
         .await;
     }
     // Undone, it is in an hour again.
-    other.tap(UNDO).await;
+    undo(&other).await;
     let next = timers(1, &dimmer).await[0]["next"].clone();
     let wait = format!("(Date.parse({next}) - Date.now()) / 60000");
     let wait = phone.eval(&wait).await.as_f64().unwrap();
