@@ -19,6 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt;
 use rustix::process::{Resource, getrlimit};
 use tokio::io::{self, AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,6 +31,7 @@ use crate::platform::supervisor::Supervisor;
 use crate::platform::tls::{Tls, begins_with_handshake};
 use crate::web::allowance::{Allowances, Meter, Metered, Traffic};
 use crate::web::limiter::{ConnectionLimiter, Permit};
+use crate::web::live::fanout::STALL;
 use crate::web::live::shared_stream::SharedStream;
 use crate::web::request_clock::{Clocked, MAX_SILENCE, RequestClock};
 use crate::web::response::error;
@@ -44,6 +46,11 @@ const MAX_LIFETIME: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_millis(500);
 /// Time in which the service reads what still arrives on a connection that it has closed.
 const LINGER: Duration = Duration::from_secs(1);
+/// Bytes that the kernel keeps of what a client has not taken yet. It doubles this, as it counts what it needs to
+/// keep them, too. By itself it would keep megabytes.
+const SEND_BUFFER: usize = 16 * 1024;
+/// The same for what the service has not read yet: enough for a request with its headers.
+const RECEIVE_BUFFER: usize = 32 * 1024;
 /// Pause after a connection could not be accepted.
 const ACCEPT_RETRY: Duration = Duration::from_millis(250);
 
@@ -156,7 +163,10 @@ async fn accept(
                         let meter = allowances.meter(permit.address);
                         let peer = Peer::new(permit, meter);
                         let (router, stop) = (router.clone(), stop.clone());
-                        let (secured, stream) = (secured.clone(), without_delay(stream));
+                        let secured = secured.clone();
+                        if let Err(error) = configure(&stream) {
+                            debug!("cannot configure the connection: {error}");
+                        }
                         let name = format!("connection from {}", peer.address());
                         supervisor.spawn_short(name, async move {
                             match secured {
@@ -210,12 +220,15 @@ impl Secured {
     }
 }
 
-fn without_delay(stream: TcpStream) -> TcpStream {
+/// Sets what the kernel does with an accepted connection.
+fn configure(stream: &TcpStream) -> io::Result<()> {
     // With Nagle's algorithm, a client that also sends would wait 40 ms for the changes of others.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!("cannot switch off Nagle's algorithm: {error}");
-    }
-    stream
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_send_buffer_size(stream, SEND_BUFFER)?;
+    sockopt::set_socket_recv_buffer_size(stream, RECEIVE_BUFFER)?;
+    let timeout = u32::try_from(STALL.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(stream, timeout)?;
+    Ok(())
 }
 
 /// Serves HTTP/1, reading no more than the connection's allowance.

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use crate::common::{
     Answer, LIMIT, Setup, TestClient, TestServer, UPGRADE, read_to_end, take_turn, until,
 };
+use futures_util::SinkExt;
 use reqwest::Client;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use tokio::time::sleep;
 use tokio_tungstenite::client_async;
-use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// A second machine on the LAN: Linux has all of 127.0.0.0/8.
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -310,6 +311,82 @@ async fn clients_that_flood_take_little_memory_and_others_are_served() {
         assert!(served > 0);
         assert!(peak - before < 32 << 10, "{name}: {} KiB", peak - before);
     }
+}
+
+/// The bytes that the kernel keeps for each connection to the service: sent and not taken, received and not read.
+pub fn kept_by_the_kernel(dimmer: &TestServer) -> Vec<[usize; 2]> {
+    let connections = fs::read_to_string(format!("/proc/{}/net/tcp", dimmer.pid())).unwrap();
+    let port = format!(":{:04X}", dimmer.address.port());
+    let of_service = connections.lines().filter_map(|line| {
+        let mut columns = line.split_whitespace().skip(1);
+        let is_ours = columns.next()?.ends_with(&port);
+        let (sent, received) = columns.nth(2)?.split_once(':')?;
+        let bytes = |text| usize::from_str_radix(text, 16).unwrap();
+        is_ours.then(|| [bytes(sent), bytes(received)])
+    });
+    of_service.collect()
+}
+
+#[tokio::test]
+async fn the_kernel_keeps_little_for_a_client_that_never_reads() {
+    let dimmer = TestServer::start();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(dimmer.address).await.unwrap();
+    let url = format!("ws://{}/ws", dimmer.address);
+    let (mut socket, _) = client_async(url, stream).await.unwrap();
+    let flooding = tokio::spawn(async move {
+        let echo = json!({"echo": "x".repeat(1000)}).to_string();
+        for _ in 0..4000 {
+            socket.send(Message::text(&*echo)).await.unwrap();
+        }
+    });
+    until("it does not read, and is not read", async || {
+        let mut kept = kept_by_the_kernel(&dimmer).into_iter();
+        kept.any(|[sent, received]| sent.min(received) > 4096)
+    })
+    .await;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(1) {
+        let kept = kept_by_the_kernel(&dimmer);
+        let most = kept.iter().flatten().max().unwrap();
+        assert!(*most < 64 << 10, "{kept:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!flooding.is_finished());
+    let mut other = dimmer.client().await;
+    other.settled().await;
+}
+
+#[tokio::test]
+#[ignore = "takes 30 s; scripts/test.sh runs this"]
+async fn the_kernel_forgets_a_client_that_never_reads_when_it_is_closed() {
+    let dimmer = TestServer::start();
+    let mut silent = TestClient::open_with(dimmer.address, Some(1024)).await;
+    for _ in 0..8 {
+        silent.send(json!({"echo": "x".repeat(1000)})).await;
+    }
+    let kept = || kept_by_the_kernel(&dimmer).into_iter();
+    until("all is read, and not all is taken", async || {
+        kept().any(|[sent, received]| sent > 2048 && received == 0)
+    })
+    .await;
+    let start = Instant::now();
+    while kept().any(|[sent, _]| sent > 0) {
+        assert!(
+            start.elapsed() < 3 * LIMIT,
+            "{:?}",
+            kept_by_the_kernel(&dimmer)
+        );
+        sleep(Duration::from_millis(100)).await;
+    }
+    // It is closed as it answers no ping, not because it has sent something that is not read.
+    assert!(
+        start.elapsed() > Duration::from_secs(25),
+        "{:?}",
+        start.elapsed()
+    );
+    drop(silent);
 }
 
 #[tokio::test]
