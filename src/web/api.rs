@@ -6,12 +6,10 @@ mod presets;
 mod timers;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{any, get};
 
-use crate::protocol;
 use crate::web::response::error;
 use crate::web::state::AppState;
 
@@ -23,7 +21,6 @@ pub fn router() -> Router<AppState> {
         .merge(timers::router())
         .route("/api/openapi.json", get(openapi::document))
         .route("/api/{*rest}", any(not_found))
-        .layer(DefaultBodyLimit::max(protocol::MAX_MESSAGE))
 }
 
 async fn not_found() -> Response {

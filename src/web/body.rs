@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
+use futures_util::StreamExt;
 
 use super::response::error;
 use crate::protocol;
@@ -11,19 +12,26 @@ use crate::protocol;
 /// A request's body, whatever its `Content-Type`.
 pub struct Body(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for Body {
+impl<S: Sync> FromRequest<S> for Body {
     type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Body, Response> {
-        let read = Bytes::from_request(request, state).await;
-        read.map(Body).map_err(|rejection| {
-            let message = match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => {
-                    format!("a body must have at most {} bytes", protocol::MAX_MESSAGE)
-                }
-                _ => rejection.body_text(),
-            };
-            error(rejection.status(), message)
-        })
+    async fn from_request(request: Request, _: &S) -> Result<Body, Response> {
+        let mut parts = request.into_body().into_data_stream();
+        // A copy: hyper's part of one byte keeps a buffer of kilobytes, and a client may send as many of these as the
+        // body has bytes.
+        let mut body = Vec::new();
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(|broken| {
+                let message = format!("cannot read the body of the request: {broken}");
+                error(StatusCode::BAD_REQUEST, message)
+            })?;
+            if body.len() + part.len() > protocol::MAX_MESSAGE {
+                let most = protocol::MAX_MESSAGE;
+                let message = format!("a body must have at most {most} bytes");
+                return Err(error(StatusCode::PAYLOAD_TOO_LARGE, message));
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(Body(body.into()))
     }
 }

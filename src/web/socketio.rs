@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body;
-use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Request, State};
+use axum::extract::{Extension, FromRequest, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, ORIGIN, UPGRADE,
     VARY,
@@ -110,7 +110,6 @@ pub fn router(app: AppState) -> Router {
         .route_service("/socket.io/", service)
         .layer(middleware::from_fn_with_state(admission, admit))
         .route("/led", get(show_level).post(change_level))
-        .layer(DefaultBodyLimit::max(protocol::MAX_MESSAGE))
         .layer(middleware::from_fn(add_cors_headers))
         .with_state(app)
 }

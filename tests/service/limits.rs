@@ -13,6 +13,7 @@ use futures_util::SinkExt;
 use reqwest::Client;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 use tokio::time::sleep;
 use tokio_tungstenite::client_async;
@@ -129,6 +130,37 @@ async fn a_body_above_4_kib_is_refused_and_changes_nothing() {
         let mut client = dimmer.client().await;
         client.send(json!(9)).await;
         client.settled().await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_come_byte_by_byte_take_no_memory() {
+    for (line, setup) in [
+        ("PUT /api/lights/led", Setup::new()),
+        ("POST /led", Setup::new()),
+        ("POST /login", Setup::new().with_password("correct horse")),
+    ] {
+        let dimmer = setup.start();
+        let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4096\r\n\r\n");
+        let mut streams = Vec::new();
+        for _ in 0..20 {
+            let mut stream = tokio::net::TcpStream::connect(dimmer.address)
+                .await
+                .unwrap();
+            stream.set_nodelay(true).unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            streams.push(stream);
+        }
+        let before = dimmer.peak_memory();
+        for _ in 0..500 {
+            for stream in &mut streams {
+                stream.write_all(b" ").await.unwrap();
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        let most = dimmer.peak_memory() - before;
+        println!("{line}: {most} KiB");
+        assert!(most < 4 << 10, "{line}: {most} KiB");
     }
 }
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::extract::{Extension, State};
 use axum::http::header::{
     ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ORIGIN, RETRY_AFTER,
     SET_COOKIE,
@@ -21,8 +20,8 @@ use super::authenticate::{
 };
 use super::session;
 use crate::platform::password::Hash;
-use crate::protocol;
 use crate::web::assets;
+use crate::web::body::Body;
 use crate::web::listener::Peer;
 
 const PAGE: &str = include_str!("login.html");
@@ -70,7 +69,6 @@ pub fn router(login: Login, policy: HeaderValue) -> Router {
     Router::new()
         .route("/login", get(show_login).post(log_in).layer(set_policy))
         .route("/logout", post(log_out))
-        .layer(DefaultBodyLimit::max(protocol::MAX_MESSAGE))
         .with_state(login)
 }
 
@@ -83,9 +81,9 @@ async fn log_in(
     State(login): State<Login>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
-    let password = form_urlencoded::parse(&body).find(|(name, _)| name == "password");
+    let password = form_urlencoded::parse(&body.0).find(|(name, _)| name == "password");
     let password = password.map_or_else(Vec::new, |(_, password)| password.as_bytes().to_vec());
     let texts = texts(&headers);
     match login.authenticator.verify(password, peer.address()).await {
