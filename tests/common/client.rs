@@ -7,6 +7,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -27,8 +28,8 @@ fn is_activity(message: &Value) -> bool {
 }
 
 /// A client of the WebSocket that keeps the rules of `seq` and `seen`, as the page does.
-pub struct TestClient {
-    pub socket: WebSocketStream<TcpStream>,
+pub struct TestClient<S = TcpStream> {
+    pub socket: WebSocketStream<S>,
     pub hello: Value,
     /// What came after `hello`, before the client sent anything.
     pub greeting: Vec<Value>,
@@ -62,6 +63,13 @@ impl TestClient {
         let (socket, _) = client_async(format!("ws://{address}/ws"), stream)
             .await
             .unwrap();
+        TestClient::greeted(socket).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> TestClient<S> {
+    /// The client of this WebSocket, which has been greeted.
+    pub async fn greeted(socket: WebSocketStream<S>) -> TestClient<S> {
         let mut client = TestClient {
             socket,
             hello: Value::Null,

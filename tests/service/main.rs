@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/broker.rs"]
+mod broker;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/lan.rs"]
@@ -12,6 +14,8 @@ mod activity;
 mod api;
 mod apt_repository;
 mod assets;
+mod attackers;
+mod attacks;
 mod cli;
 mod convergence;
 mod deploy;

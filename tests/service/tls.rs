@@ -1,6 +1,7 @@
 //! TLS: with a certificate, nothing is served without it.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,10 +20,10 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, version};
 use tokio_tungstenite::client_async;
 
 /// A self-signed certificate for 127.0.0.1 and its key, in files.
-struct Certificate(TempDir);
+pub struct Certificate(TempDir);
 
 impl Certificate {
-    fn new() -> Certificate {
+    pub fn new() -> Certificate {
         let certificate = Certificate(tempfile::tempdir().unwrap());
         certificate.renew();
         certificate
@@ -43,7 +44,7 @@ impl Certificate {
         self.0.path().join("key.pem")
     }
 
-    fn setup(&self) -> Setup {
+    pub fn setup(&self) -> Setup {
         Setup::with(&format!(
             "tls_cert = {:?}\ntls_key = {:?}\n",
             self.cert(),
@@ -52,7 +53,13 @@ impl Certificate {
     }
 
     /// A connection that trusts this certificate alone.
-    async fn connect(&self, service: &TestServer) -> std::io::Result<TlsStream<TcpStream>> {
+    async fn connect(&self, service: &TestServer) -> io::Result<TlsStream<TcpStream>> {
+        self.connect_over(TcpStream::connect(service.address).await?)
+            .await
+    }
+
+    /// The same over this connection.
+    pub async fn connect_over(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots
             .add(PemObject::from_pem_file(self.cert()).unwrap())
@@ -62,7 +69,6 @@ impl Certificate {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let stream = TcpStream::connect(service.address).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
         TlsConnector::from(Arc::new(config))
             .connect(name, stream)
