@@ -154,6 +154,13 @@ impl TestServer {
         Duration::from_millis(1000 * ticks / clock_ticks_per_second())
     }
 
+    /// The time that its main thread could have run, but had no processor: others kept it waiting.
+    pub fn processor_wait(&self) -> Duration {
+        let times = fs::read_to_string(format!("/proc/{}/schedstat", self.pid())).unwrap();
+        let nanoseconds = times.split_whitespace().nth(1).unwrap();
+        Duration::from_nanos(nanoseconds.parse().unwrap())
+    }
+
     fn memory_of(&self, kind: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with(kind));
