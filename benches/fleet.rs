@@ -117,12 +117,14 @@ fn start_dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arri
         node: format!("pi-{number}"),
         discovery_prefix: "homeassistant".into(),
         fleet: false,
+        area: None,
+        entities: Vec::new(),
         state_dir: std::env::temp_dir().join(format!("dimmer-bench/pi-{number}")),
     };
     let groups = vec![vec!["all".into()]];
     let hub = Arc::new(Hub::new(lights, Activity::new(false)));
     let lights = hub.lights.clone();
-    tokio::spawn(mqtt::run(hub, groups, None, config, stop));
+    tokio::spawn(mqtt::run(hub, groups, None, config, Arc::default(), stop));
     let arrivals = Arrivals::default();
     let record = arrivals.clone();
     tokio::spawn(async move {

@@ -10,8 +10,8 @@
 #   scripts/test.sh [--long]
 #
 #   --long  also measures an emulated Pi Zero, builds for every Raspberry Pi and starts each binary, checks the
-#           dependencies, fuzzes, tries the REST API against its OpenAPI document, and gives the tests of reliability
-#           their time: some 40 minutes more
+#           dependencies, fuzzes, tries the REST API against its OpenAPI document, runs Home Assistant in two versions,
+#           and gives the tests of reliability their time: some 45 minutes more
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -92,9 +92,10 @@ step "release build"
 cargo build --locked --release
 
 step "tests, against the release binary"
-# Those on an emulated Pi, which are prepared and run below, are left out by name: they would count as skipped.
+# Those on an emulated Pi and on Home Assistant, which are prepared and run below, are left out by name: they would count
+# as skipped.
 DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked --no-fail-fast -- \
-  --include-ignored --skip on_an_emulated_pi
+  --include-ignored --skip on_an_emulated_pi --skip on_home_assistant
 
 step "the pin of an emulated Raspberry Pi"
 tests scripts/emulate.sh
@@ -120,6 +121,10 @@ scripts/audit.sh
 
 step "the REST API against its OpenAPI document"
 scripts/schemathesis.sh
+
+step "Home Assistant"
+scripts/home-assistant.sh install
+DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked --test clients on_home_assistant -- --include-ignored
 
 step "fuzzing"
 scripts/fuzz.sh 60

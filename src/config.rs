@@ -23,7 +23,7 @@ use credential::credential;
 use file::File;
 pub use file::MAX_LIGHTS;
 pub use light::{DriverChoice, LightConfig, OnStart, OnStop};
-pub use mqtt::{Broker, BrokerLogin, GROUP, MqttConfig};
+pub use mqtt::{Broker, BrokerLogin, Entity, GROUP, MqttConfig};
 pub use options::{LightOptions, Options};
 
 /// The settings of the service.

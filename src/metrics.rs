@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +36,21 @@ impl Counter {
 
     /// The count since the start.
     pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether something holds now; not at the start of the service.
+#[derive(Debug, Default)]
+pub struct Flag(AtomicBool);
+
+impl Flag {
+    /// Sets whether it holds.
+    pub fn set(&self, holds: bool) {
+        self.0.store(holds, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -84,6 +99,10 @@ pub struct Metrics {
     pub refused: Counter,
     /// The number of HTTP requests by route and status.
     requests: Mutex<BTreeMap<(String, u16), u64>>,
+    /// Timers that were due.
+    pub timers_due: Arc<Counter>,
+    /// Whether the MQTT broker is connected; `None` if the settings name none.
+    mqtt_connected: Option<Arc<Flag>>,
     /// In the order of the lights.
     writes: Vec<Arc<WriteMetrics>>,
 }
@@ -92,11 +111,18 @@ impl Metrics {
     /// Takes the writes to the driver of each light, in the order of the lights.
     pub fn new(writes: Vec<Arc<WriteMetrics>>) -> Metrics {
         Metrics {
+            timers_due: Arc::default(),
+            mqtt_connected: None,
             messages: Counter::default(),
             refused: Counter::default(),
             requests: Mutex::default(),
             writes,
         }
+    }
+
+    /// Adds the connection to an MQTT broker, and returns the flag for whether there is one.
+    pub fn add_mqtt(&mut self) -> Arc<Flag> {
+        self.mqtt_connected.insert(Arc::default()).clone()
     }
 
     /// Counts an HTTP request of this route, one of those that the service has, which bounds their number.
@@ -138,6 +164,11 @@ impl Metrics {
                 "Messages and requests that were refused.",
                 self.refused.get(),
             ),
+            (
+                "dimmer_timers_due_total",
+                "Timers that were due.",
+                self.timers_due.get(),
+            ),
         ] {
             text.single(name, "counter", help, count);
         }
@@ -147,6 +178,14 @@ impl Metrics {
             "Timers that are set.",
             hub.timers.all().len(),
         );
+        if let Some(connected) = &self.mqtt_connected {
+            text.single(
+                "dimmer_mqtt_connected",
+                "gauge",
+                "1 while the MQTT broker is connected, else 0.",
+                u8::from(connected.get()),
+            );
+        }
         self.requests(&mut text);
         self.lights(&hub.lights, &mut text);
         process(&mut text);

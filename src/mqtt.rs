@@ -4,6 +4,7 @@
 //! Nothing in the service waits for the broker. One half receives, the other publishes; both start from
 //! the beginning with every connection, as the broker may have lost everything.
 
+mod controls;
 mod diagnostics;
 mod discovery;
 mod flash;
@@ -15,7 +16,7 @@ mod qos;
 mod sieve;
 mod topics;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,16 +30,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::config::MqttConfig;
+use crate::metrics::Flag;
 use crate::model::actor::Actor;
 use crate::model::command::{Command, CommandError, Target};
 use crate::model::hub::Hub;
 use crate::model::lights::{LightId, LightState, Lights};
+use crate::model::presets;
 use crate::platform::tls;
 use crate::protocol::input_error::InputError;
+use controls::Controls;
 use diagnostics::BadMessageLog;
+use discovery::Discovery;
 use flash::Flashes;
 use former::Former;
-use message::LightCommand;
+use message::{Format, LightCommand};
 use outbox::Outbox;
 use peers::Peers;
 use sieve::{MAX_PACKET, Sieve, TAKEN_OUT};
@@ -55,6 +60,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// A connection that lasted this long was good: the next attempt waits [`FIRST_RETRY`] again.
 const STABLE: Duration = Duration::from_secs(10);
+/// Home Assistant's name for no option of a select.
+const NO_PRESET: &str = "None";
 /// Longest topic in bytes.
 const MAX_TOPIC: usize = 0xffff;
 /// Messages that wait to be sent: more than all lights publish at once.
@@ -62,7 +69,7 @@ const QUEUE: usize = 64;
 
 /// Publishes the lights and executes commands to them and to their groups, until `stop`. `groups` has
 /// the groups of each light, in the order of the lights; `url` is that of the page, if other machines know
-/// one.
+/// one; `connected` is for the metrics.
 ///
 /// Does not disconnect from the broker, so that the broker publishes the last will, as it does after a
 /// crash.
@@ -71,10 +78,13 @@ pub async fn run(
     groups: Vec<Vec<String>>,
     url: Option<String>,
     config: MqttConfig,
+    connected: Arc<Flag>,
     stop: CancellationToken,
 ) {
     let bridge = Bridge {
         topics: Topics::new(&config.node, &config.discovery_prefix),
+        discovery: Discovery::new(&config, url.as_deref()),
+        controls: Controls::new(hub.clone()),
         flashes: Flashes::new(hub.clone()),
         link: watch::Sender::default(),
         lights: hub.lights.clone(),
@@ -82,8 +92,8 @@ pub async fn run(
         former: Former::read(&config),
         hub,
         groups,
-        url,
         config,
+        connected,
     };
     let (client, mut events) = AsyncClient::builder(bridge.options())
         .capacity(QUEUE)
@@ -117,8 +127,8 @@ struct Bridge {
     lights: Arc<Lights>,
     /// The groups of each light.
     groups: Vec<Vec<String>>,
-    /// The URL of the page, if other machines know one.
-    url: Option<String>,
+    discovery: Discovery,
+    controls: Controls,
     former: Former,
     /// The other dimmers, if the settings ask for these.
     peers: Option<Peers>,
@@ -126,6 +136,8 @@ struct Bridge {
     topics: Topics,
     flashes: Flashes,
     link: watch::Sender<Link>,
+    /// Whether there is a connection, for the metrics.
+    connected: Arc<Flag>,
 }
 
 impl Bridge {
@@ -201,6 +213,7 @@ impl Bridge {
     }
 
     fn connected(&self) {
+        self.connected.set(true);
         self.peers.as_ref().inspect(|peers| peers.connected());
         self.link.send_modify(|link| {
             link.is_up = true;
@@ -210,6 +223,7 @@ impl Bridge {
 
     /// Returns whether there was a connection before.
     fn disconnected(&self) -> bool {
+        self.connected.set(false);
         self.peers.as_ref().inspect(|peers| peers.disconnected());
         self.link
             .send_if_modified(|link| std::mem::replace(&mut link.is_up, false))
@@ -230,9 +244,11 @@ impl Bridge {
         if message.retain {
             let (left, is_next) = self.former.handle(topic, &message.payload);
             empty(client, left);
-            if is_next && let Some(topic) = self.former.topic() {
-                // If the queue is full, the next connection subscribes to it.
-                let _ = client.try_subscribe(topic, qos::COMMANDS);
+            if is_next {
+                for topic in self.former.topics() {
+                    // If the queue is full, the next connection subscribes to it.
+                    let _ = client.try_subscribe(topic, qos::COMMANDS);
+                }
             }
         }
         self.handle_own(client, topic, message)
@@ -250,10 +266,11 @@ impl Bridge {
             return Ok(());
         };
         match subject {
-            Subject::Discovery(light) => {
-                let is_gone = self.lights.find(light).is_none();
+            Subject::Discovery(platform, object) => {
+                let is_gone = !self.descriptions().contains_key(topic);
                 if is_gone && discovery::parse(&message.payload).is_some() {
-                    empty(client, [topic.into(), self.topics.state(light)]);
+                    empty(client, self.topics.states_of(platform, object));
+                    empty(client, [topic.into()]);
                 }
                 Ok(())
             }
@@ -270,12 +287,19 @@ impl Bridge {
                 Ok(())
             }
             Subject::Light(name) => {
-                let light = self.lights.find(name);
-                let light = light.ok_or_else(|| CommandError::NoSuchLight(name.into()))?;
-                self.execute(&LightCommand::parse(&message.payload)?, light)
+                let command = LightCommand::parse(&message.payload, Format::Plain)?;
+                self.execute(&command, self.find(name)?)
             }
+            Subject::HomeAssistant(name) => {
+                let light = self.find(name)?;
+                match self.controls.handle(light, &message.payload)? {
+                    Some(command) => self.execute(&command, light),
+                    None => Ok(()),
+                }
+            }
+            Subject::Recall => self.recall(&message.payload),
             Subject::Group(name) => {
-                let command = LightCommand::parse(&message.payload)?;
+                let command = LightCommand::parse(&message.payload, Format::Plain)?;
                 let lights = self.lights.ids().zip(&self.groups);
                 let members = lights.filter(|(_, groups)| groups.iter().any(|group| group == name));
                 // A light that refuses keeps no other from it.
@@ -287,6 +311,20 @@ impl Bridge {
         }
     }
 
+    fn find(&self, name: &str) -> Result<LightId, CommandError> {
+        let light = self.lights.find(name);
+        light.ok_or_else(|| CommandError::NoSuchLight(name.into()))
+    }
+
+    /// Recalls the preset whose name is the payload.
+    fn recall(&self, payload: &[u8]) -> Result<(), InputError> {
+        let name = String::from_utf8_lossy(payload).into_owned();
+        let transition = None;
+        self.hub
+            .execute(&Actor::Mqtt, Command::RecallPreset { name, transition })?;
+        Ok(())
+    }
+
     fn execute(&self, command: &LightCommand, light: LightId) -> Result<(), InputError> {
         for change in &command.changes {
             let change = Command::Change {
@@ -296,8 +334,8 @@ impl Bridge {
             };
             self.hub.execute(&Actor::Mqtt, change)?;
         }
-        if command.flash {
-            self.flashes.start(light);
+        if let Some(duration) = command.flash {
+            self.flashes.start(light, duration);
         }
         Ok(())
     }
@@ -305,9 +343,11 @@ impl Bridge {
     /// Publishes every state that differs from the published one; after a reconnect, everything.
     async fn publish(&self, outbox: &Outbox) {
         let mut watch = self.lights.watch();
+        let mut presets = self.hub.presets.watch();
+        let mut controls = self.controls.watch();
         let mut link = self.link.subscribe();
         let mut published_to = Link::default();
-        let mut published = vec![String::new(); self.lights.list().len()];
+        let mut published = BTreeMap::new();
         loop {
             let now = *link.borrow_and_update();
             if now.is_up && now.connections != published_to.connections {
@@ -315,11 +355,13 @@ impl Bridge {
             }
             if now.is_up && now != published_to {
                 self.publish_discovery(outbox).await;
-                published.fill(String::new());
+                published.clear();
                 published_to = now;
             }
+            presets.mark_unchanged();
+            controls.mark_unchanged();
             let states = watch.borrow_and_update().clone();
-            if now.is_up && self.publish_states(outbox, &states, &mut published).await {
+            if now.is_up && publish_new(outbox, self.states(&states), &mut published).await {
                 if *link.borrow() == now {
                     outbox.all_arrived();
                 }
@@ -328,10 +370,12 @@ impl Bridge {
             } else {
                 let changed = tokio::select! {
                     changed = watch.changed(), if now.is_up => changed,
+                    changed = presets.changed(), if now.is_up => changed,
+                    changed = controls.changed(), if now.is_up => changed,
                     changed = link.changed() => changed,
                 };
                 if changed.is_err() {
-                    // Cannot fail: `self` holds both senders.
+                    // Cannot fail: `self` holds all senders.
                     future::pending().await
                 }
             }
@@ -351,47 +395,73 @@ impl Bridge {
         let own = [
             BIRTH.into(),
             self.topics.set("+"),
-            self.topics.discovery("+"),
+            self.topics.home_assistant_set("+"),
+            self.topics.recall(),
         ];
+        let own = own.into_iter().chain(self.topics.all_discoveries());
         let groups = groups.into_iter().map(|name| topics::group(name));
         let peers = self.peers.as_ref().map(Peers::filter);
-        let former = self.former.topic();
+        let former = self.former.topics();
         let topics = groups.chain(own).chain(peers).chain(former);
         outbox.subscribe(topics.collect()).await;
     }
 
     /// Publishes the descriptions of the lights, and that they are online.
     async fn publish_discovery(&self, outbox: &Outbox) {
-        let (node, url) = (&self.config.node, self.url.as_deref());
         for light in self.lights.list() {
-            let message = discovery::message(light, node, url, &self.topics);
-            outbox
-                .retain(self.topics.discovery(&light.name), message)
-                .await;
+            for (topic, message) in self.discovery.of_light(light) {
+                outbox.retain(topic, message).await;
+            }
         }
         outbox.retain(self.topics.status(), ONLINE).await;
     }
 
-    /// Publishes the states that differ from the published ones. Returns whether there was any.
-    async fn publish_states(
-        &self,
-        outbox: &Outbox,
-        states: &[LightState],
-        published: &mut [String],
-    ) -> bool {
-        let mut any = false;
-        for (index, light) in self.lights.list().iter().enumerate() {
-            let state = message::state(&states[index]);
-            if state != published[index] {
-                outbox
-                    .retain(self.topics.state(&light.name), state.clone())
-                    .await;
-                published[index] = state;
-                any = true;
-            }
-        }
-        any
+    /// The topics where this dimmer describes what it has now, with the descriptions.
+    fn descriptions(&self) -> BTreeMap<String, String> {
+        let lights = self.lights.list().iter();
+        let of_lights = lights.flat_map(|light| self.discovery.of_light(light));
+        let all = of_lights.chain(self.discovery.presets(self.hub.presets.all().keys()));
+        all.filter(|(_, message)| !message.is_empty()).collect()
     }
+
+    /// The topics of all states, with the messages for these; and the description of the presets, which
+    /// changes like a state.
+    fn states(&self, states: &[LightState]) -> Vec<(String, String)> {
+        let mut messages = Vec::new();
+        for (id, state) in self.lights.ids().zip(states) {
+            let name = &self.lights.light(id).name;
+            messages.push((self.topics.state(name), message::state(state)));
+            let topic = self.topics.home_assistant_state(name);
+            messages.push((topic, self.controls.state(id, state)));
+        }
+        let presets = self.hub.presets.all();
+        if let Some(description) = self.discovery.presets(presets.keys()) {
+            let shown = presets::shown(&presets, &self.lights);
+            let state = match presets.is_empty() {
+                true => String::new(),
+                false => shown.unwrap_or_else(|| NO_PRESET.into()),
+            };
+            messages.extend([description, (self.topics.preset(), state)]);
+        }
+        messages
+    }
+}
+
+/// Publishes the messages that differ from the published ones. Returns whether there was any.
+async fn publish_new(
+    outbox: &Outbox,
+    messages: Vec<(String, String)>,
+    published: &mut BTreeMap<String, String>,
+) -> bool {
+    let mut any = false;
+    for (topic, message) in messages {
+        if published.get(&topic).map_or("", String::as_str) != message {
+            outbox.retain(topic.clone(), message.clone()).await;
+            published.insert(topic, message);
+            any = true;
+        }
+    }
+    any
 }
 
 /// Removes what the broker retains in these topics.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
+use crate::metrics::Counter;
 use crate::model::actor::Actor;
 use crate::model::command::Command;
 use crate::model::hub::Hub;
@@ -21,11 +22,15 @@ use zone::ZoneWatch;
 const ETC: &str = "/etc";
 
 /// Runs the timers of the hub when they are due. Without timers, nothing wakes up but a change of the time
-/// zone.
+/// zone. `timers_due` counts those that were due.
 ///
 /// # Errors
 /// The kernel cannot create or set its timer.
-pub async fn run(hub: Arc<Hub>, mut heartbeat: Heartbeat) -> anyhow::Result<()> {
+pub async fn run(
+    hub: Arc<Hub>,
+    timers_due: Arc<Counter>,
+    mut heartbeat: Heartbeat,
+) -> anyhow::Result<()> {
     let mut watch = hub.timers.watch();
     let mut clock = Clock::new()?;
     let mut zone = ZoneWatch::new(Path::new(ETC));
@@ -63,15 +68,16 @@ pub async fn run(hub: Arc<Hub>, mut heartbeat: Heartbeat) -> anyhow::Result<()> 
             }
         };
         match woken {
-            Some(Woken::Due) => run_due(&hub),
+            Some(Woken::Due) => run_due(&hub, &timers_due),
             Some(Woken::Set(ahead)) => hub.clock_was_set(ahead, Timestamp::now()),
             None => {}
         }
     }
 }
 
-fn run_due(hub: &Hub) {
+fn run_due(hub: &Hub, timers_due: &Counter) {
     for timer in hub.take_due_timers(Timestamp::now()) {
+        timers_due.add();
         let name = timer.name.clone();
         info!("timer {name:?} is due");
         if let Err(error) = hub.execute(&Actor::Timer, Command::RunTimer(timer)) {

@@ -80,15 +80,15 @@ impl Service {
             stop_outputs.clone(),
         );
         let pins = tasks.start_pins(pins).await?;
-        let writes = pins.iter().map(|pin| pin.writes.clone()).collect();
+        let mut metrics = Metrics::new(pins.iter().map(|pin| pin.writes.clone()).collect());
         let store = tasks.start_store(store);
         tasks.start_buttons(buttons);
-        tasks.start_scheduler();
+        tasks.start_scheduler(metrics.timers_due.clone());
         tasks.start_activity();
         if let Some(mqtt) = config.mqtt {
             let groups = config.lights.into_iter().map(|light| light.groups);
             let url = config.mdns.then(|| mdns::url(address, encrypted)).flatten();
-            tasks.start_mqtt(groups.collect(), url, mqtt);
+            tasks.start_mqtt(groups.collect(), url, mqtt, metrics.add_mqtt());
         }
         let announcement = match config.mdns {
             true => tasks.start_mdns(address, encrypted),
@@ -96,7 +96,7 @@ impl Service {
         };
         let server = web::Server::new(
             hub.clone(),
-            Metrics::new(writes),
+            metrics,
             config.web,
             login,
             supervisor.clone(),
@@ -186,7 +186,7 @@ mod tests {
     use tokio::task;
 
     use super::*;
-    use crate::config::{Broker, DriverChoice, LightConfig, MqttConfig, WebConfig};
+    use crate::config::{DriverChoice, LightConfig, MqttConfig, WebConfig};
 
     /// A service with everything that runs without hardware.
     async fn service(folder: &std::path::Path) -> Service {
@@ -194,11 +194,6 @@ mod tests {
             name: name.into(),
             driver: DriverChoice::Simulated,
             ..LightConfig::default()
-        };
-        let no_broker = Broker {
-            host: "127.0.0.1".into(),
-            port: 9,
-            encrypted: false,
         };
         Service::start(Config {
             mdns: false,
@@ -212,13 +207,9 @@ mod tests {
                 tls: None,
             },
             mqtt: Some(MqttConfig {
-                broker: no_broker,
-                node: "attic".into(),
-                discovery_prefix: "homeassistant".into(),
-                login: None,
-                tls: None,
                 fleet: true,
                 state_dir: folder.into(),
+                ..MqttConfig::for_test("attic")
             }),
             state_dir: folder.into(),
             trace: Some(folder.into()),

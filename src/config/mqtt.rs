@@ -11,6 +11,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use super::credential::credential;
 use super::light::check_name;
+use crate::model::text::Name;
 use crate::platform::host::{self, Authority, Host};
 use crate::platform::tls;
 
@@ -35,6 +36,33 @@ pub(super) struct MqttFile {
     discovery_prefix: String,
     #[serde(default)]
     fleet: bool,
+    #[serde(default, deserialize_with = "area")]
+    area: Option<String>,
+    #[serde(default = "all_entities")]
+    entities: Vec<Entity>,
+}
+
+/// What Home Assistant shows beside the lights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entity {
+    /// A select that recalls presets.
+    Preset,
+    /// A number for each light: the speed of its effect.
+    EffectSpeed,
+    /// A number and a button for each light: its sleep timer.
+    SleepTimer,
+    /// A sensor for each light: whether its driver fails.
+    Fault,
+}
+
+fn all_entities() -> Vec<Entity> {
+    vec![
+        Entity::EffectSpeed,
+        Entity::SleepTimer,
+        Entity::Fault,
+        Entity::Preset,
+    ]
 }
 
 /// The broker, and this dimmer's part in it.
@@ -52,6 +80,10 @@ pub struct MqttConfig {
     pub discovery_prefix: String,
     /// Whether to show the lights of the broker's other dimmers, too.
     pub fleet: bool,
+    /// The area that Home Assistant suggests for this dimmer.
+    pub area: Option<String>,
+    /// What Home Assistant shows beside the lights.
+    pub entities: Vec<Entity>,
     /// Folder for what is kept from one run to the next.
     pub state_dir: PathBuf,
 }
@@ -109,6 +141,8 @@ impl MqttFile {
             node: self.node.unwrap_or_else(default_node),
             discovery_prefix: self.discovery_prefix,
             fleet: self.fleet,
+            area: self.area,
+            entities: self.entities,
             state_dir: state_dir.into(),
         })
     }
@@ -188,6 +222,12 @@ fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     }
 }
 
+fn area<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let area = Name::new(&String::deserialize(deserializer)?);
+    let area = area.map_err(|error| de::Error::custom(format!("area {error}")))?;
+    Ok(Some(area.into()))
+}
+
 fn discovery_prefix_default() -> String {
     "homeassistant".into()
 }
@@ -206,6 +246,28 @@ fn discovery_prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String
         )))
     } else {
         Ok(prefix)
+    }
+}
+
+#[cfg(test)]
+impl MqttConfig {
+    /// A dimmer of this name on a broker that does not exist.
+    pub(crate) fn for_test(node: &str) -> MqttConfig {
+        MqttConfig {
+            broker: Broker {
+                host: "127.0.0.1".into(),
+                port: 9,
+                encrypted: false,
+            },
+            node: node.into(),
+            discovery_prefix: discovery_prefix_default(),
+            login: None,
+            tls: None,
+            fleet: false,
+            area: None,
+            entities: all_entities(),
+            state_dir: PathBuf::new(),
+        }
     }
 }
 
@@ -229,6 +291,25 @@ mod tests {
             assert_eq!(file.broker.to_string(), url);
             assert!(!file.broker.host.contains(['[', ']']));
         }
+    }
+
+    #[test]
+    fn the_entities_are_all_or_those_of_the_list() {
+        let entities = |more: &str| {
+            let file = file(&format!("broker = \"mqtt://pi\"\n{more}"));
+            file.map(|file| file.entities)
+        };
+        assert_eq!(entities("").unwrap().len(), 4);
+        assert_eq!(entities("entities = []").unwrap(), []);
+        let some = entities("entities = [\"fault\", \"sleep-timer\"]").unwrap();
+        assert_eq!(some, [Entity::Fault, Entity::SleepTimer]);
+        let error = entities("entities = [\"color\"]").unwrap_err().to_string();
+        assert!(error.contains("expected one of `preset`"), "{error}");
+        let error = entities("area = \"\"").unwrap_err().to_string();
+        assert!(
+            error.contains("area must have 1 to 40 characters"),
+            "{error}"
+        );
     }
 
     #[test]

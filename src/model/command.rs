@@ -28,7 +28,7 @@ pub enum Command {
         /// Time to get there; `None` for the light's own.
         transition: Option<Duration>,
     },
-    /// Switch a light off, or on if it is off, until [`Command::EndFlash`].
+    /// Let a light blink until [`Command::EndFlash`].
     Flash(LightId),
     /// Restore a light that flashes, unless it has been changed since.
     EndFlash(Flash),
@@ -83,19 +83,18 @@ pub enum Outcome {
 }
 
 /// A flash that goes on until [`Command::EndFlash`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Flash {
     /// The light that flashes.
     pub light: LightId,
-    /// The state to restore.
-    pub(super) before: LightState,
     /// The revision that the flash made: a later one is another change, which stays.
     pub(super) revision: u64,
 }
 
-impl PartialEq for Flash {
-    fn eq(&self, other: &Flash) -> bool {
-        (self.light, self.revision) == (other.light, other.revision)
+impl Flash {
+    /// Whether the flash made this revision of its light.
+    pub fn is_of(&self, revision: u64) -> bool {
+        self.revision == revision
     }
 }
 

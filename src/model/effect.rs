@@ -19,6 +19,13 @@ pub struct Effect {
     pub speed: Speed,
 }
 
+impl Effect {
+    /// Whether the effect goes on until the light's next change: all do but a sunrise.
+    pub fn is_endless(&self) -> bool {
+        self.kind != EffectKind::Sunrise
+    }
+}
+
 /// What an effect does with the level. The times are those of normal speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -89,7 +89,7 @@ impl RemoteLight {
     fn after(&self, change: Change) -> Option<Level> {
         let level = self.state.level;
         match change {
-            Change::Level(level) => Some(level),
+            Change::Level(level) | Change::Dim(level) => Some(level),
             Change::Step(step) => Some(level.stepped(step)),
             Change::On(false) => Some(Level::OFF),
             Change::On(true) if level.is_off() => {
@@ -114,7 +114,7 @@ impl RemoteLight {
 /// What a change means for the level that "on" goes back to.
 fn leaving(change: Change) -> Leaving {
     match change {
-        Change::Level(_) | Change::Step(_) => Leaving::Move,
+        Change::Level(_) | Change::Dim(_) | Change::Step(_) => Leaving::Move,
         Change::On(_) | Change::Toggle | Change::Effect(_) => Leaving::Switch,
     }
 }

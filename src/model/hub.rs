@@ -92,8 +92,7 @@ impl Hub {
             Command::Flash(light) => Ok(Outcome::Flash(self.flash(actor, light))),
             // Not recorded: the start of the flash is.
             Command::EndFlash(flash) => {
-                self.lights
-                    .end_flash(flash.light, flash.before, flash.revision);
+                self.lights.end_flash(flash.light, flash.revision);
                 Ok(Outcome::Done)
             }
             Command::SavePreset { name, preset } => self.save_preset(actor, name, preset),
@@ -157,14 +156,10 @@ impl Hub {
     }
 
     fn flash(&self, actor: &Actor, light: LightId) -> Flash {
-        let (before, revision) = self.lights.flash(light, actor);
+        let revision = self.lights.flash(light, actor);
         let name = self.lights.light(light).name.clone();
         self.record(actor, Action::Flashed { light: name });
-        Flash {
-            light,
-            before,
-            revision,
-        }
+        Flash { light, revision }
     }
 
     fn save_preset(
@@ -353,9 +348,18 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let end = flash();
-        assert_eq!(hub.lights.state(LED).level, Level::OFF);
+        let state = hub.lights.state(LED);
+        assert_eq!(state.effect.unwrap().kind, EffectKind::Blink);
+        assert_eq!(state.lasting().effect, None);
         hub.execute(&Actor::Mqtt, end).unwrap();
+        let state = hub.lights.state(LED);
+        assert_eq!((state.level, state.effect), (Level::HALF, None));
+
+        hub.change(LED, Change::On(false));
+        let end = flash();
         assert_eq!(hub.lights.state(LED).level, Level::HALF);
+        hub.execute(&Actor::Mqtt, end).unwrap();
+        assert_eq!(hub.lights.state(LED).level, Level::OFF);
 
         let end = flash();
         hub.change(LED, Change::Level(Level::FULL));

@@ -18,6 +18,12 @@ use super::level::{Curve, Level, Step, luminance_between};
 use super::range::Range;
 pub use last_on::{LastOn, Leaving};
 
+/// What a flash plays.
+const FLASH: Effect = Effect {
+    kind: EffectKind::Blink,
+    speed: Speed::NORMAL,
+};
+
 /// What moves a pin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -154,6 +160,8 @@ pub struct LightState {
     pub revision: u64,
     /// Set while the light's driver fails.
     pub fault: Option<Fault>,
+    /// The state that the end of a flash restores; `None` if the light does not flash.
+    before_flash: Option<Box<LightState>>,
 }
 
 impl LightState {
@@ -170,12 +178,18 @@ impl LightState {
             by: None,
             revision: 0,
             fault: None,
+            before_flash: None,
         }
     }
 
     /// The same light while it plays an effect. [`Lights::new`] sets the duration.
     pub fn playing(self, effect: Option<Effect>) -> LightState {
         LightState { effect, ..self }
+    }
+
+    /// The state that stays: this one, or the one before a flash.
+    pub fn lasting(&self) -> &LightState {
+        self.before_flash.as_deref().unwrap_or(self)
     }
 
     /// The end of the last change; `None` if it was immediate.
@@ -219,9 +233,9 @@ impl LightState {
 
 /// The duration of an effect; `transition` is that of a sunrise at normal speed. All others never end.
 fn duration_of(effect: Effect, transition: Option<Duration>) -> Duration {
-    match effect.kind {
-        EffectKind::Sunrise => transition.unwrap_or(SUNRISE).div_f64(effect.speed.times()),
-        _ => Duration::ZERO,
+    match effect.is_endless() {
+        true => Duration::ZERO,
+        false => transition.unwrap_or(SUNRISE).div_f64(effect.speed.times()),
     }
 }
 
@@ -238,6 +252,8 @@ fn first_shown(effect: Option<Effect>, shown: Level) -> Level {
 pub enum Change {
     /// Sets the level.
     Level(Level),
+    /// Sets the level, around which an effect that never ends goes on.
+    Dim(Level),
     /// Adds to the level that is seen, or to that of a step in the same direction that is not there yet;
     /// the result is clamped to 0..100.
     Step(Step),
@@ -255,7 +271,7 @@ impl Change {
         match self {
             Change::Effect(None) => light.level,
             Change::Effect(Some(_)) => Change::On(true).applied_to(light, shown),
-            Change::Level(level) => level,
+            Change::Level(level) | Change::Dim(level) => level,
             // Steps that follow each other fast all count.
             Change::Step(step) if light.step.is_some_and(|last| last.is_up() == step.is_up()) => {
                 light.level.stepped(step)
@@ -271,8 +287,10 @@ impl Change {
     /// What this change by an actor, after that of `last`, means for the level that "on" goes back to.
     fn leaving(self, last: Option<&Actor>, by: &Actor) -> Leaving {
         match self {
-            Change::Level(_) | Change::Step(_) if last == Some(by) => Leaving::Move,
-            Change::Level(_) | Change::Step(_) => Leaving::FirstMove,
+            Change::Level(_) | Change::Dim(_) | Change::Step(_) if last == Some(by) => {
+                Leaving::Move
+            }
+            Change::Level(_) | Change::Dim(_) | Change::Step(_) => Leaving::FirstMove,
             // Home Assistant has no level 0: this may be the end of a drag or of steps.
             Change::On(false) if *by == Actor::Mqtt => Leaving::LastMove,
             Change::On(_) | Change::Toggle | Change::Effect(_) => Leaving::Switch,
@@ -364,6 +382,7 @@ impl Lights {
             let level = change.applied_to(state, shown);
             let effect = match change {
                 Change::Effect(effect) => effect.map(|effect| slowed(effect, settings)),
+                Change::Dim(level) if !level.is_off() => state.effect.filter(Effect::is_endless),
                 _ => None,
             };
             let moves =
@@ -379,39 +398,40 @@ impl Lights {
             state.step = change.step();
             state.effect = effect;
             state.by = Some(by.clone());
+            state.before_flash = None;
         })
     }
 
-    /// Switches a light off at once, or on if it is off, until [`Lights::end_flash`]. Returns the state
-    /// before the flash and the revision that the flash made.
-    pub(super) fn flash(&self, light: LightId, by: &Actor) -> (LightState, u64) {
-        let mut before = None;
+    /// Lets a light blink around its level, or around the last one above 0 if it is off, until
+    /// [`Lights::end_flash`]. Returns the revision that the flash made.
+    pub(super) fn flash(&self, light: LightId, by: &Actor) -> u64 {
         let flashing = self.modify(light, |state, now| {
-            before = Some(state.clone());
-            let level = Change::Toggle.applied_to(state, state.level);
+            let before = state.lasting().clone();
+            let level = Change::On(true).applied_to(state, state.level);
             state.set_level(level, Leaving::Switch, now);
             state.step = None;
-            state.effect = None;
+            state.effect = Some(FLASH);
             state.duration = Duration::ZERO;
             state.by = Some(by.clone());
+            state.before_flash = Some(Box::new(before));
         });
-        (before.expect("modify calls its closure"), flashing.revision)
+        flashing.revision
     }
 
-    /// Restores the state `before` a flash, unless the light has been changed since its `revision`.
-    pub(super) fn end_flash(&self, light: LightId, before: LightState, revision: u64) {
-        let duration = before.remaining().unwrap_or_default();
+    /// Restores the state before a flash, unless the light has been changed since its `revision`.
+    pub(super) fn end_flash(&self, light: LightId, revision: u64) {
         self.states.send_if_modified(|states| {
             let state = &mut states[light.0];
-            let is_unchanged = state.revision == revision;
-            if is_unchanged {
+            let before = state.before_flash.take_if(|_| state.revision == revision);
+            let is_unchanged = before.is_some();
+            if let Some(before) = before {
                 *state = LightState {
-                    duration,
+                    duration: before.remaining().unwrap_or_default(),
                     from: state.level,
                     since: Instant::now(),
                     revision: revision + 1,
                     fault: state.fault.take(),
-                    ..before
+                    ..*before
                 };
             }
             is_unchanged
@@ -583,7 +603,7 @@ mod tests {
         let lights = rested(80.0).await;
         set(&lights, 30.0);
         let before = lights.flash(LED, &Actor::Mqtt);
-        lights.end_flash(LED, before.0, before.1);
+        lights.end_flash(LED, before);
         lights.change(LED, Change::On(false), None, &Actor::Mqtt);
         assert_eq!(switched_on(&lights), level(30.0), "a flash changes nothing");
         set(&lights, 0.0);

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::effect::Effect;
 use super::level::Level;
-use super::lights::{LightId, Lights};
+use super::lights::{LightId, LightState, Lights};
 
 /// The most presets.
 pub const MAX_PRESETS: usize = 32;
@@ -27,6 +27,14 @@ pub struct Scene {
     pub effect: Option<Effect>,
 }
 
+impl Scene {
+    /// What this light is set to.
+    fn of(state: &LightState) -> Scene {
+        let LightState { level, effect, .. } = *state.lasting();
+        Scene { level, effect }
+    }
+}
+
 /// Why a preset cannot be saved or used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PresetError {
@@ -42,11 +50,19 @@ pub enum PresetError {
 pub(super) fn current(lights: &Lights) -> Preset {
     let states = lights.states();
     let names = lights.list().iter().map(|light| light.name.clone());
-    let scenes = states.iter().map(|state| Scene {
-        level: state.level,
-        effect: state.effect,
-    });
+    let scenes = states.iter().map(Scene::of);
     names.zip(scenes).collect()
+}
+
+/// The name of the first preset that says what its lights are set to now.
+pub fn shown(presets: &PresetsByName, lights: &Lights) -> Option<String> {
+    let now = current(lights);
+    let is_shown = |preset: &Preset| {
+        let scenes = || preset.iter().filter(|(name, _)| now.contains_key(*name));
+        scenes().count() > 0 && scenes().all(|(name, scene)| now[name] == *scene)
+    };
+    let mut shown = presets.iter().filter(|(_, preset)| is_shown(preset));
+    shown.next().map(|(name, _)| name.clone())
 }
 
 /// The scene of each light that still exists.

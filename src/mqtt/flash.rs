@@ -1,4 +1,4 @@
-//! Flashes of lights on command of Home Assistant: half a second off, or on if the light was off.
+//! Flashes of lights on command of Home Assistant: a light blinks as long as the command says.
 
 use std::future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,13 +13,15 @@ use crate::model::command::{Command, Flash, Outcome};
 use crate::model::hub::Hub;
 use crate::model::lights::LightId;
 
-/// Duration of a flash.
-const DURATION: Duration = Duration::from_millis(500);
+/// Shortest flash: the light is on and off once.
+pub const SHORTEST: Duration = Duration::from_secs(1);
+/// Longest flash.
+pub const LONGEST: Duration = Duration::from_secs(60);
 
 /// The flashes that have not ended yet.
 pub struct Flashes {
     hub: Arc<Hub>,
-    /// The flashes with the times of their ends, the earliest first.
+    /// The flashes with the times of their ends.
     running: Mutex<Vec<(Instant, Flash)>>,
     /// Wakes [`Flashes::run`] when a flash has started.
     started: Notify,
@@ -34,14 +36,21 @@ impl Flashes {
         }
     }
 
-    /// Starts a flash of a light, unless the light flashes already.
-    pub fn start(&self, light: LightId) {
+    /// Starts a flash of a light. One that the light has not ended goes on until the later end.
+    pub fn start(&self, light: LightId, duration: Duration) {
+        let end = Instant::now() + duration.clamp(SHORTEST, LONGEST);
+        let revision = self.hub.lights.state(light).revision;
         let mut running = self.running();
-        if running.iter().any(|(_, flash)| flash.light == light) {
+        let own = running.iter_mut().find(|(_, flash)| flash.light == light);
+        if let Some((until, _)) = own.filter(|(_, flash)| flash.is_of(revision)) {
+            *until = end.max(*until);
             return;
         }
         match self.hub.execute(&Actor::Mqtt, Command::Flash(light)) {
-            Ok(Outcome::Flash(flash)) => running.push((Instant::now() + DURATION, flash)),
+            Ok(Outcome::Flash(flash)) => {
+                running.retain(|(_, other)| other.light != light);
+                running.push((end, flash));
+            }
             other => warn!("mqtt: flash: {other:?}"),
         }
         self.started.notify_one();
@@ -50,7 +59,7 @@ impl Flashes {
     /// Ends each flash when it is due; never returns.
     pub async fn run(&self) {
         loop {
-            let next = self.running().first().map(|(end, _)| *end);
+            let next = self.running().iter().map(|(end, _)| *end).min();
             let due = async {
                 match next {
                     Some(end) => sleep_until(end).await,
@@ -66,7 +75,7 @@ impl Flashes {
 
     /// Ends all flashes now.
     pub fn end_all(&self) {
-        self.end_until(Instant::now() + DURATION);
+        self.end_until(Instant::now() + LONGEST);
     }
 
     fn end_until(&self, now: Instant) {
@@ -105,42 +114,53 @@ mod tests {
         (hub, flashes)
     }
 
+    fn effect(hub: &Hub) -> Option<EffectKind> {
+        hub.lights.state(LED).effect.map(|effect| effect.kind)
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_flash_restores_the_light_and_a_second_one_does_not_extend_it() {
+    async fn a_flash_takes_as_long_as_the_longest_that_was_asked_for() {
         let (hub, flashes) = flashes();
-        for _ in 0..3 {
-            flashes.start(LED);
-            assert_eq!(hub.lights.state(LED).level, Level::OFF);
+        let second = Duration::from_secs(1);
+        for seconds in [10, 2] {
+            flashes.start(LED, seconds * second);
+            assert_eq!(effect(&hub), Some(EffectKind::Blink));
         }
-        sleep(DURATION * 2).await;
+        assert_eq!(hub.lights.state(LED).revision, 1, "it is one flash");
+        sleep(second * 99 / 10).await;
+        assert_eq!(effect(&hub), Some(EffectKind::Blink));
+        sleep(second / 5).await;
+        assert_eq!(effect(&hub), None);
         assert_eq!(hub.lights.state(LED).level, Level::HALF);
-        assert_eq!(hub.lights.state(LED).revision, 2);
-        flashes.start(LED);
+        flashes.start(LED, LONGEST);
         flashes.end_all();
-        let level = hub.lights.state(LED).level;
-        assert_eq!(level, Level::HALF, "a stop ends it early");
+        assert_eq!(effect(&hub), None, "a stop ends it early");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flash_restores_the_effect() {
         let (hub, flashes) = flashes();
-        let effect = Some(Effect {
+        let candle = Some(Effect {
             kind: EffectKind::Candle,
             speed: Speed::SAFE,
         });
-        hub.change(LED, Change::Effect(effect));
-        flashes.start(LED);
-        assert_eq!(hub.lights.state(LED).effect, None);
-        sleep(DURATION * 2).await;
-        assert_eq!(hub.lights.state(LED).effect, effect);
+        hub.change(LED, Change::Effect(candle));
+        flashes.start(LED, SHORTEST);
+        assert_eq!(effect(&hub), Some(EffectKind::Blink));
+        sleep(SHORTEST * 2).await;
+        assert_eq!(hub.lights.state(LED).effect, candle);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_change_during_a_flash_stays() {
+    async fn a_change_during_a_flash_stays_and_another_flash_begins_anew() {
         let (hub, flashes) = flashes();
-        flashes.start(LED);
+        flashes.start(LED, SHORTEST * 3);
         hub.change(LED, Change::Level(Level::FULL));
-        sleep(DURATION * 2).await;
+        assert_eq!(effect(&hub), None);
+        flashes.start(LED, SHORTEST);
+        assert_eq!(effect(&hub), Some(EffectKind::Blink));
+        sleep(SHORTEST * 2).await;
+        assert_eq!(effect(&hub), None);
         assert_eq!(hub.lights.state(LED).level, Level::FULL);
     }
 }

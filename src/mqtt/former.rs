@@ -72,20 +72,20 @@ impl Former {
         }
     }
 
-    /// The topic to subscribe to on a new connection.
-    pub fn topic(&self) -> Option<String> {
+    /// The topics to subscribe to on a new connection.
+    pub fn topics(&self) -> Vec<String> {
         match &*self.stage() {
-            Stage::Done => None,
-            Stage::Asking(before) => Some(before.topics().status()),
+            Stage::Done => vec![],
+            Stage::Asking(before) => vec![before.topics().status()],
             Stage::Removing(before) => {
                 remember(&self.file, &self.now);
-                Some(before.topics().discovery("+"))
+                before.topics().all_discoveries()
             }
         }
     }
 
-    /// Handles a retained message. Returns the topics to be emptied, and whether [`Former::topic`] is
-    /// another one now.
+    /// Handles a retained message. Returns the topics to be emptied, and whether [`Former::topics`] are
+    /// others now.
     pub fn handle(&self, topic: &str, payload: &[u8]) -> (Vec<String>, bool) {
         let mut stage = self.stage();
         match &*stage {
@@ -103,12 +103,17 @@ impl Former {
             }
             Stage::Removing(before) => {
                 let topics = before.topics();
-                let light = match topics.subject(topic) {
-                    Some(Subject::Discovery(light)) if discovery::parse(payload).is_some() => light,
-                    _ => return (vec![], false),
-                };
-                let state = (before.node != self.now.node).then(|| topics.state(light));
-                (state.into_iter().chain([topic.into()]).collect(), false)
+                match topics.subject(topic) {
+                    Some(Subject::Discovery(platform, object))
+                        if discovery::parse(payload).is_some() =>
+                    {
+                        let is_renamed = before.node != self.now.node;
+                        let states = topics.states_of(platform, object);
+                        let states = states.into_iter().filter(|_| is_renamed);
+                        (states.chain([topic.into()]).collect(), false)
+                    }
+                    _ => (vec![], false),
+                }
             }
             Stage::Asking(_) | Stage::Done => (vec![], false),
         }

@@ -1,14 +1,16 @@
-//! Commands and states in Home Assistant's JSON schema for lights.
+//! Commands and states in Home Assistant's JSON schema for lights: in percent for any MQTT program, and
+//! in [`Format::HomeAssistant`] for Home Assistant itself.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::flash;
 use crate::model::effect::{Effect, Speed};
 use crate::model::level::Level;
 use crate::model::lights::{Change, LightState};
-use crate::protocol::fields::{self, BRIGHTNESS, EFFECT};
+use crate::protocol::fields::{self, BRIGHTNESS, EFFECT, FULL_PERMILLE, PERMILLE};
 use crate::protocol::input_error::InputError;
 use crate::protocol::light_change;
 
@@ -22,8 +24,21 @@ pub struct LightCommand {
     pub changes: Vec<Change>,
     /// Duration of the changes; `None` for the light's own.
     pub transition: Option<Duration>,
-    /// Whether to flash after the changes.
-    pub flash: bool,
+    /// How long to flash after the changes; `None` for no flash.
+    pub flash: Option<Duration>,
+}
+
+/// How a command is meant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Format {
+    /// The brightness is in percent, and a command without an effect ends one.
+    Plain,
+    /// As Home Assistant means it: the brightness is in tenths of a percent, and another one does not end
+    /// an effect.
+    HomeAssistant {
+        /// The speed of an effect.
+        speed: Speed,
+    },
 }
 
 const FIELDS: [&str; 5] = ["state", "brightness", "transition", "flash", "effect"];
@@ -33,16 +48,24 @@ impl LightCommand {
     ///
     /// # Errors
     /// The payload is not JSON, or a field is unknown, missing or has a value that is not allowed.
-    pub fn parse(payload: &[u8]) -> Result<LightCommand, InputError> {
-        let fields = fields::object("a command", payload)?;
+    pub fn parse(payload: &[u8], format: Format) -> Result<LightCommand, InputError> {
+        LightCommand::of(&fields::object("a command", payload)?, format)
+    }
+
+    /// The command in these fields.
+    ///
+    /// # Errors
+    /// A field is unknown, missing or has a value that is not allowed.
+    pub fn of(fields: &Map<String, Value>, format: Format) -> Result<LightCommand, InputError> {
         if let Some(unknown) = fields.keys().find(|key| !FIELDS.contains(&key.as_str())) {
             let fields = FIELDS.join(", ");
             let message = format!("unknown field {unknown:?}; there are {fields}");
             return Err(InputError::malformed(message));
         }
-        let transition = light_change::transition(&fields)?;
-        let flash = flash(&fields)?;
-        let (level, effect) = (level(&fields)?, effect(&fields)?);
+        let transition = light_change::transition(fields)?;
+        let flash = flash(fields)?;
+        let (level, effect) = (format.level(fields)?, format.effect(fields)?);
+        let has_effect = fields.contains_key(EFFECT.name);
         let on = match fields.get("state") {
             Some(Value::String(state)) if state == "ON" => true,
             Some(Value::String(state)) if state == "OFF" => false,
@@ -57,10 +80,14 @@ impl LightCommand {
                 ));
             }
         };
+        let level = level.map(match format {
+            Format::HomeAssistant { .. } if !has_effect => Change::Dim,
+            _ => Change::Level,
+        });
         let effect = effect.map(|effect| Change::Effect(Some(effect)));
-        let changes = match (on, level.map(Change::Level), effect) {
+        let changes = match (on, level, effect) {
             (false, ..) => vec![Change::On(false)],
-            (true, None, None) if flash => vec![],
+            (true, None, None) if flash.is_some() => vec![],
             // Also ends an effect.
             (true, None, None) => vec![Change::On(true)],
             (true, level, effect) => level.into_iter().chain(effect).collect(),
@@ -68,47 +95,57 @@ impl LightCommand {
         Ok(LightCommand {
             changes,
             transition,
-            flash: on && flash,
+            flash: flash.filter(|_| on),
         })
     }
 }
 
-/// The `brightness`, in percent, as `brightness_scale` says.
-fn level(fields: &Map<String, Value>) -> Result<Option<Level>, InputError> {
-    let Some(value) = fields.get(BRIGHTNESS.name) else {
-        return Ok(None);
-    };
-    Level::from_percent(BRIGHTNESS.number(value)?)
-        .map(Some)
-        .map_err(|error| InputError::out_of_range(BRIGHTNESS.name, error))
-}
-
-/// The `effect` to play, at normal speed: Home Assistant has no field for another speed.
-fn effect(fields: &Map<String, Value>) -> Result<Option<Effect>, InputError> {
-    let Some(value) = fields.get(EFFECT.name) else {
-        return Ok(None);
-    };
-    let speed = Speed::NORMAL;
-    let kind = EFFECT.effect(value, &NO_EFFECT.into())?;
-    Ok(kind.map(|kind| Effect { kind, speed }))
-}
-
-/// Whether to flash. The duration in `flash` is ignored.
-fn flash(fields: &Map<String, Value>) -> Result<bool, InputError> {
-    match fields.get("flash") {
-        None => Ok(false),
-        Some(Value::Number(_)) => Ok(true),
-        Some(other) => Err(InputError::malformed(format!(
-            "flash must be a number from 0 up, not {other}"
-        ))),
+impl Format {
+    fn level(self, fields: &Map<String, Value>) -> Result<Option<Level>, InputError> {
+        let (field, most) = match self {
+            Format::Plain => (&BRIGHTNESS, 100.0),
+            Format::HomeAssistant { .. } => (&PERMILLE, FULL_PERMILLE),
+        };
+        let Some(value) = fields.get(field.name) else {
+            return Ok(None);
+        };
+        Level::from_percent(field.number(value)? * 100.0 / most)
+            .map(Some)
+            .map_err(|error| InputError::out_of_range(field.name, error))
     }
+
+    fn effect(self, fields: &Map<String, Value>) -> Result<Option<Effect>, InputError> {
+        let Some(value) = fields.get(EFFECT.name) else {
+            return Ok(None);
+        };
+        let speed = match self {
+            Format::Plain => Speed::NORMAL,
+            Format::HomeAssistant { speed } => speed,
+        };
+        let kind = EFFECT.effect(value, &NO_EFFECT.into())?;
+        Ok(kind.map(|kind| Effect { kind, speed }))
+    }
+}
+
+/// How long to flash, in seconds; from 1 to 60 whatever is asked for.
+fn flash(fields: &Map<String, Value>) -> Result<Option<Duration>, InputError> {
+    let Some(value) = fields.get("flash") else {
+        return Ok(None);
+    };
+    let seconds = value.as_f64().ok_or_else(|| {
+        InputError::malformed(format!("flash must be a number from 0 up, not {value}"))
+    })?;
+    let range = flash::SHORTEST.as_secs_f64()..=flash::LONGEST.as_secs_f64();
+    Ok(Some(Duration::from_secs_f64(
+        seconds.clamp(*range.start(), *range.end()),
+    )))
 }
 
 /// The published state of a light.
 #[derive(Debug, Serialize)]
 struct StateMessage {
     state: &'static str,
-    /// In percent. Home Assistant does not accept 0.
+    /// In percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     brightness: Option<f64>,
     /// Always present: Home Assistant would keep the last effect otherwise.
@@ -120,7 +157,7 @@ pub fn state(light: &LightState) -> String {
     let is_on = !light.level.is_off();
     let state = StateMessage {
         state: if is_on { "ON" } else { "OFF" },
-        // Home Assistant has 255 steps, and would round less than one step to 0.
+        // Other dimmers and programs may take what is rounded to 0 for off.
         brightness: is_on.then(|| light.level.percent().max(1.0)),
         effect: light.effect.map_or(NO_EFFECT, |effect| effect.kind.name()),
     };
@@ -145,58 +182,94 @@ mod tests {
         }));
         let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
         for (text, changes, transition, flash) in [
-            (r#"{"state":"ON"}"#, vec![Change::On(true)], None, false),
+            (r#"{"state":"ON"}"#, vec![Change::On(true)], None, None),
             (
                 r#"{"state":"ON","brightness":50,"transition":2.0}"#,
                 vec![Change::Level(level(50.0))],
                 seconds(2.0),
-                false,
+                None,
             ),
-            (r#"{"state":"ON","flash":2}"#, vec![], None, true),
+            (r#"{"state":"ON","flash":2}"#, vec![], None, seconds(2.0)),
             (
                 r#"{"state":"ON","effect":"breathe"}"#,
                 vec![breathe],
                 None,
-                false,
+                None,
             ),
             (
                 r#"{"state":"ON","effect":"breathe","brightness":7}"#,
                 vec![Change::Level(level(7.0)), breathe],
                 None,
-                false,
+                None,
             ),
             (
                 r#"{"state":"ON","effect":"off"}"#,
                 vec![Change::On(true)],
                 None,
-                false,
+                None,
             ),
             (
                 r#"{"state":"ON","effect":"off","brightness":7}"#,
                 vec![Change::Level(level(7.0))],
                 None,
-                false,
+                None,
             ),
             (
                 r#"{"state":"ON","brightness":7,"flash":10}"#,
                 vec![Change::Level(level(7.0))],
                 None,
-                true,
+                seconds(10.0),
             ),
             (
                 r#"{"state":"OFF","transition":1.0}"#,
                 vec![Change::On(false)],
                 seconds(1.0),
-                false,
+                None,
             ),
         ] {
-            let command = LightCommand::parse(text.as_bytes()).unwrap();
+            let command = LightCommand::parse(text.as_bytes(), Format::Plain).unwrap();
             let expected = LightCommand {
                 changes,
                 transition,
                 flash,
             };
             assert_eq!(command, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn home_assistant_has_a_thousand_steps_and_keeps_an_effect() {
+        let candle = Change::Effect(Some(Effect {
+            kind: EffectKind::Candle,
+            speed: Speed::SAFE,
+        }));
+        for (text, changes) in [
+            (
+                r#"{"state":"ON","brightness":4}"#,
+                vec![Change::Dim(level(0.4))],
+            ),
+            (
+                r#"{"state":"ON","brightness":1000,"effect":"off"}"#,
+                vec![Change::Level(Level::FULL)],
+            ),
+            (
+                r#"{"state":"ON","brightness":425,"effect":"candle"}"#,
+                vec![Change::Level(level(42.5)), candle],
+            ),
+        ] {
+            let speed = Speed::SAFE;
+            let format = Format::HomeAssistant { speed };
+            let command = LightCommand::parse(text.as_bytes(), format).unwrap();
+            assert_eq!(command.changes, changes, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_flash_is_from_1_to_60_seconds() {
+        for (asked, seconds) in [("-1", 1.0), ("0.2", 1.0), ("2.5", 2.5), ("1e300", 60.0)] {
+            let text = format!(r#"{{"state":"ON","flash":{asked}}}"#);
+            let command = LightCommand::parse(text.as_bytes(), Format::Plain).unwrap();
+            assert_eq!(command.flash, Some(Duration::from_secs_f64(seconds)));
         }
     }
 
@@ -232,7 +305,7 @@ mod tests {
                 r#"unknown field "color"; there are state, brightness, "#,
             ),
         ] {
-            let error = LightCommand::parse(text.as_bytes())
+            let error = LightCommand::parse(text.as_bytes(), Format::Plain)
                 .unwrap_err()
                 .to_string();
             assert!(error.starts_with(expected), "{text}: {error}");

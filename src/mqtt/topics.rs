@@ -10,12 +10,45 @@ pub const ONLINE: &str = "online";
 /// Payload of a program that is not, as its last will.
 pub const OFFLINE: &str = "offline";
 
+/// The kinds of entities of Home Assistant that a dimmer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Platform {
+    Light,
+    Number,
+    Button,
+    BinarySensor,
+    Select,
+}
+
+impl Platform {
+    pub const ALL: [Platform; 5] = [
+        Platform::Light,
+        Platform::Number,
+        Platform::Button,
+        Platform::BinarySensor,
+        Platform::Select,
+    ];
+
+    /// The name in topics and in entity ids.
+    pub fn name(self) -> &'static str {
+        match self {
+            Platform::Light => "light",
+            Platform::Number => "number",
+            Platform::Button => "button",
+            Platform::BinarySensor => "binary_sensor",
+            Platform::Select => "select",
+        }
+    }
+}
+
 /// The topics of one dimmer.
 pub struct Topics {
     /// Prefix of the dimmer's own topics: `dimmer/kitchen`.
     own: String,
-    /// Prefix of the discovery of its lights: `homeassistant/light/kitchen`.
-    discovery: String,
+    /// Prefix of all discovery: `homeassistant`.
+    discovery_prefix: String,
+    /// The dimmer's name: `kitchen`.
+    node: String,
 }
 
 /// The subject of a message, by its topic.
@@ -25,8 +58,12 @@ pub enum Subject<'a> {
     Light(&'a str),
     /// A command to all lights of this group.
     Group(&'a str),
-    /// The discovery of this light of this dimmer.
-    Discovery(&'a str),
+    /// A command of Home Assistant about this light.
+    HomeAssistant(&'a str),
+    /// The preset to recall.
+    Recall,
+    /// The discovery of an entity of this dimmer.
+    Discovery(Platform, &'a str),
     /// Home Assistant starts or ends.
     Birth,
 }
@@ -66,7 +103,8 @@ impl Topics {
     pub fn new(node: &str, discovery_prefix: &str) -> Topics {
         Topics {
             own: format!("dimmer/{node}"),
-            discovery: format!("{discovery_prefix}/light/{node}"),
+            discovery_prefix: discovery_prefix.into(),
+            node: node.into(),
         }
     }
 
@@ -85,30 +123,82 @@ impl Topics {
         format!("{}/{light}/set", self.own)
     }
 
-    /// The description of a light for Home Assistant; `+` for every light.
-    pub fn discovery(&self, light: &str) -> String {
-        format!("{}/{light}/config", self.discovery)
+    /// What Home Assistant is to know of a light.
+    pub fn home_assistant_state(&self, light: &str) -> String {
+        format!("{}/{light}/ha/state", self.own)
+    }
+
+    /// Commands of Home Assistant about a light; `+` for every light.
+    pub fn home_assistant_set(&self, light: &str) -> String {
+        format!("{}/{light}/ha/set", self.own)
+    }
+
+    /// The preset that the lights are set to.
+    pub fn preset(&self) -> String {
+        format!("{}/preset", self.own)
+    }
+
+    /// The preset to recall.
+    pub fn recall(&self) -> String {
+        format!("{}/recall", self.own)
+    }
+
+    /// The description of an entity for Home Assistant; `+` for every object.
+    pub fn discovery(&self, platform: Platform, object: &str) -> String {
+        let (prefix, platform, node) = (&self.discovery_prefix, platform.name(), &self.node);
+        format!("{prefix}/{platform}/{node}/{object}/config")
+    }
+
+    /// The descriptions of all entities: what to subscribe to.
+    pub fn all_discoveries(&self) -> Vec<String> {
+        Platform::ALL
+            .map(|platform| self.discovery(platform, "+"))
+            .into()
+    }
+
+    /// The topics with the state of an entity, which no other entity has.
+    pub fn states_of(&self, platform: Platform, object: &str) -> Vec<String> {
+        match platform {
+            Platform::Light => vec![self.state(object), self.home_assistant_state(object)],
+            Platform::Select => vec![self.preset()],
+            Platform::Number | Platform::Button | Platform::BinarySensor => vec![],
+        }
     }
 
     /// The subject of a topic; `None` if it is of no interest.
     pub fn subject<'a>(&self, topic: &'a str) -> Option<Subject<'a>> {
-        let between = |start: &str, end: &str| {
-            let rest = topic.strip_prefix(start)?.strip_prefix('/')?;
-            rest.strip_suffix(end)?.strip_suffix('/')
-        };
         if topic == BIRTH {
             return Some(Subject::Birth);
         }
-        between(&format!("dimmer/{GROUP}"), "set")
-            .map(Subject::Group)
-            .or_else(|| between(&self.own, "set").map(Subject::Light))
-            .or_else(|| between(&self.discovery, "config").map(Subject::Discovery))
+        if let Some(group) = between(topic, &format!("dimmer/{GROUP}"), "set") {
+            return Some(Subject::Group(group));
+        }
+        if topic == self.recall() {
+            return Some(Subject::Recall);
+        }
+        if let Some(light) = between(topic, &self.own, "ha/set") {
+            return Some(Subject::HomeAssistant(light));
+        }
+        if let Some(light) = between(topic, &self.own, "set") {
+            return Some(Subject::Light(light));
+        }
+        Platform::ALL.into_iter().find_map(|platform| {
+            let (prefix, node) = (&self.discovery_prefix, &self.node);
+            let start = format!("{prefix}/{}/{node}", platform.name());
+            between(topic, &start, "config").map(|object| Subject::Discovery(platform, object))
+        })
     }
+}
+
+/// What stands between `start/` and `/end` in a topic.
+fn between<'a>(topic: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let rest = topic.strip_prefix(start)?.strip_prefix('/')?;
+    rest.strip_suffix(end)?.strip_suffix('/')
 }
 
 /// The discovery of every light of every dimmer.
 pub fn all_discoveries(discovery_prefix: &str) -> String {
-    Topics::new("+", discovery_prefix).discovery("+")
+    Topics::new("+", discovery_prefix).discovery(Platform::Light, "+")
 }
 
 /// Commands to a group.
@@ -126,9 +216,19 @@ mod tests {
         for (topic, subject) in [
             (topics.set("led"), Some(Subject::Light("led"))),
             (group("up"), Some(Subject::Group("up"))),
-            (topics.discovery("led"), Some(Subject::Discovery("led"))),
+            (
+                topics.home_assistant_set("led"),
+                Some(Subject::HomeAssistant("led")),
+            ),
+            (topics.recall(), Some(Subject::Recall)),
+            (
+                topics.discovery(Platform::BinarySensor, "led_fault"),
+                Some(Subject::Discovery(Platform::BinarySensor, "led_fault")),
+            ),
             (BIRTH.into(), Some(Subject::Birth)),
             (topics.state("led"), None),
+            (topics.home_assistant_state("led"), None),
+            (topics.preset(), None),
             ("dimmer/attic/led/set".into(), None),
             ("dimmer/kitchen/set".into(), None),
         ] {
@@ -146,12 +246,13 @@ mod tests {
         let (node, light) = ("attic", "led");
         for (topic, subject) in [
             (
-                attic.discovery(light),
+                attic.discovery(Platform::Light, light),
                 Some(PeerSubject::Discovery { node, light }),
             ),
             (attic.status(), Some(PeerSubject::Status(node))),
             (attic.state(light), Some(PeerSubject::State("attic/led"))),
             (attic.set(light), None),
+            (attic.discovery(Platform::Number, "led_speed"), None),
             (BIRTH.into(), None),
             ("homeassistant/light/attic/config".into(), None),
             ("homeassistant/switch/attic/led/config".into(), None),

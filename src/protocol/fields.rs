@@ -185,11 +185,31 @@ pub const TIMER_NAME: Field = Field {
     meaning: "Replaces a timer that has this name. If missing, the lowest free number.",
     ..NAME
 };
-/// The level in Home Assistant's commands.
+/// The level in commands by MQTT.
 pub const BRIGHTNESS: Field = Field {
     name: "brightness",
     kind: FieldKind::Number(Level::RANGE),
-    meaning: "Percent, as brightness_scale says.",
+    meaning: "Percent.",
+};
+/// The most of [`PERMILLE`].
+pub const FULL_PERMILLE: f64 = 1000.0;
+/// The level in Home Assistant's commands.
+pub const PERMILLE: Field = Field {
+    name: "brightness",
+    kind: FieldKind::Number(Range::new(0.0, FULL_PERMILLE)),
+    meaning: "Tenths of a percent, as brightness_scale says.",
+};
+/// The time until a light goes off after Home Assistant starts its sleep timer.
+pub const SLEEP_MINUTES: Field = Field {
+    name: "sleep_minutes",
+    kind: FieldKind::Number(Range::new(0.0, MAX_DELAY.as_secs_f64() / 60.0)),
+    meaning: "Minutes; 0 for no sleep timer.",
+};
+/// The button that starts the sleep timer.
+pub const SLEEP: Field = Field {
+    name: "sleep",
+    kind: FieldKind::True,
+    meaning: "Starts the sleep timer, or cancels it if its minutes are 0.",
 };
 
 impl Field {

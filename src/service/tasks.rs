@@ -12,6 +12,7 @@ use tracing::warn;
 use super::systemd;
 use crate::button::Button;
 use crate::config::MqttConfig;
+use crate::metrics::{Counter, Flag};
 use crate::model::hub::Hub;
 use crate::model::lights::LightId;
 use crate::mqtt;
@@ -97,10 +98,11 @@ impl Tasks {
         }
     }
 
-    pub fn start_scheduler(&mut self) {
+    /// `timers_due` counts the timers that were due.
+    pub fn start_scheduler(&mut self, timers_due: Arc<Counter>) {
         let (probe, heartbeat) = heartbeat();
         self.probes.push(("scheduler".into(), probe));
-        let scheduler = scheduler::run(self.hub.clone(), heartbeat);
+        let scheduler = scheduler::run(self.hub.clone(), timers_due, heartbeat);
         let task = self
             .supervisor
             .spawn_until("scheduler", &self.stop_inputs, scheduler);
@@ -112,15 +114,17 @@ impl Tasks {
         self.start_input("activity", activity.run(stop));
     }
 
-    /// `groups` has the groups of each light; `url` is that of the page, if other machines know one.
+    /// `groups` has the groups of each light; `url` is that of the page, if other machines know one; `connected`
+    /// is whether there is a connection.
     pub fn start_mqtt(
         &mut self,
         groups: Vec<Vec<String>>,
         url: Option<String>,
         config: MqttConfig,
+        connected: Arc<Flag>,
     ) {
         let (hub, stop) = (self.hub.clone(), self.stop_inputs.clone());
-        self.start_input("mqtt", mqtt::run(hub, groups, url, config, stop));
+        self.start_input("mqtt", mqtt::run(hub, groups, url, config, connected, stop));
     }
 
     /// Announces the service on the LAN. The service also works without that: if the announcement fails,

@@ -13,6 +13,7 @@ mod common;
 mod lan;
 
 mod fleet;
+mod home_assistant;
 mod mdns;
 mod mqtt;
 mod proxies;

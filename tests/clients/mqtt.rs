@@ -9,11 +9,16 @@ use std::time::{Duration, Instant};
 
 use crate::broker::{Broker, MqttClient, options};
 use crate::common::{LIMIT, Setup, TestServer, linear, take_turn, until};
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const STATUS: &str = "dimmer/attic/status";
 const STATE: &str = "dimmer/attic/led/state";
 const SET: &str = "dimmer/attic/led/set";
+const HA_STATE: &str = "dimmer/attic/led/ha/state";
+const HA_SET: &str = "dimmer/attic/led/ha/set";
+const PRESET: &str = "dimmer/attic/preset";
 const CONFIG: &str = "homeassistant/light/attic/led/config";
 const BIRTH: &str = "homeassistant/status";
 
@@ -39,6 +44,11 @@ fn at(level: f64) -> Value {
     }
 }
 
+/// The state of a light that plays an effect.
+fn playing(level: f64, effect: &str) -> Value {
+    json!({"state": "ON", "brightness": level, "effect": effect})
+}
+
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn discovery_describes_a_light_to_home_assistant() {
@@ -51,11 +61,11 @@ async fn discovery_describes_a_light_to_home_assistant() {
         "unique_id": "dimmer_attic_led",
         "object_id": "attic_led",
         "default_entity_id": "light.attic_led",
-        "command_topic": SET,
-        "state_topic": STATE,
+        "command_topic": HA_SET,
+        "state_topic": HA_STATE,
         "availability_topic": STATUS,
         "brightness": true,
-        "brightness_scale": 100,
+        "brightness_scale": 1000,
         "effect": true,
         "effect_list": ["off", "breathe", "blink", "candle", "strobe", "sunrise"],
         "device": {
@@ -109,7 +119,6 @@ async fn each_command_of_home_assistant_sets_its_level() {
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
 async fn each_effect_starts_is_published_and_ends() {
     let (_broker, dimmer, mqtt) = start().await;
-    let playing = |brightness: f64, effect: &str| json!({"state": "ON", "brightness": brightness, "effect": effect});
     for effect in ["breathe", "blink", "candle", "strobe", "sunrise"] {
         mqtt.publish(SET, json!({"state": "ON", "effect": effect}))
             .await;
@@ -179,27 +188,50 @@ async fn a_transition_fades_the_pin() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_flash_turns_the_light_off_and_on_again() {
+async fn a_flash_blinks_as_long_as_the_command_says() {
     let (_broker, dimmer, mqtt) = start().await;
     let before = dimmer.duties("led").len();
+    let start = Instant::now();
     mqtt.publish(SET, json!({"state": "ON", "flash": 2})).await;
-    until("it is back", async || {
-        dimmer.duties("led")[before..] == [0, linear(50.0)]
-    })
-    .await;
+    mqtt.expect(STATE, playing(50.0, "blink")).await;
     mqtt.expect(STATE, at(50.0)).await;
+    assert!(start.elapsed() >= Duration::from_secs(2));
+    dimmer.pin_is_at("led", 50.0).await;
+    let duties = dimmer.duties("led").split_off(before);
+    let dark = duties.iter().filter(|duty| **duty == 0).count();
+    assert_eq!(dark, 2, "{duties:?}");
+
+    mqtt.publish(SET, json!({"state": "OFF"})).await;
+    mqtt.expect(STATE, at(0.0)).await;
+    mqtt.publish(SET, json!({"state": "ON", "flash": 1})).await;
+    mqtt.expect(STATE, playing(50.0, "blink")).await;
+    mqtt.expect(STATE, at(0.0)).await;
 }
 
 #[tokio::test]
 #[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
-async fn a_flash_that_a_stop_cuts_short_is_not_restored() {
-    let (broker, dimmer, mqtt) = start().await;
-    mqtt.publish(SET, json!({"state": "ON", "flash": 2})).await;
-    mqtt.expect(STATE, at(0.0)).await;
-    let (_, setup) = dimmer.stop();
-    let dimmer = setup.start();
-    assert_eq!(dimmer.level("led").await, 50.0);
-    drop(broker);
+async fn a_flash_that_a_stop_or_a_kill_cuts_short_is_not_kept() {
+    let (_broker, mut dimmer, mqtt) = start().await;
+    for is_killed in [false, true] {
+        mqtt.publish(SET, json!({"state": "ON", "flash": 10})).await;
+        mqtt.expect(STATE, playing(50.0, "blink")).await;
+        // Whatever changes, everything is written.
+        let path = "/api/presets/Film";
+        let (status, preset) = dimmer.request(Method::PUT, path, "").await;
+        assert_eq!(
+            (status, &preset["lights"]["led"]),
+            (200, &json!({"level": 50}))
+        );
+        let kept = || fs::read_to_string(dimmer.setup().levels_file()).unwrap_or_default();
+        until("it is kept", async || kept().contains("Film")).await;
+        assert!(!kept().contains("blink"), "{}", kept());
+        let setup = match is_killed {
+            true => dimmer.kill(),
+            false => dimmer.stop().1,
+        };
+        dimmer = setup.start();
+        mqtt.expect(STATE, at(50.0)).await;
+    }
 }
 
 #[tokio::test]
@@ -775,4 +807,208 @@ async fn a_flash_is_reported_to_the_clients_like_any_other_command() {
     let flashed = (&entry["via"], &entry["what"], &entry["light"]);
     let expected = (&json!("mqtt"), &json!("flashed"), &json!("led"));
     assert_eq!(flashed, expected, "{entry}");
+}
+
+/// What Home Assistant is told of the light.
+async fn told(mqtt: &MqttClient, expected: Value) {
+    until(&format!("{HA_STATE} has {expected}"), async || {
+        let state = mqtt.newest(HA_STATE);
+        let expected = expected.as_object().unwrap();
+        expected.iter().all(|(key, value)| state[key] == *value)
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn home_assistant_has_a_thousand_steps() {
+    let (_broker, dimmer, mqtt) = start().await;
+    for (brightness, level) in [(4, 0.4), (425, 42.5), (1000, 100.0)] {
+        let command = json!({"state": "ON", "brightness": brightness});
+        mqtt.publish(HA_SET, command).await;
+        dimmer.pin_is_at("led", level).await;
+        let color_mode = "brightness";
+        told(
+            &mqtt,
+            json!({"state": "ON", "brightness": brightness, "color_mode": color_mode}),
+        )
+        .await;
+    }
+    mqtt.publish(HA_SET, json!({"state": "OFF"})).await;
+    told(
+        &mqtt,
+        json!({"state": "OFF", "brightness": null, "fault": null}),
+    )
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn home_assistant_changes_the_brightness_and_the_speed_of_an_effect_that_goes_on() {
+    let (_broker, _dimmer, mqtt) = start().await;
+    told(&mqtt, json!({"speed": 1})).await;
+    mqtt.publish(HA_SET, json!({"speed": 2.0})).await;
+    told(&mqtt, json!({"speed": 2, "effect": "off"})).await;
+    mqtt.publish(HA_SET, json!({"state": "ON", "effect": "breathe"}))
+        .await;
+    told(
+        &mqtt,
+        json!({"speed": 2, "effect": "breathe", "brightness": 500}),
+    )
+    .await;
+    mqtt.publish(HA_SET, json!({"state": "ON", "brightness": 200}))
+        .await;
+    told(
+        &mqtt,
+        json!({"speed": 2, "effect": "breathe", "brightness": 200}),
+    )
+    .await;
+    mqtt.publish(HA_SET, json!({"speed": 0.5})).await;
+    told(
+        &mqtt,
+        json!({"speed": 0.5, "effect": "breathe", "brightness": 200}),
+    )
+    .await;
+    mqtt.publish(HA_SET, json!({"speed": 3.1})).await;
+    mqtt.publish(HA_SET, json!({"state": "ON", "effect": "off"}))
+        .await;
+    told(
+        &mqtt,
+        json!({"speed": 0.5, "effect": "off", "brightness": 200}),
+    )
+    .await;
+    // A sunrise has an end, which another brightness is.
+    mqtt.publish(HA_SET, json!({"state": "ON", "effect": "sunrise"}))
+        .await;
+    told(&mqtt, json!({"effect": "sunrise"})).await;
+    mqtt.publish(HA_SET, json!({"state": "ON", "brightness": 300}))
+        .await;
+    told(&mqtt, json!({"effect": "off", "brightness": 300})).await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn home_assistant_starts_and_cancels_the_sleep_timer() {
+    let (_broker, dimmer, mqtt) = start().await;
+    told(&mqtt, json!({"sleep_minutes": 30})).await;
+    let timers = async || dimmer.request(Method::GET, "/api/timers", "").await.1;
+    let due = async || {
+        let next = timers().await[0]["next"].as_str()?.parse::<Timestamp>();
+        next.ok()
+    };
+    for minutes in [90, 10] {
+        mqtt.publish(HA_SET, json!({"sleep_minutes": minutes}))
+            .await;
+        told(&mqtt, json!({"sleep_minutes": minutes})).await;
+        mqtt.publish(HA_SET, json!({"sleep": true})).await;
+        // It fades in the last minute.
+        let expected = Timestamp::now() + SignedDuration::from_secs(minutes * 60 - 60);
+        let is_near = |due: Timestamp| due.duration_since(expected).abs().as_secs() < 20;
+        until("it is set", async || due().await.is_some_and(is_near)).await;
+    }
+    let all = timers().await;
+    let timer = (&all[0]["name"], &all[0]["on"], &all[0]["transition"]);
+    assert_eq!(timer, (&json!("sleep led"), &json!(false), &json!(60.0)));
+    assert_eq!(all.as_array().unwrap().len(), 1, "{all}");
+    for _ in 0..2 {
+        mqtt.publish(HA_SET, json!({"sleep_minutes": 0})).await;
+        mqtt.publish(HA_SET, json!({"sleep": true})).await;
+        until("it is cancelled", async || timers().await == json!([])).await;
+    }
+    assert!(!dimmer.log().contains("WARN"), "{}", dimmer.log());
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn home_assistant_selects_presets_and_sees_which_one_is_on() {
+    let (_broker, dimmer, mqtt) = start().await;
+    let select = "homeassistant/select/attic/preset/config";
+    assert_eq!(mqtt.newest(select), Value::Null, "there is no preset");
+    let save = async |name: &str, level: f64| {
+        let body = json!({"lights": {"led": {"level": level}}}).to_string();
+        let path = format!("/api/presets/{name}");
+        assert_eq!(dimmer.request(Method::PUT, &path, &body).await.0, 200);
+    };
+    save("Film", 7.0).await;
+    save("Night", 50.0).await;
+    until("both are there", async || {
+        mqtt.newest(select)["options"] == json!(["Film", "Night"])
+    })
+    .await;
+    mqtt.expect(PRESET, json!("Night")).await;
+    mqtt.publish("dimmer/attic/recall", "Film").await;
+    dimmer.pin_is_at("led", 7.0).await;
+    mqtt.expect(PRESET, json!("Film")).await;
+    mqtt.publish(SET, json!({"state": "OFF"})).await;
+    mqtt.expect(PRESET, json!("None")).await;
+    mqtt.publish("dimmer/attic/recall", "Nothing").await;
+    until("it is refused", async || {
+        dimmer.log().contains("no preset is called \"Nothing\"")
+    })
+    .await;
+    for name in ["Film", "Night"] {
+        let path = format!("/api/presets/{name}");
+        dimmer.request(Method::DELETE, &path, "").await;
+    }
+    mqtt.expect(select, json!("")).await;
+    mqtt.expect(PRESET, json!("")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn home_assistant_sees_a_fault_and_its_end() {
+    let (_broker, dimmer, mqtt) = start().await;
+    told(&mqtt, json!({"fault": null})).await;
+    let trace = dimmer.setup().trace_folder().join("led");
+    fs::remove_file(&trace).unwrap();
+    fs::create_dir(&trace).unwrap();
+    mqtt.publish(SET, json!({"state": "ON", "brightness": 60}))
+        .await;
+    until("there is a fault", async || {
+        mqtt.newest(HA_STATE)["fault"].is_string()
+    })
+    .await;
+    fs::remove_dir(&trace).unwrap();
+    told(&mqtt, json!({"fault": null, "brightness": 600})).await;
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn what_the_settings_leave_out_disappears_from_home_assistant() {
+    let (broker, dimmer, mqtt) = start().await;
+    let topics = [
+        "homeassistant/number/attic/led_speed/config",
+        "homeassistant/number/attic/led_sleep/config",
+        "homeassistant/button/attic/led_sleep/config",
+        "homeassistant/binary_sensor/attic/led_fault/config",
+    ];
+    let speed = mqtt.newest(topics[0]);
+    assert_eq!(speed["unique_id"], "dimmer_attic_led_speed");
+    assert_eq!(speed["device"], mqtt.newest(CONFIG)["device"]);
+    assert_eq!((&speed["min"], &speed["max"]), (&json!(0.1), &json!(3.0)));
+    dimmer.stop();
+    mqtt.expect(STATUS, json!("offline")).await;
+    let _dimmer = Setup::with(&broker.settings("entities = [\"fault\"]\n")).start();
+    for topic in &topics[..3] {
+        mqtt.expect(topic, json!("")).await;
+    }
+    mqtt.expect(STATUS, json!("online")).await;
+    assert!(mqtt.newest(topics[3]).is_object());
+    assert!(mqtt.newest(CONFIG).is_object());
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto; scripts/test.sh installs it and runs this"]
+async fn the_connection_to_the_broker_is_a_metric() {
+    let (mut broker, dimmer, _mqtt) = start().await;
+    let is_connected = async |connected: u8| {
+        let metrics = reqwest::get(dimmer.url("/metrics")).await.unwrap();
+        let line = format!("\ndimmer_mqtt_connected {connected}\n");
+        metrics.text().await.unwrap().contains(&line)
+    };
+    assert!(is_connected(1).await);
+    broker.stop();
+    until("it is lost", async || is_connected(0).await).await;
+    broker.start_again();
+    until("it is back", async || is_connected(1).await).await;
 }

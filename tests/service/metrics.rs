@@ -106,9 +106,18 @@ async fn requests_timers_and_the_process_are_exported() {
             1.0,
         ),
         ("dimmer_timers", 1.0),
+        ("dimmer_timers_due_total", 0.0),
     ] {
         assert_eq!(now[name], expected, "{name}");
     }
+    assert_eq!(now.get("dimmer_mqtt_connected"), None, "there is no broker");
+    let timer = json!({"name": "1", "in": 1, "on": false});
+    let timers = http.post(dimmer.url("/api/timers"));
+    timers.body(timer.to_string()).send().await.unwrap();
+    until("it was due", async || {
+        samples(&dimmer).await["dimmer_timers_due_total"] == 1.0
+    })
+    .await;
     // The start is only known to the second, as the time of the boot is.
     let since_1970 = started.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     let start = now["process_start_time_seconds"];
@@ -188,7 +197,7 @@ fn queries(dashboard: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn the_dashboard_queries_only_exported_metrics() {
-    let dimmer = TestServer::start();
+    let dimmer = Setup::with("[mqtt]\nbroker = \"mqtt://127.0.0.1:9\"\n").start();
     let exported = samples(&dimmer).await;
     let dashboard = serde_json::from_str(include_str!("../../docs/grafana.json")).unwrap();
     let queries = queries(&dashboard);

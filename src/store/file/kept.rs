@@ -50,6 +50,7 @@ impl KeptLight {
 
 impl From<&LightState> for KeptLight {
     fn from(state: &LightState) -> KeptLight {
+        let state = state.lasting();
         KeptLight {
             level: state.level,
             last_on: state.last_on(),
