@@ -241,7 +241,7 @@ impl Bridge {
         self.peers
             .as_ref()
             .inspect(|peers| peers.handle(topic, &message.payload));
-        if message.retain {
+        if message.retain || message.payload.is_empty() {
             let (left, is_next) = self.former.handle(topic, &message.payload);
             empty(client, left);
             if is_next {
@@ -267,10 +267,17 @@ impl Bridge {
         };
         match subject {
             Subject::Discovery(platform, object) => {
-                let is_gone = !self.descriptions().contains_key(topic);
-                if is_gone && discovery::parse(&message.payload).is_some() {
-                    empty(client, self.topics.states_of(platform, object));
+                if self.descriptions().contains_key(topic) {
+                    return Ok(());
+                }
+                if discovery::parse(&message.payload).is_some() {
                     empty(client, [topic.into()]);
+                } else if message.payload.is_empty() {
+                    // Home Assistant has forgotten the entity, and would have warned of an empty state before.
+                    let states = self.topics.states_of(platform, object);
+                    let kept = self.states(&self.lights.states().clone());
+                    let is_kept = |topic: &String| kept.iter().any(|(kept, _)| kept == topic);
+                    empty(client, states.into_iter().filter(|topic| !is_kept(topic)));
                 }
                 Ok(())
             }
@@ -437,10 +444,7 @@ impl Bridge {
         let presets = self.hub.presets.all();
         if let Some(description) = self.discovery.presets(presets.keys()) {
             let shown = presets::shown(&presets, &self.lights);
-            let state = match presets.is_empty() {
-                true => String::new(),
-                false => shown.unwrap_or_else(|| NO_PRESET.into()),
-            };
+            let state = shown.unwrap_or_else(|| NO_PRESET.into());
             messages.extend([description, (self.topics.preset(), state)]);
         }
         messages

@@ -7,7 +7,7 @@ from homeassistant import bootstrap
 from homeassistant.auth.mfa_modules import totp
 
 components = Path(bootstrap.__file__).parent / "components"
-waiting = {"api", "config", "mqtt", "onboarding", "recorder", *bootstrap.CORE_INTEGRATIONS, *bootstrap.DEFAULT_INTEGRATIONS}
+waiting = {"api", "config", "hassio", "mqtt", "onboarding", "recorder", *bootstrap.CORE_INTEGRATIONS, *bootstrap.DEFAULT_INTEGRATIONS}
 seen, needs = set(), set(totp.REQUIREMENTS)
 while waiting:
     component = waiting.pop()

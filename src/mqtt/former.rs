@@ -84,7 +84,7 @@ impl Former {
         }
     }
 
-    /// Handles a retained message. Returns the topics to be emptied, and whether [`Former::topics`] are
+    /// Handles a message that is retained or empty. Returns the topics to be emptied, and whether [`Former::topics`] are
     /// others now.
     pub fn handle(&self, topic: &str, payload: &[u8]) -> (Vec<String>, bool) {
         let mut stage = self.stage();
@@ -103,16 +103,16 @@ impl Former {
             }
             Stage::Removing(before) => {
                 let topics = before.topics();
-                match topics.subject(topic) {
-                    Some(Subject::Discovery(platform, object))
-                        if discovery::parse(payload).is_some() =>
-                    {
-                        let is_renamed = before.node != self.now.node;
-                        let states = topics.states_of(platform, object);
-                        let states = states.into_iter().filter(|_| is_renamed);
-                        (states.chain([topic.into()]).collect(), false)
-                    }
-                    _ => (vec![], false),
+                let Some(Subject::Discovery(platform, object)) = topics.subject(topic) else {
+                    return (vec![], false);
+                };
+                if discovery::parse(payload).is_some() {
+                    (vec![topic.into()], false)
+                } else if payload.is_empty() && before.node != self.now.node {
+                    // Home Assistant would warn of an empty state before.
+                    (topics.states_of(platform, object), false)
+                } else {
+                    (vec![], false)
                 }
             }
             Stage::Asking(_) | Stage::Done => (vec![], false),

@@ -62,8 +62,10 @@ impl HomeAssistant {
     async fn is_up(&mut self, path: &str) {
         let start = Instant::now();
         while self.try_request(Method::GET, path, None).await.is_none() {
-            let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none() && start.elapsed() < LIMIT, "{}", self.log());
+            let has_failed = self.child.try_wait().unwrap().is_some()
+                || start.elapsed() > LIMIT
+                || self.log().contains("recovery mode");
+            assert!(!has_failed, "{}", self.log());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -180,7 +182,11 @@ impl HomeAssistant {
     fn check_log(&self) {
         // Not where Home Assistant is installed.
         let log = self.log().replace("/dimmer/home-assistant", "");
-        let is_about = |line: &&str| line.contains("dimmer") || line.contains("attic");
+        let is_about = |line: &&str| {
+            ["dimmer", "attic", "cellar"]
+                .iter()
+                .any(|name| line.contains(name))
+        };
         let lines: Vec<_> = log.lines().filter(is_about).collect();
         assert!(lines.is_empty(), "{lines:#?}");
     }
@@ -200,7 +206,9 @@ fn write_settings(folder: &TempDir, version: &str, port: u16) {
     } else {
         // It reads these settings from yaml only once, and asks its user to confirm them.
         let stable = json!({
-            "server_host": ["127.0.0.1"], "server_port": port,
+            "server_host": ["127.0.0.1"], "server_port": port, "ssl_profile": "intermediate_v6",
+            "cors_allowed_origins": [], "login_attempts_threshold": -1, "ip_ban_enabled": true,
+            "use_x_frame_options": true,
             "created_at": "2026-01-01T00:00:00+00:00", "error": null, "error_message": null,
         });
         let data = json!({"stable": stable, "pending": null, "yaml_migration_done": true});
@@ -257,7 +265,7 @@ async fn upgraded(version: &'static str) -> (Broker, HomeAssistant, TestServer) 
     mqtt.publish_retained(config, first_discovery()).await;
     let home = HomeAssistant::start(version, &broker).await;
     home.expect(LIGHT, "unavailable").await;
-    let dimmer = Setup::with(&broker.settings("area = \"Kitchen\"\n")).start();
+    let dimmer = Setup::with(&broker.settings("")).start();
     home.expect(LIGHT, "on").await;
     (broker, home, dimmer)
 }
@@ -282,10 +290,17 @@ async fn discovers(home: &HomeAssistant) {
     }
     let all = home.template("states.light | list | count").await;
     assert_eq!(all, 1, "the upgrade leaves no second light");
-    let area = home.template(&format!("area_name('{LIGHT}')")).await;
-    assert_eq!(area, "Kitchen");
     let version = format!("device_attr('{LIGHT}', 'sw_version')");
     assert_eq!(home.template(&version).await, env!("CARGO_PKG_VERSION"));
+}
+
+/// A device that Home Assistant has not seen before gets its area.
+async fn suggests_an_area(home: &HomeAssistant, broker: &Broker) {
+    let settings = broker.settings_of("cellar", "area = \"Cellar\"\n");
+    let _dimmer = Setup::with(&settings).start();
+    home.expect("light.cellar_led", "on").await;
+    let area = home.template("area_name('light.cellar_led')").await;
+    assert_eq!(area, "Cellar");
 }
 
 async fn dims(home: &HomeAssistant, dimmer: &TestServer) {
@@ -409,35 +424,38 @@ async fn sees_a_fault(home: &HomeAssistant, dimmer: &TestServer) {
 
 /// Restarts each of the three, and kills dimmer; after each the light is there, and obeys.
 async fn survives(mut home: HomeAssistant, mut broker: Broker, mut dimmer: TestServer) {
-    for level in [10.0, 20.0] {
-        let setup = match level {
-            10.0 => dimmer.stop().1,
-            _ => dimmer.kill(),
+    for is_killed in [false, true] {
+        let setup = match is_killed {
+            false => dimmer.stop().1,
+            true => dimmer.kill(),
         };
         home.expect(LIGHT, "unavailable").await;
         dimmer = setup.start();
         home.expect(LIGHT, "on").await;
-        obeys(&home, &dimmer, level).await;
+        obeys(&home, &dimmer, if is_killed { 20.0 } else { 40.0 }).await;
     }
     broker.stop();
     home.expect(LIGHT, "unavailable").await;
     broker.start_again();
     home.expect(LIGHT, "on").await;
-    obeys(&home, &dimmer, 40.0).await;
+    obeys(&home, &dimmer, 60.0).await;
 
     home.restart().await;
     home.expect(LIGHT, "on").await;
-    obeys(&home, &dimmer, 60.0).await;
+    obeys(&home, &dimmer, 80.0).await;
     home.check_log();
 
     let (_, setup) = dimmer.stop();
-    let _dimmer = setup
-        .with_settings(&broker.settings("entities = []\n"))
-        .start();
-    for entity in ["number.attic_led_speed", "binary_sensor.attic_led_fault"] {
+    let other = broker.settings("entities = []\n[[light]]\nname = \"other\"\n");
+    let _dimmer = setup.with_settings(&other).start();
+    home.expect("light.attic_other", "on").await;
+    for entity in [
+        LIGHT,
+        "number.attic_led_speed",
+        "binary_sensor.attic_led_fault",
+    ] {
         until("it is gone", async || home.entity(entity).await.is_null()).await;
     }
-    home.expect(LIGHT, "on").await;
     home.check_log();
 }
 
@@ -449,6 +467,7 @@ async fn obeys(home: &HomeAssistant, dimmer: &TestServer, level: f64) {
 async fn everything(version: &'static str) {
     let (broker, home, dimmer) = upgraded(version).await;
     discovers(&home).await;
+    suggests_an_area(&home, &broker).await;
     dims(&home, &dimmer).await;
     plays_effects(&home, &dimmer).await;
     flashes(&home, &dimmer).await;

@@ -951,7 +951,7 @@ async fn home_assistant_selects_presets_and_sees_which_one_is_on() {
         dimmer.request(Method::DELETE, &path, "").await;
     }
     mqtt.expect(select, json!("")).await;
-    mqtt.expect(PRESET, json!("")).await;
+    mqtt.expect(PRESET, json!("None")).await;
 }
 
 #[tokio::test]
