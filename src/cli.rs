@@ -71,7 +71,8 @@ pub enum CliCommand {
     },
     /// Start an effect around the level of a light, or end it
     Effect {
-        /// breathe, blink, candle, strobe or sunrise; none ends the effect
+        /// The effect; none ends it
+        #[arg(value_parser = EffectChoice::parser())]
         effect: EffectChoice,
         /// Speed relative to normal, 0.1 to 3; up to 10 with allow_fast_strobe [default: 1]
         #[arg(long)]

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 
 use crate::model::effect::EffectKind;
@@ -39,22 +40,15 @@ impl FromStr for LevelChange {
 #[derive(Debug, Clone)]
 pub struct EffectChoice(pub(super) Value);
 
-impl FromStr for EffectChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<EffectChoice, String> {
-        match EffectKind::from_name(text) {
-            Some(kind) => Ok(EffectChoice(json!({ "effect": kind }))),
-            None if text == "none" => Ok(EffectChoice(json!({"effect": null}))),
-            None => {
-                let names = EffectKind::ALL.map(EffectKind::name).join(", ");
-                Err(format!("an effect is {names} or none, not {text:?}"))
-            }
-        }
-    }
-}
-
 impl EffectChoice {
+    /// Parses an argument. Help and completions have its values.
+    pub fn parser() -> impl TypedValueParser<Value = EffectChoice> {
+        let names = EffectKind::ALL.map(EffectKind::name);
+        let names = names.into_iter().chain(["none"]);
+        PossibleValuesParser::new(names)
+            .map(|name| EffectChoice(json!({"effect": EffectKind::from_name(&name)})))
+    }
+
     /// The message with a speed, relative to normal.
     pub fn message(self, speed: Option<f64>) -> Value {
         let EffectChoice(mut message) = self;

@@ -45,8 +45,8 @@ pub struct TimerArgs {
     /// Switch off
     #[arg(long, group = "what")]
     off: bool,
-    /// Play this effect: breathe, blink, candle, strobe or sunrise
-    #[arg(long, group = "what")]
+    /// Play this effect
+    #[arg(long, group = "what", value_parser = EffectChoice::parser())]
     effect: Option<EffectChoice>,
     /// Recall this preset
     #[arg(long, value_name = "PRESET", group = "what")]

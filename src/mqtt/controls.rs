@@ -38,7 +38,7 @@ pub struct Controls {
 
 /// The state of a light for Home Assistant.
 #[derive(Debug, Serialize)]
-struct State<'a> {
+struct HomeAssistantState<'a> {
     state: &'static str,
     /// Without it a version from 2025 on warns of the light by name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +79,7 @@ impl Controls {
         } = self.controls.borrow()[light.index()];
         let is_on = !state.level.is_off();
         let fault = state.fault.as_ref();
-        let message = State {
+        let message = HomeAssistantState {
             state: if is_on { "ON" } else { "OFF" },
             color_mode: is_on.then_some("brightness"),
             brightness: is_on.then(|| (state.level.percent() * 10.0).round() as u32),

@@ -53,7 +53,7 @@ static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     test.ancestors().nth(2).unwrap().join("examples")
 });
 
-fn example(name: &str) -> Command {
+pub fn example(name: &str) -> Command {
     Command::new(BUILT.join(name))
 }
 

@@ -17,6 +17,7 @@ mod assets;
 mod attackers;
 mod attacks;
 mod cli;
+mod completion;
 mod convergence;
 mod deploy;
 mod doctor;
