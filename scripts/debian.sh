@@ -135,3 +135,30 @@ install() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-remove \
     --no-install-recommends "${missing[@]}" >/dev/null
 }
+
+# make_forky FOLDER: the next Debian, for what this one is too old for: with Python and the tools that its packages are
+# built with, and lintian.
+make_forky() {
+  local mirror script=/usr/share/debootstrap/scripts/forky
+  install debootstrap
+  # That of Debian 12 is older than forky.
+  [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
+  # shellcheck disable=SC2016
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | sed q)
+  say "fetching Debian forky"
+  as_root debootstrap --variant=minbase \
+    --include=ca-certificates,g++,gcc,libc6-dev,python3,python3-dev,python3-venv \
+    forky "$1" "$mirror" "$script" >&2
+  # The names and the certificates that this machine knows.
+  as_root cp /etc/resolv.conf "$1/etc/resolv.conf"
+  as_root cp /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/ca-certificates.crt"
+  # Not by debootstrap, which resolves no alternatives.
+  in_debian "$1" apt-get -qq -o Acquire::Check-Valid-Until=false update >&2
+  in_debian "$1" apt-get install -qq -y --no-install-recommends lintian >&2
+}
+
+# in_debian FOLDER COMMAND…: runs a command as root in the Debian in that folder.
+in_debian() {
+  as_root env PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+    chroot "$@"
+}

@@ -5,7 +5,7 @@
 #   scripts/home-assistant.sh run VERSION FOLDER
 #
 # FOLDER has the settings, and is written to. The old version runs in an environment of Python 3.11. The new one needs a
-# Python that no stable Debian has: it runs in a Debian forky below the cache folder, as root.
+# Python that no stable Debian has: it runs in a Debian forky in the cache, as root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -14,43 +14,36 @@ source scripts/debian.sh
 old=2024.3.3
 new=2026.11.0
 old_folder=home-assistant-$old
-new_folder=home-assistant-$new
+# In Debian forky.
+new_folder=/opt/home-assistant-$new
 
 # make_old FOLDER: with the versions of its time where newer ones no longer fit.
 make_old() {
   python3.11 -c 'import ensurepip' 2>/dev/null || install python3.11 python3.11-venv
   say "fetching Home Assistant $old"
   python3.11 -m venv "$1"
-  pip_install "$1/bin/python" "homeassistant==$old" 'paho-mqtt<2' 'josepy<2'
+  pip_install "$1/bin/python" -- "homeassistant==$old" 'paho-mqtt<2' 'josepy<2'
 }
 
-# make_new FOLDER: a Debian with the tools that Python's packages are built with.
-make_new() {
-  local mirror script=/usr/share/debootstrap/scripts/forky
-  install debootstrap
-  # That of Debian 12 is older than forky.
-  [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
-  # shellcheck disable=SC2016
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | sed q)
-  say "fetching Debian forky"
-  as_root debootstrap --variant=minbase \
-    --include=ca-certificates,g++,gcc,libc6-dev,python3,python3-dev,python3-venv \
-    forky "$1" "$mirror" "$script" >&2
-  # The names and the certificates that this machine knows.
-  as_root cp /etc/resolv.conf "$1/etc/resolv.conf"
-  as_root cp /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/ca-certificates.crt"
-  as_root mkdir "$1/config"
+# install_new: in Debian forky, below /opt.
+install_new() {
+  cached forky make_forky
+  [ ! -e "$cache/forky$new_folder/installed" ] || return 0
   say "fetching Home Assistant $new"
-  as_root chroot "$1" python3 -m venv /opt/ha
-  pip_install "as_root chroot $1 /opt/ha/bin/python" "homeassistant==$new" paho-mqtt==2.1.0
+  in_debian "$cache/forky" python3 -m venv --clear "$new_folder"
+  pip_install in_debian "$cache/forky" "$new_folder/bin/python" -- "homeassistant==$new" paho-mqtt==2.1.0
+  as_root mkdir -p "$cache/forky/config"
+  as_root touch "$cache/forky$new_folder/installed"
 }
 
-# pip_install PYTHON PACKAGE…: installs Home Assistant, and what it would install itself when it first runs.
+# pip_install PYTHON… -- PACKAGE…: installs Home Assistant, and what it would install itself when it first runs.
 pip_install() {
-  local python folder
-  read -ra python <<<"$1"
-  shift
-  "${python[@]}" -m pip install --quiet --disable-pip-version-check "$@" >&2
+  local python=() folder
+  while [ "$1" != -- ]; do
+    python+=("$1")
+    shift
+  done
+  "${python[@]}" -m pip install --quiet --disable-pip-version-check "${@:2}" >&2
   folder=$("${python[@]}" -c 'import homeassistant; print(*homeassistant.__path__)')
   "${python[@]}" - <scripts/test/home-assistant-needs.py |
     "${python[@]}" -m pip install --quiet --disable-pip-version-check \
@@ -64,14 +57,14 @@ run_new() {
   # shellcheck disable=SC2016
   exec "${root[@]}" unshare --mount sh -c '
     mount --bind "$2" "$1/config" && mount --rbind /proc "$1/proc" &&
-      exec chroot "$1" /opt/ha/bin/python -m homeassistant --skip-pip --config /config
-  ' sh "$cache/$new_folder" "$1"
+      exec chroot "$1" "$3/bin/python" -m homeassistant --skip-pip --config /config
+  ' sh "$cache/forky" "$1" "$new_folder"
 }
 
 case "${1-} ${2-}" in
 'install ')
   cached "$old_folder" make_old
-  cached "$new_folder" make_new
+  install_new
   ;;
 "run $old")
   exec "$cache/$old_folder/bin/python" -m homeassistant --skip-pip --config "${3:?a folder is missing}"

@@ -5,7 +5,7 @@
 #
 #   --target  aarch64 (the default) makes an arm64 package. armv6 and armv7 make an armhf one; armv6
 #             is for every 32-bit Raspberry Pi OS, from the Pi 1 on.
-#   --lint    also checks the package with Debian's lintian
+#   --lint    also checks the package with the lintian of this Debian and of the next one
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -48,6 +48,10 @@ if [ -n "$lint" ]; then
   say "lintian"
   # Lintian refuses to run as root without this flag.
   lintian --allow-root --fail-on error "$package" >&2
+  say "lintian of Debian forky"
+  cached forky make_forky
+  as_root cp "$package" "$cache/forky/tmp/dimmer.deb"
+  in_debian "$cache/forky" lintian --allow-root --fail-on error /tmp/dimmer.deb >&2
 fi
 
 realpath "$package"

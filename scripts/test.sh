@@ -69,7 +69,7 @@ for clients in '' prometheus websocat node-red; do
 done
 
 step "scripts"
-scripts=(scripts/*.sh scripts/*/*.sh .ci/run systemd/deb/{postinst,prerm,postrm})
+scripts=(scripts/*.sh scripts/*/*.sh tools/names.bash .ci/run systemd/deb/{postinst,prerm,postrm})
 shellcheck -x "${scripts[@]}"
 shfmt --indent 2 --diff "${scripts[@]}"
 
