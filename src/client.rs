@@ -181,6 +181,7 @@ mod tests {
             args: ChangeArgs,
         },
         Effect {
+            #[arg(value_parser = EffectChoice::parser())]
             choice: EffectChoice,
             #[arg(long)]
             speed: Option<f64>,
