@@ -38,16 +38,18 @@ install_new() {
 
 # pip_install PYTHON… -- PACKAGE…: installs Home Assistant, and what it would install itself when it first runs.
 pip_install() {
-  local python=() folder
+  local python=() folder listed needs
   while [ "$1" != -- ]; do
     python+=("$1")
     shift
   done
   "${python[@]}" -m pip install --quiet --disable-pip-version-check "${@:2}" >&2
   folder=$("${python[@]}" -c 'import homeassistant; print(*homeassistant.__path__)')
-  "${python[@]}" - <scripts/test/home-assistant-needs.py |
-    "${python[@]}" -m pip install --quiet --disable-pip-version-check \
-      --constraint "$folder/package_constraints.txt" --requirement /dev/stdin >&2
+  listed=$("${python[@]}" - <scripts/test/home-assistant-needs.py)
+  mapfile -t needs <<<"$listed"
+  # No file of requirements, as Debian forky has neither this folder nor /dev/stdin.
+  "${python[@]}" -m pip install --quiet --disable-pip-version-check \
+    --constraint "$folder/package_constraints.txt" "${needs[@]}" >&2
 }
 
 # run_new CONFIG: replaces this process by Home Assistant, which finds the folder as /config.
