@@ -177,6 +177,15 @@ impl ClientConnection {
                 yield_now().await;
             }
             tokio::select! {
+                // In this order: a frame that has arrived counts before the silence that a starved service sees.
+                biased;
+                () = &mut stop => {
+                    return Closing::Frame(close_code::AWAY, "the service stops");
+                }
+                () = &mut session_over => {
+                    return Closing::Frame(close_code::POLICY, "log in again");
+                }
+                () = self.subscription.lagging() => {}
                 frame = self.socket.next() => match self.handle_frames(frame) {
                     Ok(handled) => {
                         response = handled;
@@ -185,13 +194,6 @@ impl ClientConnection {
                     }
                     Err(closing) => return closing,
                 },
-                () = self.subscription.lagging() => {}
-                () = &mut stop => {
-                    return Closing::Frame(close_code::AWAY, "the service stops");
-                }
-                () = &mut session_over => {
-                    return Closing::Frame(close_code::POLICY, "log in again");
-                }
                 () = &mut silence => {
                     if pinged || self.ping().await.is_err() {
                         return Closing::Gone;
