@@ -45,6 +45,9 @@ async fn people_see_the_participants_their_actions_and_their_messages(browser: B
     client.change("led", json!({"level": 40})).await;
     expect_text(HERE, "Here: Ana's phone, Bia", &phone).await;
     expect_entries(&["Ana's phone set led to 40 %"], &phone).await;
+    let name = "document.querySelector('.activity li bdi').textContent";
+    let isolated = format!("{name} === \"Ana's phone\"");
+    expect("a name turns no words around it", &isolated, &phone).await;
 
     enter(SAY, "<b>keep it low</b>", &phone).await;
     tap(SEND, &phone).await;

@@ -285,6 +285,14 @@ fn the_unit_permits_real_time_priority() {
 }
 
 #[test]
+fn the_unit_bounds_the_memory_and_the_tasks_of_the_service() {
+    let unit = include_str!("../../systemd/dimmer.service");
+    for line in ["MemoryMax=256M", "TasksMax=128"] {
+        assert!(unit.lines().any(|of_unit| of_unit == line), "{line}");
+    }
+}
+
+#[test]
 #[ignore = "needs systemd-analyze; scripts/test.sh installs it and runs this"]
 fn the_exposure_of_the_service_is_at_most_1_5() {
     need("systemd-analyze", "systemd");
