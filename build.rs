@@ -25,8 +25,8 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let sources = WebFolder::read(Path::new("web"))?;
     let mut arms = String::new();
-    for name in sources.names() {
-        for name in [name.to_owned(), format!("{name}.gz")] {
+    for name in sources.files.keys() {
+        for name in [name.clone(), format!("{name}.gz")] {
             if let Some(content) = sources.prepare(&name, gzip) {
                 let file = out.join(name.replace('/', "+"));
                 fs::write(&file, content)?;

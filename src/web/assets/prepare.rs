@@ -10,7 +10,7 @@ use std::path::Path;
 /// The page's files as they are in `web/`.
 pub struct WebFolder {
     /// By their paths below the folder.
-    files: BTreeMap<String, Vec<u8>>,
+    pub files: BTreeMap<String, Vec<u8>>,
     /// Differs whenever a file does.
     pub version: u64,
 }
@@ -29,13 +29,6 @@ impl WebFolder {
             files,
             version: hasher.finish(),
         })
-    }
-
-    /// The paths of all files.
-    // Of the build script and the tests.
-    #[allow(dead_code)]
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.files.keys().map(String::as_str)
     }
 
     /// The file as it is sent; with `.gz` behind its name, compressed by `gzip`, if it is no picture.
