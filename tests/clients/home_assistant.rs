@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::broker::{Broker, MqttClient};
-use crate::common::{Setup, TestServer};
+use crate::common::{Setup, TestServer, until_within};
 use reqwest::{Client, Method, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -20,12 +20,8 @@ const LIMIT: Duration = Duration::from_secs(180);
 const CLIENT: &str = "http://127.0.0.1/";
 const LIGHT: &str = "light.attic_led";
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let start = Instant::now();
-    while !holds().await {
-        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+async fn until(what: &str, holds: impl AsyncFnMut() -> bool) {
+    until_within(LIMIT, what, holds).await;
 }
 
 /// A Home Assistant with a user, which is connected to a broker.
