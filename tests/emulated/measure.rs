@@ -23,8 +23,8 @@ pub const LEVELS: [f64; 9] = [0.0, 0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 99.0, 100.0]
 const SAMPLES: usize = 2_000;
 /// How far the share of high looks may be from the duty, where chance does not explain more.
 const SAMPLED_TOLERANCE: f64 = 0.02;
-/// How far a traced duty may be off: by this share of the shorter part of the period, be it high or low, and by no
-/// more than this share of the whole one …
+/// How far a traced duty may be off: by this share of the high or the low part of the period, whichever is shorter, and
+/// by at most this share of the whole period …
 const RELATIVE_TOLERANCE: f64 = 0.2;
 const TOLERANCE: f64 = 0.01;
 /// … and by what the emulation delays an edge, in seconds.

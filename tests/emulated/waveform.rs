@@ -84,7 +84,7 @@ impl Waveform {
     }
 }
 
-/// The duty of the middle one. A host that stalls draws out the pulse under way, be it high or low,
+/// The median duty. A host that stalls lengthens the part of the period under way, high or low,
 /// so single periods may be far off, and their mean with them. NaN where there is none.
 pub fn median(periods: &[Period]) -> f64 {
     middle(periods.iter().map(|period| period.high).collect())
