@@ -47,7 +47,10 @@ tests() { "$@" 2>&1 | tee -a "$results" || failed=1; }
 end() {
   step ''
   printf '\n%s%5d s  in all\n' "$times" "$SECONDS"
-  grep -E '^test .* \.\.\. (FAILED|ignored)|^not ok ' "$results" || true
+  # Which failed or was skipped; and why, up to the backtrace: the claims of the emulated Pi, and what a test said.
+  grep -E '^test .* \.\.\. (FAILED|ignored)|^not ok |^FAILED ' "$results" || true
+  awk '/ panicked at / { lines = 6 } /^(stack backtrace|note): ?/ { lines = 0 } lines-- > 0 { print substr($0, 1, 600) }' \
+    "$results"
   [ -z "$failed" ] || say "tests failed, or could not run; see above"
   # A line of each test binary: test result: ok. 12 passed; 0 failed; 3 ignored; …
   awk -v failed="$failed" '

@@ -11,8 +11,22 @@ pub const DIMMER: u16 = 5000;
 /// The port of the SSH server.
 pub const SSH: u16 = 22;
 
-/// How often a duty is measured before it counts as wrong: a busy host passes, a wrong duty does not.
-pub const ATTEMPTS: usize = 3;
+/// How often something is measured before it counts as wrong: a busy host passes, a wrong duty does not.
+const ATTEMPTS: usize = 5;
+
+/// Measures something, which a host that stalls delays: whether it is as it should be, and what was measured. Does so
+/// again a few times where it is not, and prints what was seen.
+pub async fn attempt<T: Display>(mut measure: impl AsyncFnMut() -> (bool, T)) -> (bool, T) {
+    for _ in 1..ATTEMPTS {
+        let (is_right, seen) = measure().await;
+        if is_right {
+            return (is_right, seen);
+        }
+        println!("again   {seen}");
+    }
+    measure().await
+}
+
 /// What is claimed of a Pi with a driver: a row of the matrix.
 struct Row {
     subject: String,

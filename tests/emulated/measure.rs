@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::claims::{ATTEMPTS, Claims};
+use crate::claims::{Claims, attempt};
 use crate::common::{TestClient, linear};
 use crate::machine::Machine;
 use crate::samples::Samples;
@@ -13,7 +13,7 @@ use crate::waveform::{Waveform, mean, median, median_length};
 
 /// What the duties are measured at, in Hz: slow enough that the emulation's own delays, tenths of a
 /// millisecond, stay small in a period.
-pub const FREQUENCY: u32 = 20;
+pub const FREQUENCY: u32 = 10;
 /// A period of it in ns.
 pub const PERIOD_NS: u64 = 1_000_000_000 / FREQUENCY as u64;
 
@@ -28,7 +28,7 @@ const SAMPLED_TOLERANCE: f64 = 0.02;
 const RELATIVE_TOLERANCE: f64 = 0.2;
 const TOLERANCE: f64 = 0.01;
 /// … and by what the emulation delays an edge, in seconds.
-const DELAY: f64 = 100e-6;
+const DELAY: f64 = 300e-6;
 /// How far the length of a period may be from that of the frequency, as a share of it.
 const LENGTH_TOLERANCE: f64 = 0.05;
 
@@ -69,14 +69,11 @@ pub async fn trace(machine: &mut Machine) -> Waveform {
 
 /// Whether the pin is high for this share of the time, and for what share it was.
 pub async fn follows(machine: &mut Machine, asked: f64) -> (bool, f64) {
-    let mut seen = f64::NAN;
-    for _ in 0..ATTEMPTS {
-        seen = median(&trace(machine).await.periods());
-        if is_near(seen, asked) {
-            return (true, seen);
-        }
-    }
-    (false, seen)
+    attempt(async || {
+        let seen = median(&trace(machine).await.periods());
+        (is_near(seen, asked), seen)
+    })
+    .await
 }
 
 /// The pin is high for the share of time that each level asks for: as looked at from outside, and by the trace of its
@@ -93,14 +90,11 @@ pub async fn has_the_duty(
     );
     for level in levels {
         set(client, *level).await;
-        let (mut holds, mut row) = measure(machine, *level);
-        for _ in 1..ATTEMPTS {
-            if holds || is_end(*level) {
-                break;
-            }
-            println!("again   {row}");
-            (holds, row) = measure(machine, *level);
-        }
+        let (holds, row) = if is_end(*level) {
+            measure(machine, *level)
+        } else {
+            attempt(async || measure(machine, *level)).await
+        };
         claims.check(holds, row);
     }
 }

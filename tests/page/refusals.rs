@@ -3,20 +3,12 @@
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use crate::proxy::Proxy;
-use crate::steps::expect_complaints_of_connections_alone;
+use crate::steps::CONNECTIONS;
 use reqwest::Client;
 use serde_json::json;
 
 async fn says(window: &Window, words: &str) {
     until(words, async || window.status().await.contains(words)).await;
-}
-
-/// The only complaints are the browser's own, of what was refused.
-async fn end(browser: Browser, windows: &[&Window]) {
-    for window in windows {
-        expect_complaints_of_connections_alone(window).await;
-    }
-    browser.close().await;
 }
 
 async fn behind_a_proxy_without_upgrade_the_page_names_what_is_missing(browser: Browser) {
@@ -38,7 +30,7 @@ async fn behind_a_proxy_without_upgrade_the_page_names_what_is_missing(browser: 
     })
     .await;
     phone.screenshot("phone-refused").await;
-    end(browser, &[&phone]).await;
+    browser.close_despite(&[CONNECTIONS]).await;
 }
 
 async fn behind_a_proxy_with_its_own_host_the_page_names_the_setting(browser: Browser) {
@@ -58,7 +50,7 @@ async fn behind_a_proxy_with_its_own_host_the_page_names_the_setting(browser: Br
         "in den Einstellungen des Dienstes unter allowed_hosts ein",
     )
     .await;
-    end(browser, &[&phone]).await;
+    browser.close_despite(&[CONNECTIONS]).await;
 }
 
 async fn beyond_the_limits_the_page_says_which_and_comes_in_when_there_is_room(browser: Browser) {
@@ -83,9 +75,8 @@ async fn beyond_the_limits_the_page_says_which_and_comes_in_when_there_is_room(b
         phone.is_live().await;
         services.push(dimmer);
         assert!(!phone.status().await.contains("max_pages"));
-        expect_complaints_of_connections_alone(&phone).await;
     }
-    browser.close().await;
+    browser.close_despite(&[CONNECTIONS]).await;
 }
 
 async fn a_page_of_a_service_that_stops_says_so_and_goes_on_with_the_next(browser: Browser) {
@@ -100,7 +91,7 @@ async fn a_page_of_a_service_that_stops_says_so_and_goes_on_with_the_next(browse
     says(&phone, "The service does not answer.").await;
     let _dimmer = setup.start();
     phone.is_live().await;
-    end(browser, &[&phone]).await;
+    browser.close_despite(&[CONNECTIONS]).await;
 }
 
 /// In Chromium alone: only there can scripts be blocked.
@@ -126,8 +117,9 @@ async fn where_scripts_do_not_run_or_do_not_load_the_page_says_what_it_needs() {
             "dimmer needs JavaScript and a browser of 2021 or later.",
         )
         .await;
-        phone.complaints().await;
-        browser.close().await;
+        browser
+            .close_despite(&[broken, "net::ERR_BLOCKED_BY_CLIENT"])
+            .await;
     }
     // Without any script, the page is what the service sends.
     let page = Client::new().get(&url).send().await.unwrap();

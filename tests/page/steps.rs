@@ -12,6 +12,8 @@ pub const OPEN: &str = "document.querySelector('.sheet')?.open && \
     !document.querySelector('.sheet').getAnimations().length";
 pub const CLOSED: &str = "!document.querySelector('.sheet').open";
 pub const FORGET: &str = ".presets .forget";
+/// What is in the browser's own complaint of each attempt of the page to connect, and to ask why it cannot.
+pub const CONNECTIONS: &str = "/ws";
 pub const TWO: &str = "[[light]]\n[[light]]\nname = \"desk\"\ntitle = \"Desk lamp\"\ngpio = 20\n";
 
 /// An effect's button.
@@ -26,14 +28,6 @@ pub const SUNRISE: u8 = 6;
 /// Waits until the JavaScript expression is true.
 pub async fn expect(what: &str, expression: &str, window: &Window) {
     until(what, async || window.eval(expression).await == true).await;
-}
-
-/// Asserts that the window only had errors about connections, of which the browser itself complains: each attempt of the
-/// page to connect, and to ask why it cannot.
-pub async fn expect_complaints_of_connections_alone(window: &Window) {
-    let complaints = window.complaints().await;
-    let expected = |complaint: &String| complaint.contains("/ws");
-    assert!(complaints.iter().all(expected), "{complaints:?}");
 }
 
 /// Waits until the windows, the API and the pin have this level.

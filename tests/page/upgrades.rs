@@ -5,6 +5,7 @@
 use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{TestServer, until};
 use crate::proxy::Proxy;
+use crate::steps::CONNECTIONS;
 
 const NEXT: &str = "assets/ffffffffffffffff/";
 
@@ -46,8 +47,7 @@ async fn a_page_that_nobody_touches_loads_itself_anew_after_an_upgrade(browser: 
             .all(|part| part.as_str().unwrap().contains(NEXT)),
         "{parts:?}"
     );
-    phone.complaints().await;
-    browser.close().await;
+    browser.close_despite(&[CONNECTIONS]).await;
 }
 
 async fn a_page_that_is_touched_waits_until_it_is_left_alone(browser: Browser) {
@@ -66,8 +66,7 @@ async fn a_page_that_is_touched_waits_until_it_is_left_alone(browser: Browser) {
     assert_eq!(phone.eval("window.notReloaded").await, true);
     phone.release().await;
     until("the page is new", async || is_reloaded(&phone).await).await;
-    phone.complaints().await;
-    browser.close().await;
+    browser.close_despite(&[CONNECTIONS]).await;
 }
 
 async fn a_restart_of_the_same_version_reloads_nothing(browser: Browser) {
@@ -83,8 +82,7 @@ async fn a_restart_of_the_same_version_reloads_nothing(browser: Browser) {
     .await;
     phone.is_live().await;
     assert_eq!(phone.eval("window.notReloaded").await, true);
-    phone.complaints().await;
-    browser.close().await;
+    browser.close_despite(&[CONNECTIONS]).await;
 }
 
 in_both_browsers! {
