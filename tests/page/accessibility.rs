@@ -213,10 +213,7 @@ async fn the_sheet_reflows_in_the_smallest_window() {
     let dimmer = Setup::with(TWO).start();
     let browser = Browser::chromium();
     let desktop = browser.desktop(&dimmer).await;
-    let size = json!({"width": 320, "height": 256, "deviceScaleFactor": 1, "mobile": false});
-    desktop
-        .devtools("Emulation.setDeviceMetricsOverride", size)
-        .await;
+    desktop.resize_to(320, 256).await;
     tap(OPENER, &desktop).await;
     expect("the sheet is open and still", OPEN, &desktop).await;
     let cut = "[...document.querySelectorAll('.sheet, .sheet :is(button, input, select, label, output)')]

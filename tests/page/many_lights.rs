@@ -240,11 +240,7 @@ async fn nothing_overlaps_or_is_cut_at_any_size_of_the_window() {
                 .await;
             }
             for (width, height) in SIZES {
-                let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-                desktop
-                    .devtools("Emulation.setDeviceMetricsOverride", size)
-                    .await;
-                desktop.frames().await;
+                desktop.resize_to(width, height).await;
                 let found = desktop.eval(WRONG).await;
                 if found != json!([]) {
                     wrong.push(format!(

@@ -91,11 +91,13 @@ impl Window {
         let to = place_of(track.level + percent).clamp(-0.05, 1.05);
         let (right, up) = along(track.travel * (to - place_of(track.level)));
         self.swipe_in(20, right, up).await;
+        self.frames().await;
     }
 
     /// Moves the hand by this many pixels to the right and up, in steps as long as those of a quick finger.
     pub async fn swipe(&self, right: f64, up: f64) {
         self.swipe_in(12, right, up).await;
+        self.frames().await;
     }
 
     /// Waits for two frames, by when the page has handled what the hand did.
