@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets a completion ask the service for the names of lights and presets, which clap cannot know.
+/// Lets a completion ask the service for the names of lights, presets and timers, which clap cannot know.
 fn with_names(shell: Shell, script: String) -> anyhow::Result<String> {
     match shell {
         Shell::Bash => Ok(script + include_str!("names.bash")),
@@ -44,6 +44,12 @@ fn with_names(shell: Shell, script: String) -> anyhow::Result<String> {
                 "Name of the preset:_default",
                 "Name of the preset:_dimmer_presets",
             ),
+            (":NAME:_default", ":NAME:_dimmer_timers"),
+            (
+                "Name of the timer:_default",
+                "Name of the timer:_dimmer_timers",
+            ),
+            (ZSH_START, &format!("{ZSH_START}{ZSH_LINE}")),
             (ZSH_END, &format!("{}{ZSH_END}", include_str!("names.zsh"))),
         ]
         .into_iter()
@@ -72,5 +78,9 @@ fn fish_effects() -> anyhow::Result<String> {
     ))
 }
 
+/// How the completion for zsh starts.
+const ZSH_START: &str = "_dimmer() {\n";
+/// Keeps the whole line: within a subcommand, `words` is the rest of it.
+const ZSH_LINE: &str = "    local -a _dimmer_line=(\"${(@Q)words}\")\n";
 /// What follows the functions in a completion for zsh.
 const ZSH_END: &str = "if [ \"$funcstack[1]\"";
