@@ -47,11 +47,11 @@ if [ -n "$lint" ]; then
   install lintian
   say "lintian"
   # Lintian refuses to run as root without this flag.
-  lintian --allow-root --fail-on error "$package" >&2
+  lintian --allow-root --fail-on error,warning "$package" >&2
   say "lintian of Debian forky"
   cached forky make_forky
   as_root cp "$package" "$cache/forky/tmp/dimmer.deb"
-  in_debian "$cache/forky" lintian --allow-root --fail-on error /tmp/dimmer.deb >&2
+  in_debian "$cache/forky" lintian --allow-root --fail-on error,warning /tmp/dimmer.deb >&2
 fi
 
 realpath "$package"
