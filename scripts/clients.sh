@@ -5,7 +5,7 @@
 #
 #   --find  fetches nothing: prints the folder, or fails if it is not there
 #
-# Without a name: Socket.IO's clients, wscat, and websockets of Python.
+# Without a name: Socket.IO's clients, wscat, htmx, and websockets of Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -18,7 +18,7 @@ node_red=4.1.8
 # make_clients FOLDER: a venv for each Engine.IO version, and the clients in JavaScript.
 make_clients() {
   local version
-  say "fetching the Socket.IO clients, wscat and websockets"
+  say "fetching the Socket.IO clients, wscat, htmx and websockets"
   need_npm
   python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
   for version in 3 4; do

@@ -64,7 +64,7 @@ end() {
 
 step "what the tests need"
 install apt-utils avahi-daemon avahi-utils bsdutils build-essential caddy chromium chromium-driver curl dbus fish gnupg \
-  iproute2 mosquitto nginx-light openssh-client shellcheck shfmt strace systemd tzdata udev util-linux \
+  httpie iproute2 mosquitto nginx-light openssh-client shellcheck shfmt strace systemd tzdata udev util-linux \
   webkit2gtk-driver xvfb zsh
 scripts/axe.sh >/dev/null
 for clients in '' prometheus websocat node-red; do

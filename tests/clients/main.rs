@@ -12,6 +12,7 @@ mod common;
 #[path = "../common/lan.rs"]
 mod lan;
 
+mod examples;
 mod fleet;
 mod home_assistant;
 mod mdns;

@@ -24,14 +24,14 @@ use tokio_tungstenite::tungstenite::Message;
 
 /// A library that speaks Socket.IO.
 #[derive(Debug, Clone, Copy)]
-enum Library {
+pub enum Library {
     /// Of python-socketio, with this version of Engine.IO.
     Python(u8),
     /// socket.io-client, of this version.
     Node(u8),
 }
 
-const LIBRARIES: [Library; 4] = [
+pub const LIBRARIES: [Library; 4] = [
     Library::Python(3),
     Library::Python(4),
     Library::Node(2),
@@ -43,10 +43,10 @@ const START: Duration = Duration::from_secs(120);
 const TRANSPORTS: [&str; 3] = ["any", "polling", "websocket"];
 
 /// The folder with the libraries.
-static LIBRARIES_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| fetched("scripts/clients.sh", &[]));
+pub static CLIENTS: LazyLock<PathBuf> = LazyLock::new(|| fetched("scripts/clients.sh", &[]));
 
 /// A client in a process of its own, which runs until this is dropped.
-struct Tutorial {
+pub struct Tutorial {
     name: String,
     child: Child,
     input: ChildStdin,
@@ -55,26 +55,26 @@ struct Tutorial {
 
 impl Tutorial {
     /// `header` is a name and a value.
-    fn start(library: Library, dimmer: &TestServer, transport: &str, header: &[&str]) -> Tutorial {
+    pub fn start(library: Library, url: &str, transport: &str, header: &[&str]) -> Tutorial {
         let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/socketio");
         let mut command = match library {
             Library::Python(version) => {
                 let mut command =
-                    Command::new(LIBRARIES_FOLDER.join(format!("engineio-{version}/bin/python")));
+                    Command::new(CLIENTS.join(format!("engineio-{version}/bin/python")));
                 command.arg(programs.join("client.py"));
                 command
             }
             Library::Node(version) => {
                 let mut command = Command::new("node");
                 command
-                    .env("NODE_PATH", LIBRARIES_FOLDER.join("node_modules"))
+                    .env("NODE_PATH", CLIENTS.join("node_modules"))
                     .arg(programs.join("client.js"))
                     .arg(format!("socket.io-client-{version}"));
                 command
             }
         };
         let mut child = command
-            .args([&dimmer.url(""), transport])
+            .args([url, transport])
             .args(header)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -97,8 +97,8 @@ impl Tutorial {
 
     /// The same, once it is connected, has received the level and is ready.
     fn connect(library: Library, dimmer: &TestServer, transport: &str) -> Tutorial {
-        let tutorial = Tutorial::start(library, dimmer, transport, &[]);
-        tutorial.welcomed(50);
+        let tutorial = Tutorial::start(library, &dimmer.url(""), transport, &[]);
+        tutorial.welcomed(&["led 50"]);
         tutorial
     }
 
@@ -106,21 +106,23 @@ impl Tutorial {
         assert_eq!(self.next_within(START), "started", "{}", self.name);
     }
 
-    fn welcomed(&self, level: u8) {
+    /// Waits until it is connected and has received these events.
+    pub fn welcomed(&self, events: &[&str]) {
         self.started();
         // Python handles each event in a thread of its own, so any of them may be printed first.
-        let mut received = [self.next(), self.next(), self.next()];
+        let mut expected = [&["connect", "ready"], events].concat();
+        expected.sort_unstable();
+        let mut received: Vec<_> = expected.iter().map(|_| self.next()).collect();
         received.sort();
-        let expected = ["connect", &format!("led {level}"), "ready"];
         assert_eq!(received, expected, "{}", self.name);
     }
 
-    fn send(&mut self, line: &str) {
+    pub fn send(&mut self, line: &str) {
         writeln!(self.input, "{line}").unwrap();
     }
 
     /// The next line that it prints.
-    fn next(&self) -> String {
+    pub fn next(&self) -> String {
         self.next_within(LIMIT)
     }
 
@@ -147,10 +149,10 @@ fn all(dimmer: &TestServer) -> Vec<Tutorial> {
     let starting: Vec<_> = LIBRARIES
         .into_iter()
         .flat_map(|library| TRANSPORTS.map(|transport| (library, transport)))
-        .map(|(library, transport)| Tutorial::start(library, dimmer, transport, &[]))
+        .map(|(library, transport)| Tutorial::start(library, &dimmer.url(""), transport, &[]))
         .collect();
     for tutorial in &starting {
-        tutorial.welcomed(50);
+        tutorial.welcomed(&["led 50"]);
     }
     starting
 }
@@ -284,7 +286,7 @@ async fn arrows_do_their_command_and_all_are_told() {
 /// A library by each transport, with this header.
 fn each(library: Library, dimmer: &TestServer, header: &[&str]) -> impl Iterator<Item = Tutorial> {
     TRANSPORTS
-        .map(|transport| Tutorial::start(library, dimmer, transport, header))
+        .map(|transport| Tutorial::start(library, &dimmer.url(""), transport, header))
         .into_iter()
 }
 
@@ -308,7 +310,7 @@ async fn a_client_needs_the_password() {
         for (tutorial, transport) in each(library, &dimmer, &right).zip(TRANSPORTS) {
             // Python's first poll has the header, and no other.
             if !matches!((library, transport), (Library::Python(_), "polling")) {
-                tutorial.welcomed(50);
+                tutorial.welcomed(&["led 50"]);
             }
         }
     }
@@ -323,7 +325,7 @@ async fn a_client_from_another_site_needs_an_allowed_host() {
         each(library, &dimmer, &evil).for_each(assert_refused);
         let allowed = ["Origin", "http://tutorial.example:8000"];
         for tutorial in each(library, &dimmer, &allowed) {
-            tutorial.welcomed(50);
+            tutorial.welcomed(&["led 50"]);
         }
     }
 }

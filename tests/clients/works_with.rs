@@ -7,11 +7,11 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::LazyLock;
 
 use crate::broker::{Broker, MqttClient};
 use crate::browser::{Browser, PI};
 use crate::common::{Setup, TestServer, fetched, need, until};
+use crate::socketio::CLIENTS;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -23,8 +23,6 @@ const NODE_RED: &str = include_str!("../../examples/node-red.json");
 const ADDRESS: &str = "raspberrypi.local:5000";
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
-
-static CLIENTS: LazyLock<PathBuf> = LazyLock::new(|| fetched("scripts/clients.sh", &[]));
 
 /// The code in a client's row of README.
 fn lines(client: &str) -> Vec<&'static str> {
@@ -65,7 +63,7 @@ fn printed(dimmer: &TestServer, line: &str, programs: &[PathBuf]) -> String {
 }
 
 /// A program that runs until this is dropped.
-struct Running {
+pub struct Running {
     folder: TempDir,
     child: Child,
     input: ChildStdin,
@@ -73,7 +71,7 @@ struct Running {
 
 impl Running {
     /// Its files go below `folder`.
-    fn start(folder: TempDir, mut command: Command) -> Running {
+    pub fn start(folder: TempDir, mut command: Command) -> Running {
         let file = File::create(folder.path().join("output")).unwrap();
         let mut child = command
             .stdin(Stdio::piped())
@@ -89,7 +87,7 @@ impl Running {
         }
     }
 
-    fn write(&mut self, line: &str) {
+    pub fn write(&mut self, line: &str) {
         writeln!(self.input, "{line}").unwrap();
     }
 
@@ -99,7 +97,7 @@ impl Running {
     }
 
     /// Waits until the program prints this, behind the first `after` bytes, and returns where that ends.
-    async fn wait_for(&self, what: &str, after: usize) -> usize {
+    pub async fn wait_for(&self, what: &str, after: usize) -> usize {
         let mut end = None;
         until(&format!("the program prints {what}"), async || {
             let text = self.printed();
@@ -192,6 +190,28 @@ async fn curl() {
     assert_eq!(light["level"], 42);
     assert_eq!(printed(&dimmer, recall, &[]), "");
     assert_eq!(dimmer.level("led").await, 50.0);
+}
+
+#[tokio::test]
+#[ignore = "needs HTTPie; scripts/test.sh installs it and runs this"]
+async fn httpie() {
+    need("http", "httpie");
+    need("script", "bsdutils");
+    let dimmer = TestServer::start();
+    // On a terminal: elsewhere it takes its input for the body.
+    let line = lines("HTTPie")[0];
+    let line = format!("script --quiet --return --command '{line}' /dev/null");
+    printed(&dimmer, &line, &[]);
+    assert_eq!(dimmer.level("led").await, 42.0);
+}
+
+#[tokio::test]
+#[ignore = "needs Node.js; scripts/test.sh installs it and runs this"]
+async fn node_js() {
+    need("node", "nodejs");
+    let dimmer = TestServer::start();
+    printed(&dimmer, lines("Node.js")[0], &[]);
+    assert_eq!(dimmer.level("led").await, 42.0);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
 mod client;
+mod example;
 mod program;
 pub mod raw;
 mod server;
@@ -14,6 +15,7 @@ mod turn;
 use std::time::{Duration, Instant};
 
 pub use client::{TestClient, raise_file_limit};
+pub use example::{Example, example};
 pub use program::{fetched, need, run_by};
 pub use raw::{Answer, UPGRADE, read_to_end};
 pub use server::TestServer;

@@ -5,8 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use crate::common::{Setup, TestServer, dimmer, need, until};
-use crate::examples::example;
+use crate::common::{Setup, TestServer, dimmer, example, need, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;

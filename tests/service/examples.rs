@@ -1,14 +1,12 @@
 //! The examples do what they teach: each is started as a reader starts it, and used.
 
-use std::io::{BufRead, BufReader, Cursor, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::{LazyLock, mpsc};
+use std::fs;
+use std::io::{Cursor, Write};
+use std::process::Stdio;
+use std::sync::mpsc;
 use std::thread;
-use std::{env, fs};
 
-use crate::common::LIMIT;
+use crate::common::{Example, LIMIT, example};
 use futures_util::{SinkExt, StreamExt};
 use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
 use serde_json::{Value, json};
@@ -24,85 +22,8 @@ use tokio_tungstenite::{WebSocketStream, client_async, client_async_with_config}
 
 const MIB: usize = 1024 * 1024;
 
-/// The examples, built from the sources as they are now: `cargo test --test service` builds none by itself.
-static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
-    let mut cargo = Command::new(env!("CARGO"));
-    for (variable, _) in env::vars_os() {
-        // Cargo has set these for this test; ring would be rebuilt whenever they change.
-        let name = variable.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            cargo.env_remove(variable);
-        }
-    }
-    let profile = if cfg!(debug_assertions) {
-        "dev"
-    } else {
-        "release"
-    };
-    cargo.args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--examples",
-        "--profile",
-        profile,
-    ]);
-    assert!(cargo.status().unwrap().success());
-    // The folder beside deps/, where this test is.
-    let test = env::current_exe().unwrap();
-    test.ancestors().nth(2).unwrap().join("examples")
-});
-
-pub fn example(name: &str) -> Command {
-    Command::new(BUILT.join(name))
-}
-
-/// A running example. It is killed when dropped.
-struct Example {
-    child: Child,
-    address: SocketAddr,
-    /// The lines that it prints.
-    printed: mpsc::Receiver<String>,
-}
-
+/// With clients of the tests' own; tests/clients/examples.rs has those of others.
 impl Example {
-    fn start(name: &str) -> Example {
-        Example::run(example(name).arg("127.0.0.1:0"))
-    }
-
-    fn run(command: &mut Command) -> Example {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (sender, printed) = mpsc::channel();
-        thread::spawn(move || {
-            let mut lines = stdout.lines().map_while(Result::ok);
-            lines.try_for_each(|line| sender.send(line))
-        });
-        let line: String = printed.recv_timeout(LIMIT).unwrap();
-        let (_, address) = line.split_once("://").unwrap();
-        let address = address.parse().unwrap();
-        Example {
-            child,
-            address,
-            printed,
-        }
-    }
-
-    /// The next line that it prints with these words.
-    fn line_with(&self, words: &str) -> String {
-        loop {
-            let line = self.printed.recv_timeout(LIMIT).unwrap();
-            if line.contains(words) {
-                return line;
-            }
-        }
-    }
-
-    async fn page(&self) -> String {
-        let page = reqwest::get(format!("http://{}/", self.address)).await;
-        page.unwrap().text().await.unwrap()
-    }
-
     async fn socket(&self) -> Socket {
         self.socket_with(None).await
     }
@@ -127,13 +48,6 @@ impl Example {
             .max_frame_size(None);
         let opened = client_async_with_config(url, stream, Some(unlimited)).await;
         Socket(opened.unwrap().0)
-    }
-}
-
-impl Drop for Example {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -21,6 +21,8 @@ socket.once("connect", () => say("ready"));
 socket.on("led", (data) => say("led", data.level));
 socket.on("message", (data) => say("message", data));
 socket.on("response", (response) => say("response", response.data));
+for (const event of ["host_join_room", "add_chat_message"])
+  socket.on(event, ({ name, message }) => say(event, name, message));
 socket.on("disconnect", () => say("disconnect"));
 socket.on("connect_error", (error) => {
   say("refused", error.message);

@@ -43,6 +43,16 @@ def response(answer):
     say("response", answer["data"])
 
 
+@sio.on("host_join_room")
+def joined(data):
+    say("host_join_room", data["name"], data["message"])
+
+
+@sio.on("add_chat_message")
+def said(data):
+    say("add_chat_message", data["name"], data["message"])
+
+
 @sio.on("disconnect")
 def disconnect(*reason):
     say("disconnect")
