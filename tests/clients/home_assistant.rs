@@ -290,13 +290,20 @@ async fn discovers(home: &HomeAssistant) {
     assert_eq!(home.template(&version).await, env!("CARGO_PKG_VERSION"));
 }
 
-/// A device that Home Assistant has not seen before gets its area.
-async fn suggests_an_area(home: &HomeAssistant, broker: &Broker) {
+/// A device that Home Assistant has not seen before gets its area, and a link to its page.
+async fn has_an_area_and_a_link(home: &HomeAssistant, broker: &Broker) {
     let settings = broker.settings_of("cellar", "area = \"Cellar\"\n");
-    let _dimmer = Setup::with(&settings).start();
+    let dimmer = Setup::with(&settings).start_with(|command| {
+        // On loopback alone there is no page that others could open.
+        command.args(["--listen", "0.0.0.0:0"]);
+    });
     home.expect("light.cellar_led", "on").await;
     let area = home.template("area_name('light.cellar_led')").await;
     assert_eq!(area, "Cellar");
+    let url = "device_attr('light.cellar_led', 'configuration_url')";
+    let url = home.template(url).await;
+    let end = format!(".local:{}", dimmer.address.port());
+    assert!(url.as_str().is_some_and(|url| url.ends_with(&end)), "{url}");
 }
 
 async fn dims(home: &HomeAssistant, dimmer: &TestServer) {
@@ -463,7 +470,7 @@ async fn obeys(home: &HomeAssistant, dimmer: &TestServer, level: f64) {
 async fn everything(version: &'static str) {
     let (broker, home, dimmer) = upgraded(version).await;
     discovers(&home).await;
-    suggests_an_area(&home, &broker).await;
+    has_an_area_and_a_link(&home, &broker).await;
     dims(&home, &dimmer).await;
     plays_effects(&home, &dimmer).await;
     flashes(&home, &dimmer).await;
