@@ -15,3 +15,4 @@ pub mod range;
 pub mod tenths;
 pub mod text;
 pub mod timers;
+pub mod warmth;

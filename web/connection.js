@@ -7,7 +7,7 @@
  * @typedef {{ level?: number, step?: number, on?: boolean, toggle?: true, effect?: string | null, speed?: number,
  *   transition?: number }} Change
  */
-/** @typedef {{ name: string, title?: string, hidden: boolean, simulated: boolean, transition?: number,
+/** @typedef {{ name: string, title?: string, hidden: boolean, simulated: boolean, warmth?: string, transition?: number,
  *   fastest?: number }} LightInfo */
 /** @typedef {{ version: string, lights: LightInfo[], session?: true }} Hello */
 /**

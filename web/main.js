@@ -121,9 +121,9 @@ function showLights(hello) {
   hub.presets = hub.timers = hub.here = hub.activity = [];
   for (const light of remoteLights.values()) light.told = false;
   const visible = hello.lights.filter(({ hidden }) => !hidden);
-  for (const { name, title = name, simulated, transition = 0, fastest = 3 } of visible) {
+  for (const { name, title = name, simulated, transition = 0, fastest = 3, warmth } of visible) {
     const light = known.get(name) ?? makeLight(name);
-    Object.assign(light, { title, simulated, transition, fastest, fault: null });
+    Object.assign(light, { title, simulated, transition, fastest, warmth, fault: null });
     lights.set(name, light);
   }
   arrange();

@@ -252,6 +252,7 @@ mod tests {
     use crate::config::{DriverChoice, OnStart, OnStop};
     use crate::model::effect::Speed;
     use crate::model::level::{Curve, Level};
+    use crate::model::warmth::Warmth;
 
     fn parse(text: &str) -> anyhow::Result<File> {
         super::parse(text, "dimmer.toml")
@@ -287,6 +288,7 @@ mod tests {
             name = "desk"
             title = "Mesa, à esquerda"
             hidden = true
+            warmth = 2700
             gpio = 18
             button_gpio = 20
             driver = "kernel-pwm"
@@ -303,6 +305,7 @@ mod tests {
             groups = ["upstairs", "all"]
             [[light]]
             name = "shelf"
+            warmth = '#fa5'
             gpio = 19
             on_start = "off"
             [mqtt]
@@ -330,6 +333,8 @@ mod tests {
         assert_eq!(file.password_file, Some("/etc/dimmer/password".into()));
         assert_eq!((desk.title(), desk.hidden), ("Mesa, à esquerda", true));
         assert_eq!(file.light[1].title(), "shelf");
+        assert_eq!(desk.warmth, Warmth::from_kelvin(2700));
+        assert_eq!(file.light[1].warmth, "#ffaa55".parse().ok());
         assert_eq!(desk.fastest(), Speed::MAX);
         assert_eq!(file.light[1].fastest(), Speed::SAFE);
         assert_eq!((desk.gpio, desk.button_gpio), (18, Some(20)));
@@ -432,6 +437,13 @@ mod tests {
                 "[[light]]\nbutton_gpio = 28",
                 "dimmer.toml:2: button_gpio must be from 0 to 27, not 28; pin 28 of the header is GPIO 1",
             ),
+            (
+                "[[light]]\nwarmth = 200",
+                "dimmer.toml:2: warmth must be the LED's colour, in kelvin from 1700 to 25000 as in warmth = 2700, or as in warmth = \"#ffa757\", not 200",
+            ),
+            ("[[light]]\nwarmth = \"red\"", "not \"red\""),
+            ("[[light]]\nwarmth = \"#000\"", "not \"#000\""),
+            ("[[light]]\nwarmth = true", "not of type boolean"),
             (
                 "[[light]]\nfrequency = \"100\"",
                 "dimmer.toml:2: invalid type: string \"100\", expected a whole number without quotes",

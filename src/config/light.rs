@@ -8,6 +8,7 @@ use crate::model::effect::Speed;
 use crate::model::level::{Curve, Level};
 use crate::model::lights::{self, Driver, Light};
 use crate::model::text::Name;
+use crate::model::warmth::Warmth;
 
 /// The most groups of a light.
 const MAX_GROUPS: usize = 8;
@@ -24,6 +25,9 @@ pub struct LightConfig {
     pub title: Option<String>,
     /// Whether the page does not show the light.
     pub hidden: bool,
+    /// The colour that the LED shines in, for the page.
+    #[serde(deserialize_with = "warmth")]
+    pub warmth: Option<Warmth>,
     /// GPIO of the LED as a BCM number, 0 to 27.
     #[serde(deserialize_with = "gpio")]
     pub gpio: u8,
@@ -68,6 +72,7 @@ impl Default for LightConfig {
             name: "led".into(),
             title: None,
             hidden: false,
+            warmth: None,
             gpio: 21,
             button_gpio: None,
             allow_shared_gpio: false,
@@ -99,6 +104,7 @@ impl LightConfig {
             name: self.name.clone(),
             title: self.title().into(),
             hidden: self.hidden,
+            warmth: self.warmth,
             gpio: self.gpio,
             driver,
             frequency,
@@ -201,6 +207,31 @@ fn title<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
     }
 }
 
+/// Kelvin, or a colour of CSS.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KelvinOrColour {
+    Kelvin(i64),
+    Other(toml::Value),
+}
+
+fn warmth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Warmth>, D::Error> {
+    let (warmth, text) = match KelvinOrColour::deserialize(deserializer)? {
+        KelvinOrColour::Kelvin(kelvin) => (Warmth::from_kelvin(kelvin), kelvin.to_string()),
+        KelvinOrColour::Other(value) => {
+            let warmth = value.as_str().and_then(|text| text.parse().ok());
+            (warmth, quoted(&value))
+        }
+    };
+    warmth.map(Some).ok_or_else(|| {
+        de::Error::custom(format!(
+            "warmth must be the LED's colour, in kelvin from {} to {} as in warmth = 2700, or as in warmth = \"#ffa757\", not {text}",
+            Warmth::MIN_KELVIN,
+            Warmth::MAX_KELVIN
+        ))
+    })
+}
+
 /// An integer in `range`. The error names the setting, the number and the range.
 fn integer<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -231,16 +262,21 @@ fn gpio_number<'de, D: Deserializer<'de>>(deserializer: D, setting: &str) -> Res
     let text = match GpioText::deserialize(deserializer)? {
         GpioText::Number(number) => number.to_string(),
         GpioText::Other(value) => {
-            let value = match value {
-                toml::Value::String(text) => format!("{text:?}"),
-                other => format!("of type {}", other.type_str()),
-            };
             return Err(de::Error::custom(format!(
-                "{setting} must be a number from 0 to 27 without quotes, as in {setting} = 21, not {value}"
+                "{setting} must be a number from 0 to 27 without quotes, as in {setting} = 21, not {}",
+                quoted(&value)
             )));
         }
     };
     parse_gpio(&text).map_err(|error| de::Error::custom(format!("{setting} {error}")))
+}
+
+/// What an error says of a value that is no number.
+fn quoted(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => format!("{text:?}"),
+        other => format!("of type {}", other.type_str()),
+    }
 }
 
 /// Parses a BCM number. The error says what is allowed, and which GPIO a pin of the header is.

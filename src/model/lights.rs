@@ -16,6 +16,7 @@ use super::actor::Actor;
 use super::effect::{Effect, EffectKind, SUNRISE, Speed};
 use super::level::{Curve, Level, Step, luminance_between};
 use super::range::Range;
+use super::warmth::Warmth;
 pub use last_on::{LastOn, Leaving};
 
 /// What a flash plays.
@@ -86,6 +87,8 @@ pub struct Light {
     pub title: String,
     /// Whether the page leaves the light out.
     pub hidden: bool,
+    /// The colour that the page shows it in; `None` for the usual one.
+    pub warmth: Option<Warmth>,
     /// BCM number of its GPIO, 0 to 27.
     pub gpio: u8,
     /// What moves its pin.
@@ -111,6 +114,7 @@ impl Light {
             name: name.into(),
             title: name.into(),
             hidden: false,
+            warmth: None,
             gpio: 21,
             driver: Driver::Simulated,
             frequency: 1000,

@@ -13,6 +13,7 @@ use crate::model::level::Level;
 use crate::model::lights::{Driver, Light, LightId, Lights};
 use crate::model::presets::{Preset, Scene};
 use crate::model::timers::{Day, TimeOfDay, Timer, TimerAction, Waiting, local_time};
+use crate::model::warmth::Warmth;
 
 /// What a light is.
 #[derive(Debug, Serialize)]
@@ -20,6 +21,8 @@ pub struct LightDescription<'a> {
     name: &'a str,
     title: &'a str,
     hidden: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warmth: Option<Warmth>,
     gpio: u8,
     driver: Driver,
     frequency: u32,
@@ -36,6 +39,7 @@ impl<'a> From<&'a Light> for LightDescription<'a> {
             name: &light.name,
             title: &light.title,
             hidden: light.hidden,
+            warmth: light.warmth,
             gpio: light.gpio,
             driver: light.driver,
             frequency: light.frequency,

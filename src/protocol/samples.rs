@@ -25,6 +25,7 @@ use crate::model::level::Level;
 use crate::model::lights::{Fault, Light, LightState, Lights};
 use crate::model::presets::{Preset, Scene};
 use crate::model::timers::{Daily, Timer, TimerAction, Waiting};
+use crate::model::warmth::Warmth;
 
 const SUNRISE: Effect = Effect {
     kind: EffectKind::Sunrise,
@@ -71,6 +72,7 @@ fn lights() -> Lights {
     busy.fault = Some(fault);
     let shelf = Light {
         fallback: Some("kernel-pwm: cannot export the channel".into()),
+        warmth: Warmth::from_kelvin(2_700),
         ..Light::simulated("shelf")
     };
     Lights::new(vec![(shelf, still), (Light::simulated("led"), busy)])

@@ -23,6 +23,12 @@ async fn glow(phone: &Window) -> f64 {
 
 /// The mean brightness of the lamp and of the room around it, from 0 to 255.
 async fn brightness(night: bool, phone: &Window) -> f64 {
+    let [red, green, blue] = colour(night, phone).await;
+    red * 0.2126 + green * 0.7152 + blue * 0.0722
+}
+
+/// The mean red, green and blue of the same.
+async fn colour(night: bool, phone: &Window) -> [f64; 3] {
     let picture = phone.picture_by(night).await;
     let mean = "(async (picture) => {
         const image = new Image();
@@ -34,13 +40,38 @@ async fn brightness(night: bool, phone: &Window) -> f64 {
         const context = new OffscreenCanvas(width, height).getContext('2d');
         context.drawImage(image, 0, 0);
         const { data } = context.getImageData(0, 0, width, height);
-        let sum = 0;
+        const sum = [0, 0, 0];
         for (let n = 0; n < data.length; n += 4)
-            sum += data[n] * 0.2126 + data[n + 1] * 0.7152 + data[n + 2] * 0.0722;
-        return sum / (data.length / 4);
+            for (const part of [0, 1, 2]) sum[part] += data[n + part];
+        return sum.map((part) => part / (data.length / 4));
     })";
     let mean = phone.eval(&format!("{mean}({picture})")).await;
-    mean.as_f64().unwrap()
+    serde_json::from_value(mean).unwrap()
+}
+
+/// In Chromium alone, which shows both colours in one window.
+#[tokio::test]
+#[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
+async fn a_light_has_the_colour_of_its_led() {
+    let browser = Browser::chromium();
+    for (settings, is_blue) in [("", false), ("warmth = \"#22f\"", true)] {
+        let dimmer = Setup::with(&format!("[[light]]\n{settings}\n")).start();
+        let phone = browser.phone(&dimmer).await;
+        for night in [false, true] {
+            at(0.0, &dimmer, &phone).await;
+            let dark = colour(night, &phone).await;
+            at(100.0, &dimmer, &phone).await;
+            let lit = colour(night, &phone).await;
+            let [red, _, blue] = [0, 1, 2].map(|part| lit[part] - dark[part]);
+            assert_eq!(
+                blue > red,
+                is_blue,
+                "{settings:?}: {lit:?} is {dark:?}, lit"
+            );
+        }
+        phone.go("about:blank").await;
+    }
+    browser.close().await;
 }
 
 /// In Chromium alone, which shows both colours in one window.

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-const TWO_LIGHTS: &str = "[[light]]\n[[light]]\nname = \"shelf\"\ntitle = \"Shelf\"\nhidden = true\ngpio = 20\non_start = 5\n";
+const TWO_LIGHTS: &str = "[[light]]\n[[light]]\nname = \"shelf\"\ntitle = \"Shelf\"\nhidden = true\nwarmth = 2700\ngpio = 20\non_start = 5\n";
 
 /// The messages with a level among these.
 fn levels(received: &[Value]) -> Vec<&Value> {
@@ -33,6 +33,7 @@ async fn a_new_client_is_greeted_and_gets_the_level_of_every_light() {
     assert_eq!(client.hello["lights"][0], light);
     (light["name"], light["title"]) = (json!("shelf"), json!("Shelf"));
     (light["hidden"], light["gpio"]) = (json!(true), json!(20));
+    light["warmth"] = json!("#ffad59");
     assert_eq!(client.hello["lights"][1], light);
     assert_eq!(client.levels["led"], 50.0);
     assert_eq!(client.levels["shelf"], 5.0);

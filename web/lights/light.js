@@ -9,6 +9,9 @@ const NAMED = 3000; // ms for which the light shows who else has set it
 
 const SAFE_SPEED = 3; // flashes a second at most, on the screen
 
+// How many lamps have a gradient of their own.
+let warmLights = 0;
+
 /**
  * How bright the lamp looks, from 0 to 1. The first percent is visible, as with a real LED.
  * @param {number} level
@@ -63,6 +66,8 @@ export class Light {
   #takes = 0;
   // The service has told its state, so that the next one is a change.
   #known = false;
+  /** @type {Element | null} */
+  #inside = null;
   #changed;
 
   /** @param {LightEvents} on */
@@ -156,6 +161,23 @@ export class Light {
       const word = words[/** @type {"light"} */ (key)];
       control.setAttribute("aria-label", several ? `${title}: ${word}` : word);
     }
+  }
+
+  /**
+   * The colour of its LED; `undefined` for the usual one.
+   * @param {string | undefined} colour
+   */
+  set warmth(colour) {
+    const { classList, style } = this.section;
+    if (colour && !this.#inside) {
+      // The gradient inside the shade has the colours of where it stands, not of where it is used.
+      this.#inside = /** @type {Element} */ (document.querySelector(".paint")?.firstElementChild?.cloneNode(true));
+      this.#inside.id = `inside-${(warmLights += 1)}`;
+      this.#lit.prepend(this.#inside);
+      this.#lit.querySelector("[fill]")?.setAttribute("fill", `url(#${this.#inside.id})`);
+    }
+    classList.toggle("warm", !!colour);
+    style.setProperty("--warmth", colour ?? "");
   }
 
   /**

@@ -262,6 +262,7 @@ fn light_now() -> Value {
         "name": described(json!({ "type": "string" }), "The name for programs."),
         "title": described(json!({ "type": "string" }), "The name for people."),
         "hidden": described(json!({ "type": "boolean" }), "Whether the page leaves the light out."),
+        "warmth": described(json!({ "type": "string", "pattern": "^#[0-9a-f]{6}$" }), "The colour that the page shows the light in, if the settings name one."),
         "gpio": described(integer(0, Some(27)), "The BCM number of its GPIO."),
         "driver": described(reference("Driver"), "What moves its pin."),
         "frequency": described(integer(0, None), "The PWM frequency in Hz."),
@@ -281,7 +282,7 @@ fn light_now() -> Value {
     with_effect(response(
         "A light with its state.",
         properties,
-        &["effect", "speed", "left"],
+        &["warmth", "effect", "speed", "left"],
     ))
 }
 
