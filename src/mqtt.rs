@@ -32,7 +32,7 @@ use tracing::{debug, info, warn};
 use crate::config::MqttConfig;
 use crate::metrics::Flag;
 use crate::model::actor::Actor;
-use crate::model::command::{Command, CommandError, Target};
+use crate::model::command::{Command, CommandError, Target, TargetChange};
 use crate::model::hub::Hub;
 use crate::model::lights::{LightId, LightState, Lights};
 use crate::model::presets;
@@ -295,12 +295,12 @@ impl Bridge {
             }
             Subject::Light(name) => {
                 let command = LightCommand::parse(&message.payload, Format::Plain)?;
-                self.execute(&command, self.find(name)?)
+                self.execute(&command, &[self.find(name)?])
             }
             Subject::HomeAssistant(name) => {
                 let light = self.find(name)?;
                 match self.controls.handle(light, &message.payload)? {
-                    Some(command) => self.execute(&command, light),
+                    Some(command) => self.execute(&command, &[light]),
                     None => Ok(()),
                 }
             }
@@ -309,11 +309,12 @@ impl Bridge {
                 let command = LightCommand::parse(&message.payload, Format::Plain)?;
                 let lights = self.lights.ids().zip(&self.groups);
                 let members = lights.filter(|(_, groups)| groups.iter().any(|group| group == name));
-                // A light that refuses keeps no other from it.
-                let results: Vec<_> = members
-                    .map(|(light, _)| self.execute(&command, light))
-                    .collect();
-                results.into_iter().collect()
+                let members: Vec<_> = members.map(|(light, _)| light).collect();
+                // All at once; a light that refuses keeps no other from it.
+                self.execute(&command, &members).or_else(|_| {
+                    let each = members.chunks(1).map(|light| self.execute(&command, light));
+                    each.collect::<Vec<_>>().into_iter().collect()
+                })
             }
         }
     }
@@ -332,17 +333,21 @@ impl Bridge {
         Ok(())
     }
 
-    fn execute(&self, command: &LightCommand, light: LightId) -> Result<(), InputError> {
-        for change in &command.changes {
-            let change = Command::Change {
-                target: Target::Own(light),
+    /// Executes a command to all of these lights, or to none.
+    fn execute(&self, command: &LightCommand, lights: &[LightId]) -> Result<(), InputError> {
+        let changes = lights.iter().flat_map(|light| {
+            command.changes.iter().map(|change| TargetChange {
+                target: Target::Own(*light),
                 change: *change,
                 transition: command.transition,
-            };
-            self.hub.execute(&Actor::Mqtt, change)?;
-        }
+            })
+        });
+        let changes = Command::ChangeTogether(changes.collect());
+        self.hub.execute(&Actor::Mqtt, changes)?;
         if let Some(duration) = command.flash {
-            self.flashes.start(light, duration);
+            lights
+                .iter()
+                .for_each(|light| self.flashes.start(*light, duration));
         }
         Ok(())
     }

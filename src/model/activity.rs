@@ -115,6 +115,8 @@ struct Pending {
 #[derive(PartialEq, Eq, Hash)]
 enum ActivitySubject {
     Light(Actor, String),
+    /// The lights that were set at once.
+    Lights(Actor),
     /// Apart from the levels: a flash must not hide one that was set just before it.
     Flash(Actor, String),
     Preset(Actor, String),
@@ -243,7 +245,8 @@ impl Pending {
             }
             Slot::Occupied(slot) => {
                 let pending = slot.into_mut();
-                pending.entry = entry;
+                let earlier = std::mem::replace(&mut pending.entry, entry);
+                pending.entry.action.include(earlier.action);
                 pending.number = number;
                 pending.settles = settles.min(pending.since + MAX_SETTLE);
             }
@@ -354,6 +357,7 @@ fn subject(entry: &Entry, number: u64) -> (ActivitySubject, Duration) {
         Action::Set { light, .. } | Action::Effect { light, .. } => {
             ActivitySubject::Light(actor(), light.clone())
         }
+        Action::SetTogether { .. } => ActivitySubject::Lights(actor()),
         Action::Flashed { light } => ActivitySubject::Flash(actor(), light.clone()),
         Action::PresetRecalled { preset }
         | Action::PresetSaved { preset }
@@ -503,6 +507,35 @@ mod tests {
             activity.publish(Instant::now()),
             None,
             "nothing is left to do"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lights_that_are_set_together_are_one_entry_that_hides_none_of_them() {
+        let activity = Activity::new(true);
+        let ana = activity.join(1, ADDRESS);
+        let together = |actions: Vec<Action>| {
+            for action in Action::together(actions) {
+                record(&ana, action);
+            }
+        };
+        together(vec![set("desk", 9), set("led", 1), set("shelf", 5)]);
+        // Not each of them moves at each step of a drag.
+        together(vec![set("led", 2), set("desk", 10)]);
+        together(vec![set("door", 3)]);
+        let candle = Action::Effect {
+            light: "lamp".into(),
+            effect: Some(EffectKind::Candle),
+        };
+        together(vec![set("led", 4), candle, set("desk", 8)]);
+        after(SETTLE, &activity).await;
+        assert_eq!(
+            published(&activity, 0),
+            [
+                "a client (192.168.1.7) set door to 3",
+                "a client (192.168.1.7) set desk to 8, led to 4, shelf to 5",
+                "a client (192.168.1.7) started candle on lamp",
+            ]
         );
     }
 

@@ -28,6 +28,8 @@ pub enum Command {
         /// Time to get there; `None` for the light's own.
         transition: Option<Duration>,
     },
+    /// Change several lights at once: all of them, or none.
+    ChangeTogether(Vec<TargetChange>),
     /// Let a light blink until [`Command::EndFlash`].
     Flash(LightId),
     /// Restore a light that flashes, unless it has been changed since.
@@ -56,6 +58,17 @@ pub enum Command {
     RunTimer(Timer),
 }
 
+/// A change of one of several lights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetChange {
+    /// The light to change.
+    pub target: Target,
+    /// The change.
+    pub change: Change,
+    /// Time to get there; `None` for the light's own.
+    pub transition: Option<Duration>,
+}
+
 /// The light that a command is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -72,6 +85,8 @@ pub enum Outcome {
     Light(LightState),
     /// The changed light of another dimmer, as clients show it from now on.
     Remote(RemoteState),
+    /// The outcome of each change of [`Command::ChangeTogether`], in their order.
+    Together(Vec<Outcome>),
     /// The flash that began.
     Flash(Flash),
     /// The preset that was saved.
@@ -104,9 +119,9 @@ pub enum CommandError {
     /// No light has this name.
     #[error("no light is called {0:?}")]
     NoSuchLight(String),
-    /// The effect is faster than the light allows.
-    #[error("speed {0}: more is for lights with allow_fast_strobe")]
-    TooFast(OutOfRange),
+    /// The effect is faster than the light of this name allows.
+    #[error("speed of {1:?} {0}: more is for lights with allow_fast_strobe")]
+    TooFast(OutOfRange, String),
     /// The preset cannot be saved or used.
     #[error(transparent)]
     Preset(#[from] PresetError),

@@ -66,9 +66,15 @@ pub struct RemoteCommand {
     pub transition: Option<Duration>,
 }
 
+/// A change of the light of this name, and the time to get there; `None` for the light's own.
+pub(super) type RemoteChange = (Arc<str>, Change, Option<Duration>);
+
 /// Why a light of another dimmer cannot be changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FleetError {
+    /// No light has this name any more.
+    #[error("no light is called {0:?}")]
+    NoSuchLight(String),
     /// Its dimmer is not connected to the broker.
     #[error("{0:?} cannot be reached: its dimmer is offline")]
     Offline(String),
@@ -78,6 +84,24 @@ pub enum FleetError {
 }
 
 impl RemoteLight {
+    /// Checks whether a change of it is possible; `name` is its own.
+    fn check(&self, name: &str, change: Change) -> Result<(), FleetError> {
+        match change {
+            _ if !self.state.online => Err(FleetError::Offline(name.into())),
+            Change::Effect(_) => Err(FleetError::Effect(name.into())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores the command to be sent, and returns the state that clients show from now on.
+    fn change(&mut self, change: Change, transition: Option<Duration>) -> RemoteState {
+        let level = self.after(change);
+        self.command = Some(RemoteCommand { level, transition });
+        self.held_until = level.map(|_| Instant::now() + ECHO);
+        level.inspect(|level| self.show((*level, None), leaving(change)));
+        self.state.clone()
+    }
+
     /// What clients show of it; `None` until the first report, or where there are too many lights.
     pub fn state(&self) -> Option<&RemoteState> {
         self.reported
@@ -141,36 +165,28 @@ impl Fleet {
         light.state().map(|_| name.clone())
     }
 
-    /// Stores the command to be sent, and returns the state that clients show from now on; `None` if no
-    /// light has this name.
+    /// Stores the commands to be sent, and returns the state of each of these lights that clients show from
+    /// now on.
     ///
     /// # Errors
-    /// The light is offline, or the change is an effect.
-    pub(super) fn change(
-        &self,
-        name: &str,
-        change: Change,
-        transition: Option<Duration>,
-    ) -> Option<Result<RemoteState, FleetError>> {
-        let mut result = None;
+    /// One of the lights does not exist, is offline, or cannot play an effect. None has been changed then.
+    pub(super) fn change(&self, changes: &[RemoteChange]) -> Result<Vec<RemoteState>, FleetError> {
+        let mut result = Ok(Vec::new());
+        if changes.is_empty() {
+            return result;
+        }
         self.modify(|all| {
-            let Some(light) = all.get_mut(name) else {
-                return false;
-            };
-            let changed = match change {
-                _ if !light.state.online => Err(FleetError::Offline(name.into())),
-                Change::Effect(_) => Err(FleetError::Effect(name.into())),
-                _ => {
-                    let level = light.after(change);
-                    light.command = Some(RemoteCommand { level, transition });
-                    light.held_until = level.map(|_| Instant::now() + ECHO);
-                    level.inspect(|level| light.show((*level, None), leaving(change)));
-                    Ok(light.state.clone())
-                }
-            };
-            let is_changed = changed.is_ok();
-            result = Some(changed);
-            is_changed
+            let mut checks = changes.iter().map(|(name, change, _)| match all.get(name) {
+                None => Err(FleetError::NoSuchLight(name.to_string())),
+                Some(light) => light.check(name, *change),
+            });
+            result = checks.try_for_each(|check| check).map(|()| {
+                let changed = changes.iter().filter_map(|(name, change, transition)| {
+                    Some(all.get_mut(name)?.change(*change, *transition))
+                });
+                changed.collect()
+            });
+            result.is_ok()
         });
         result
     }
@@ -350,7 +366,8 @@ mod tests {
     }
 
     fn changed(fleet: &Fleet, change: Change) -> Result<RemoteState, FleetError> {
-        fleet.change("attic/led", change, None).unwrap()
+        let mut changed = fleet.change(&[("attic/led".into(), change, None)])?;
+        Ok(changed.remove(0))
     }
 
     fn shown(fleet: &Fleet) -> Level {
@@ -418,7 +435,13 @@ mod tests {
         let error = |change| changed(&fleet, change).unwrap_err().to_string();
         let effects = "effects are for this dimmer's own lights, not for \"attic/led\"";
         assert_eq!(error(Change::Effect(None)), effects);
-        assert_eq!(fleet.change("attic/x", off, None), None);
+        let both = ["attic/led", "attic/x"].map(|name| (name.into(), off, None));
+        let none = FleetError::NoSuchLight("attic/x".into());
+        assert_eq!(fleet.change(&both), Err(none));
+        assert_eq!(
+            (shown(&fleet), fleet.take_commands()),
+            (level(30.0), vec![])
+        );
         changed(&fleet, off).unwrap();
         fleet.set_online("attic/", false);
         assert_eq!(fleet.take_commands(), [], "it would come late");

@@ -8,10 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::activity::{Action, Activity};
 use super::actor::Actor;
-use super::command::{Command, CommandError, Flash, Outcome, Target};
+use super::command::{Command, CommandError, Flash, Outcome, Target, TargetChange};
 use super::effect::Effect;
-use super::fleet::Fleet;
-use super::lights::{Change, Light, LightId, LightState, Lights};
+use super::fleet::{Fleet, FleetError, RemoteChange, RemoteState};
+use super::lights::{Change, Light, LightChange, LightId, LightState, Lights};
 use super::presets::{self, Preset, PresetError, Presets, PresetsByName};
 use super::text::Name;
 use super::timers::{NewTimer, Timer, TimerAction, Timers};
@@ -67,27 +67,20 @@ impl Hub {
     pub fn execute(&self, actor: &Actor, command: Command) -> Result<Outcome, CommandError> {
         match command {
             Command::Change {
-                target: Target::Own(light),
+                target,
                 change,
                 transition,
             } => {
-                if let Change::Effect(Some(effect)) = change {
-                    check_speed(effect, self.lights.light(light))?;
-                }
-                let state = self.change_light(actor, light, change, transition);
-                Ok(Outcome::Light(state))
+                let change = TargetChange {
+                    target,
+                    change,
+                    transition,
+                };
+                let mut outcomes = self.change_all(actor, &[change])?;
+                Ok(outcomes.pop().unwrap_or(Outcome::Done))
             }
-            Command::Change {
-                target: Target::Remote(name),
-                change,
-                transition,
-            } => {
-                let changed = self.fleet.change(&name, change, transition);
-                let state =
-                    changed.ok_or_else(|| CommandError::NoSuchLight(name.to_string()))??;
-                let (light, level) = (name.as_ref().into(), state.level);
-                self.record(actor, Action::Set { light, level });
-                Ok(Outcome::Remote(state))
+            Command::ChangeTogether(changes) => {
+                self.change_all(actor, &changes).map(Outcome::Together)
             }
             Command::Flash(light) => Ok(Outcome::Flash(self.flash(actor, light))),
             // Not recorded: the start of the flash is.
@@ -141,18 +134,67 @@ impl Hub {
         self.activity.record(actor, action);
     }
 
-    /// Changes a light of this dimmer, and records that.
-    fn change_light(
+    /// Makes all of these changes, or none, and returns their outcomes.
+    fn change_all(
         &self,
         actor: &Actor,
-        light: LightId,
-        change: Change,
-        transition: Option<Duration>,
-    ) -> LightState {
-        let state = self.lights.change(light, change, transition, actor);
-        let action = Action::changed(change, self.lights.light(light), &state);
-        self.record(actor, action);
-        state
+        changes: &[TargetChange],
+    ) -> Result<Vec<Outcome>, CommandError> {
+        let (mut own, mut remote) = (Vec::new(), Vec::new());
+        for each in changes {
+            let (change, transition) = (each.change, each.transition);
+            match &each.target {
+                Target::Own(light) => {
+                    if let Change::Effect(Some(effect)) = change {
+                        check_speed(effect, self.lights.light(*light))?;
+                    }
+                    own.push((*light, change, transition));
+                }
+                Target::Remote(name) => remote.push((name.clone(), change, transition)),
+            }
+        }
+        // Only the remote lights can refuse now, so they come first.
+        let remote = self.change_remote(actor, &remote)?;
+        let own = self.change_own(actor, &own);
+        let (mut own, mut remote) = (own.into_iter(), remote.into_iter());
+        let outcomes = changes.iter().filter_map(|each| match each.target {
+            Target::Own(_) => own.next().map(Outcome::Light),
+            Target::Remote(_) => remote.next().map(Outcome::Remote),
+        });
+        Ok(outcomes.collect())
+    }
+
+    /// Makes changes of this dimmer's lights in one step, and records them.
+    fn change_own(&self, actor: &Actor, changes: &[LightChange]) -> Vec<LightState> {
+        let states = self.lights.change(changes, actor);
+        let changed = changes.iter().zip(&states);
+        let actions = changed.map(|((light, change, _), state)| {
+            Action::changed(*change, self.lights.light(*light), state)
+        });
+        self.record_together(actor, actions.collect());
+        states
+    }
+
+    /// The same for lights of other dimmers, which can refuse.
+    fn change_remote(
+        &self,
+        actor: &Actor,
+        changes: &[RemoteChange],
+    ) -> Result<Vec<RemoteState>, FleetError> {
+        let states = self.fleet.change(changes)?;
+        let changed = changes.iter().zip(&states);
+        let actions = changed.map(|((name, ..), state)| Action::Set {
+            light: name.to_string(),
+            level: state.level,
+        });
+        self.record_together(actor, actions.collect());
+        Ok(states)
+    }
+
+    fn record_together(&self, actor: &Actor, actions: Vec<Action>) {
+        for action in Action::together(actions) {
+            self.record(actor, action);
+        }
     }
 
     fn flash(&self, actor: &Actor, light: LightId) -> Flash {
@@ -186,14 +228,13 @@ impl Hub {
         transition: Option<Duration>,
     ) -> Result<Outcome, CommandError> {
         let preset = self.presets.get(&name)?;
-        for (light, scene) in presets::scenes(&preset, &self.lights) {
-            let level = Change::Level(scene.level);
-            self.lights.change(light, level, transition, actor);
-            if scene.effect.is_some() {
-                let effect = Change::Effect(scene.effect);
-                self.lights.change(light, effect, transition, actor);
-            }
-        }
+        let scenes = presets::scenes(&preset, &self.lights).into_iter();
+        let changes = scenes.flat_map(|(light, scene)| {
+            let effect = scene.effect.map(|effect| Change::Effect(Some(effect)));
+            let changes = [Change::Level(scene.level)].into_iter().chain(effect);
+            changes.map(move |change| (light, change, transition))
+        });
+        self.lights.change(&changes.collect::<Vec<_>>(), actor);
         self.record(actor, Action::PresetRecalled { preset: name });
         Ok(Outcome::Done)
     }
@@ -221,9 +262,10 @@ impl Hub {
         if let (Some(name), []) = (timer.light, lights.as_slice()) {
             return Err(CommandError::NoSuchLight(name));
         }
-        for light in lights {
-            self.change_light(actor, light, change, timer.transition);
-        }
+        let changes = lights
+            .into_iter()
+            .map(|light| (light, change, timer.transition));
+        self.change_own(actor, &changes.collect::<Vec<_>>());
         Ok(Outcome::Done)
     }
 
@@ -263,7 +305,8 @@ impl Hub {
 
 fn check_speed(effect: Effect, light: &Light) -> Result<(), CommandError> {
     let checked = effect.speed.at_most(light.fastest);
-    checked.map(|_| ()).map_err(CommandError::TooFast)
+    let too_fast = |error| CommandError::TooFast(error, light.name.clone());
+    checked.map(|_| ()).map_err(too_fast)
 }
 
 #[cfg(test)]
@@ -338,6 +381,123 @@ mod tests {
         let none = CommandError::from(PresetError::NoSuchPreset("Film".into()));
         assert_eq!(hub.execute(&ana, recall).unwrap_err(), none);
         assert_eq!(hub.execute(&ana, forget).unwrap_err(), none);
+    }
+
+    /// Lights called led and desk, at 50.
+    fn two_lights() -> Arc<Hub> {
+        let light = |name| {
+            let state = LightState::new(Level::HALF, Level::HALF);
+            (Light::simulated(name), state)
+        };
+        Hub::with(Lights::new(vec![light("led"), light("desk")]))
+    }
+
+    fn changes(hub: &Hub, changes: &[(&str, Change)]) -> Command {
+        let change = |(name, change): &(&str, Change)| TargetChange {
+            target: hub.target(name).unwrap(),
+            change: *change,
+            transition: None,
+        };
+        Command::ChangeTogether(changes.iter().map(change).collect())
+    }
+
+    #[test]
+    fn lights_that_are_changed_together_are_seen_to_change_at_once() {
+        let hub = two_lights();
+        hub.fleet.discovered("attic/led", "Attic: led".into());
+        hub.fleet.reported("attic/led", Level::HALF, None);
+        hub.fleet.set_online("attic/", true);
+        let mut watch = hub.lights.watch();
+        let off = Change::On(false);
+        let all = [
+            ("desk", off),
+            ("attic/led", off),
+            ("led", Change::Level(Level::FULL)),
+        ];
+        let outcome = hub.execute(&Actor::Mqtt, changes(&hub, &all)).unwrap();
+        let Outcome::Together(outcomes) = outcome else {
+            panic!("{outcome:?}");
+        };
+        let levels = outcomes.into_iter().map(|outcome| match outcome {
+            Outcome::Light(state) => state.level,
+            Outcome::Remote(state) => state.level,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(
+            levels.collect::<Vec<_>>(),
+            [Level::OFF, Level::OFF, Level::FULL]
+        );
+        assert!(watch.has_changed().unwrap());
+        let levels = watch
+            .borrow_and_update()
+            .iter()
+            .map(|state| state.level)
+            .collect::<Vec<_>>();
+        assert_eq!(levels, [Level::FULL, Level::OFF]);
+        assert_eq!(hub.fleet.take_commands().len(), 1);
+    }
+
+    #[test]
+    fn of_changes_together_all_are_made_or_none() {
+        let hub = two_lights();
+        hub.fleet.discovered("attic/led", "Attic: led".into());
+        hub.fleet.reported("attic/led", Level::HALF, None);
+        let watch = hub.lights.watch();
+        let off = Change::On(false);
+        let fast = Change::Effect(Some(Effect {
+            kind: EffectKind::Strobe,
+            speed: Speed::MAX,
+        }));
+        for (refused, why) in [
+            (
+                ("attic/led", off),
+                "\"attic/led\" cannot be reached: its dimmer is offline",
+            ),
+            (
+                ("desk", fast),
+                "speed of \"desk\" must be from 0.1 to 3, not 10: more is for lights with allow_fast_strobe",
+            ),
+        ] {
+            let error = hub
+                .execute(&Actor::Mqtt, changes(&hub, &[("led", off), refused]))
+                .unwrap_err();
+            assert_eq!(error.to_string(), why);
+        }
+        assert!(!watch.has_changed().unwrap());
+        assert_eq!(hub.fleet.take_commands(), []);
+    }
+
+    #[test]
+    fn a_preset_and_a_timer_change_all_lights_at_once() {
+        let hub = two_lights();
+        hub.presets
+            .save("Film", presets::current(&hub.lights))
+            .unwrap();
+        let timer = Timer {
+            name: "1".into(),
+            light: None,
+            daily: None,
+            action: TimerAction::On(false),
+            transition: None,
+            next: Ok(Timestamp::UNIX_EPOCH),
+            is_new: false,
+        };
+        let recall = Command::RecallPreset {
+            name: "Film".into(),
+            transition: None,
+        };
+        for (command, level) in [
+            (Command::RunTimer(timer), Level::OFF),
+            (recall, Level::HALF),
+        ] {
+            let before = hub.lights.states().clone();
+            hub.execute(&Actor::Timer, command).unwrap();
+            let states = hub.lights.states();
+            assert!(states.iter().all(|state| state.level == level));
+            // One step has one time.
+            assert_eq!(states[0].since, states[1].since);
+            assert!(states[0].revision > before[0].revision);
+        }
     }
 
     #[tokio::test(start_paused = true)]

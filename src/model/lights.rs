@@ -219,6 +219,39 @@ impl LightState {
         ))
     }
 
+    /// Makes a change at `now`.
+    fn change(
+        &mut self,
+        light: &Light,
+        change: Change,
+        transition: Option<Duration>,
+        by: &Actor,
+        now: Instant,
+    ) {
+        let shown = self.shown(light.curve, now);
+        let level = change.applied_to(self, shown);
+        let effect = match change {
+            Change::Effect(effect) => effect.map(|effect| slowed(effect, light)),
+            Change::Dim(level) if !level.is_off() => self.effect.filter(Effect::is_endless),
+            _ => None,
+        };
+        let moves = level != self.level || self.effect.is_some() || self.remaining().is_some();
+        self.duration = match effect {
+            Some(effect) => duration_of(effect, transition),
+            None if moves => transition.unwrap_or(light.transition),
+            None => Duration::ZERO,
+        };
+        let leaving = change.leaving(self.by.as_ref(), by);
+        self.set_level(level, leaving, now);
+        self.from = first_shown(effect, shown);
+        self.step = change.step();
+        self.effect = effect;
+        self.by = Some(by.clone());
+        self.before_flash = None;
+        self.since = now;
+        self.revision += 1;
+    }
+
     /// Sets the level at `now`, which `leaving` the level before tells [`LastOn`].
     fn set_level(&mut self, level: Level, leaving: Leaving, now: Instant) {
         // A level that is set again stays one that was chosen.
@@ -309,6 +342,9 @@ impl Change {
     }
 }
 
+/// A change of one of this dimmer's lights, and the time to get there; `None` for the light's own.
+pub(super) type LightChange = (LightId, Change, Option<Duration>);
+
 /// All lights of this dimmer, in the order of the settings.
 pub struct Lights {
     lights: Vec<Light>,
@@ -369,47 +405,31 @@ impl Lights {
         self.states()[light.0].clone()
     }
 
-    /// Changes a light in one step, however many callers do so at once, and returns its new state.
+    /// Changes lights in one step, however many callers do so at once, and returns the state after each
+    /// change. Outputs see all of the changes or none.
     ///
-    /// The change takes `transition`, or the light's own; a sunrise takes `transition` or half an
+    /// A change takes its `transition`, or the light's own; a sunrise takes `transition` or half an
     /// hour, divided by its speed. An effect is slowed down to what the light allows.
-    pub(super) fn change(
-        &self,
-        light: LightId,
-        change: Change,
-        transition: Option<Duration>,
-        by: &Actor,
-    ) -> LightState {
-        let settings = self.light(light);
-        self.modify(light, |state, now| {
-            let shown = state.shown(settings.curve, now);
-            let level = change.applied_to(state, shown);
-            let effect = match change {
-                Change::Effect(effect) => effect.map(|effect| slowed(effect, settings)),
-                Change::Dim(level) if !level.is_off() => state.effect.filter(Effect::is_endless),
-                _ => None,
-            };
-            let moves =
-                level != state.level || state.effect.is_some() || state.remaining().is_some();
-            state.duration = match effect {
-                Some(effect) => duration_of(effect, transition),
-                None if moves => transition.unwrap_or(settings.transition),
-                None => Duration::ZERO,
-            };
-            let leaving = change.leaving(state.by.as_ref(), by);
-            state.set_level(level, leaving, now);
-            state.from = first_shown(effect, shown);
-            state.step = change.step();
-            state.effect = effect;
-            state.by = Some(by.clone());
-            state.before_flash = None;
-        })
+    pub(super) fn change(&self, changes: &[LightChange], by: &Actor) -> Vec<LightState> {
+        let mut changed = Vec::new();
+        self.states.send_if_modified(|states| {
+            let now = Instant::now();
+            for (light, change, transition) in changes {
+                let state = &mut states[light.0];
+                state.change(self.light(*light), *change, *transition, by, now);
+                changed.push(state.clone());
+            }
+            !changes.is_empty()
+        });
+        changed
     }
 
     /// Lets a light blink around its level, or around the last one above 0 if it is off, until
     /// [`Lights::end_flash`]. Returns the revision that the flash made.
     pub(super) fn flash(&self, light: LightId, by: &Actor) -> u64 {
-        let flashing = self.modify(light, |state, now| {
+        let mut revision = 0;
+        self.states.send_modify(|states| {
+            let (state, now) = (&mut states[light.0], Instant::now());
             let before = state.lasting().clone();
             let level = Change::On(true).applied_to(state, state.level);
             state.set_level(level, Leaving::Switch, now);
@@ -418,8 +438,11 @@ impl Lights {
             state.duration = Duration::ZERO;
             state.by = Some(by.clone());
             state.before_flash = Some(Box::new(before));
+            state.since = now;
+            state.revision += 1;
+            revision = state.revision;
         });
-        flashing.revision
+        revision
     }
 
     /// Restores the state before a flash, unless the light has been changed since its `revision`.
@@ -472,19 +495,6 @@ impl Lights {
             !same
         });
     }
-
-    /// Changes the state of a light, which counts as a change of now, and returns it.
-    fn modify(&self, light: LightId, change: impl FnOnce(&mut LightState, Instant)) -> LightState {
-        let mut changed = None;
-        self.states.send_modify(|states| {
-            let (state, now) = (&mut states[light.0], Instant::now());
-            change(state, now);
-            state.since = now;
-            state.revision += 1;
-            changed = Some(state.clone());
-        });
-        changed.expect("send_modify calls its closure")
-    }
 }
 
 /// The effect, at most as fast as the light allows.
@@ -499,6 +509,17 @@ impl Lights {
     pub(crate) fn led() -> Lights {
         let light = Light::simulated("led");
         Lights::new(vec![(light, LightState::new(Level::HALF, Level::HALF))])
+    }
+
+    /// Changes one light.
+    pub(crate) fn change_one(
+        &self,
+        light: LightId,
+        change: Change,
+        transition: Option<Duration>,
+        by: &Actor,
+    ) -> LightState {
+        self.change(&[(light, change, transition)], by).remove(0)
     }
 }
 
@@ -515,7 +536,7 @@ mod tests {
     #[test]
     fn on_goes_back_to_the_last_level_above_0() {
         let lights = Lights::led();
-        let change = |change| lights.change(LED, change, None, &Actor::Mqtt).level;
+        let change = |change| lights.change_one(LED, change, None, &Actor::Mqtt).level;
         change(Change::Level(level(30.0)));
         assert_eq!(change(Change::On(false)), Level::OFF);
         assert_eq!(change(Change::On(true)), level(30.0));
@@ -527,7 +548,7 @@ mod tests {
 
     fn set(lights: &Lights, percent: f64) {
         let change = Change::Level(level(percent));
-        lights.change(LED, change, None, &Actor::Mqtt);
+        lights.change_one(LED, change, None, &Actor::Mqtt);
     }
 
     /// One simulated light that has been at this level for a while.
@@ -541,7 +562,7 @@ mod tests {
     fn switched_on(lights: &Lights) -> Level {
         assert!(lights.state(LED).level.is_off());
         lights
-            .change(LED, Change::On(true), None, &Actor::Button)
+            .change_one(LED, Change::On(true), None, &Actor::Button)
             .level
     }
 
@@ -556,10 +577,10 @@ mod tests {
                 let lights = rested(80.0).await;
                 for moves in 1..=26 {
                     let change = way(80.0 - 3.0 * f64::from(moves));
-                    lights.change(LED, change, None, &Actor::Mqtt);
+                    lights.change_one(LED, change, None, &Actor::Mqtt);
                     tokio::time::advance(Duration::from_millis(150)).await;
                 }
-                lights.change(LED, last, None, &Actor::Mqtt);
+                lights.change_one(LED, last, None, &Actor::Mqtt);
                 assert_eq!(lights.state(LED).last_on(), level(80.0), "so it is kept");
                 assert_eq!(switched_on(&lights), level(80.0), "{last:?}");
             }
@@ -589,7 +610,7 @@ mod tests {
         let lights = rested(80.0).await;
         set(&lights, 40.0);
         for percent in [30.0, 10.0, 0.0] {
-            lights.change(LED, Change::Level(level(percent)), None, &Actor::Button);
+            lights.change_one(LED, Change::Level(level(percent)), None, &Actor::Button);
         }
         assert_eq!(switched_on(&lights), level(40.0), "somebody else dragged");
 
@@ -597,7 +618,7 @@ mod tests {
         for percent in [60.0, 30.0] {
             set(&lights, percent);
         }
-        lights.change(LED, Change::Toggle, None, &Actor::Mqtt);
+        lights.change_one(LED, Change::Toggle, None, &Actor::Mqtt);
         assert_eq!(
             switched_on(&lights),
             level(30.0),
@@ -608,7 +629,7 @@ mod tests {
         set(&lights, 30.0);
         let before = lights.flash(LED, &Actor::Mqtt);
         lights.end_flash(LED, before);
-        lights.change(LED, Change::On(false), None, &Actor::Mqtt);
+        lights.change_one(LED, Change::On(false), None, &Actor::Mqtt);
         assert_eq!(switched_on(&lights), level(30.0), "a flash changes nothing");
         set(&lights, 0.0);
         assert_eq!(switched_on(&lights), level(30.0));
@@ -619,7 +640,9 @@ mod tests {
         let step = |percent| Change::Step(Step::from_percent(percent).unwrap());
         let change = |lights: &Lights, change, seconds| {
             let transition = Some(Duration::from_secs(seconds));
-            lights.change(LED, change, transition, &Actor::Mqtt).level
+            lights
+                .change_one(LED, change, transition, &Actor::Mqtt)
+                .level
         };
         for (curve, seen) in [(Curve::Perceptual, 62.0), (Curve::Linear, 56.2)] {
             let light = Light {
@@ -665,8 +688,8 @@ mod tests {
             Effect { kind, speed }
         };
         let breathe = Some(effect(EffectKind::Breathe, 2.0));
-        lights.change(LED, Change::On(false), None, &Actor::Mqtt);
-        let state = lights.change(LED, Change::Effect(breathe), None, &Actor::Mqtt);
+        lights.change_one(LED, Change::On(false), None, &Actor::Mqtt);
+        let state = lights.change_one(LED, Change::Effect(breathe), None, &Actor::Mqtt);
         assert_eq!(state.level, Level::HALF);
         assert_eq!((state.effect, state.arrives()), (breathe, None));
         for change in [
@@ -675,18 +698,18 @@ mod tests {
             Change::Toggle,
             Change::Effect(None),
         ] {
-            lights.change(LED, Change::Effect(breathe), None, &Actor::Mqtt);
-            lights.change(LED, change, None, &Actor::Mqtt);
+            lights.change_one(LED, Change::Effect(breathe), None, &Actor::Mqtt);
+            lights.change_one(LED, change, None, &Actor::Mqtt);
             assert_eq!(lights.state(LED).effect, None, "{change:?}");
         }
 
         let fast = Some(effect(EffectKind::Strobe, 10.0));
-        lights.change(LED, Change::Effect(fast), None, &Actor::Mqtt);
+        lights.change_one(LED, Change::Effect(fast), None, &Actor::Mqtt);
         assert_eq!(lights.state(LED).effect.unwrap().speed, Speed::SAFE);
 
         let minute = Some(Duration::from_secs(60));
         let sunrise = Some(effect(EffectKind::Sunrise, 2.0));
-        lights.change(LED, Change::Effect(sunrise), minute, &Actor::Mqtt);
+        lights.change_one(LED, Change::Effect(sunrise), minute, &Actor::Mqtt);
         let state = lights.state(LED);
         assert_eq!(state.remaining(), Some(Duration::from_secs(30)));
         lights.finish_sunrise(LED, state.revision - 1);
@@ -703,7 +726,7 @@ mod tests {
     async fn the_remaining_time_is_known_during_a_transition_only() {
         let lights = Lights::led();
         let second = Duration::from_secs(1);
-        lights.change(
+        lights.change_one(
             LED,
             Change::Level(Level::HALF),
             Some(9 * second),
@@ -714,7 +737,7 @@ mod tests {
             None,
             "it is at the level already"
         );
-        lights.change(
+        lights.change_one(
             LED,
             Change::Level(Level::FULL),
             Some(9 * second),
@@ -722,22 +745,22 @@ mod tests {
         );
         tokio::time::advance(2 * second).await;
         assert_eq!(lights.state(LED).remaining(), Some(7 * second));
-        lights.change(LED, Change::Level(Level::FULL), Some(second), &Actor::Mqtt);
+        lights.change_one(LED, Change::Level(Level::FULL), Some(second), &Actor::Mqtt);
         assert_eq!(lights.state(LED).remaining(), Some(second));
-        lights.change(LED, Change::Level(Level::FULL), None, &Actor::Mqtt);
+        lights.change_one(LED, Change::Level(Level::FULL), None, &Actor::Mqtt);
         assert_eq!(lights.state(LED).remaining(), None);
     }
 
     #[test]
     fn steps_from_many_threads_all_count() {
         let lights = Lights::led();
-        lights.change(LED, Change::Level(Level::OFF), None, &Actor::Mqtt);
+        lights.change_one(LED, Change::Level(Level::OFF), None, &Actor::Mqtt);
         let step = Step::from_percent(0.1).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..10 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        lights.change(LED, Change::Step(step), None, &Actor::Mqtt);
+                        lights.change_one(LED, Change::Step(step), None, &Actor::Mqtt);
                     }
                 });
             }

@@ -132,8 +132,9 @@ impl Controls {
     }
 
     fn set_speed(&self, light: LightId, speed: Speed) -> Result<(), InputError> {
-        let fastest = self.hub.lights.light(light).fastest;
-        speed.at_most(fastest).map_err(CommandError::TooFast)?;
+        let settings = self.hub.lights.light(light);
+        let too_fast = |error| CommandError::TooFast(error, settings.name.clone());
+        speed.at_most(settings.fastest).map_err(too_fast)?;
         self.modify(light, |control| control.speed = speed);
         let playing = self.hub.lights.state(light).lasting().effect;
         if let Some(effect) = playing.filter(Effect::is_endless) {

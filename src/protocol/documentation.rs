@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::MAX_MESSAGE;
 use super::fields::{
-    AT, CANCEL, DAYS, FORGET, Field, FieldKind, LIGHT, RECALL, SEQ, SPEED, TRANSITION,
+    AT, CANCEL, DAYS, FORGET, Field, FieldKind, LIGHT, LIGHTS, RECALL, SEQ, SPEED, TRANSITION,
 };
 use super::request::{CHANGE_COMPANIONS, COMPANIONS, LIGHT_VERBS, VERBS};
 use super::resource::EntryResource;
@@ -97,7 +97,7 @@ fn ranges_of(field: &Field) -> Vec<String> {
         }
         FieldKind::Number(range) => vec![format!("{} to {}", range.min, range.max)],
         FieldKind::Integer(max) => vec![format!("0 to {max}")],
-        FieldKind::Text(max) => vec![format!("1 to {max}")],
+        FieldKind::Text(max) | FieldKind::Lights(max) => vec![format!("1 to {max}")],
         _ => Vec::new(),
     }
 }
@@ -123,7 +123,7 @@ fn type_of(field: &Field) -> String {
             let names = EffectKind::ALL.map(EffectKind::name);
             format!("{} or `null`", alternatives(&names))
         }
-        FieldKind::Timer => "object".into(),
+        FieldKind::Lights(_) | FieldKind::Timer => "object".into(),
         FieldKind::Json(max) => format!("any JSON, up to {} KiB", max / 1024),
         FieldKind::TimeOfDay | FieldKind::Days => panic!("{} is a field of a timer", field.name),
     }
@@ -178,10 +178,9 @@ fn every_field_of_a_message_is_documented_with_its_type_and_range() {
     assert!(meaning(&LIGHT).contains("for the first five fields"));
     assert_eq!(
         verbs_with(&TRANSITION),
-        [&first[..], &["recall", "command"]].concat()
+        [&first[..], &["lights", "recall", "command"]].concat()
     );
-    let says =
-        "for the first four fields, `recall`, the commands up and down, and the effect `sunrise`";
+    let says = "for the first four fields, `lights`, `recall`, the commands up and down, and the effect `sunrise`";
     assert!(meaning(&TRANSITION).contains(says));
     let says = format!("{} for `sunrise`", SUNRISE.as_secs());
     assert!(meaning(&TRANSITION).contains(&says));
@@ -332,7 +331,7 @@ fn fields_in_sections(message: &str) -> BTreeSet<String> {
         "activity" => {
             let rows = table("| `what` | with | |");
             let names = rows.iter().flat_map(|row| codes(row[1]));
-            names.chain(["via"]).collect()
+            names.chain(["via", "lights.desk", "lights.led"]).collect()
         }
         "fleet" => {
             let codes = codes(section("Fleet")).into_iter();
@@ -401,6 +400,8 @@ fn every_action_is_documented_with_its_fields() {
     for entry in &samples::entries() {
         let entry = serde_json::to_value(EntryResource::from(entry)).unwrap();
         let mut fields = paths(&entry);
+        // The names of the lights.
+        fields.retain(|path| !path.contains('.'));
         for always in ["at", "what"] {
             assert!(fields.remove(always), "{entry}");
         }
@@ -437,6 +438,9 @@ fn the_bodies_of_rest_are_documented() {
     let verbs = VERBS[..LIGHT_VERBS].iter().map(|verb| verb.field);
     let fields = verbs.chain(CHANGE_COMPANIONS.iter().copied());
     assert_eq!(change, fields.map(|field| field.name).collect::<Vec<_>>());
+
+    let together = codes(text("PUT /api/lights"));
+    assert_eq!(together, [LIGHTS.name, TRANSITION.name]);
 
     for (text, bodies) in [
         (text("GET /api/presets"), samples::preset_resources()),

@@ -47,6 +47,8 @@ pub enum FieldKind {
     TimeOfDay,
     /// A list of days, `mon` to `sun`.
     Days,
+    /// An object with at most this many lights: for each name a level, or a change as an object.
+    Lights(usize),
     /// A timer.
     Timer,
     /// Any JSON of at most this many bytes.
@@ -77,6 +79,11 @@ pub const EFFECT: Field = Field {
     name: "effect",
     kind: FieldKind::EffectOrNull,
     meaning: "Starts an effect around the level, which is the last level above 0 if the light was off; null ends it.",
+};
+pub const LIGHTS: Field = Field {
+    name: "lights",
+    kind: FieldKind::Lights(100),
+    meaning: "Changes several lights at once: all of them, or none.",
 };
 pub const SAVE: Field = Field {
     name: "save",
@@ -128,6 +135,11 @@ pub const OWN: Field = Field {
     name: "own",
     kind: FieldKind::Bool,
     meaning: "true: the client is sent its own changes, too.",
+};
+pub const BATCH: Field = Field {
+    name: "batch",
+    kind: FieldKind::Bool,
+    meaning: "true: the client is sent several lights in one message.",
 };
 pub const LIGHT: Field = Field {
     name: "light",
@@ -296,6 +308,26 @@ impl Field {
             let (last, others) = words.split_last().unwrap_or((&"", &[]));
             self.malformed(format_args!("{} or {last}", others.join(", ")), value)
         })
+    }
+
+    /// The lights in a value, by their names.
+    ///
+    /// # Errors
+    /// The value is no object, or has no lights or too many.
+    pub fn lights<'a>(&self, value: &'a Value) -> Result<&'a Map<String, Value>, InputError> {
+        let FieldKind::Lights(max) = self.kind else {
+            unreachable!("{} has no lights", self.name)
+        };
+        let lights = value
+            .as_object()
+            .ok_or_else(|| self.malformed("an object", value))?;
+        match lights.len() {
+            count if (1..=max).contains(&count) => Ok(lights),
+            count => {
+                let why = format!("must have 1 to {max} lights, not {count}");
+                Err(InputError::out_of_range(self.name, why))
+            }
+        }
     }
 
     /// Checks the length of JSON, in bytes.

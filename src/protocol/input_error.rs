@@ -28,6 +28,15 @@ impl InputError {
         InputError::Malformed(text.into())
     }
 
+    /// The same of what concerns the light of this name, among others.
+    pub fn of_light(self, name: &str) -> InputError {
+        match self {
+            InputError::Malformed(why) => InputError::Malformed(format!("{name:?}: {why}")),
+            InputError::OutOfRange(why) => InputError::OutOfRange(format!("{name:?}: {why}")),
+            other => other,
+        }
+    }
+
     /// The value of a field is not allowed; `why` says what is.
     pub fn out_of_range(field: &str, why: impl Display) -> InputError {
         InputError::OutOfRange(format!("{field} {why}"))

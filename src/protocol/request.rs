@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::fields::{
-    self, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, LEVEL, LIGHT, MSG, NAME, ON, OWN, RECALL,
-    SAVE, SAY, SEQ, SPEED, STEP, TIMER, TOGGLE, TRANSITION,
+    self, BATCH, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, LEVEL, LIGHT, LIGHTS, MSG, NAME, ON,
+    OWN, RECALL, SAVE, SAY, SEQ, SPEED, STEP, TIMER, TOGGLE, TRANSITION,
 };
 use super::input_error::InputError;
 use super::light_change::{LightChange, change, transition};
@@ -33,6 +33,8 @@ pub struct ClientMessage {
     pub light: Option<String>,
     /// Whether the message is about a change of one light, even an invalid one.
     pub is_change: bool,
+    /// The names of several lights that the message is about changing, even if it is invalid.
+    pub lights: Vec<String>,
     /// What the client asks for.
     pub request: Result<Request, InputError>,
     /// A remark that accompanies the request.
@@ -44,6 +46,8 @@ pub struct ClientMessage {
 pub enum Request {
     /// Change the light that the message names.
     Change(LightChange),
+    /// Change the lights of these names: all of them, or none.
+    ChangeTogether(Vec<(String, LightChange)>),
     /// Change the light that the client has selected.
     ChangeSelected(LightChange),
     /// Select another light.
@@ -58,6 +62,8 @@ pub enum Request {
     Echo(Box<RawValue>),
     /// Send the client its own changes, too, or no longer.
     Own(bool),
+    /// Send the client several lights in one message, or no longer.
+    Batch(bool),
 }
 
 /// A direction in the list of visible lights.
@@ -78,12 +84,13 @@ pub(crate) struct Verb {
 
 /// Everything that a message can ask for: exactly one of these. The first [`LIGHT_VERBS`] change one
 /// light.
-pub(crate) const VERBS: [Verb; 15] = [
+pub(crate) const VERBS: [Verb; 17] = [
     verb(&LEVEL, &[&LIGHT, &TRANSITION]),
     verb(&STEP, &[&LIGHT, &TRANSITION]),
     verb(&ON, &[&LIGHT, &TRANSITION]),
     verb(&TOGGLE, &[&LIGHT, &TRANSITION]),
     verb(&EFFECT, &[&LIGHT, &TRANSITION, &SPEED]),
+    verb(&LIGHTS, &[&TRANSITION]),
     verb(&SAVE, &[]),
     verb(&RECALL, &[&TRANSITION]),
     verb(&FORGET, &[]),
@@ -94,6 +101,7 @@ pub(crate) const VERBS: [Verb; 15] = [
     verb(&NAME, &[]),
     verb(&ECHO, &[]),
     verb(&OWN, &[]),
+    verb(&BATCH, &[]),
 ];
 /// The number of verbs that change one light.
 pub(crate) const LIGHT_VERBS: usize = 5;
@@ -123,6 +131,8 @@ impl ClientMessage {
         let is_change = light_verbs
             .map(|verb| verb.field.name)
             .any(|name| fields.contains_key(name));
+        let lights = fields.get(LIGHTS.name).and_then(Value::as_object);
+        let lights = lights.map(|lights| lights.keys().cloned().collect());
         let seq = fields.remove(SEQ.name).map(|seq| SEQ.integer(&seq));
         let light = fields.get(LIGHT.name).map(|name| LIGHT.reference(name));
         let remark = fields.get(MSG.name).map(|remark| MSG.text(remark));
@@ -135,6 +145,7 @@ impl ClientMessage {
             seq: seq.unwrap_or_default(),
             light: light.unwrap_or_default(),
             is_change,
+            lights: lights.unwrap_or_default(),
             request,
             remark: remark.unwrap_or_default(),
         }
@@ -145,6 +156,7 @@ impl ClientMessage {
             seq: None,
             light: None,
             is_change: false,
+            lights: Vec::new(),
             request: Err(InputError::malformed(why)),
             remark: None,
         }
@@ -156,9 +168,43 @@ impl ClientMessage {
 /// # Errors
 /// The body is not JSON, or asks for something that a light cannot do.
 pub fn parse_change(body: &[u8]) -> Result<LightChange, InputError> {
+    one_change(&fields::object("the body", body)?)
+}
+
+/// The change in the fields of an object that belongs to one light.
+fn one_change(fields: &Map<String, Value>) -> Result<LightChange, InputError> {
+    let verb = only_verb(fields, &VERBS[..LIGHT_VERBS], &CHANGE_COMPANIONS)?;
+    change(verb, fields)
+}
+
+/// The changes in `lights`. The transition beside it is that of each light without one.
+fn changes(fields: &Map<String, Value>) -> Result<Vec<(String, LightChange)>, InputError> {
+    let common = transition(fields)?;
+    let lights = LIGHTS.lights(&fields[LIGHTS.name])?.iter();
+    let changes = lights.map(|(name, value)| {
+        let change = match value {
+            Value::Object(fields) => one_change(fields),
+            // Short for {"level": n}.
+            level => change(
+                &LEVEL,
+                &Map::from_iter([(LEVEL.name.into(), level.clone())]),
+            ),
+        };
+        let mut change = change.map_err(|error| error.of_light(name))?;
+        change.transition = change.transition.or(common);
+        Ok((name.clone(), change))
+    });
+    changes.collect()
+}
+
+/// Reads the body of a request to change several lights, with their names.
+///
+/// # Errors
+/// As [`parse_change`].
+pub fn parse_changes(body: &[u8]) -> Result<Vec<(String, LightChange)>, InputError> {
     let fields = fields::object("the body", body)?;
-    let verb = only_verb(&fields, &VERBS[..LIGHT_VERBS], &CHANGE_COMPANIONS)?;
-    change(verb, &fields)
+    only_verb(&fields, &VERBS[LIGHT_VERBS..=LIGHT_VERBS], &[&TRANSITION])?;
+    changes(&fields)
 }
 
 /// Reads the body of a request to recall a preset: the transition, if there is one.
@@ -232,6 +278,8 @@ fn request(fields: &Map<String, Value>, text: &str) -> Result<Request, InputErro
         "name" => return NAME.text(value).map(Request::Name),
         "echo" => return echo(text).map(Request::Echo),
         "own" => return OWN.bool(value).map(Request::Own),
+        "batch" => return BATCH.bool(value).map(Request::Batch),
+        "lights" => return changes(fields).map(Request::ChangeTogether),
         _ => return change(verb, fields).map(Request::Change),
     };
     Ok(Request::Command(command))
@@ -349,6 +397,7 @@ mod tests {
             r#""on":true"#,
             r#""toggle":true"#,
             r#""effect":"sunrise""#,
+            r#""lights":{"led":42,"desk":{"step":-5,"transition":2}}"#,
             r#""save":"Film""#,
             r#""recall":"Film""#,
             r#""forget":"Film""#,
@@ -359,6 +408,7 @@ mod tests {
             r#""name":"Ana""#,
             r#""echo":[null]"#,
             r#""own":true"#,
+            r#""batch":true"#,
         ];
         assert_eq!(values.len(), VERBS.len());
         for (verb, value) in VERBS.iter().zip(values) {
@@ -499,11 +549,11 @@ mod tests {
             ),
             (
                 r#"{"transition":1}"#,
-                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo, own is needed",
+                "one of level, step, on, toggle, effect, lights, save, recall, forget, timer, cancel, command, say, name, echo, own, batch is needed",
             ),
             (
                 "{}",
-                "one of level, step, on, toggle, effect, save, recall, forget, timer, cancel, command, say, name, echo, own is needed",
+                "one of level, step, on, toggle, effect, lights, save, recall, forget, timer, cancel, command, say, name, echo, own, batch is needed",
             ),
             ("[1]", "a message is an object or a number, not [1]"),
             ("true", "a message is an object or a number, not true"),
@@ -525,6 +575,87 @@ mod tests {
         assert_eq!(error(&long), "name must have 1 to 40 characters, not 41");
         let large = format!(r#"{{"echo":"{}"}}"#, "x".repeat(1023));
         assert_eq!(error(&large), "echo must have at most 1024 bytes, not 1025");
+    }
+
+    #[test]
+    fn changes_together_are_each_as_alone_and_share_a_transition() {
+        let text = r#"{"lights":{"a":42,"b":{"level":"7.55"},"c":{"on":false,"transition":2},
+            "d":{"effect":"candle","speed":2},"e":"30"},"transition":1,"seq":3}"#;
+        let message = ClientMessage::parse(text);
+        assert_eq!((message.seq, message.is_change), (Some(3), false));
+        assert_eq!(message.lights, ["a", "b", "c", "d", "e"]);
+        let Ok(Request::ChangeTogether(changes)) = message.request else {
+            panic!("{message:?}");
+        };
+        let body = text.replace(r#","seq":3"#, "");
+        assert_eq!(parse_changes(body.as_bytes()).unwrap(), changes);
+        for ((name, together), (alone, transition)) in changes.into_iter().zip([
+            ("42", 1),
+            (r#"{"level":"7.55"}"#, 1),
+            (r#"{"on":false}"#, 2),
+            (r#"{"effect":"candle","speed":2}"#, 1),
+            (r#"{"level":"30"}"#, 1),
+        ]) {
+            let transition = Some(Duration::from_secs(transition));
+            let alone = LightChange {
+                transition,
+                ..change(alone)
+            };
+            assert_eq!(together, alone, "{name}");
+        }
+    }
+
+    #[test]
+    fn bad_changes_together_name_the_light() {
+        let many = (0..101).map(|n| format!(r#""{n}":1"#));
+        let many = many.collect::<Vec<_>>().join(",");
+        for (lights, says) in [
+            ("{}", "lights must have 1 to 100 lights, not 0"),
+            (
+                &*format!("{{{many}}}"),
+                "lights must have 1 to 100 lights, not 101",
+            ),
+            ("[1]", "lights must be an object, not [1]"),
+            (
+                r#"{"led":1,"desk":150}"#,
+                r#""desk": level must be from 0 to 100, not 150"#,
+            ),
+            (
+                r#"{"led":null}"#,
+                r#""led": level must be a number from 0 to 100, not null"#,
+            ),
+            (
+                r#"{"led":{"level":1,"step":1}}"#,
+                r#""led": level and step do not go together"#,
+            ),
+            (
+                r#"{"led":{"level":1,"light":"desk"}}"#,
+                r#""led": unknown field "light"; there are level, step, on, toggle, effect, transition, speed"#,
+            ),
+        ] {
+            let text = format!(r#"{{"lights":{lights}}}"#);
+            assert_eq!(error(&text), says);
+            assert_eq!(
+                parse_changes(text.as_bytes()).unwrap_err().to_string(),
+                says
+            );
+        }
+        let bad = ClientMessage::parse(r#"{"lights":{"led":1,"desk":{"level":-1}},"seq":17}"#);
+        assert_eq!(bad.lights, ["desk", "led"]);
+        assert!(bad.request.is_err());
+        for (text, says) in [
+            (
+                r#"{"lights":{"led":1},"light":"led"}"#,
+                "light does not go with lights",
+            ),
+            (
+                r#"{"lights":{"led":1},"level":1}"#,
+                "level and lights do not go together",
+            ),
+            (r#"{"batch":1}"#, "batch must be true or false, not 1"),
+        ] {
+            assert_eq!(error(text), says);
+        }
     }
 
     #[test]
@@ -563,13 +694,14 @@ mod tests {
         fn any_text_is_parsed_or_refused_without_a_panic(text in ".*") {
             let _ = ClientMessage::parse(&text);
             let _ = parse_change(text.as_bytes());
+            let _ = parse_changes(text.as_bytes());
         }
 
         #[test]
         fn any_fields_are_parsed_or_refused_without_a_panic(
-            field in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|own|light|transition|msg|seq|x",
-            other in "level|step|on|toggle|effect|speed|save|recall|command|say|name|echo|own|light|transition|msg|seq|x",
-            value in "\"blink\"|\"up\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}",
+            field in "level|step|on|toggle|effect|lights|speed|save|recall|command|say|name|echo|own|batch|light|transition|msg|seq|x",
+            other in "level|step|on|toggle|effect|lights|speed|save|recall|command|say|name|echo|own|batch|light|transition|msg|seq|x",
+            value in "\"blink\"|\"up\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}|\\{\"[a-z]\":[0-9]\\}",
         ) {
             let _ = ClientMessage::parse(&format!(r#"{{"{field}":{value},"{other}":{value}}}"#));
         }

@@ -324,6 +324,9 @@ enum ActionResource<'a> {
         light: &'a str,
         level: Level,
     },
+    Lights {
+        lights: &'a BTreeMap<String, Level>,
+    },
     Effect {
         light: &'a str,
         effect: Option<EffectKind>,
@@ -367,6 +370,7 @@ impl<'a> From<&'a Entry> for EntryResource<'a> {
                     light,
                     level: *level,
                 },
+                Action::SetTogether { levels } => ActionResource::Lights { lights: levels },
                 Action::Effect { light, effect } => ActionResource::Effect {
                     light,
                     effect: *effect,

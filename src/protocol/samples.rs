@@ -182,6 +182,9 @@ pub fn entries() -> Vec<Entry> {
             light: light(),
             level,
         },
+        Action::SetTogether {
+            levels: ["desk", "led"].map(|light| (light.into(), level)).into(),
+        },
         Action::Effect {
             light: light(),
             effect,
@@ -204,7 +207,8 @@ pub fn entries() -> Vec<Entry> {
     for action in &actions {
         match action {
             // A new action belongs here and above.
-            Action::Joined | Action::Left | Action::Set { .. } | Action::Effect { .. } => {}
+            Action::Joined | Action::Left | Action::Effect { .. } => {}
+            Action::Set { .. } | Action::SetTogether { .. } => {}
             Action::Flashed { .. } | Action::Said { .. } | Action::More { .. } => {}
             Action::PresetRecalled { .. }
             | Action::PresetSaved { .. }
@@ -250,6 +254,13 @@ pub fn server_messages() -> BTreeMap<&'static str, Vec<Value>> {
         seq,
     };
     let fleet = |fleet, seen| ServerMessage::Fleet { fleet, seen };
+    let together = |seen| ServerMessage::Lights {
+        lights: vec![
+            LightUpdate::new("led", busy, None),
+            LightUpdate::new("shelf", still, None),
+        ],
+        seen,
+    };
     let messages = [
         ServerMessage::Hello {
             hello: Hello {
@@ -261,6 +272,8 @@ pub fn server_messages() -> BTreeMap<&'static str, Vec<Value>> {
         },
         ServerMessage::Light(LightUpdate::new("shelf", still, None)),
         ServerMessage::Light(LightUpdate::new("led", busy, Some(17))),
+        together(Some(17)),
+        together(None),
         fleet(vec![RemoteUpdate::new("attic/led", &dark)], None),
         fleet(vec![RemoteUpdate::new("attic/led", &candle)], Some(17)),
         fleet(vec![gone], None),
@@ -297,6 +310,7 @@ fn key(message: &ServerMessage) -> &'static str {
     match message {
         ServerMessage::Hello { .. } => "hello",
         ServerMessage::Light(_) => "light",
+        ServerMessage::Lights { .. } => "lights",
         ServerMessage::Fleet { .. } => "fleet",
         ServerMessage::Presets { .. } => "presets",
         ServerMessage::Timers { .. } => "timers",

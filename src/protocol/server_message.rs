@@ -25,6 +25,14 @@ pub enum ServerMessage<'a> {
     },
     /// The state of a light differs from what this client shows.
     Light(LightUpdate<'a>),
+    /// The same of several lights, for a client that wants them in one message.
+    Lights {
+        /// Each light that differs; none has a `seen` of its own.
+        lights: Vec<LightUpdate<'a>>,
+        /// As in [`LightUpdate`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seen: Option<u64>,
+    },
     /// Lights of other dimmers differ from what this client shows.
     Fleet {
         /// Each light that differs.

@@ -89,7 +89,7 @@ fn a_request_that_the_service_refuses_is_an_error_in_one_line() {
         ),
         (
             &["effect", "blink", "--speed", "4"],
-            "dimmer: speed must be from 0.1 to 3, not 4: more is for lights with allow_fast_strobe\n",
+            "dimmer: speed of \"led\" must be from 0.1 to 3, not 4: more is for lights with allow_fast_strobe\n",
         ),
         (
             &["set", "5", "--light", "cellar"],

@@ -105,7 +105,8 @@ async fn more_than_three_flashes_a_second_are_for_lights_that_allow_it() {
             .send(json!({"effect": "strobe", "speed": 10, "light": light}))
             .await;
     }
-    let error = "speed must be from 0.1 to 3, not 10: more is for lights with allow_fast_strobe";
+    let error =
+        "speed of \"led\" must be from 0.1 to 3, not 10: more is for lights with allow_fast_strobe";
     assert_eq!(
         client.next().await,
         json!({ "light": "led", "level": 50 }),

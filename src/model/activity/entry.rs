@@ -1,5 +1,6 @@
 //! Entries of the audit trail: an actor, an action and a time.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,11 @@ pub enum Action {
         light: String,
         /// The level after the change.
         level: Level,
+    },
+    /// Several lights were set at once.
+    SetTogether {
+        /// The level of each after the change, by its name.
+        levels: BTreeMap<String, Level>,
     },
     /// An effect was started, or ended.
     Effect {
@@ -86,6 +92,34 @@ impl Action {
             },
         }
     }
+
+    /// The entries for actions that were one step: the lights that were set are one.
+    pub fn together(actions: Vec<Action>) -> Vec<Action> {
+        let (mut levels, mut entries) = (BTreeMap::new(), Vec::new());
+        for action in actions {
+            match action {
+                Action::Set { light, level } => drop(levels.insert(light, level)),
+                other => entries.push(other),
+            }
+        }
+        if levels.len() > 1 {
+            entries.insert(0, Action::SetTogether { levels });
+        } else if let Some((light, level)) = levels.pop_first() {
+            entries.insert(0, Action::Set { light, level });
+        }
+        entries
+    }
+
+    /// Adds the lights of an earlier action that this one takes the place of: it may have set others, and none of them
+    /// shall be hidden.
+    pub(super) fn include(&mut self, earlier: Action) {
+        if let Action::SetTogether { levels } = self
+            && let Action::SetTogether { levels: earlier } = earlier
+        {
+            let newer = std::mem::replace(levels, earlier);
+            levels.extend(newer);
+        }
+    }
 }
 
 /// An entry of the audit trail.
@@ -125,6 +159,13 @@ impl fmt::Display for Action {
             Action::Joined => f.write_str("joined"),
             Action::Left => f.write_str("left"),
             Action::Set { light, level } => write!(f, "set {light} to {level}"),
+            Action::SetTogether { levels } => {
+                let mut separator = "set";
+                levels.iter().try_for_each(|(light, level)| {
+                    let before = std::mem::replace(&mut separator, ",");
+                    write!(f, "{before} {light} to {level}")
+                })
+            }
             Action::Effect { light, effect } => match effect {
                 Some(effect) => write!(f, "started {} on {light}", effect.name()),
                 None => write!(f, "ended the effect on {light}"),

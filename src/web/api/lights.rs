@@ -6,10 +6,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
-use crate::model::command::{Command, CommandError, Target};
+use crate::model::command::{Command, CommandError, Target, TargetChange};
 use crate::model::lights::{LightId, Lights};
 use crate::protocol::input_error::InputError;
-use crate::protocol::request::parse_change;
+use crate::protocol::request::{parse_change, parse_changes};
 use crate::protocol::resource::{HealthResource, LightResource};
 use crate::web::body::Body;
 use crate::web::listener::Peer;
@@ -17,13 +17,34 @@ use crate::web::state::AppState;
 
 pub fn router() -> Router<AppState> {
     Router::new()
-        .route("/api/lights", get(list))
+        .route(
+            "/api/lights",
+            get(list).put(change_together).post(change_together),
+        )
         .route("/api/lights/{name}", get(show).put(change).post(change))
         .route("/api/health", get(health))
 }
 
 async fn list(State(app): State<AppState>) -> Response {
     Json(all(&app.hub.lights)).into_response()
+}
+
+async fn change_together(
+    State(app): State<AppState>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Response, InputError> {
+    let lights = &app.hub.lights;
+    let changes = parse_changes(&body.0)?.into_iter().map(|(name, wanted)| {
+        Ok(TargetChange {
+            target: Target::Own(find(lights, name)?),
+            change: wanted.change,
+            transition: wanted.transition,
+        })
+    });
+    let changes: Result<_, CommandError> = changes.collect();
+    app.execute(&peer, Command::ChangeTogether(changes?))?;
+    Ok(Json(all(lights)).into_response())
 }
 
 async fn show(

@@ -17,7 +17,7 @@ use crate::model::command::{Outcome, Target};
 use crate::model::effect::Effect;
 use crate::model::hub::Hub;
 use crate::model::level::Level;
-use crate::model::lights::LightState;
+use crate::model::lights::{Light, LightState};
 use crate::model::presets::PresetsByName;
 use crate::model::timers::Timer;
 use crate::protocol::resource;
@@ -37,6 +37,8 @@ pub struct ClientView {
     pub seen: Option<u64>,
     /// Whether the client wants to be sent its own changes, too.
     pub wants_own: bool,
+    /// Whether the client wants to be sent several lights in one message.
+    pub wants_batch: bool,
     /// The lights of other dimmers.
     fleet: FleetView,
     /// Whether something is unsent or not current. While this is set, only the client's own task writes to it.
@@ -65,6 +67,19 @@ struct ShownState {
     arrives: Option<Instant>,
 }
 
+impl LightView {
+    fn shows(&self, state: &LightState) -> bool {
+        self.state == Some(ShownState::from(state))
+    }
+
+    /// Marks the state as shown, and returns whether it was not.
+    fn show(&mut self, state: &LightState) -> bool {
+        let is_due = !self.shows(state);
+        self.state = Some(ShownState::from(state));
+        is_due
+    }
+}
+
 impl From<&LightState> for ShownState {
     fn from(state: &LightState) -> ShownState {
         ShownState {
@@ -81,6 +96,7 @@ impl ClientView {
         ClientView {
             seen: None,
             wants_own: false,
+            wants_batch: false,
             fleet: FleetView::default(),
             lagging: true,
             lights: vec![LightView::default(); lights],
@@ -150,14 +166,40 @@ impl ClientView {
         }
     }
 
+    /// Appends one frame for all lights that the client does not show yet, if there are several.
+    fn batch(
+        &mut self,
+        lights: &[Light],
+        states: &[LightState],
+        cache: &mut FrameCache,
+        out: &mut Vec<u8>,
+    ) {
+        let views = self.lights.iter().zip(states).enumerate();
+        let due = views.filter(|(_, (view, state))| !view.shows(state));
+        let due: Vec<_> = due
+            .map(|(index, (_, state))| (index, state.revision))
+            .collect();
+        if due.len() < 2 {
+            return;
+        }
+        for (index, _) in &due {
+            self.lights[*index].show(&states[*index]);
+        }
+        match self.seen {
+            None => out.extend(cache.batch(due, lights, states)),
+            seen => frame(&batch(&due, lights, states, seen), out),
+        }
+    }
+
     fn light_updates(&mut self, hub: &Hub, cache: &mut FrameCache, out: &mut Vec<u8>) {
         let lights = hub.lights.list();
         let states = hub.lights.states();
+        if self.wants_batch {
+            self.batch(lights, &states, cache, out);
+        }
         for (index, (light, state)) in lights.iter().zip(&*states).enumerate() {
             let view = &mut self.lights[index];
-            let shown = ShownState::from(state);
-            if view.state != Some(shown) {
-                view.state = Some(shown);
+            if view.show(state) {
                 match self.seen {
                     None => out.extend(cache.light(index, &light.name, state)),
                     seen => frame(&light_update(&light.name, state, seen), out),
@@ -180,6 +222,8 @@ impl ClientView {
 pub struct FrameCache {
     /// The update about each light and its revision, for clients that have sent no `seq`.
     lights: Vec<(u64, Vec<u8>)>,
+    /// The update about several lights, each with its revision, for the same clients.
+    batch: (Vec<(usize, u64)>, Vec<u8>),
     /// The update about the activity, from one count of entries to another.
     activity: (u64, u64, Vec<u8>),
 }
@@ -198,6 +242,16 @@ impl FrameCache {
         cached
     }
 
+    fn batch(&mut self, due: Vec<(usize, u64)>, lights: &[Light], states: &[LightState]) -> &[u8] {
+        let (of, cached) = &mut self.batch;
+        if *of != due {
+            cached.clear();
+            frame(&batch(&due, lights, states, None), cached);
+            *of = due;
+        }
+        cached
+    }
+
     fn activity(&mut self, seen: u64, feed: &ActivityFeed) -> &[u8] {
         let (from, to, cached) = &mut self.activity;
         if cached.is_empty() || (*from, *to) != (seen, feed.count) {
@@ -212,6 +266,20 @@ impl FrameCache {
 
 fn light_update(light: &str, state: &LightState, seen: Option<u64>) -> String {
     ServerMessage::Light(LightUpdate::new(light, state, seen)).to_json()
+}
+
+/// The update about the lights with these indices.
+fn batch(
+    due: &[(usize, u64)],
+    lights: &[Light],
+    states: &[LightState],
+    seen: Option<u64>,
+) -> String {
+    let updates = due
+        .iter()
+        .map(|(index, _)| LightUpdate::new(&lights[*index].name, &states[*index], None));
+    let lights = updates.collect();
+    ServerMessage::Lights { lights, seen }.to_json()
 }
 
 /// Appends a text frame of the server, which is not masked.

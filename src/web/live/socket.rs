@@ -20,7 +20,7 @@ use super::fanout::{STALL, Subscription};
 use super::selection::Selection;
 use super::shared_stream::SharedStream;
 use crate::model::activity::Participant;
-use crate::model::command::{Command, Outcome, Target};
+use crate::model::command::{Command, Outcome, Target, TargetChange};
 use crate::model::hub::Hub;
 use crate::model::lights::LightId;
 use crate::protocol;
@@ -316,6 +316,11 @@ fn carry_out(
         // Unless the change is made exactly as asked for, it is unknown what the client shows.
         view.forget(&target);
     }
+    for name in &message.lights {
+        if let Ok(target) = hub.target(name) {
+            view.forget(&target);
+        }
+    }
     match message.request? {
         Request::Change(wanted) => {
             let is_exact = wanted.is_exact;
@@ -324,6 +329,7 @@ fn carry_out(
                 view.show(target, outcome);
             }
         }
+        Request::ChangeTogether(wanted) => change_together(wanted, hub, participant, view)?,
         // The client does not know the level that results.
         Request::ChangeSelected(wanted) => {
             let target = Target::Own(selection.light());
@@ -341,6 +347,7 @@ fn carry_out(
         Request::Say(remark) => participant.say(remark)?,
         Request::Name(name) => participant.rename(name),
         Request::Own(wants_own) => view.wants_own = wants_own,
+        Request::Batch(wants_batch) => view.wants_batch = wants_batch,
         Request::Echo(echo) => return Ok(Some(ServerMessage::Echo { echo: &echo }.to_json())),
     }
     Ok(None)
@@ -358,6 +365,33 @@ fn change(
         transition: wanted.transition,
     };
     Ok(hub.execute(&participant.actor(), command)?)
+}
+
+fn change_together(
+    wanted: Vec<(String, LightChange)>,
+    hub: &Hub,
+    participant: &Participant,
+    view: &mut ClientView,
+) -> Result<(), InputError> {
+    let (mut changes, mut exact) = (Vec::new(), Vec::new());
+    for (name, wanted) in wanted {
+        exact.push(wanted.is_exact);
+        changes.push(TargetChange {
+            target: hub.target(&name)?,
+            change: wanted.change,
+            transition: wanted.transition,
+        });
+    }
+    let targets: Vec<_> = changes.iter().map(|each| each.target.clone()).collect();
+    let outcome = hub.execute(&participant.actor(), Command::ChangeTogether(changes))?;
+    if let Outcome::Together(outcomes) = outcome {
+        for ((target, outcome), is_exact) in targets.into_iter().zip(outcomes).zip(exact) {
+            if is_exact {
+                view.show(target, outcome);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Sends the close frame, and waits for the client's.

@@ -33,6 +33,8 @@ fn paths() -> Value {
             "get": Operation::new("lights", "All lights")
                 .returns(200, "In the order of the settings", list_of("LightNow"))
                 .end(),
+            "put": change_lights("changeLights"),
+            "post": change_lights("changeLightsByPost"),
         },
         "/api/lights/{name}": {
             "get": light("light", "One light").end(),
@@ -77,6 +79,17 @@ fn light(id: &str, summary: &str) -> Operation {
 fn change_light(id: &str) -> Value {
     light(id, "Changes a light, and returns its new state")
         .body("LightChange", true)
+        .fails(422, "A value is out of range")
+        .end()
+}
+
+fn change_lights(id: &str) -> Value {
+    let summary =
+        "Changes several lights, all of them or none, and returns the state of all lights";
+    Operation::new(id, summary)
+        .body("LightsChange", true)
+        .returns(200, "In the order of the settings", list_of("LightNow"))
+        .fails(404, "The body names a light that does not exist")
         .fails(422, "A value is out of range")
         .end()
 }

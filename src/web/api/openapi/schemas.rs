@@ -10,7 +10,7 @@ use crate::model::level::Level;
 use crate::model::lights::{Driver, MAX_TRANSITION};
 use crate::model::timers::MAX_OFFSET;
 use crate::protocol::fields::{
-    AT, DAYS, EFFECT, Field, FieldKind, IN, OFFSET, RECALL, SPEED, TIMER_LIGHT, TRANSITION,
+    AT, DAYS, EFFECT, Field, FieldKind, IN, LIGHTS, OFFSET, RECALL, SPEED, TIMER_LIGHT, TRANSITION,
 };
 use crate::protocol::request::{CHANGE_COMPANIONS, LIGHT_VERBS, VERBS};
 use crate::protocol::resource::RefusalCode;
@@ -37,6 +37,7 @@ pub fn schemas() -> Value {
             "description": "What a light plays around its level.",
         },
         "LightChange": light_change(),
+        "LightsChange": lights_change(),
         "Recall": recall(),
         "GivenPreset": given_preset(),
         "GivenScene": given_scene(),
@@ -129,6 +130,12 @@ fn field(field: &Field) -> Value {
         FieldKind::EffectOrNull => json!({ "oneOf": [reference("Effect"), { "type": "null" }] }),
         FieldKind::TimeOfDay => time_of_day(),
         FieldKind::Days => days(),
+        FieldKind::Lights(max) => json!({
+            "type": "object",
+            "additionalProperties": { "oneOf": [level(), reference("LightChange")] },
+            "minProperties": 1,
+            "maxProperties": max,
+        }),
         FieldKind::Integer(_) | FieldKind::OneOf(_) | FieldKind::Timer | FieldKind::Json(_) => {
             panic!("{} is in no request", field.name)
         }
@@ -179,6 +186,15 @@ fn light_change() -> Value {
         TRANSITION.name: restricts(&EFFECT, json!({ "enum": ["sunrise", null] })),
         SPEED.name: restricts(&EFFECT, json!({ "type": "string" })),
     });
+    schema
+}
+
+fn lights_change() -> Value {
+    let mut schema = request(
+        "A change of several lights: a level or a change for each, by its name. The transition is that of each light without one.",
+        &[&LIGHTS, &TRANSITION],
+    );
+    schema["required"] = json!([LIGHTS.name]);
     schema
 }
 

@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::DOCUMENT;
 use super::document::generate;
-use crate::protocol::request::{parse_change, parse_preset, parse_recall, parse_timer};
+use crate::protocol::request::{
+    parse_change, parse_changes, parse_preset, parse_recall, parse_timer,
+};
 use crate::protocol::samples;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/api/openapi.json");
@@ -185,6 +187,36 @@ fn a_change_is_described_as_it_is_parsed() {
     ];
     let bodies = objects(&fields).into_iter().map(Value::Object).collect();
     assert_same("LightChange", bodies, |body| outcome(parse_change(body)));
+}
+
+#[test]
+fn changes_of_several_lights_are_described_as_they_are_parsed() {
+    let many = |count| (0..count).map(|n| (n.to_string(), json!(7)));
+    let fields = [
+        (
+            "lights",
+            values([
+                json!({ "led": 40, "desk": 0.5 }),
+                json!({ "led": { "on": false }, "desk": { "effect": "blink", "speed": 2 } }),
+                json!({ "led": { "level": 40, "transition": 1 } }),
+                json!(many(100).collect::<Map<_, _>>()),
+                json!(many(101).collect::<Map<_, _>>()),
+                json!({}),
+                json!({ "led": 101 }),
+                json!({ "led": null }),
+                json!({ "led": {} }),
+                json!({ "led": { "level": 1, "step": 1 } }),
+                json!({ "led": { "level": 1, "light": "led" } }),
+                json!(["led"]),
+                json!(null),
+            ]),
+        ),
+        ("transition", values([json!(3600), json!(3601)])),
+        ("level", values([json!(1)])),
+        ("seq", values([json!(1)])),
+    ];
+    let bodies = objects(&fields).into_iter().map(Value::Object).collect();
+    assert_same("LightsChange", bodies, |body| outcome(parse_changes(body)));
 }
 
 #[test]
