@@ -19,7 +19,7 @@
  *   on?: boolean, effect?: string, speed?: number, recall?: string, transition?: number,
  *   next?: string, waiting?: string }} TimerInfo */
 /** @typedef {{ at: number, who?: string, via?: string, what: string, light?: string, level?: number,
- *   effect?: string | null, preset?: string, timer?: string, text?: string,
+ *   lights?: Record<string, number>, effect?: string | null, preset?: string, timer?: string, text?: string,
  *   count?: number }} ActivityEntry */
 /** @typedef {"connecting" | "live" | "reconnecting"} State */
 /**
@@ -28,8 +28,9 @@
  *   | "offline"} Reason
  */
 /**
- * Called with each message of its kind; a kind without a handler is ignored.
- * @typedef {{ state(state: State): void, hello(hello: Hello): void, light(message: LightMessage): void,
+ * Called with each message of its kind; a kind without a handler is ignored. What comes about lights in one message,
+ * `lights` is called with at once.
+ * @typedef {{ state(state: State): void, hello(hello: Hello): void, lights(messages: LightMessage[]): void,
  *   refused?(reason: Reason): void,
  *   presets?(names: string[]): void, timers?(timers: TimerInfo[]): void, here?(names: string[]): void,
  *   activity?(entries: ActivityEntry[]): void, pages?(count: number): void,
@@ -45,6 +46,7 @@ const SAME_WAKE = 250; // ms in which several wake-up events count as one
 // Failures in a row before the page says that the service does not answer, or that a proxy is in the way: a restart of
 // the service takes less.
 const PATIENCE = 3;
+const MOST = 32; // lights in a message: with the longest names it has 4 KiB, as many as it may have
 const GOING_AWAY = 1001; // the code of a close: the service stops
 
 export class Connection {
@@ -75,6 +77,11 @@ export class Connection {
    */
   #lastSeq = new Map();
   /**
+   * Light → its change, of those that are sent together.
+   * @type {Map<string, Change> | null}
+   */
+  #together = null;
+  /**
    * Changes made in the grace period.
    * @type {[light: string, change: Change][]}
    */
@@ -101,8 +108,36 @@ export class Connection {
       if (this.#timers.grace) this.#queued.push([light, change]);
       return;
     }
+    if (this.#together) {
+      this.#together.set(light, change);
+      return;
+    }
     this.#lastSeq.set(light, ++this.#seq);
     this.send({ ...change, light, seq: this.#seq });
+  }
+
+  /**
+   * Sends the changes that `task` makes in one message.
+   * @param {() => void} task
+   */
+  together(task) {
+    this.#together = new Map();
+    task();
+    const changes = [...this.#together];
+    this.#together = null;
+    if (changes.length === 1) this.change(...changes[0]);
+    else while (changes.length) this.#sendTogether(changes.splice(0, MOST));
+  }
+
+  /** @param {[light: string, change: Change][]} changes */
+  #sendTogether(changes) {
+    this.#seq++;
+    const lights = changes.map(([light, { level, ...others }]) => {
+      this.#lastSeq.set(light, this.#seq);
+      const isLevel = level !== undefined && !Object.keys(others).length;
+      return [light, isLevel ? level : { level, ...others }];
+    });
+    this.send({ lights: Object.fromEntries(lights), seq: this.#seq });
   }
 
   /**
@@ -224,8 +259,8 @@ export class Connection {
       return;
     }
     if (this.#hello) this.#goLive(this.#hello);
-    if ("level" in message) this.#receiveLight(message);
-    else if (message.fleet) for (const light of message.fleet) this.#receiveLight({ ...light, seen: message.seen });
+    const lights = "level" in message ? [message] : message.lights ?? message.fleet;
+    if (lights) this.#receiveLights(lights, message.seen);
     else for (const kind in message) this.#on[kind]?.(message[kind]);
   }
 
@@ -236,15 +271,19 @@ export class Connection {
     this.#ready = true;
     this.#failures = 0;
     this.#timer("grace");
+    this.send({ batch: true });
     this.#on.hello(hello);
     this.#setState("live");
     for (const [light, change] of this.#queued.splice(0)) this.change(light, change);
   }
 
-  /** @param {LightMessage} message */
-  #receiveLight(message) {
-    this.#seen = Math.max(this.#seen, message.seen ?? 0);
-    if (message.gone || !this.isPending(message.light)) this.#on.light(message);
+  /**
+   * @param {LightMessage[]} lights
+   * @param {number} [seen]
+   */
+  #receiveLights(lights, seen = 0) {
+    this.#seen = Math.max(this.#seen, seen);
+    this.#on.lights(lights.filter(({ light, gone }) => gone || !this.isPending(light)));
   }
 
   /** @param {State} state */

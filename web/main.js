@@ -90,6 +90,8 @@ let sheet;
 /** @type {Promise<import("./sheet/sheet.js").Sheet> | null} */
 let loading = null;
 let drawFrame = 0;
+// Some lights are updated, and others follow at once.
+let isUpdating = false;
 
 /** @param {string} name */
 function makeLight(name) {
@@ -98,7 +100,7 @@ function makeLight(name) {
     start: () => connection.probeInUse(),
     busy: () => connection.isPending(name),
     changed() {
-      master?.update();
+      if (!isUpdating) master?.update();
       if (light.arrives) countDown();
       redrawSheet();
     },
@@ -179,6 +181,14 @@ function layOut() {
 function open(light) {
   history.pushState({ light: light.name }, "");
   layOut();
+}
+
+/** @param {LightMessage[]} messages */
+function updateLights(messages) {
+  isUpdating = true;
+  messages.forEach(updateLight);
+  isUpdating = false;
+  master?.update();
 }
 
 /**
@@ -328,7 +338,7 @@ const connection = new Connection({
     showLights(hello);
     if (hub.name) connection.send({ name: hub.name });
   },
-  light: updateLight,
+  lights: updateLights,
   presets(presets) {
     updateHub({ presets });
     drawBar(hub);

@@ -16,9 +16,14 @@ let calls;
 
 const level = (light, value, seen) => ({ light, level: value, ...(seen === undefined ? {} : { seen }) });
 const handled = (kind) => calls.filter(([name]) => name === kind).map(([, value]) => value);
-const levels = () => handled("light").map((message) => message.level);
+const lights = () => handled("lights").flat();
+const levels = () => lights().map((message) => message.level);
 const states = () => handled("state");
-const greet = (socket = browser.socket) => socket.receive(HELLO, level("led", 20));
+/** The greeting, to which the page says that it takes several lights in one message. */
+const greet = (socket = browser.socket) => {
+  socket.receive(HELLO, level("led", 20));
+  assert.deepEqual(socket.sent.shift(), { batch: true });
+};
 /** How long the next socket is waited for, to 1 ms and 10 s at most. */
 function untilNextSocket() {
   const before = browser.sockets.length;
@@ -33,7 +38,7 @@ beforeEach(() => {
   browser = new FakeBrowser();
   calls = [];
   const on = {};
-  for (const kind of ["state", "hello", "light", "presets", "pages", "error", "refused"])
+  for (const kind of ["state", "hello", "lights", "presets", "pages", "error", "refused"])
     on[kind] = (value) => calls.push([kind, value]);
   connection = new Connection(on);
 });
@@ -49,7 +54,7 @@ test("the page is live with the first message after the hello", () => {
   browser.socket.receive(HELLO);
   assert.deepEqual(calls, []);
   browser.socket.receive(level("led", 20));
-  assert.deepEqual(calls.map(([kind]) => kind), ["hello", "state", "light"]);
+  assert.deepEqual(calls.map(([kind]) => kind), ["hello", "state", "lights"]);
   assert.equal(connection.state, "live");
 });
 
@@ -158,6 +163,56 @@ test("what is seen of one light counts for the changes of others that were sent 
   assert.deepEqual(levels(), [20, 2.5, 60]);
 });
 
+test("changes made together are one message under one number, the levels alone as numbers", () => {
+  greet();
+  connection.together(() => {
+    connection.change("led", { level: 1 });
+    connection.change("desk", { level: 2, transition: 0.4 });
+    connection.change("shelf", { on: false });
+    connection.change("door", { effect: "candle", speed: 2 });
+  });
+  connection.together(() => connection.change("led", { level: 3 }));
+  connection.together(() => {});
+  assert.deepEqual(browser.socket.sent, [
+    {
+      lights: {
+        led: 1,
+        desk: { level: 2, transition: 0.4 },
+        shelf: { on: false },
+        door: { effect: "candle", speed: 2 },
+      },
+      seq: 1,
+    },
+    { level: 3, light: "led", seq: 2 },
+  ]);
+});
+
+test("changes made together never make a message that is too long for the service", () => {
+  greet();
+  const names = Array.from({ length: 92 }, (_, n) => `${"n".repeat(32)}/${"l".repeat(30)}${n + 10}`);
+  connection.together(() => {
+    for (const name of names) connection.change(name, { level: 33.3, transition: 0.4 });
+  });
+  const { sent } = browser.socket;
+  assert.ok(sent.every((message) => JSON.stringify(message).length <= 4096));
+  assert.deepEqual(sent.flatMap(({ lights }) => Object.keys(lights)), names);
+  assert.deepEqual(sent.map(({ seq }) => seq), [1, 2, 3]);
+  assert.ok(names.every((name) => connection.isPending(name)));
+});
+
+test("several lights in one message follow the same rule and are handled at once", () => {
+  greet();
+  connection.together(() => {
+    connection.change("led", { level: 1 });
+    connection.change("desk", { level: 2 });
+  });
+  browser.socket.receive({ lights: [level("led", 70), level("desk", 71), level("shelf", 72)] });
+  assert.deepEqual(handled("lights").at(-1), [level("shelf", 72)]);
+  const both = [level("led", 73), level("desk", 74)];
+  browser.socket.receive({ lights: both, seen: 1 });
+  assert.deepEqual(handled("lights").at(-1), both);
+});
+
 test("a lower `seen` takes nothing back", () => {
   greet();
   connection.change("led", { level: 1 });
@@ -178,7 +233,7 @@ test("a light that is gone goes at once, whatever is pending", () => {
   greet();
   connection.change("attic/led", { level: 1 });
   browser.socket.receive({ fleet: [{ light: "attic/led", gone: true }] });
-  assert.deepEqual(handled("light").at(-1), { light: "attic/led", gone: true, seen: undefined });
+  assert.deepEqual(lights().at(-1), { light: "attic/led", gone: true });
 });
 
 test("a message about no light is sent without a number, and dropped without a connection", () => {

@@ -16,6 +16,8 @@ const PARTS = ["input", ".lamp", ".name", ".digits", ".unit", ".doing", ".more",
 let lights;
 let master;
 let sent;
+/** Of each message: how many changes were sent before. */
+let messages;
 
 /** What index.html has as the template of a light. */
 function section() {
@@ -34,6 +36,7 @@ function make(...levels) {
   browser.document.importNode = (make) => make;
   browser.document.createElement = () => new FakeElement();
   sent = [];
+  messages = [];
   lights = levels.map((level, n) => {
     const changed = () => master?.update();
     const send = (change) => sent.push([n, change]);
@@ -42,7 +45,11 @@ function make(...levels) {
     light.update({ level });
     return light;
   });
-  master = new Master(() => lights, { probeInUse() {}, isPending: () => false });
+  const together = (task) => {
+    messages.push(sent.length);
+    task();
+  };
+  master = new Master(() => lights, { probeInUse() {}, isPending: () => false, together });
   master.light.live = true;
   master.update();
 }
@@ -223,20 +230,36 @@ test("there is nothing to undo once somebody else has turned a light on", () => 
   assert.deepEqual(sent, [0, 1, 2].map((n) => [n, { on: true }]));
 });
 
-test("with more lights the levels are sent less often: 2 ms for each light, and at least 33", () => {
-  const sends = (count) => {
-    make(...Array(count).fill(50));
-    press(200);
-    // A new level every 8 ms.
-    for (let n = 0; n < 400; n++) {
-      track().fire("pointermove", { pointerId: 1, clientX: 50, clientY: 200 - (n % 80) * 2 });
-      browser.advance(4);
-    }
-    return sent.filter(([n]) => n === 0).length;
+test("all lights go into one message, of which there is one in 33 ms at most", () => {
+  make(...Array(60).fill(50));
+  press(200);
+  // A new level every 8 ms.
+  for (let n = 0; n < 400; n++) {
+    track().fire("pointermove", { pointerId: 1, clientX: 50, clientY: 200 - (n % 80) * 2 });
+    browser.advance(4);
+  }
+  assert.ok(messages.length > 20 && messages.length <= 1600 / 33 + 1, `${messages.length}`);
+  assert.deepEqual(messages.slice(1).map((end, n) => end - messages[n]), Array(messages.length - 1).fill(60));
+});
+
+test("a light that does not move is not in the message", () => {
+  press(100);
+  move(260);
+  release(260);
+  assert.deepEqual([messages.length, sent.map(([n]) => n)], [1, [0, 1]]);
+});
+
+test("all off, undo and all on are one message each", () => {
+  const click = () => {
+    messages.length = sent.length = 0;
+    lamp().fire("click");
+    return [messages, sent.map(([n]) => n)];
   };
-  const few = sends(2), many = sends(60);
-  assert.ok(few > 20 && few <= 1600 / 33 + 1, `${few}`);
-  assert.ok(many >= 10 && many <= 1600 / 120 + 1, `${many}`);
+  assert.deepEqual(click(), [[0], [0, 1]]);
+  for (const light of lights) light.update({ level: 0 });
+  assert.deepEqual(click(), [[0], [0, 1]]);
+  make(0, 0);
+  assert.deepEqual(click(), [[0], [0, 1]]);
 });
 
 test("the highest light gets the level, and the others keep their proportion to it", () => {

@@ -4,14 +4,14 @@
 import { Light, write } from "./light.js";
 import { words, written } from "../words.js";
 
-// ms between sends: at least the first, and the second for each light. That is at most some 500 changes a second.
-const INTERVAL = 33, INTERVAL_PER_LIGHT = 2;
+const INTERVAL = 33; // ms between sends
 
 /** @typedef {import("../connection.js").Change} Change */
 /** @typedef {Light & { name: string, send(change: Change): void }} NamedLight a light of a dimmer, not the master */
 
 export class Master {
   #lights;
+  #connection;
   /**
    * The lights of the gesture.
    * @type {NamedLight[]}
@@ -43,6 +43,7 @@ export class Master {
    */
   constructor(lights, connection) {
     this.#lights = lights;
+    this.#connection = connection;
     this.light = new Light({
       send: (change) => this.#change(change),
       start: () => {
@@ -51,9 +52,7 @@ export class Master {
       },
       busy: () => lights().some(({ name }) => connection.isPending(name)),
       changed: () => {},
-      get interval() {
-        return Math.max(INTERVAL, INTERVAL_PER_LIGHT * lights().length);
-      },
+      interval: INTERVAL,
     });
     const { section } = this.light;
     section.classList.add("master");
@@ -106,8 +105,7 @@ export class Master {
   /** @param {Change} change */
   #change({ level, step, transition }) {
     if (step) this.light.slider.step(step);
-    else if (level === undefined) this.#toggle();
-    else this.#scale(level, transition);
+    else this.#connection.together(() => (level === undefined ? this.#toggle() : this.#scale(level, transition)));
   }
 
   // Switches off what is on, and then what it was on again; without that all.

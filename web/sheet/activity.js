@@ -64,8 +64,10 @@ export class Activity {
     const name = entry.light ?? "";
     const light = this.#hub.lights.get(name)?.title ?? name;
     const effect = entry.effect && (pageWords.effects[entry.effect] ?? entry.effect);
+    const levels = Object.values(entry.lights ?? {});
+    const together = levels.length && { count: levels.length, level: Math.max(...levels) };
     const who = entry.who ?? words.via[entry.via ?? ""] ?? words.someone;
-    text.append(foreign(who), ` ${words.did[entry.what]?.({ ...entry, effect }, light) ?? entry.what}`);
+    text.append(foreign(who), ` ${words.did[entry.what]?.({ ...entry, ...together, effect }, light) ?? entry.what}`);
     time.textContent = new Date(entry.at * 1000).toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" });
     item.append(text, time);
     return item;

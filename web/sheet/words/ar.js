@@ -57,6 +57,7 @@ export default {
       joined: () => "هنا الآن",
       left: () => "غادر",
       set: ({ level }, light) => `ضبط ${light} على ${level} %`,
+      lights: ({ count, level }) => `ضبط ${count} من المصابيح على ${level} % كحد أقصى`,
       effect: ({ effect }, light) => (effect ? `شغّل ${effect} على ${light}` : `أنهى مؤثر ${light}`),
       flashed: (_, light) => `أومض ${light}`,
       recalled: ({ preset }) => `استدعى ${preset}`,

@@ -57,6 +57,7 @@ export default {
       joined: () => "ist hier",
       left: () => "ist gegangen",
       set: ({ level }, light) => `hat ${light} auf ${level} % gestellt`,
+      lights: ({ count, level }) => `hat ${count} Lichter auf höchstens ${level} % gestellt`,
       effect: ({ effect }, light) => (effect ? `hat bei ${light} ${effect} gestartet` : `hat den Effekt von ${light} beendet`),
       flashed: (_, light) => `hat ${light} blinken lassen`,
       recalled: ({ preset }) => `hat ${preset} abgerufen`,

@@ -57,6 +57,7 @@ export default {
       joined: () => "is here",
       left: () => "has left",
       set: ({ level }, light) => `set ${light} to ${level} %`,
+      lights: ({ count, level }) => `set ${count} lights to ${level} % at most`,
       effect: ({ effect }, light) => (effect ? `started ${effect} on ${light}` : `ended the effect of ${light}`),
       flashed: (_, light) => `flashed ${light}`,
       recalled: ({ preset }) => `recalled ${preset}`,

@@ -57,6 +57,7 @@ export default {
       joined: () => "está aquí",
       left: () => "se ha ido",
       set: ({ level }, light) => `puso ${light} al ${level} %`,
+      lights: ({ count, level }) => `puso ${count} luces al ${level} % como máximo`,
       effect: ({ effect }, light) => (effect ? `inició ${effect} en ${light}` : `terminó el efecto de ${light}`),
       flashed: (_, light) => `hizo parpadear ${light}`,
       recalled: ({ preset }) => `recuperó ${preset}`,

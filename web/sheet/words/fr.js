@@ -57,6 +57,7 @@ export default {
       joined: () => "est là",
       left: () => "est parti",
       set: ({ level }, light) => `a réglé ${light} à ${level} %`,
+      lights: ({ count, level }) => `a réglé ${count} lampes à ${level} % au plus`,
       effect: ({ effect }, light) => (effect ? `a lancé ${effect} sur ${light}` : `a arrêté l’effet de ${light}`),
       flashed: (_, light) => `a fait clignoter ${light}`,
       recalled: ({ preset }) => `a rappelé ${preset}`,

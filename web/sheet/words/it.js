@@ -57,6 +57,7 @@ export default {
       joined: () => "è qui",
       left: () => "è andato via",
       set: ({ level }, light) => `ha messo ${light} al ${level} %`,
+      lights: ({ count, level }) => `ha messo ${count} luci al ${level} % al massimo`,
       effect: ({ effect }, light) => (effect ? `ha avviato ${effect} su ${light}` : `ha terminato l’effetto di ${light}`),
       flashed: (_, light) => `ha fatto lampeggiare ${light}`,
       recalled: ({ preset }) => `ha richiamato ${preset}`,

@@ -57,6 +57,7 @@ export default {
       joined: () => "が来ました",
       left: () => "が去りました",
       set: ({ level }, light) => `が ${light} を ${level} % にしました`,
+      lights: ({ count, level }) => `が ${count} 個のライトを最大 ${level} % にしました`,
       effect: ({ effect }, light) => (effect ? `が ${light} で ${effect} を開始しました` : `が ${light} のエフェクトを終了しました`),
       flashed: (_, light) => `が ${light} を点滅させました`,
       recalled: ({ preset }) => `が ${preset} を呼び出しました`,

@@ -57,6 +57,7 @@ export default {
       joined: () => "está aqui",
       left: () => "saiu",
       set: ({ level }, light) => `pôs ${light} em ${level} %`,
+      lights: ({ count, level }) => `pôs ${count} luzes em ${level} %, no máximo`,
       effect: ({ effect }, light) => (effect ? `iniciou ${effect} em ${light}` : `terminou o efeito de ${light}`),
       flashed: (_, light) => `piscou ${light}`,
       recalled: ({ preset }) => `chamou ${preset}`,
