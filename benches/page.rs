@@ -1,10 +1,12 @@
-//! The web page in real Chromium, with a simulated LED: `cargo bench --bench page`.
+//! The web page in real Chromium, with a simulated LED: `cargo bench --bench page`, or only some parts of it, as in
+//! `cargo bench --bench page -- master`.
 //!
 //! - Latency from a pointer event in one window to the frame it sends, and to the paint in another window. Each window
 //!   is a browser of its own, as on two phones.
 //! - Cost of the first load: bytes, requests, and the time until the page is usable, with the main thread slowed down
 //!   four times; and the same time of a bare page that is only a slider.
-//! - Frames that a drag of the master over sixteen lights drops, with the main thread slowed down four times.
+//! - Frames that a drag of the master over sixteen lights drops, with the main thread slowed down four times, and what
+//!   it sends.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,6 +15,8 @@ mod browser;
 #[path = "../tests/common/mod.rs"]
 mod common;
 mod stats;
+
+use std::env;
 
 use axum::Router;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
@@ -85,9 +89,16 @@ const RECORD_LOAD: &str = "window.times = new Promise((resolve) => {
 
 /// Lights of the drag of the master.
 const LIGHTS: u8 = 16;
-/// Drags the master to and fro for 5 s, and returns the share of the frames of a screen of 60 Hz that had no turn. The
-/// pointer moves once a frame, as browsers hand it to a page.
+/// Drags the master to and fro for 5 s, and returns the share of the frames of a screen of 60 Hz that had no turn, with
+/// the messages that it sent in a second, and their bytes. The pointer moves once a frame, as browsers hand it to a page.
 const DRAG_MASTER: &str = "(async () => {
+    let messages = 0, bytes = 0;
+    const { send: sendText } = WebSocket.prototype;
+    WebSocket.prototype.send = function (text) {
+        messages++;
+        bytes += text.length;
+        sendText.call(this, text);
+    };
     const track = document.querySelector('.master .track');
     track.setPointerCapture = () => {};
     const { left, width, top } = track.getBoundingClientRect();
@@ -103,7 +114,9 @@ const DRAG_MASTER: &str = "(async () => {
         frames++;
     }
     send('pointerup', 0.5);
-    return 1 - frames / ((now - start) * 60 / 1000);
+    WebSocket.prototype.send = sendText;
+    const seconds = (now - start) / 1000;
+    return [1 - frames / (seconds * 60), messages / seconds, bytes / messages];
 })()";
 
 /// The smallest usable page: a slider that the first level enables.
@@ -146,10 +159,20 @@ struct Times {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let dimmer = Setup::with("[[light]]\non_start = 20\n").start();
-    report_load_size(&dimmer).await;
-    report_load_times(&dimmer).await;
-    report_drag(&dimmer).await;
-    report_master_drag().await;
+    let wanted: Vec<_> = env::args().skip(1).collect();
+    // cargo adds --bench.
+    let all = wanted.iter().all(|part| part.starts_with("--"));
+    let is_wanted = |part: &str| all || wanted.iter().any(|wanted| wanted == part);
+    if is_wanted("load") {
+        report_load_size(&dimmer).await;
+        report_load_times(&dimmer).await;
+    }
+    if is_wanted("drag") {
+        report_drag(&dimmer).await;
+    }
+    if is_wanted("master") {
+        report_master_drag().await;
+    }
 }
 
 async fn report_master_drag() {
@@ -165,11 +188,14 @@ async fn report_master_drag() {
     let phone = browser.phone(&dimmer).await;
     let slow = json!({"rate": SLOWDOWN});
     phone.devtools("Emulation.setCPUThrottlingRate", slow).await;
-    let mut dropped = Vec::new();
+    let (mut dropped, mut sent) = (Vec::new(), [0.0; 2]);
     for _ in 0..5 {
-        dropped.push(recorded::<f64>(&phone, DRAG_MASTER).await * 100.0);
+        let [share, messages, bytes] = recorded(&phone, DRAG_MASTER).await;
+        dropped.push(share * 100.0);
+        sent = [messages, bytes];
     }
     dropped.sort_by(f64::total_cmp);
+    println!("  {:.0} messages in a second, of {:.0} bytes each", sent[0], sent[1]);
     println!(
         "drag of the master over {LIGHTS} lights for 5 s, CPU {SLOWDOWN} x slower: median {:.1} % of the frames dropped, from {:.1} to {:.1} %",
         dropped[2], dropped[0], dropped[4]
