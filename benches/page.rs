@@ -195,7 +195,10 @@ async fn report_master_drag() {
         sent = [messages, bytes];
     }
     dropped.sort_by(f64::total_cmp);
-    println!("  {:.0} messages in a second, of {:.0} bytes each", sent[0], sent[1]);
+    println!(
+        "  {:.0} messages in a second, of {:.0} bytes each",
+        sent[0], sent[1]
+    );
     println!(
         "drag of the master over {LIGHTS} lights for 5 s, CPU {SLOWDOWN} x slower: median {:.1} % of the frames dropped, from {:.1} to {:.1} %",
         dropped[2], dropped[0], dropped[4]

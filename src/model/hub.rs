@@ -11,7 +11,7 @@ use super::actor::Actor;
 use super::command::{Command, CommandError, Flash, Outcome, Target, TargetChange};
 use super::effect::Effect;
 use super::fleet::{Fleet, FleetError, RemoteChange, RemoteState};
-use super::lights::{Change, Light, LightChange, LightId, LightState, Lights};
+use super::lights::{Change, Light, LightId, LightState, Lights, OwnChange};
 use super::presets::{self, Preset, PresetError, Presets, PresetsByName};
 use super::text::Name;
 use super::timers::{NewTimer, Timer, TimerAction, Timers};
@@ -165,7 +165,7 @@ impl Hub {
     }
 
     /// Makes changes of this dimmer's lights in one step, and records them.
-    fn change_own(&self, actor: &Actor, changes: &[LightChange]) -> Vec<LightState> {
+    fn change_own(&self, actor: &Actor, changes: &[OwnChange]) -> Vec<LightState> {
         let states = self.lights.change(changes, actor);
         let changed = changes.iter().zip(&states);
         let actions = changed.map(|((light, change, _), state)| {

@@ -343,7 +343,7 @@ impl Change {
 }
 
 /// A change of one of this dimmer's lights, and the time to get there; `None` for the light's own.
-pub(super) type LightChange = (LightId, Change, Option<Duration>);
+pub(super) type OwnChange = (LightId, Change, Option<Duration>);
 
 /// All lights of this dimmer, in the order of the settings.
 pub struct Lights {
@@ -410,7 +410,7 @@ impl Lights {
     ///
     /// A change takes its `transition`, or the light's own; a sunrise takes `transition` or half an
     /// hour, divided by its speed. An effect is slowed down to what the light allows.
-    pub(super) fn change(&self, changes: &[LightChange], by: &Actor) -> Vec<LightState> {
+    pub(super) fn change(&self, changes: &[OwnChange], by: &Actor) -> Vec<LightState> {
         let mut changed = Vec::new();
         self.states.send_if_modified(|states| {
             let now = Instant::now();

@@ -141,10 +141,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TestClient<S> {
     }
 
     fn apply(&mut self, message: &Value) {
-        if let (Some(light), Some(level)) = (message["light"].as_str(), message["level"].as_f64()) {
-            let sent = self.sent.get(light).copied().unwrap_or(0);
-            if self.ignores_seen || message["seen"].as_u64().unwrap_or(0) >= sent {
-                self.levels.insert(light.into(), level);
+        let several = message["lights"].as_array();
+        let lights = several.map_or(std::slice::from_ref(message), Vec::as_slice);
+        for update in lights {
+            if let (Some(light), Some(level)) = (update["light"].as_str(), update["level"].as_f64())
+            {
+                let sent = self.sent.get(light).copied().unwrap_or(0);
+                if self.ignores_seen || message["seen"].as_u64().unwrap_or(0) >= sent {
+                    self.levels.insert(light.into(), level);
+                }
             }
         }
         if let Some(pages) = message["pages"].as_u64() {
@@ -176,6 +181,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TestClient<S> {
             self.levels.insert(light.into(), level);
         }
         self.send(change).await;
+        self.seq
+    }
+
+    /// Sends changes of several lights with the next `seq`, and returns that.
+    pub async fn change_together(&mut self, lights: Value) -> u64 {
+        self.seq += 1;
+        for (light, change) in lights.as_object().unwrap() {
+            self.sent.insert(light.clone(), self.seq);
+            let level = change.as_f64().or(change["level"].as_f64());
+            if let (Some(shown), Some(level)) = (self.levels.get_mut(light), level) {
+                *shown = level;
+            }
+        }
+        self.send(json!({"lights": lights, "seq": self.seq})).await;
         self.seq
     }
 

@@ -84,6 +84,28 @@ async fn a_drag_is_one_entry_in_one_frame_for_everybody_and_in_the_log() {
 }
 
 #[tokio::test]
+async fn a_drag_of_several_lights_together_is_one_entry() {
+    let dimmer = Setup::with(TWO).start();
+    let mut ana = named(&dimmer, "Ana").await;
+    let mut other = dimmer.client().await;
+    for level in 0..=40 {
+        let lights = json!({"desk": level, "shelf": f64::from(level) / 2.0});
+        ana.change_together(lights).await;
+    }
+    ana.change_together(json!({"desk": {"on": false}})).await;
+    let expected = [
+        json!({"who": "Ana", "what": "joined"}),
+        json!({"who": "Ana", "what": "lights", "lights": {"desk": 40, "shelf": 20}}),
+        json!({"who": "Ana", "what": "set", "light": "desk", "level": 0}),
+    ];
+    let (mut received, _) = entries(&mut other, 3).await;
+    received.sort_by_key(|entry| entry["what"].to_string());
+    assert_eq!(received, expected);
+    let logged = "Ana (127.0.0.1) set desk to 40, shelf to 20\n";
+    assert!(dimmer.log().contains(logged), "{}", dimmer.log());
+}
+
+#[tokio::test]
 async fn each_action_is_reported_with_its_actor() {
     let dimmer = Setup::with(TWO).start();
     let mut client = dimmer.client().await;

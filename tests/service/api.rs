@@ -51,6 +51,49 @@ async fn a_put_changes_the_light_answers_its_state_and_reaches_every_client() {
 }
 
 #[tokio::test]
+async fn a_put_changes_several_lights_at_once_or_none() {
+    let dimmer = Setup::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
+    let mut client = dimmer.client().await;
+    client.send(json!({"batch": true})).await;
+    client.settled().await;
+    for method in [Method::PUT, Method::POST] {
+        let level = if method == Method::PUT { 40 } else { 41 };
+        let body = json!({"lights": {"led": level, "shelf": {"step": 10}}, "transition": 0.1});
+        let (status, lights) = dimmer
+            .request(method, "/api/lights", &body.to_string())
+            .await;
+        assert_eq!((status, &lights[0]["level"]), (200, &json!(level)));
+        let received = client.settled().await;
+        assert_eq!(received.len(), 1, "{received:?}");
+        assert_eq!(received[0]["lights"][0]["level"], level);
+    }
+    for (body, status, says) in [
+        (json!({}), 400, "one of lights is needed"),
+        (
+            json!({"lights": {"led": 1, "shelf": 101}}),
+            422,
+            r#""shelf": level must be from 0 to 100, not 101"#,
+        ),
+        (
+            json!({"lights": {"led": 1, "cellar": 1}}),
+            404,
+            r#"no light is called "cellar""#,
+        ),
+        (
+            json!({"lights": {"led": 1}, "level": 1}),
+            400,
+            r#"unknown field "level"; there are lights, transition"#,
+        ),
+    ] {
+        let (got, answer) = dimmer
+            .request(Method::PUT, "/api/lights", &body.to_string())
+            .await;
+        assert_eq!((got, &answer["error"]), (status, &json!(says)));
+    }
+    assert_eq!(dimmer.level("led").await, 41.0);
+}
+
+#[tokio::test]
 async fn each_kind_of_bad_request_has_its_status_and_changes_nothing() {
     let dimmer = TestServer::start();
     let large = format!(r#"{{"level":1{}}}"#, " ".repeat(5000));

@@ -99,7 +99,14 @@ impl Model {
                     client.change(light, level).await;
                 }
             }
-            45..75 => {
+            45..55 => {
+                // One of several lights, some of which may not exist.
+                for _ in 0..self.random.random_range(1..4) {
+                    let lights = self.changes();
+                    client.change_together(lights).await;
+                }
+            }
+            55..75 => {
                 let change = self.change();
                 client.change(light, change).await;
             }
@@ -124,6 +131,9 @@ impl Model {
             let buffer = self.random.random_bool(0.3).then_some(2048);
             let mut client = TestClient::open_with(self.dimmer.address, buffer).await;
             client.ignores_seen = self.ignores_seen;
+            if self.random.random_bool(0.5) {
+                client.send(json!({"batch": true})).await;
+            }
             self.clients.push(client);
         }
     }
@@ -140,6 +150,23 @@ impl Model {
             7 => json!({"level": f64::from(random.random_range(0..100_000)) / 1000.0}),
             _ => json!({"level": random.random_range(0..=100)}),
         }
+    }
+
+    /// Changes of some of the lights, which may be invalid.
+    fn changes(&mut self) -> Value {
+        let mut lights = serde_json::Map::new();
+        let cellar = self.random.random_bool(0.1).then_some("cellar");
+        for light in LIGHTS.into_iter().chain(cellar) {
+            match self.random.random_range(0..4) {
+                0 => {}
+                1 => drop(lights.insert(light.into(), self.change())),
+                _ => {
+                    let level = self.random.random_range(0..=100);
+                    lights.insert(light.into(), json!(level));
+                }
+            }
+        }
+        Value::Object(lights)
     }
 
     async fn state(&self) -> Levels {

@@ -1,11 +1,11 @@
-//! Many clients drag one light: once all is handled, all clients, the state and the pin agree.
+//! Many clients drag a light, or several together: once all is handled, all clients, the state and the pins agree.
 
 use std::time::{Duration, Instant};
 
-use crate::common::{TestClient, TestServer, take_turn};
+use crate::common::{Setup, TestClient, TestServer, take_turn};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::json;
+use serde_json::{Map, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -43,14 +43,14 @@ async fn assert_in_step(dimmer: &TestServer, clients: &mut [TestClient]) {
     for client in clients.iter_mut() {
         client.settled().await;
     }
-    let level = dimmer.level("led").await;
-    for (number, client) in clients.iter().enumerate() {
-        assert_eq!(
-            client.levels["led"], level,
-            "client {number} is out of step"
-        );
+    for light in clients[0].levels.keys() {
+        let level = dimmer.level(light).await;
+        for (number, client) in clients.iter().enumerate() {
+            let shown = client.levels[light];
+            assert_eq!(shown, level, "client {number} is out of step with {light}");
+        }
+        dimmer.pin_is_at(light, level).await;
     }
-    dimmer.pin_is_at("led", level).await;
     println!("in step {:?} after the last input", ended.elapsed());
 }
 
@@ -73,6 +73,54 @@ async fn two_clients_that_drag_at_once_end_in_step() {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_clients_that_drag_at_once_end_in_step() {
     dragging(20).await;
+}
+
+/// Drags all of these lights together, and now and then one alone.
+async fn drag_together(mut client: TestClient, seed: u64) -> TestClient {
+    let mut random = StdRng::seed_from_u64(seed);
+    let names: Vec<_> = client.levels.keys().cloned().collect();
+    let start = Instant::now();
+    while start.elapsed() < DRAG {
+        let level = random.random_range(0..=100);
+        let mut lights = Map::new();
+        for (number, name) in names.iter().enumerate() {
+            let change = match random.random_range(0..30) {
+                // Lights that do not move are not in the message.
+                0 => continue,
+                1 => json!({"toggle": true}),
+                2 => json!({"step": -7}),
+                _ => json!(f64::from(level * (number as u32 + 1)) / 16.0),
+            };
+            lights.insert(name.clone(), change);
+        }
+        client.change_together(lights.into()).await;
+        if random.random_bool(0.2) {
+            client.change(&names[0], json!({ "level": level })).await;
+        }
+        // A thumb's pace is what is tested here.
+        sleep(Duration::from_millis(random.random_range(15..=45))).await;
+        if random.random_bool(0.3) {
+            client.settled().await;
+        }
+    }
+    client
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_clients_that_drag_sixteen_lights_together_end_in_step() {
+    let _turn = take_turn();
+    let light = |n: u8| format!("[[light]]\nname = \"light-{n}\"\ngpio = {}\n", n + 2);
+    let dimmer = Setup::with(&(0..16).map(light).collect::<String>()).start();
+    let mut dragging = JoinSet::new();
+    for seed in 0..6 {
+        let mut client = dimmer.client().await;
+        if seed % 2 == 0 {
+            client.send(json!({"batch": true})).await;
+        }
+        dragging.spawn(drag_together(client, seed));
+    }
+    let mut clients = dragging.join_all().await;
+    assert_in_step(&dimmer, &mut clients).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -147,6 +147,18 @@ async fn the_answers_are_as_described() {
         ("PUT", "/api/lights/led", "no JSON", 400),
         ("PUT", "/api/lights/none", r#"{"level":1}"#, 404),
         ("POST", "/api/lights/led", r#"{"step":1}"#, 200),
+        (
+            "PUT",
+            "/api/lights",
+            r#"{"lights":{"led":1,"shelf":{"on":false}},"transition":1}"#,
+            200,
+        ),
+        ("POST", "/api/lights", r#"{"lights":{"led":2}}"#, 200),
+        ("PUT", "/api/lights", r#"{"lights":{"led":101}}"#, 422),
+        ("PUT", "/api/lights", r#"{"lights":{}}"#, 422),
+        ("PUT", "/api/lights", r#"{"lights":{"none":1}}"#, 404),
+        ("PUT", "/api/lights", "{}", 400),
+        ("PUT", "/api/lights", &large, 413),
         ("POST", "/api/presets/Film", "", 200),
         ("PUT", "/api/lights/led", &large, 413),
         (

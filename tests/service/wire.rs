@@ -432,6 +432,128 @@ async fn a_client_is_sent_its_own_changes_if_it_asks_for_them() {
 }
 
 #[tokio::test]
+async fn several_lights_are_changed_by_one_message_and_are_one_message_to_who_asked() {
+    let dimmer = Setup::with(TWO_LIGHTS).start();
+    let mut sender = dimmer.client().await;
+    let mut batched = dimmer.client().await;
+    let mut other = dimmer.client().await;
+    sender.settled().await;
+    batched.send(json!({"batch": true})).await;
+    batched.settled().await;
+    sender.send(json!({"batch": true, "seq": 7})).await;
+    sender.send(json!({"name": "Ana"})).await;
+
+    let lights = json!({"led": 40, "shelf": {"level": 70.5}});
+    sender.send(json!({"lights": lights, "seq": 8})).await;
+    assert_eq!(sender.settled().await, Vec::<Value>::new(), "no echo");
+    let each = [
+        json!({"light": "led", "level": 40, "by": "Ana"}),
+        json!({"light": "shelf", "level": 70.5, "by": "Ana"}),
+    ];
+    assert_eq!(batched.settled().await, [json!({ "lights": each })]);
+    assert_eq!(other.settled().await, each);
+
+    // What the sender cannot know is one message, too, and says what was seen.
+    let lights = json!({"led": {"on": false}, "shelf": {"effect": "candle", "speed": 2}});
+    let change = json!({"lights": lights, "transition": 60, "seq": 9});
+    sender.send(change).await;
+    let received = sender.settled().await;
+    let [update] = &received[..] else {
+        panic!("{received:?}");
+    };
+    assert_eq!(update["seen"], 9);
+    let (led, shelf) = (&update["lights"][0], &update["lights"][1]);
+    assert_eq!((&led["level"], &led["left"]), (&json!(0), &json!(60.0)));
+    let candle = json!({
+        "light": "shelf", "level": 70.5, "effect": "candle", "speed": 2, "by": "Ana",
+    });
+    assert_eq!(shelf, &candle);
+
+    // One light needs no list, and one that is as the client shows it no message.
+    other.send(json!({"lights": {"led": 0, "shelf": 30}})).await;
+    other.settled().await;
+    other.send(json!({"lights": {"led": 0, "shelf": 31}})).await;
+    other.settled().await;
+    let received = sender.settled().await;
+    let last = json!({"light": "shelf", "level": 31, "seen": 9});
+    assert_eq!(received.last(), Some(&last), "{received:?}");
+
+    sender.send(json!({"batch": false})).await;
+    sender.settled().await;
+    other.send(json!({"lights": {"led": 1, "shelf": 2}})).await;
+    other.settled().await;
+    assert_eq!(sender.settled().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_its_own_changes_is_sent_those_of_several_lights() {
+    let dimmer = Setup::with(TWO_LIGHTS).start();
+    let mut client = dimmer.client().await;
+    client.send(json!({"own": true})).await;
+    client.send(json!({"batch": true})).await;
+    client.settled().await;
+    for _ in 0..2 {
+        client.send(json!({"lights": {"led": 1, "shelf": 2}})).await;
+        let each = json!([{"light": "led", "level": 1}, {"light": "shelf", "level": 2}]);
+        assert_eq!(client.settled().await, [json!({ "lights": each })]);
+    }
+}
+
+#[tokio::test]
+async fn of_several_lights_all_are_changed_or_none() {
+    let dimmer = Setup::with(TWO_LIGHTS).start();
+    let mut client = dimmer.client().await;
+    let mut other = dimmer.client().await;
+    client.settled().await;
+    let many: serde_json::Map<_, _> = (0..101).map(|n| (n.to_string(), json!(1))).collect();
+    for (lights, says) in [
+        (
+            json!({"led": 7, "shelf": 101}),
+            r#""shelf": level must be from 0 to 100, not 101"#,
+        ),
+        (
+            json!({"led": 7, "cellar": 8}),
+            r#"no light is called "cellar""#,
+        ),
+        (
+            json!({"led": 7, "shelf": {"effect": "strobe", "speed": 10}}),
+            r#"speed of "shelf" must be from 0.1 to 3, not 10: more is for lights with allow_fast_strobe"#,
+        ),
+        (
+            json!({"led": {"level": 7, "transition": -1}}),
+            r#""led": transition must be from 0 to 3600 seconds, not -1"#,
+        ),
+        (json!({}), "lights must have 1 to 100 lights, not 0"),
+        (
+            Value::Object(many),
+            "lights must have 1 to 100 lights, not 101",
+        ),
+        (json!("led"), r#"lights must be an object, not "led""#),
+    ] {
+        let is_about_led = lights.get("led").is_some();
+        let seq = match lights.is_object() {
+            true => client.change_together(lights.clone()).await,
+            false => {
+                client.send(json!({"lights": lights, "seq": 1000})).await;
+                1000
+            }
+        };
+        let received = client.settled().await;
+        let error = json!({"error": says, "seq": seq});
+        assert_eq!(received.last(), Some(&error), "{lights}");
+        // Or the client would show for ever what it has not got.
+        let as_it_is = json!({"light": "led", "level": 50, "seen": seq});
+        assert_eq!(received.contains(&as_it_is), is_about_led, "{received:?}");
+        if is_about_led {
+            assert_eq!(client.levels["led"], 50.0);
+        }
+    }
+    assert_eq!(other.settled().await, Vec::<Value>::new());
+    assert_eq!(dimmer.level("led").await, 50.0);
+    assert_eq!(dimmer.level("shelf").await, 5.0);
+}
+
+#[tokio::test]
 async fn arrows_select_the_visible_lights_of_this_client_and_step_the_selected_one() {
     let third = "[[light]]\nname = \"door\"\ngpio = 19\non_start = 98\n";
     let dimmer = Setup::with(&format!("{TWO_LIGHTS}{third}")).start();

@@ -294,3 +294,89 @@ pub fn frame(text: &str, out: &mut Vec<u8>) {
         .expect("writing to memory cannot fail");
     out.extend(text.as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::lights::{Change, LightId, Lights};
+
+    /// Lights called a, b and c, at 50.
+    fn sources() -> Sources {
+        let light = |name| {
+            let state = LightState::new(Level::HALF, Level::HALF);
+            (Light::simulated(name), state)
+        };
+        Sources {
+            hub: Hub::with(Lights::new(["a", "b", "c"].map(light).into())),
+            clients: ConnectionLimiter::new(10, 10),
+        }
+    }
+
+    fn set(sources: &Sources, light: usize, percent: u8) -> (Target, Outcome) {
+        let light = sources.hub.lights.ids().nth(light).unwrap();
+        let level = Level::from_percent(percent.into()).unwrap();
+        let state = sources.hub.change(light, Change::Level(level));
+        (Target::Own(light), Outcome::Light(state))
+    }
+
+    /// Asserts that exactly these messages are due.
+    fn assert_due(view: &mut ClientView, sources: &Sources, cache: &mut FrameCache, due: &[&str]) {
+        let (mut out, mut expected) = (Vec::new(), Vec::new());
+        view.updates(sources, cache, &mut out);
+        due.iter().for_each(|text| frame(text, &mut expected));
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            String::from_utf8_lossy(&expected)
+        );
+    }
+
+    #[test]
+    fn several_lights_are_one_message_for_a_client_that_wants_that() {
+        let (sources, cache) = (sources(), &mut FrameCache::default());
+        let mut old = ClientView::new(3);
+        let mut new = [ClientView::new(3), ClientView::new(3)];
+        new.iter_mut().for_each(|view| view.wants_batch = true);
+        let each = ["a", "b", "c"].map(|name| format!(r#"{{"light":"{name}","level":50}}"#));
+        let all = format!(r#"{{"lights":[{}]}}"#, each.join(","));
+        let each = each.each_ref().map(String::as_str);
+        assert_due(&mut old, &sources, cache, &each);
+        for view in &mut new {
+            assert_due(view, &sources, cache, &[&all]);
+            assert_due(view, &sources, cache, &[]);
+        }
+
+        // A single one needs no list.
+        set(&sources, 1, 7);
+        let [one, two] = &mut new;
+        assert_due(one, &sources, cache, &[r#"{"light":"b","level":7}"#]);
+        // Who has not been sent that is due more than who has.
+        set(&sources, 0, 8);
+        assert_due(one, &sources, cache, &[r#"{"light":"a","level":8}"#]);
+        let both = r#"{"lights":[{"light":"a","level":8},{"light":"b","level":7}]}"#;
+        assert_due(two, &sources, cache, &[both]);
+        // The same lights again, at other levels.
+        set(&sources, 0, 9);
+        set(&sources, 1, 10);
+        let both = r#"{"lights":[{"light":"a","level":9},{"light":"b","level":10}]}"#;
+        assert_due(two, &sources, cache, &[both]);
+        assert_due(one, &sources, cache, &[both]);
+    }
+
+    #[test]
+    fn what_a_client_has_set_is_in_no_message_of_several_lights_and_what_it_has_sent_is() {
+        let (sources, cache) = (sources(), &mut FrameCache::default());
+        let mut view = ClientView::new(3);
+        view.wants_batch = true;
+        view.updates(&sources, cache, &mut Vec::new());
+        view.seen = Some(4);
+        let (target, outcome) = set(&sources, 2, 1);
+        set(&sources, 0, 2);
+        set(&sources, 1, 3);
+        view.show(target, outcome);
+        let others = r#"{"lights":[{"light":"a","level":2},{"light":"b","level":3}],"seen":4}"#;
+        assert_due(&mut view, &sources, cache, &[others]);
+        view.forget(&Target::Own(LightId::FIRST));
+        let again = r#"{"light":"a","level":2,"seen":4}"#;
+        assert_due(&mut view, &sources, cache, &[again]);
+    }
+}
