@@ -17,10 +17,7 @@ use crate::web::state::AppState;
 
 pub fn router() -> Router<AppState> {
     Router::new()
-        .route(
-            "/api/lights",
-            get(list).put(change_together).post(change_together),
-        )
+        .route("/api/lights", get(list).put(change_all).post(change_all))
         .route("/api/lights/{name}", get(show).put(change).post(change))
         .route("/api/health", get(health))
 }
@@ -29,7 +26,7 @@ async fn list(State(app): State<AppState>) -> Response {
     Json(all(&app.hub.lights)).into_response()
 }
 
-async fn change_together(
+async fn change_all(
     State(app): State<AppState>,
     Extension(peer): Extension<Peer>,
     body: Body,
