@@ -76,12 +76,17 @@ pub fn settings(bytes: &[u8]) {
     }
 }
 
-/// `levels.json`: a state that was read is the same after it is written and read again.
+/// `levels.json`: a state that was read is the same after it is written and read again. The same bytes as a backup are
+/// accepted with notes, or refused with a readable error.
 pub fn levels(bytes: &[u8]) {
     if let Ok((state, _)) = store::from_json(bytes) {
         let written = store::to_json(&state).expect("the state can be written as JSON");
         let (read, _) = store::from_json(&written).expect("the written JSON can be read");
         assert_eq!(read, state);
+    }
+    match store::Backup::read(bytes) {
+        Ok(backup) => backup.notes.iter().for_each(|note| assert_readable(note)),
+        Err(error) => assert_readable(&error.to_string()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The command line: commands, arguments and their help.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 use dimmer::client::{
@@ -109,6 +111,10 @@ pub enum CliCommand {
         #[command(flatten)]
         service: ServiceArgs,
     },
+    /// Print a backup: levels, effects, presets, timers, and the settings of this machine
+    Backup(BackupArgs),
+    /// Restore a backup from standard input: levels, effects, presets and timers
+    Restore(RestoreArgs),
     /// Measure round trips over the WebSocket
     Ping {
         /// Number of round trips
@@ -117,4 +123,31 @@ pub enum CliCommand {
         #[command(flatten)]
         service: ServiceArgs,
     },
+}
+
+/// The arguments of `dimmer backup`.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// Settings file to include, if the service is on this machine
+    /// [default: /etc/dimmer/dimmer.toml, if it exists]
+    #[arg(long, env = "DIMMER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// State folder to read while no service runs, such as /var/lib/dimmer
+    #[arg(long, value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+/// The arguments of `dimmer restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Print the settings in the backup instead, for /etc/dimmer/dimmer.toml, and restore nothing
+    #[arg(long)]
+    pub print_settings: bool,
+    /// State folder to restore to while no service runs, such as /var/lib/dimmer
+    #[arg(long, value_name = "FOLDER", conflicts_with = "print_settings")]
+    pub state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub service: ServiceArgs,
 }

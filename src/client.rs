@@ -1,7 +1,9 @@
-//! The commands of the command line that control a running service, by its WebSocket.
+//! The commands of the command line that control a running service, by its WebSocket and its REST API.
 
 mod arguments;
+mod backup;
 mod connection;
+mod endpoint;
 mod presets;
 mod timers;
 
@@ -12,8 +14,9 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 pub use arguments::{ChangeArgs, EffectChoice, LevelChange};
-pub use connection::ServiceArgs;
+pub use backup::{fetch_backup, restore_backup};
 use connection::{Connection, ReceivedFault, ReceivedMessage};
+pub use endpoint::ServiceArgs;
 pub use presets::{PresetCommand, presets};
 pub use timers::{TimerCommand, timers};
 

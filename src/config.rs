@@ -125,6 +125,14 @@ pub fn load_lights(options: LightOptions) -> anyhow::Result<Vec<LightConfig>> {
     Ok(File::load(options)?.light)
 }
 
+/// The text of the settings file: of this one, or of the default one if it exists.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn settings_text(path: Option<&Path>) -> anyhow::Result<Option<String>> {
+    file::path(path).map(file::text).transpose()
+}
+
 /// Reads the settings of the lights in a text in the format of `dimmer.toml`; `name` is the file's name
 /// for errors.
 ///

@@ -1,6 +1,7 @@
 //! Parses the command line and executes its command.
 
 mod announce;
+mod backup;
 mod cli;
 
 use std::env;
@@ -100,6 +101,8 @@ async fn execute(command: CliCommand) -> anyhow::Result<()> {
         CliCommand::Timer { command, service } => client::timers(&service, command).await,
         CliCommand::Get { light, service } => client::get(&service, light).await,
         CliCommand::Watch { service } => client::watch(&service).await,
+        CliCommand::Backup(args) => backup::make(args).await,
+        CliCommand::Restore(args) => backup::restore(args).await,
         CliCommand::Ping { count, service } => client::ping(&service, count).await,
     }
 }

@@ -4,6 +4,8 @@
 
 pub mod activity;
 pub mod actor;
+pub mod backup;
+pub mod backup_requests;
 pub mod command;
 pub mod effect;
 pub mod fleet;

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::model::backup_requests::Backups;
 use crate::model::hub::Hub;
 use crate::model::lights::Lights;
 use crate::pin::PinThread;
@@ -81,7 +82,8 @@ impl Service {
         );
         let pins = tasks.start_pins(pins).await?;
         let mut metrics = Metrics::new(pins.iter().map(|pin| pin.writes.clone()).collect());
-        let store = tasks.start_store(store);
+        let (backups, requests) = Backups::new();
+        let store = tasks.start_store(store, requests);
         tasks.start_buttons(buttons);
         tasks.start_scheduler(metrics.timers_due.clone());
         tasks.start_activity();
@@ -96,6 +98,7 @@ impl Service {
         };
         let server = web::Server::new(
             hub.clone(),
+            backups,
             metrics,
             config.web,
             login,

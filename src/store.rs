@@ -8,34 +8,44 @@
 //! one is left alone, and an entry that is not understood is written back as it was. The service runs on
 //! meanwhile. Two services never share a folder, as each would overwrite what the other has written.
 
+mod backup;
+mod disk;
 mod file;
 mod lock;
+mod offline;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::mpsc;
 use tokio::task;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::model::actor::Actor;
+use crate::model::backup::Restored;
+use crate::model::backup_requests::{BackupError, BackupRequest};
+use crate::model::command::{Command, Outcome};
 use crate::model::hub::Hub;
 use crate::model::presets::PresetsByName;
 use crate::model::timers::Timer;
+use backup::few;
+pub use backup::{Backup, settings_in, with_settings};
+use disk::{create_folder, keep_before_restore, load, write};
 use file::KeptState;
 pub use file::{KeptLight, from_json, to_json};
 use lock::FolderLock;
+pub use offline::{make_backup, restore};
 
 /// Shortest time between two writes.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Wait before the next attempt after a failed write.
 const RETRY: Duration = Duration::from_secs(10);
-/// The most damaged files that are kept.
-const MAX_DAMAGED: u32 = 10;
 
 /// The file `levels.json`.
 pub struct Store {
@@ -43,6 +53,10 @@ pub struct Store {
     /// The contents of the file, with lights that the settings no longer have. `None` while the file
     /// cannot be read: it may hold good levels, so it is not overwritten before it has been read.
     saved: Option<KeptState>,
+    /// What was restored and takes the place of the contents of the file with the next write.
+    restored: Option<KeptState>,
+    /// The revision of each light when the file was read or a backup restored; none has any at the start.
+    revisions: Vec<u64>,
     /// When the file was written, by the clock of then.
     written: Option<SystemTime>,
     /// Keeps other services out of the folder.
@@ -71,6 +85,8 @@ impl Store {
         Ok(Store {
             file,
             saved,
+            restored: None,
+            revisions: Vec::new(),
             written,
             _lock: lock,
         })
@@ -98,8 +114,14 @@ impl Store {
         saved.map(KeptState::timers).unwrap_or_default()
     }
 
-    /// Writes every change of the hub until `stop`, and then a last time.
-    pub async fn run(mut self, hub: Arc<Hub>, stop: CancellationToken) {
+    /// Writes every change of the hub until `stop`, and then a last time. Until then it makes and restores
+    /// backups.
+    pub async fn run(
+        mut self,
+        hub: Arc<Hub>,
+        mut requests: mpsc::Receiver<BackupRequest>,
+        stop: CancellationToken,
+    ) {
         let (mut lights, mut presets) = (hub.lights.watch(), hub.presets.watch());
         let mut timers = hub.timers.watch();
         while !stop.is_cancelled() {
@@ -107,30 +129,84 @@ impl Store {
             presets.mark_unchanged();
             timers.mark_unchanged();
             let next = self.save(&hub).await;
-            tokio::select! {
-                () = stop.cancelled() => {}
-                // Changes during the pause are seen after it.
-                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-                // None fails: the hub holds the senders.
-                _ = lights.changed(), if next.is_none() => {}
-                _ = presets.changed(), if next.is_none() => {}
-                _ = timers.changed(), if next.is_none() => {}
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    Some(request) = requests.recv() => self.answer(&hub, request),
+                    // Changes during the pause are seen after it.
+                    () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => break,
+                    // None fails: the hub holds the senders.
+                    _ = lights.changed(), if next.is_none() => break,
+                    _ = presets.changed(), if next.is_none() => break,
+                    _ = timers.changed(), if next.is_none() => break,
+                }
             }
         }
         self.save(&hub).await;
     }
 
+    /// Answers a request, unless nobody waits for that any more.
+    fn answer(&mut self, hub: &Hub, request: BackupRequest) {
+        match request {
+            BackupRequest::Make(answer) if !answer.is_closed() => {
+                let backup = self.current(hub).and_then(|state| backup::write(&state));
+                let _ = answer.send(backup);
+            }
+            BackupRequest::Restore(file, actor, answer) if !answer.is_closed() => {
+                let _ = answer.send(self.restore(hub, &file, &actor));
+            }
+            _ => {}
+        }
+    }
+
+    /// What is kept and set now.
+    fn current(&self, hub: &Hub) -> Result<KeptState, BackupError> {
+        let kept = self.restored.as_ref().or(self.saved.as_ref());
+        let kept = kept.ok_or_else(|| {
+            let file = self.file.display();
+            BackupError::Unavailable(format!("{file} cannot be read; the log says why"))
+        })?;
+        Ok(Snapshot::of(hub, &self.revisions).merged_into(kept.clone()))
+    }
+
+    fn restore(&mut self, hub: &Hub, file: &[u8], actor: &Actor) -> Result<Restored, BackupError> {
+        let Backup { mut state, notes } = Backup::read(file)?;
+        let before = self.current(hub)?;
+        let command = Command::Restore(state.contents());
+        let Outcome::Restored {
+            mut restored,
+            revisions,
+        } = hub.execute(actor, command)?
+        else {
+            unreachable!("it is the outcome of this command");
+        };
+        state.add_lights_of(before, |light| hub.lights.find(light).is_some());
+        self.restored = Some(state);
+        self.revisions = revisions;
+        restored.notes = few(restored.notes);
+        restored.notes.extend(notes);
+        for note in &restored.notes {
+            info!("restored: {note}");
+        }
+        Ok(restored)
+    }
+
     /// Writes the file if something changed. Returns when the next write may be.
     async fn save(&mut self, hub: &Hub) -> Option<Instant> {
-        let snapshot = Snapshot::of(hub);
-        if let Some(saved) = &self.saved
+        let snapshot = Snapshot::of(hub, &self.revisions);
+        if self.restored.is_none()
+            && let Some(saved) = &self.saved
             && snapshot.merged_into(saved.clone()) == *saved
         {
             return None;
         }
         let start = Instant::now();
-        let (file, saved) = (self.file.clone(), self.saved.clone());
+        let (file, restored) = (self.file.clone(), self.restored.clone());
+        let saved = restored.clone().or_else(|| self.saved.clone());
         let write_file = move || -> io::Result<_> {
+            if restored.is_some() {
+                keep_before_restore(&file);
+            }
             let (saved, read_late) = match saved {
                 Some(saved) => (saved, None),
                 None => {
@@ -154,7 +230,7 @@ impl Store {
                     // removed them. The next write saves them again.
                     hub.add_read_late(presets, timers);
                 }
-                self.saved = Some(saved);
+                (self.saved, self.restored) = (Some(saved), None);
                 Some(start + INTERVAL)
             }
             Err(error) => {
@@ -167,19 +243,23 @@ impl Store {
 
 /// The state of the hub at one moment.
 struct Snapshot {
-    /// The name and state of each light, and whether it has been changed since the start.
+    /// The name and state of each light, and whether it has been changed since the start or the last restore.
     lights: Vec<(String, KeptLight, bool)>,
     presets: Arc<PresetsByName>,
     timers: Arc<Vec<Timer>>,
 }
 
 impl Snapshot {
-    fn of(hub: &Hub) -> Snapshot {
+    /// `revisions` has those of the lights at the start or the last restore.
+    fn of(hub: &Hub, revisions: &[u64]) -> Snapshot {
         let states = hub.lights.states();
-        let lights = hub.lights.list().iter().zip(&*states);
+        let revisions = revisions.iter().copied().chain(iter::repeat(0));
+        let lights = hub.lights.list().iter().zip(&*states).zip(revisions);
         Snapshot {
             lights: lights
-                .map(|(light, state)| (light.name.clone(), state.into(), state.revision > 0))
+                .map(|((light, state), then)| {
+                    (light.name.clone(), state.into(), state.revision > then)
+                })
                 .collect(),
             presets: hub.presets.all(),
             timers: hub.timers.all(),
@@ -197,89 +277,6 @@ impl Snapshot {
         saved.set_presets(&self.presets);
         saved.set_timers(&self.timers);
         saved
-    }
-}
-
-/// Reads the file; without a file, or if it is damaged, the state is empty.
-///
-/// # Errors
-/// The file cannot be read, or is damaged and cannot be renamed.
-fn load(file: &Path) -> io::Result<KeptState> {
-    let contents = match fs::read(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(KeptState::default()),
-        contents => contents?,
-    };
-    match from_json(&contents) {
-        Ok((saved, problems)) => {
-            for problem in problems {
-                let file = file.display();
-                warn!("{file}: {problem}; this is kept in the file and has no effect");
-            }
-            Ok(saved)
-        }
-        Err(reason) => set_aside(file, &reason).map(|()| KeptState::default()),
-    }
-}
-
-/// Renames the file to the first of `levels.json.damaged`, `.damaged.2`, `.damaged.3`… that does not
-/// exist, so that files from earlier are not lost; the tenth is overwritten.
-fn set_aside(file: &Path, reason: &str) -> io::Result<()> {
-    let name = |number| match number {
-        1 => file.with_extension("json.damaged"),
-        _ => file.with_extension(format!("json.damaged.{number}")),
-    };
-    let free = (1..MAX_DAMAGED).find(|&number| !name(number).exists());
-    let aside = name(free.unwrap_or(MAX_DAMAGED));
-    fs::rename(file, &aside).map_err(|error| {
-        io::Error::other(format!("{reason}, and it cannot be renamed: {error}"))
-    })?;
-    warn!(
-        "{} cannot be used ({reason}): it is now {}, and every light starts at its default",
-        file.display(),
-        aside.display()
-    );
-    Ok(())
-}
-
-/// Replaces the file so that a power cut leaves the old or the new one.
-fn write(file: &Path, state: &KeptState) -> io::Result<()> {
-    let folder = folder_of(file);
-    create_folder(folder)?;
-    let json = to_json(state)?;
-    // A fixed name, so that at most one file is left by crashes.
-    let next = file.with_extension("json.new");
-    let _ = fs::remove_file(&next);
-    // A new file: what somebody else puts there, such as a link, is not written to.
-    let mut options = OpenOptions::new();
-    let mut new = options
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(&next)?;
-    new.write_all(&json)?;
-    new.sync_all()?;
-    fs::rename(&next, file)?;
-    // The rename is durable only once the folder is synced.
-    File::open(folder)?.sync_all()
-}
-
-/// Creates a folder and its parents, if they are missing. Each is durable only once its parent is synced.
-fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.exists() {
-        return Ok(());
-    }
-    let parent = folder_of(folder);
-    create_folder(parent)?;
-    // Whatever the umask: only the service's user writes there.
-    DirBuilder::new().mode(0o755).create(folder)?;
-    info!("created the folder {}", folder.display());
-    File::open(parent)?.sync_all()
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
     }
 }
 

@@ -27,10 +27,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WebConfig;
 use crate::metrics::{self, Metrics};
+use crate::model::backup_requests::Backups;
 use crate::model::hub::Hub;
 use crate::platform::supervisor::Supervisor;
 pub use auth::login::Login;
@@ -44,6 +46,9 @@ use origin::OriginCheck;
 use response::error;
 use state::AppState;
 
+/// The most backups that are sent and received at the same time.
+const MAX_LARGE_BODIES: usize = 8;
+
 /// The HTTP server: its routes, and the state that they share.
 pub struct Server {
     app: AppState,
@@ -56,6 +61,7 @@ impl Server {
     /// A server of this hub, which asks for a password if there is a login, and runs until `stop`.
     pub fn new(
         hub: Arc<Hub>,
+        backups: Backups,
         metrics: Metrics,
         config: WebConfig,
         login: Option<Login>,
@@ -69,6 +75,8 @@ impl Server {
         });
         let app = AppState {
             hub,
+            backups,
+            large_bodies: Arc::new(Semaphore::new(MAX_LARGE_BODIES)),
             metrics: Arc::new(metrics),
             clients,
             fanout,
@@ -231,6 +239,7 @@ mod testing {
         let (supervisor, failures) = Supervisor::new();
         let server = Server::new(
             Hub::with(Lights::led()),
+            Backups::new().0,
             Metrics::new(Vec::new()),
             config,
             None,

@@ -1,56 +1,29 @@
-//! The WebSocket to a running service, with its password and its certificate.
+//! The WebSocket to a running service.
 
-use std::env;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request as HandshakeRequest;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, Uri};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use super::endpoint::{Endpoint, ServiceArgs, unexpected};
 use crate::model::effect::{EffectKind, Speed};
 use crate::model::level::Level;
-use crate::platform::tls::{self, ClientStream};
+use crate::platform::tls::ClientStream;
 
-/// Longest wait for the connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time from the connection to the last response, whatever the service sends meanwhile.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest message in bytes; the longest of a service are its timers and its activity.
 const MAX_MESSAGE: usize = 1 << 20;
 /// Longest silence of a service that runs: it sends a ping after 20 s.
 const UPDATE_TIMEOUT: Duration = Duration::from_secs(40);
-/// The variable with the service's password. No flag, as every user of a machine sees the command
-/// lines of all processes.
-const PASSWORD: &str = "DIMMER_PASSWORD";
-
-/// The service to connect to.
-#[derive(Debug, clap::Args)]
-pub struct ServiceArgs {
-    /// URL of the service
-    #[arg(long, env = "DIMMER_URL", default_value = "http://localhost:5000")]
-    pub url: String,
-
-    /// PEM file that holds the certificate of an https service, or of its issuer
-    #[arg(
-        long,
-        env = "DIMMER_CA",
-        value_name = "FILE",
-        default_value = tls::SYSTEM_CA
-    )]
-    pub ca: PathBuf,
-}
-
 /// A message of the service: the fields that the command line uses.
 #[derive(Default, Deserialize)]
 pub struct ReceivedMessage {
@@ -99,37 +72,27 @@ impl Connection {
     /// # Errors
     /// The service cannot be reached or refuses the login; the message says what to do.
     pub async fn open(service: &ServiceArgs) -> anyhow::Result<Connection> {
-        let url = service.url.clone();
-        let request = request(&url, env::var_os(PASSWORD))?;
-        let has_password = request.headers().contains_key(AUTHORIZATION);
+        let endpoint = Endpoint::new(service)?;
+        let mut request = endpoint.websocket().into_client_request()?;
+        let authorization = endpoint.authorization.clone();
+        let authorization = authorization.map(|password| (AUTHORIZATION, password));
+        request.headers_mut().extend(authorization);
         let connecting = async {
-            let stream = connect(request.uri(), &service.ca).await?;
+            let stream = endpoint.connect().await?;
             let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE));
             anyhow::Ok(client_async_with_config(request, stream, Some(config)).await)
         };
-        let upgraded = match timeout(CONNECT_TIMEOUT, connecting).await {
-            Ok(Ok(upgraded)) => upgraded,
-            Ok(Err(error)) => return Err(unreachable(&url, &format!("{error:#}"))),
-            Err(_) => return Err(unreachable(&url, "no answer")),
-        };
-        match upgraded {
+        match endpoint.reach(connecting).await? {
             Ok((socket, _)) => Ok(Connection {
                 socket,
-                url,
+                url: endpoint.url,
                 deadline: Instant::now() + RESPONSE_TIMEOUT,
             }),
             Err(tungstenite::Error::Http(response)) => {
-                if response.status() == StatusCode::UNAUTHORIZED {
-                    match has_password {
-                        true => bail!("{PASSWORD} is not the password of {url}"),
-                        false => bail!("{url} wants a password: set the variable {PASSWORD}"),
-                    }
-                }
                 let body = response.body().as_deref().unwrap_or_default();
-                let reason = String::from_utf8_lossy(body);
-                bail!("{url} answered {}: {}", response.status(), reason.trim())
+                Err(endpoint.refusal(response.status(), body))
             }
-            Err(error) => Err(unreachable(&url, &error.to_string())),
+            Err(error) => Err(endpoint.unreachable(&error.to_string())),
         }
     }
 
@@ -246,83 +209,12 @@ impl Connection {
     }
 }
 
-fn unreachable(url: &str, reason: &str) -> anyhow::Error {
-    anyhow!("cannot reach {url}: {reason}; start the service, or set --url")
-}
-
-fn unexpected(url: &str) -> String {
-    format!("{url} does not answer like dimmer; check --url")
-}
-
-/// Connects to the host of a WebSocket's URL, with TLS if the scheme is `wss`.
-async fn connect(url: &Uri, ca: &Path) -> anyhow::Result<Box<dyn ClientStream>> {
-    let host = url.host().context("the URL has no host")?;
-    let host = host.trim_matches(['[', ']']);
-    let (tls, default_port) = match url.scheme_str() {
-        Some("wss") => {
-            let config = tls::client_config(ca);
-            let config = config.with_context(|| format!("--ca {}", ca.display()))?;
-            (Some(config), 443)
-        }
-        _ => (None, 80),
-    };
-    let port = url.port_u16().unwrap_or(default_port);
-    tls::connect(host, port, tls)
-        .await
-        .map_err(|error| match tls::is_handshake_error(&error) {
-            true => {
-                anyhow!("{error}; --ca names the PEM file with its certificate, or its issuer's")
-            }
-            false => error.into(),
-        })
-}
-
-/// The request that opens the WebSocket, with the password if there is one.
-fn request(url: &str, password: Option<OsString>) -> anyhow::Result<HandshakeRequest> {
-    let mut request = websocket_url(url)?
-        .into_client_request()
-        .with_context(|| format!("{url:?} is not a valid URL"))?;
-    if let Some(password) = password.filter(|password| !password.is_empty()) {
-        let bearer = [b"Bearer ", password.as_encoded_bytes()].concat();
-        let mut bearer = HeaderValue::from_bytes(&bearer)
-            .map_err(|_| anyhow!("{PASSWORD} must not have control characters"))?;
-        bearer.set_sensitive(true);
-        request.headers_mut().insert(AUTHORIZATION, bearer);
-    }
-    Ok(request)
-}
-
-/// The URL of the WebSocket of the service at `url`.
-fn websocket_url(url: &str) -> anyhow::Result<String> {
-    match url.split_once("://") {
-        Some((scheme @ ("http" | "https" | "ws" | "wss"), rest)) if !rest.is_empty() => {
-            let scheme = scheme.replace("http", "ws");
-            Ok(format!("{scheme}://{}/ws", rest.trim_end_matches('/')))
-        }
-        _ => bail!("the URL must be like http://raspberrypi.local:5000, not {url:?}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
     use crate::protocol::samples;
-
-    #[test]
-    fn the_websocket_is_below_the_url_of_the_page() {
-        assert_eq!(websocket_url("http://pi:5000").unwrap(), "ws://pi:5000/ws");
-        assert_eq!(websocket_url("http://pi/a/").unwrap(), "ws://pi/a/ws");
-        assert_eq!(
-            websocket_url("https://pi:5000").unwrap(),
-            "wss://pi:5000/ws"
-        );
-        assert_eq!(websocket_url("wss://pi").unwrap(), "wss://pi/ws");
-        for broken in ["pi:5000", "http://", "ftp://pi", "httpx://pi"] {
-            assert!(websocket_url(broken).is_err(), "{broken}");
-        }
-    }
 
     #[test]
     fn every_message_of_the_service_is_understood() {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::connection::{Connection, ServiceArgs};
+use super::connection::Connection;
+use super::endpoint::ServiceArgs;
 use crate::platform::terminal::print_line;
 
 /// The subcommands of `dimmer preset`.

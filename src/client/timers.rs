@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::arguments::EffectChoice;
-use super::connection::{Connection, ReceivedMessage, ServiceArgs};
+use super::connection::{Connection, ReceivedMessage};
+use super::endpoint::ServiceArgs;
 use crate::platform::terminal::print_line;
 
 /// The subcommands of `dimmer timer`.

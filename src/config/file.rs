@@ -65,9 +65,8 @@ impl Default for File {
 impl File {
     /// Reads the file that the options name, and overrides the settings of its lights.
     pub fn load(options: LightOptions) -> anyhow::Result<File> {
-        let mut file = match &options.config {
+        let mut file = match path(options.config.as_deref()) {
             Some(path) => read(path)?,
-            None if Path::new(DEFAULT_FILE).exists() => read(Path::new(DEFAULT_FILE))?,
             None => File::default(),
         };
         if let Some(gpio) = options.gpio {
@@ -88,18 +87,28 @@ impl File {
 }
 
 fn read(path: &Path) -> anyhow::Result<File> {
+    parse(&text(path)?, &path.display().to_string())
+}
+
+/// The path that is named, or else the default one if there is a file.
+pub fn path(named: Option<&Path>) -> Option<&Path> {
+    let default = || Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists());
+    named.or_else(default)
+}
+
+/// The text of a settings file.
+pub fn text(path: &Path) -> anyhow::Result<String> {
     let name = path.display();
     let bytes = fs::read(path).with_context(|| format!("cannot read the settings {name}"))?;
-    let text = str::from_utf8(&bytes).map_err(|error| {
-        let (before, rest) = bytes.split_at(error.valid_up_to());
+    String::from_utf8(bytes).map_err(|error| {
+        let (before, rest) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         anyhow!(
             "{name}:{line}: must be in UTF-8, and the byte 0x{:02x} is not: save the file in \
              UTF-8, not in Latin-1 or another encoding",
             rest[0]
         )
-    })?;
-    parse(text, &name.to_string())
+    })
 }
 
 /// Parses the settings in `text`; `name` is the file's name for errors.

@@ -123,8 +123,8 @@ enum ActivitySubject {
     Timer(Actor, String),
     /// The presence of a name: a client that reconnects at once never left.
     Name(Arc<str>),
-    /// A remark, by the number of its entry: each is published.
-    Remark(u64),
+    /// A remark or a restored backup, by the number of its entry: each is published.
+    Single(u64),
 }
 
 /// An entry that may still be replaced.
@@ -365,8 +365,8 @@ fn subject(entry: &Entry, number: u64) -> (ActivitySubject, Duration) {
         Action::TimerAdded { timer } | Action::TimerCancelled { timer } => {
             ActivitySubject::Timer(actor(), timer.clone())
         }
-        Action::Said { .. } | Action::More { .. } => {
-            return (ActivitySubject::Remark(number), Duration::ZERO);
+        Action::Restored | Action::Said { .. } | Action::More { .. } => {
+            return (ActivitySubject::Single(number), Duration::ZERO);
         }
     };
     (subject, SETTLE)

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backup::{BackupContents, RestoreError, Restored};
 use super::fleet::{FleetError, RemoteState};
 use super::lights::{Change, LightId, LightState};
 use super::presets::{Preset, PresetError};
@@ -56,6 +57,8 @@ pub enum Command {
     CancelTimer(String),
     /// Execute the action of a timer that is due.
     RunTimer(Timer),
+    /// Set lights, presets and timers as a backup says.
+    Restore(BackupContents),
 }
 
 /// A change of one of several lights.
@@ -93,6 +96,13 @@ pub enum Outcome {
     Preset(Preset),
     /// The timer that was added.
     Timer(Timer),
+    /// A backup was restored.
+    Restored {
+        /// What of it.
+        restored: Restored,
+        /// The revision of each light just after that.
+        revisions: Vec<u64>,
+    },
     /// Nothing to report.
     Done,
 }
@@ -128,6 +138,9 @@ pub enum CommandError {
     /// The timer cannot be added or found.
     #[error(transparent)]
     Timer(#[from] TimerError),
+    /// The backup cannot be restored.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// The other dimmer's light cannot do it.
     #[error(transparent)]
     Fleet(#[from] FleetError),

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::activity::{Action, Activity};
 use super::actor::Actor;
+use super::backup::{BackupContents, Restored};
 use super::command::{Command, CommandError, Flash, Outcome, Target, TargetChange};
 use super::effect::Effect;
 use super::fleet::{Fleet, FleetError, RemoteChange, RemoteState};
@@ -104,6 +105,7 @@ impl Hub {
                 Ok(Outcome::Done)
             }
             Command::RunTimer(timer) => self.run_timer(actor, timer),
+            Command::Restore(contents) => self.restore(actor, contents),
         }
     }
 
@@ -267,6 +269,48 @@ impl Hub {
             .map(|light| (light, change, timer.transition));
         self.change_own(actor, &changes.collect::<Vec<_>>());
         Ok(Outcome::Done)
+    }
+
+    /// The lights that the backup has are set in their own time, the others stay as they are; presets and timers
+    /// are those of the backup.
+    fn restore(&self, actor: &Actor, contents: BackupContents) -> Result<Outcome, CommandError> {
+        contents.check()?;
+        let BackupContents {
+            lights,
+            presets,
+            timers,
+        } = contents;
+        let mut notes = Vec::new();
+        let elsewhere = lights
+            .keys()
+            .filter(|name| self.lights.find(name).is_none());
+        notes.extend(elsewhere.map(|name| {
+            format!("light {name:?} is not in the settings here: it is kept until it is")
+        }));
+        let list = self.lights.list().iter();
+        let missing = list.filter(|light| !lights.contains_key(&light.name));
+        notes.extend(missing.map(|light| {
+            let name = &light.name;
+            format!("light {name:?} has no level in the backup: it stays as it is")
+        }));
+        let here = lights.iter();
+        let here = here.filter_map(|(name, light)| Some((self.lights.find(name)?, *light)));
+        let here: Vec<_> = here.collect();
+
+        let revisions = self.lights.restore(&here, actor);
+        let presets = self.presets.replace(presets);
+        notes.extend(self.timers.replace(timers));
+        self.record(actor, Action::Restored);
+        let restored = Restored {
+            lights: here.len(),
+            presets,
+            timers: self.timers.all().len(),
+            notes,
+        };
+        Ok(Outcome::Restored {
+            restored,
+            revisions,
+        })
     }
 
     /// The light of this name if it exists, or all lights without a name.

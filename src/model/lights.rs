@@ -268,6 +268,17 @@ impl LightState {
     }
 }
 
+/// What is kept of a light.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LightBackup {
+    /// The level.
+    pub level: Level,
+    /// The effect around that level.
+    pub effect: Option<Effect>,
+    /// The level that "on" goes back to.
+    pub last_on: Level,
+}
+
 /// The duration of an effect; `transition` is that of a sunrise at normal speed. All others never end.
 fn duration_of(effect: Effect, transition: Option<Duration>) -> Duration {
     match effect.is_endless() {
@@ -422,6 +433,27 @@ impl Lights {
             !changes.is_empty()
         });
         changed
+    }
+
+    /// Sets these lights to what was kept of them, all at once, and returns the revision of each light of this
+    /// dimmer then.
+    pub(super) fn restore(&self, kept: &[(LightId, LightBackup)], by: &Actor) -> Vec<u64> {
+        let mut revisions = Vec::new();
+        self.states.send_modify(|states| {
+            let now = Instant::now();
+            for (light, kept) in kept {
+                let (state, settings) = (&mut states[light.0], self.light(*light));
+                let effect = kept.effect.map(|effect| Change::Effect(Some(effect)));
+                for change in [Change::Level(kept.level)].into_iter().chain(effect) {
+                    state.change(settings, change, None, by, now);
+                }
+                if !kept.last_on.is_off() {
+                    state.last_on = LastOn::new(kept.last_on);
+                }
+            }
+            revisions.extend(states.iter().map(|state| state.revision));
+        });
+        revisions
     }
 
     /// Lets a light blink around its level, or around the last one above 0 if it is off, until

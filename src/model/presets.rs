@@ -129,6 +129,17 @@ impl Presets {
         });
     }
 
+    /// Replaces all of them, and returns how many there are now.
+    pub(super) fn replace(&self, presets: PresetsByName) -> usize {
+        let count = presets.len();
+        self.0.send_if_modified(|all| {
+            let differs = **all != presets;
+            *all = Arc::new(presets);
+            differs
+        });
+        count
+    }
+
     fn modify(
         &self,
         change: impl FnOnce(&mut PresetsByName) -> Result<(), PresetError>,

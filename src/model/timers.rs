@@ -168,11 +168,7 @@ impl Timers {
                 if timer.is_due(now) {
                     info!("timer {:?} was missed", timer.name);
                 }
-                let timer = Timer {
-                    is_new: false,
-                    ..timer
-                };
-                all.extend(self.next_run(timer, now));
+                all.extend(self.kept(timer, now));
             }
         });
         if now < self.set_from && self.all().iter().any(|timer| timer.daily.is_some()) {
@@ -182,6 +178,32 @@ impl Timers {
                 local_time(self.set_from)
             );
         }
+    }
+
+    /// Replaces all of them by timers that were kept, and says in a line each which of these were missed, or wait.
+    pub(super) fn replace(&self, kept: Vec<Timer>) -> Vec<String> {
+        let now = Timestamp::now();
+        let mut notes = Vec::new();
+        self.modify(|all| {
+            all.clear();
+            for timer in kept {
+                let name = timer.name.clone();
+                let kept = self.kept(timer, now);
+                match kept.as_ref().map(|timer| timer.next) {
+                    None => notes.push(format!("timer {name:?} was missed: it is left out")),
+                    Some(Err(waiting)) => notes.push(format!("timer {name:?} waits: it {waiting}")),
+                    Some(Ok(_)) => {}
+                }
+                all.extend(kept);
+            }
+        });
+        notes
+    }
+
+    /// A timer that was kept, with its next time after `now`; `None` if it was missed.
+    fn kept(&self, timer: Timer, now: Timestamp) -> Option<Timer> {
+        let is_new = false;
+        self.next_run(Timer { is_new, ..timer }, now)
     }
 
     /// Adds a timer, in place of one that has its name.

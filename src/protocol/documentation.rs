@@ -14,6 +14,7 @@ use super::resource::EntryResource;
 use super::samples;
 use super::timer_request::{ACTIONS, TIMER_FIELDS};
 use crate::model::activity::MAX_ENTRIES;
+use crate::model::backup::MAX_BACKUP;
 use crate::model::effect::{EffectKind, SUNRISE, Speed};
 use crate::model::fleet::MAX_REMOTE_LIGHTS;
 use crate::model::presets::MAX_PRESETS;
@@ -238,7 +239,10 @@ fn the_limits_are_documented() {
     for says in [
         format!("JSON text frames of at most {kib} KiB."),
         format!("text that is not UTF-8, more than {kib} KiB."),
-        format!("| 413 | a body of more than {kib} KiB |"),
+        format!(
+            "| 413 | a body of more than {kib} KiB, or a backup of more than {} KiB |",
+            MAX_BACKUP / 1024
+        ),
         format!(
             "the lights of the broker's other dimmers are named `node/light`, {MAX_REMOTE_LIGHTS} of them at most."
         ),
@@ -445,6 +449,10 @@ fn the_bodies_of_rest_are_documented() {
     for (text, bodies) in [
         (text("GET /api/presets"), samples::preset_resources()),
         (text("GET /led"), vec![samples::led_resource()]),
+        (
+            "`{\"lights\", \"presets\", \"timers\", \"notes\"}`",
+            vec![samples::restored_resource()],
+        ),
         (
             "`{\"error\": \"…\", \"code\": \"…\"}`",
             samples::error_resources(),

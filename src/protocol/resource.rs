@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::model::activity::{Action, Entry};
+use crate::model::backup::Restored;
 use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::level::Level;
 use crate::model::lights::{Driver, Light, LightId, Lights};
@@ -106,6 +107,26 @@ impl LightResource<'_> {
 /// A time in seconds, rounded to a tenth.
 pub fn tenths_of_seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0
+}
+
+/// The body that says what was restored from a backup.
+#[derive(Debug, Serialize)]
+pub struct RestoredResource<'a> {
+    lights: usize,
+    presets: usize,
+    timers: usize,
+    notes: &'a [String],
+}
+
+impl<'a> From<&'a Restored> for RestoredResource<'a> {
+    fn from(restored: &'a Restored) -> RestoredResource<'a> {
+        RestoredResource {
+            lights: restored.lights,
+            presets: restored.presets,
+            timers: restored.timers,
+            notes: &restored.notes,
+        }
+    }
 }
 
 /// The body that says whether all drivers work.
@@ -349,6 +370,7 @@ enum ActionResource<'a> {
     Cancelled {
         timer: &'a str,
     },
+    Restored,
     Said {
         text: &'a str,
     },
@@ -381,6 +403,7 @@ impl<'a> From<&'a Entry> for EntryResource<'a> {
                 Action::PresetForgotten { preset } => ActionResource::Forgot { preset },
                 Action::TimerAdded { timer } => ActionResource::Timer { timer },
                 Action::TimerCancelled { timer } => ActionResource::Cancelled { timer },
+                Action::Restored => ActionResource::Restored,
                 Action::Said { text } => ActionResource::Said { text },
                 Action::More { count } => ActionResource::More { count: *count },
             },
@@ -497,6 +520,11 @@ mod tests {
                     timer: timer.into(),
                 },
                 json!({"what": "cancelled", "timer": "1"}),
+            ),
+            (
+                Actor::Api(address),
+                Action::Restored,
+                json!({"via": "api", "what": "restored"}),
             ),
             (
                 client(None),

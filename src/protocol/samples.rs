@@ -14,11 +14,12 @@ use serde_json::value::RawValue;
 
 use super::resource::{
     ErrorResource, HealthResource, LedResource, LightDescription, LightResource, PresetResource,
-    RefusalCode, TimerResource,
+    RefusalCode, RestoredResource, TimerResource,
 };
 use super::server_message::{FaultUpdate, Hello, LightUpdate, RemoteUpdate, ServerMessage};
 use crate::model::activity::{Action, Entry};
 use crate::model::actor::Actor;
+use crate::model::backup::Restored;
 use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::fleet::RemoteState;
 use crate::model::level::Level;
@@ -104,6 +105,16 @@ pub fn error_resources() -> Vec<Value> {
         json(ErrorResource { error, code })
     };
     vec![error(None), error(Some(RefusalCode::Origin))]
+}
+
+/// The body that says what was restored.
+pub fn restored_resource() -> Value {
+    json(RestoredResource::from(&Restored {
+        lights: 2,
+        presets: 1,
+        timers: 0,
+        notes: vec!["timer \"1\" was missed: it is left out".into()],
+    }))
 }
 
 /// The body of `/led`.
@@ -199,6 +210,7 @@ pub fn entries() -> Vec<Entry> {
         Action::PresetForgotten { preset: preset() },
         Action::TimerAdded { timer: timer() },
         Action::TimerCancelled { timer: timer() },
+        Action::Restored,
         Action::Said {
             text: "Olá".into()
         },
@@ -213,7 +225,7 @@ pub fn entries() -> Vec<Entry> {
             Action::PresetRecalled { .. }
             | Action::PresetSaved { .. }
             | Action::PresetForgotten { .. } => {}
-            Action::TimerAdded { .. } | Action::TimerCancelled { .. } => {}
+            Action::TimerAdded { .. } | Action::TimerCancelled { .. } | Action::Restored => {}
         }
     }
     let entries = actions.into_iter();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -13,6 +14,7 @@ use super::systemd;
 use crate::button::Button;
 use crate::config::MqttConfig;
 use crate::metrics::{Counter, Flag};
+use crate::model::backup_requests::BackupRequest;
 use crate::model::hub::Hub;
 use crate::model::lights::LightId;
 use crate::mqtt;
@@ -80,11 +82,15 @@ impl Tasks {
         Ok(threads)
     }
 
-    pub fn start_store(&self, store: Store) -> JoinHandle<()> {
+    pub fn start_store(
+        &self,
+        store: Store,
+        backups: mpsc::Receiver<BackupRequest>,
+    ) -> JoinHandle<()> {
         let (hub, stop) = (self.hub.clone(), self.stop_outputs.clone());
         self.supervisor
             .spawn("store", &self.stop_outputs, async move {
-                store.run(hub, stop).await;
+                store.run(hub, backups, stop).await;
                 Ok(())
             })
     }

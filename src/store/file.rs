@@ -15,15 +15,19 @@ use std::mem;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::model::backup::BackupContents;
+use crate::model::lights::LightBackup;
 use crate::model::presets::{Preset, PresetsByName};
 use crate::model::timers::Timer;
-pub use entry::Problems;
-use entry::{Fields, KeptEntry, required, take};
+pub use entry::{Fields, Problems, quoted};
+use entry::{KeptEntry, required, take};
 pub use kept::KeptLight;
 use kept::{KeptPreset, KeptTimer, read_preset};
 
 /// The version of the format that this program reads and writes.
 const VERSION: u32 = 1;
+/// The field that a backup has beside the state.
+pub const BACKUP: &str = "backup";
 
 /// The stored state.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -98,6 +102,40 @@ impl KeptState {
         timers.map(|entry| entry.known.clone().into()).collect()
     }
 
+    /// What a backup with this state sets the dimmer to.
+    pub fn contents(&self) -> BackupContents {
+        let lights = self.lights.iter();
+        let lights = lights.map(|(name, entry)| {
+            let KeptLight { level, last_on, .. } = entry.known;
+            let effect = entry.known.effect();
+            let light = LightBackup {
+                level,
+                effect,
+                last_on,
+            };
+            (name.clone(), light)
+        });
+        BackupContents {
+            lights: lights.collect(),
+            presets: self.presets(),
+            timers: self.timers(),
+        }
+    }
+
+    /// Takes those lights from another state that this one does not have, and that are wanted.
+    pub fn add_lights_of(&mut self, other: KeptState, is_wanted: impl Fn(&str) -> bool) {
+        for (name, light) in other.lights {
+            if is_wanted(&name) && !self.has_light(&name) {
+                self.lights.insert(name, light);
+            }
+        }
+        for (name, light) in other.unread.lights {
+            if is_wanted(&name) && !self.has_light(&name) {
+                self.unread.lights.insert(name, light);
+            }
+        }
+    }
+
     pub fn set_timers(&mut self, timers: &[Timer]) {
         let mut before = mem::take(&mut self.timers);
         for timer in timers {
@@ -124,16 +162,38 @@ impl KeptState {
 /// # Errors
 /// The bytes are not in the format of this version; the text says why.
 pub fn from_json(bytes: &[u8]) -> Result<(KeptState, Problems), String> {
+    read_state(fields_of(bytes)?)
+}
+
+/// The fields of a file.
+///
+/// # Errors
+/// The bytes are not JSON, or no object; the text says why.
+pub fn fields_of(bytes: &[u8]) -> Result<Fields, String> {
     // Some editors begin a file with a byte order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut fields: Fields = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(other) => Err(format!("it must be an object, not {}", quoted(&other))),
+        Err(error) => Err(format!("not JSON: {error}")),
+    }
+}
+
+/// Reads the fields of a file, and says what of them is not understood.
+///
+/// # Errors
+/// They are not in the format of this version; the text says why.
+pub fn read_state(mut fields: Fields) -> Result<(KeptState, Problems), String> {
     let version: Value = required(&fields, "version")?;
     if version != VERSION {
+        let version = quoted(&version);
         return Err(format!(
             "its format is {version}, and this version reads {VERSION}"
         ));
     }
     fields.remove("version");
+    // It says where a backup comes from, also one that somebody has copied to the state folder.
+    fields.remove(BACKUP);
     let (mut state, mut problems) = (KeptState::default(), Problems::default());
     for (name, value) in take::<Fields>(&mut fields, "lights")? {
         match problems.read(&format!("light {name:?}"), value, KeptLight::read) {
@@ -148,7 +208,7 @@ pub fn from_json(bytes: &[u8]) -> Result<(KeptState, Problems), String> {
         }
     }
     for value in take::<Vec<Value>>(&mut fields, "timers")? {
-        let what = format!("timer {}", value["name"]);
+        let what = format!("timer {}", quoted(&value["name"]));
         match problems.read(&what, value, KeptTimer::read) {
             Ok(timer) => state.timers.push(timer),
             Err(unread) => state.unread.timers.push(unread),

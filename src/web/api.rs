@@ -1,5 +1,6 @@
 //! The REST API below `/api`, for scripts and programs without a WebSocket.
 
+mod backup;
 mod lights;
 mod openapi;
 mod presets;
@@ -16,6 +17,7 @@ use crate::web::state::AppState;
 /// The routes below `/api`.
 pub fn router() -> Router<AppState> {
     Router::new()
+        .merge(backup::router())
         .merge(lights::router())
         .merge(presets::router())
         .merge(timers::router())

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::limiter::LimitReached;
+use crate::model::backup_requests::BackupError;
 use crate::model::command::CommandError;
 use crate::model::presets::PresetError;
 use crate::model::timers::TimerError;
@@ -57,6 +58,19 @@ pub fn too_many_clients(reached: LimitReached, address: IpAddr) -> Response {
         ),
     };
     refusal(StatusCode::SERVICE_UNAVAILABLE, code, message)
+}
+
+impl IntoResponse for BackupError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            BackupError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            BackupError::Malformed(_) => StatusCode::BAD_REQUEST,
+            BackupError::OutOfRange(_) | BackupError::Command(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+        };
+        error(status, self.to_string())
+    }
 }
 
 impl IntoResponse for InputError {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::limiter::ConnectionLimiter;
@@ -9,6 +10,7 @@ use super::listener::Peer;
 use super::live::fanout::Fanout;
 use crate::metrics::Metrics;
 use crate::model::actor::Actor;
+use crate::model::backup_requests::Backups;
 use crate::model::command::{Command, CommandError, Outcome};
 use crate::model::hub::Hub;
 use crate::platform::supervisor::Supervisor;
@@ -17,6 +19,9 @@ use crate::platform::supervisor::Supervisor;
 #[derive(Clone)]
 pub struct AppState {
     pub hub: Arc<Hub>,
+    pub backups: Backups,
+    /// Permits for bodies of the size of a backup, so that many clients together cannot fill the memory.
+    pub large_bodies: Arc<Semaphore>,
     pub metrics: Arc<Metrics>,
     /// Limits and counts the connected clients.
     pub clients: Arc<ConnectionLimiter>,

@@ -16,6 +16,7 @@ mod apt_repository;
 mod assets;
 mod attackers;
 mod attacks;
+mod backups;
 mod cli;
 mod completion;
 mod convergence;

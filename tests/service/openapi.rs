@@ -137,8 +137,17 @@ async fn the_answers_are_as_described() {
         description,
     };
     let large = " ".repeat(5000);
+    let largest = " ".repeat(140_000);
+    let backup = r#"{"version":1,"lights":{"led":{"level":7},"attic":{"level":1}}}"#;
+    let bright = r#"{"version":1,"lights":{"led":{"level":142}}}"#;
     for (method, path, body, status) in [
         ("GET", "/api/openapi.json", "", 200),
+        ("GET", "/api/backup", "", 200),
+        ("PUT", "/api/backup", backup, 200),
+        ("POST", "/api/backup", backup, 200),
+        ("PUT", "/api/backup", "no JSON", 400),
+        ("PUT", "/api/backup", bright, 422),
+        ("PUT", "/api/backup", &largest, 413),
         ("GET", "/api/lights", "", 200),
         ("GET", "/api/lights/shelf", "", 200),
         ("GET", "/api/lights/none", "", 404),

@@ -65,6 +65,8 @@ pub enum Action {
         /// The timer's name.
         timer: String,
     },
+    /// A backup was restored.
+    Restored,
     /// A client published a remark to all clients.
     Said {
         /// 1 to 200 characters, none of them control characters.
@@ -176,6 +178,7 @@ impl fmt::Display for Action {
             Action::PresetForgotten { preset } => write!(f, "forgot {preset}"),
             Action::TimerAdded { timer } => write!(f, "added timer {timer}"),
             Action::TimerCancelled { timer } => write!(f, "cancelled timer {timer}"),
+            Action::Restored => f.write_str("restored a backup"),
             Action::Said { text } => write!(f, "said: {text}"),
             Action::More { count } => write!(f, "did {count} more things"),
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::entry::{Fields, Problems, object, optional, required};
+use super::entry::{Fields, Problem, Problems, object, optional, required, words};
 use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::level::Level;
 use crate::model::lights::{LightState, transition};
@@ -35,7 +35,7 @@ impl KeptLight {
         self.effect.map(Effect::from)
     }
 
-    pub(super) fn read(fields: &Fields, problems: &mut Problems) -> Result<KeptLight, String> {
+    pub(super) fn read(fields: &Fields, problems: &mut Problems) -> Result<KeptLight, Problem> {
         problems.check_names(fields, &KeptLight::NAMES);
         let level: Level = required(fields, "level")?;
         let last_on = problems.or_none(optional(fields, "last_on"));
@@ -66,8 +66,8 @@ struct KeptEffect {
 }
 
 impl KeptEffect {
-    fn read(fields: &Fields) -> Result<Option<KeptEffect>, String> {
-        let Some(effect) = optional(fields, "effect")? else {
+    fn read(fields: &Fields) -> Result<Option<KeptEffect>, Problem> {
+        let Some(effect) = words(fields, "effect")? else {
             return Ok(None);
         };
         let speed = optional(fields, "speed")?.unwrap_or_default();
@@ -106,7 +106,7 @@ pub struct KeptScene {
 impl KeptScene {
     pub const NAMES: [&str; 3] = ["level", "effect", "speed"];
 
-    fn read(value: &Value, problems: &mut Problems) -> Result<KeptScene, String> {
+    fn read(value: &Value, problems: &mut Problems) -> Result<KeptScene, Problem> {
         let fields = object(value)?;
         problems.check_names(fields, &KeptScene::NAMES);
         Ok(KeptScene {
@@ -117,11 +117,11 @@ impl KeptScene {
 }
 
 /// A scene that cannot be read leaves out its light.
-pub fn read_preset(lights: &Fields, problems: &mut Problems) -> Result<KeptPreset, String> {
+pub fn read_preset(lights: &Fields, problems: &mut Problems) -> Result<KeptPreset, Problem> {
     let mut preset = KeptPreset::new();
     for (light, value) in lights {
-        let scene = KeptScene::read(value, problems).map(Some);
-        let scene = problems.or_none(scene.map_err(|error| format!("light {light}: {error}")));
+        let scene = KeptScene::read(value, problems);
+        let scene = problems.or_none_of(&format!("light {light:?}"), scene);
         preset.extend(scene.map(|scene| (light.clone(), scene)));
     }
     Ok(preset)
@@ -195,12 +195,12 @@ impl KeptTimer {
         "next",
     ];
 
-    pub fn read(fields: &Fields, problems: &mut Problems) -> Result<KeptTimer, String> {
+    pub fn read(fields: &Fields, problems: &mut Problems) -> Result<KeptTimer, Problem> {
         problems.check_names(fields, &KeptTimer::NAMES);
         let daily = KeptDaily::read(fields)?;
         let next = optional(fields, "next")?;
         if daily.is_none() && next.is_none() {
-            return Err("at and next are missing".into());
+            return Err(Problem::missing("at and next are missing"));
         }
         let seconds: Option<f64> = optional(fields, "transition")?;
         Ok(KeptTimer {
@@ -215,23 +215,22 @@ impl KeptTimer {
 }
 
 impl KeptDaily {
-    fn read(fields: &Fields) -> Result<Option<KeptDaily>, String> {
-        let Some(at) = optional(fields, "at")? else {
+    fn read(fields: &Fields) -> Result<Option<KeptDaily>, Problem> {
+        let Some(at) = words(fields, "at")? else {
             return Ok(None);
         };
         let offset = optional(fields, "offset")?.unwrap_or(0);
         if !(-MAX_OFFSET..=MAX_OFFSET).contains(&offset) {
-            return Err(format!(
-                "offset must be from -{MAX_OFFSET} to {MAX_OFFSET}, not {offset}"
-            ));
+            let range = format!("-{MAX_OFFSET} to {MAX_OFFSET}");
+            return Err(format!("offset must be from {range}, not {offset}").into());
         }
-        let days = optional(fields, "days")?;
+        let days = words(fields, "days")?;
         Ok(Some(KeptDaily { at, offset, days }))
     }
 }
 
 impl KeptAction {
-    fn read(fields: &Fields) -> Result<KeptAction, String> {
+    fn read(fields: &Fields) -> Result<KeptAction, Problem> {
         if let Some(level) = optional(fields, "level")? {
             return Ok(KeptAction::Level { level });
         }
@@ -244,7 +243,7 @@ impl KeptAction {
         let effect = KeptEffect::read(fields)?;
         effect
             .map(KeptAction::Effect)
-            .ok_or_else(|| "level, on, recall and effect are missing".into())
+            .ok_or_else(|| Problem::missing("level, on, recall and effect are missing"))
     }
 }
 

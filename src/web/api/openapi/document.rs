@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::schemas::{list_of, reference, schemas, text};
+use crate::model::backup::MAX_BACKUP;
 use crate::model::text::Name;
 use crate::protocol::MAX_MESSAGE;
 
@@ -28,6 +29,11 @@ pub fn generate() -> Value {
 
 fn paths() -> Value {
     json!({
+        "/api/backup": {
+            "get": make_backup(),
+            "put": restore("restore"),
+            "post": restore("restoreByPost"),
+        },
         "/api/health": { "get": health() },
         "/api/lights": {
             "get": Operation::new("lights", "All lights")
@@ -60,6 +66,25 @@ fn paths() -> Value {
         "/api/timers": { "get": timers(), "post": add_timer() },
         "/api/timers/{name}": { "delete": cancel_timer() },
     })
+}
+
+fn make_backup() -> Value {
+    Operation::new("backup", "A backup of what is kept")
+        .returns(200, "As a file to save", reference("Backup"))
+        .fails(
+            503,
+            "The file of levels cannot be read, or there are too many at once",
+        )
+        .end()
+}
+
+fn restore(id: &str) -> Value {
+    Operation::new(id, "Restores a backup, all of it or nothing")
+        .body_of("Backup", true, MAX_BACKUP)
+        .returns(200, "What was restored", reference("Restored"))
+        .fails(422, "A value is not allowed")
+        .fails(503, "As for GET")
+        .end()
 }
 
 fn health() -> Value {
@@ -180,8 +205,13 @@ impl Operation {
 
     /// The body, and what can be wrong with every body.
     fn body(self, schema: &str, required: bool) -> Operation {
+        self.body_of(schema, required, MAX_MESSAGE)
+    }
+
+    /// The same for a body of at most this many bytes.
+    fn body_of(self, schema: &str, required: bool, most: usize) -> Operation {
         let body = json!({ "required": required, "content": content(&reference(schema)) });
-        let kib = MAX_MESSAGE / 1024;
+        let kib = most / 1024;
         self.with("requestBody", body)
             .fails(400, "The body cannot be parsed")
             .fails(413, &format!("The body has more than {kib} KiB"))

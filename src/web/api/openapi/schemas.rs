@@ -46,6 +46,8 @@ pub fn schemas() -> Value {
         "Preset": preset(),
         "Scene": scene(),
         "Timer": timer(),
+        "Backup": backup(),
+        "Restored": restored(),
         "Health": health(),
         "Error": error(),
     })
@@ -375,6 +377,37 @@ fn timer() -> Value {
     ));
     schema["oneOf"] = one_of(&ACTIONS);
     schema
+}
+
+/// What it has beside this, and what a newer version adds, is kept.
+fn backup() -> Value {
+    let object = json!({ "type": "object" });
+    json!({
+        "type": "object",
+        "description": "A backup, or a levels.json: what is not understood is kept.",
+        "properties": {
+            "version": described(json!({ "const": 1 }), "The format."),
+            "lights": described(object.clone(), "The level of each light, by its name."),
+            "presets": described(object.clone(), "The presets, by their names."),
+            "timers": described(json!({ "type": "array" }), "The timers."),
+            "backup": described(object, "Where it comes from; a levels.json has none."),
+        },
+        "required": ["version", "lights"],
+    })
+}
+
+fn restored() -> Value {
+    let count = || integer(0, None);
+    let properties = json!({
+        "lights": described(count(), "How many lights were set."),
+        "presets": described(count(), "How many presets there are now."),
+        "timers": described(count(), "How many timers there are now."),
+        "notes": described(
+            json!({ "type": "array", "items": { "type": "string" } }),
+            "What is not as in the backup, and why, each in one line.",
+        ),
+    });
+    response("What was restored from a backup.", properties, &[])
 }
 
 fn health() -> Value {

@@ -55,6 +55,7 @@ fn routes(source: &str) -> BTreeSet<(String, String)> {
 fn every_method_of_every_route_is_described_and_no_other() {
     let sources = [
         include_str!("../../api.rs"),
+        include_str!("../backup.rs"),
         include_str!("../lights.rs"),
         include_str!("../presets.rs"),
         include_str!("../timers.rs"),
@@ -346,6 +347,7 @@ fn assert_described(schema: &str, samples: &[Value]) {
 #[test]
 fn every_body_of_a_response_is_described_with_all_its_fields() {
     assert_described("LightNow", &samples::light_resources());
+    assert_described("Restored", &[samples::restored_resource()]);
     assert_described("Health", &samples::health_resources());
     assert_described("Timer", &samples::timer_resources());
     assert_described("Error", &samples::error_resources());
