@@ -19,6 +19,7 @@
  *   sleepHint: string, newTimer: string, what: string, when: string, after: string, atTime: string, later: string,
  *   days: string, add: string, at: Record<string, string>, never: string, offAt(time: string): string,
  *   yourTime(time: string): string, waiting: Record<string, string>, who: string, logOut: string,
+ *   backUp: string, restore: string, replaces: string, restored: string, notRestored: string,
  *   fallback(light: string, reason: string): string, link: string, run: string, cancel: string, toggle: string,
  *   badLink: string, activity: ActivityWords }} SheetWords
  */

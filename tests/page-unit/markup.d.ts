@@ -8,7 +8,7 @@ interface ParentNode {
   querySelector(selectors: ".chips" | ".sleep" | ".days" | ".which" | ".said" | ".here" | "#bar" | "#toast" | ".run" | ".running" | ".recall"): HTMLElement;
   querySelector(selectors: ".effects" | ".presets" | ".timers" | ".activity" | ".service" | ".head" | "footer" | "ul" | "output"): HTMLElement;
   querySelector(selectors: "#light"): HTMLTemplateElement;
-  querySelector(selectors: "#opener" | "#back" | ".lamp" | ".more" | ".less" | ".close" | "#show" | ".handle" | ".waker"): HTMLButtonElement;
+  querySelector(selectors: "#opener" | "#back" | ".lamp" | ".more" | ".less" | ".close" | "#show" | ".handle" | ".waker" | ".restore" | ".out"): HTMLButtonElement;
   querySelector(selectors: "button"): HTMLButtonElement;
   querySelector(selectors: "input" | "#speed" | "#password" | ".me" | "[name=level]" | "[name=at]" | "[name=offset]" | "[name=after]" | "[name=minutes]"): HTMLInputElement;
   querySelector(selectors: "form" | ".wake"): HTMLFormElement;

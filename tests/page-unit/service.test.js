@@ -21,7 +21,8 @@ beforeEach(() => {
   list = new FakeElement({ hidden: true, replaceChildren: (...items) => (shown = items.map(({ textContent }) => textContent)) });
   out = new FakeElement();
   hub = { lights: new Map([["desk", { title: "Desk lamp" }]]), canLogOut: false };
-  service = new Service(new FakeElement({}, { ul: list, button: out }), hub);
+  const children = { ul: list, ".out": out, ".restore": new FakeElement(), input: new FakeElement() };
+  service = new Service(new FakeElement({}, children), hub);
 });
 
 test("a light that runs on another driver than was meant is named, with the reason", async () => {

@@ -14,6 +14,7 @@ mod proxy;
 
 mod accessibility;
 mod activity;
+mod backups;
 mod bar;
 mod effects;
 mod fleet;

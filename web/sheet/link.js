@@ -1,14 +1,13 @@
 // A link that does one thing, such as `/#recall=Film` or `/#level=40&light=desk`. Any site can make one, so nothing
 // happens before somebody has read what it asks for, and agrees.
 
-import { button, loadStyle } from "../elements.js";
+import { loadStyle } from "../elements.js";
 import { words as pageWords, written } from "../words.js";
+import { ask as showQuestion } from "./ask.js";
 import { words } from "./words.js";
 
 /** @typedef {import("../lights/light.js").Light} Light */
 /** What is asked for in words, and how it is done. @typedef {{ text: string, run(): void }} Deed */
-
-const READING = 700; // ms in which a tap that was meant for something else does nothing
 
 /** @param {import("../main.js").Hub} hub */
 export async function ask(hub) {
@@ -18,27 +17,8 @@ export async function ask(hub) {
   history.replaceState(null, "", location.pathname + location.search);
   await loadStyle("sheet/sheet.css").catch(() => {});
 
-  const dialog = document.createElement("dialog");
-  dialog.className = "sheet ask";
-  const title = document.createElement("h2"), text = document.createElement("p"), row = document.createElement("div");
-  title.textContent = deed ? words.link : words.badLink;
-  title.id = "ask-title";
-  dialog.setAttribute("aria-labelledby", title.id);
-  text.textContent = deed ? deed.text : link;
-  row.className = "chips";
-  const cancel = button("chip cancel", words.cancel), run = button("chip run", words.run);
-  row.append(cancel, ...(deed ? [run] : []));
-  dialog.append(title, text, row);
-  run.disabled = true;
-  setTimeout(() => (run.disabled = false), READING);
-  run.addEventListener("click", () => {
-    deed?.run();
-    dialog.close();
-  });
-  cancel.addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  const heading = deed ? words.link : words.badLink;
+  showQuestion(heading, deed?.text ?? link, deed && { word: words.run, run: () => deed.run() });
 }
 
 /**

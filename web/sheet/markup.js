@@ -37,7 +37,12 @@ export const markup = `
         <section class="activity"><button class="chip" type="button">${words.who}</button></section>
         <section class="service">
           <ul class="list" hidden></ul>
-          <button class="chip out" type="button">${words.logOut}</button>
+          <div class="chips">
+            <a class="chip" href="api/backup" download>${words.backUp}</a>
+            <button class="chip restore" type="button">${words.restore}</button>
+            <input type="file" accept=".json" aria-label="${words.restore}" hidden>
+            <button class="chip out" type="button">${words.logOut}</button>
+          </div>
         </section>
       </div>
 

@@ -1,4 +1,5 @@
-// What the sheet shows of the service itself: a driver that is not the one that was meant, and the way to log out.
+// What the sheet shows of the service itself: a driver that is not the one that was meant, backups, and the way to log
+// out.
 
 import { words } from "./words.js";
 
@@ -14,12 +15,24 @@ export class Service {
   constructor(section, hub) {
     this.#hub = hub;
     this.#list = section.querySelector("ul");
-    this.#out = section.querySelector("button");
+    const restore = section.querySelector(".restore"), file = section.querySelector("input");
+    restore.addEventListener("click", () => file.click());
+    file.addEventListener("change", () => this.#restore(file));
+    this.#out = section.querySelector(".out");
     this.#out.addEventListener("click", async () => {
       // Without its cookie the browser is led to the login.
       await fetch("logout", { method: "POST" }).catch(() => {});
       location.reload();
     });
+  }
+
+  /** @param {HTMLInputElement} input */
+  async #restore(input) {
+    const file = input.files?.[0];
+    // So that the same file can be chosen again.
+    input.value = "";
+    const module = file && (await import("./restore.js").catch(() => null));
+    if (file) module?.restore(file);
   }
 
   async open() {
