@@ -46,7 +46,6 @@ const SAME_WAKE = 250; // ms in which several wake-up events count as one
 // Failures in a row before the page says that the service does not answer, or that a proxy is in the way: a restart of
 // the service takes less.
 const PATIENCE = 3;
-const MOST = 32; // lights in a message: with the longest names it has 4 KiB, as many as it may have
 const GOING_AWAY = 1001; // the code of a close: the service stops
 
 export class Connection {
@@ -77,10 +76,10 @@ export class Connection {
    */
   #lastSeq = new Map();
   /**
-   * Light → its change, of those that are sent together.
+   * Where changes go that are to be sent together.
    * @type {Map<string, Change> | null}
    */
-  #together = null;
+  gathered = null;
   /**
    * Changes made in the grace period.
    * @type {[light: string, change: Change][]}
@@ -108,36 +107,19 @@ export class Connection {
       if (this.#timers.grace) this.#queued.push([light, change]);
       return;
     }
-    if (this.#together) {
-      this.#together.set(light, change);
-      return;
-    }
+    if (this.gathered) return void this.gathered.set(light, change);
     this.#lastSeq.set(light, ++this.#seq);
     this.send({ ...change, light, seq: this.#seq });
   }
 
   /**
-   * Sends the changes that `task` makes in one message.
-   * @param {() => void} task
+   * Sends changes of several lights under one `seq`.
+   * @param {[light: string, change: Change | number][]} changes
    */
-  together(task) {
-    this.#together = new Map();
-    task();
-    const changes = [...this.#together];
-    this.#together = null;
-    if (changes.length === 1) this.change(...changes[0]);
-    else while (changes.length) this.#sendTogether(changes.splice(0, MOST));
-  }
-
-  /** @param {[light: string, change: Change][]} changes */
-  #sendTogether(changes) {
+  changeAll(changes) {
     this.#seq++;
-    const lights = changes.map(([light, { level, ...others }]) => {
-      this.#lastSeq.set(light, this.#seq);
-      const isLevel = level !== undefined && !Object.keys(others).length;
-      return [light, isLevel ? level : { level, ...others }];
-    });
-    this.send({ lights: Object.fromEntries(lights), seq: this.#seq });
+    for (const [light] of changes) this.#lastSeq.set(light, this.#seq);
+    this.send({ lights: Object.fromEntries(changes), seq: this.#seq });
   }
 
   /**

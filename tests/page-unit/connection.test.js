@@ -9,7 +9,8 @@ import { FakeBrowser } from "./browser.js";
 const HELLO = { hello: { version: "0.1.0", lights: [{ name: "led" }] } };
 const PROBE = { echo: "alive" };
 
-let browser;
+let browser = new FakeBrowser();
+const { together } = await import("../../web/lights/master.js");
 let connection;
 /** What the handlers were called with, as `[kind, value]`. */
 let calls;
@@ -165,14 +166,14 @@ test("what is seen of one light counts for the changes of others that were sent 
 
 test("changes made together are one message under one number, the levels alone as numbers", () => {
   greet();
-  connection.together(() => {
+  together(connection, () => {
     connection.change("led", { level: 1 });
     connection.change("desk", { level: 2, transition: 0.4 });
     connection.change("shelf", { on: false });
     connection.change("door", { effect: "candle", speed: 2 });
   });
-  connection.together(() => connection.change("led", { level: 3 }));
-  connection.together(() => {});
+  together(connection, () => connection.change("led", { level: 3 }));
+  together(connection, () => {});
   assert.deepEqual(browser.socket.sent, [
     {
       lights: {
@@ -190,7 +191,7 @@ test("changes made together are one message under one number, the levels alone a
 test("changes made together never make a message that is too long for the service", () => {
   greet();
   const names = Array.from({ length: 92 }, (_, n) => `${"n".repeat(32)}/${"l".repeat(30)}${n + 10}`);
-  connection.together(() => {
+  together(connection, () => {
     for (const name of names) connection.change(name, { level: 33.3, transition: 0.4 });
   });
   const { sent } = browser.socket;
@@ -202,7 +203,7 @@ test("changes made together never make a message that is too long for the servic
 
 test("several lights in one message follow the same rule and are handled at once", () => {
   greet();
-  connection.together(() => {
+  together(connection, () => {
     connection.change("led", { level: 1 });
     connection.change("desk", { level: 2 });
   });

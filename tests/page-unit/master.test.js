@@ -45,11 +45,14 @@ function make(...levels) {
     light.update({ level });
     return light;
   });
-  const together = (task) => {
-    messages.push(sent.length);
-    task();
+  const connection = {
+    probeInUse() {},
+    isPending: () => false,
+    set gathered(changes) {
+      if (changes) messages.push(sent.length);
+    },
   };
-  master = new Master(() => lights, { probeInUse() {}, isPending: () => false, together });
+  master = new Master(() => lights, connection);
   master.light.live = true;
   master.update();
 }

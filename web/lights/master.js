@@ -5,6 +5,7 @@ import { Light, write } from "./light.js";
 import { words, written } from "../words.js";
 
 const INTERVAL = 33; // ms between sends
+const MOST = 32; // lights in a message: with the longest names it has no more than 4 KiB
 
 /** @typedef {import("../connection.js").Change} Change */
 /** @typedef {Light & { name: string, send(change: Change): void }} NamedLight a light of a dimmer, not the master */
@@ -105,7 +106,7 @@ export class Master {
   /** @param {Change} change */
   #change({ level, step, transition }) {
     if (step) this.light.slider.step(step);
-    else this.#connection.together(() => (level === undefined ? this.#toggle() : this.#scale(level, transition)));
+    else together(this.#connection, () => (level === undefined ? this.#toggle() : this.#scale(level, transition)));
   }
 
   // Switches off what is on, and then what it was on again; without that all.
@@ -157,6 +158,24 @@ export class Master {
     this.#scaling = false;
     this.#summarize();
   }
+}
+
+/**
+ * Sends the changes that `task` makes in one message; a level alone is a number there.
+ * @param {import("../connection.js").Connection} connection
+ * @param {() => void} task
+ */
+export function together(connection, task) {
+  const gathered = (connection.gathered = new Map());
+  task();
+  connection.gathered = null;
+  const changes = [...gathered];
+  if (changes.length === 1) return connection.change(changes[0][0], changes[0][1]);
+  const short = changes.map(([light, { level, ...others }]) => {
+    const isLevel = level !== undefined && !Object.keys(others).length;
+    return /** @type {[string, Change | number]} */ ([light, isLevel ? level : { level, ...others }]);
+  });
+  while (short.length) connection.changeAll(short.splice(0, MOST));
 }
 
 /**
