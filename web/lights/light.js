@@ -5,7 +5,6 @@ import { words, written } from "../words.js";
 
 const SHORT = 0.2; // seconds in which a level is shown that the light has at once
 const LONG = 2; // seconds of a transition, above which the time left is shown
-const READABLE = 100; // ms for which a number stays that is passed on the way to another: to lay it out costs most
 const NAMED = 3000; // ms for which the light shows who else has set it
 
 const SAFE_SPEED = 3; // flashes a second at most, on the screen
@@ -59,8 +58,7 @@ export class Light {
   /** @type {HTMLElement | null} */
   #focused = null;
   #left = "";
-  // When the number was written last, in ms of performance.now().
-  #writtenAt = 0;
+  #passed = 0;
   // Who else has just set it, and to what.
   #by = "";
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -224,9 +222,8 @@ export class Light {
     this.#glow.style.opacity = `${shine(level)}`;
     this.#lit.style.opacity = `${Math.min(1, shine(level) * 1.7)}`;
     this.#fill.style.setProperty("--place", `${placeOf(level)}`);
-    const now = performance.now();
-    if (!isPassing || now - this.#writtenAt > READABLE) {
-      this.#writtenAt = now;
+    // To lay out the number costs most, and one that passes cannot be read.
+    if (!isPassing || this.#passed++ % 2) {
       write(this.#digits, level ? written(level) : words.off);
       write(this.#unit, level ? " %" : "");
     }
