@@ -114,7 +114,8 @@ async fn a_method_that_a_path_does_not_have_is_answered_with_those_that_it_has()
     let dimmer = TestServer::start();
     for (method, path, allowed) in [
         (Method::DELETE, "/api/lights/led", "GET, HEAD, PUT, POST"),
-        (Method::PUT, "/api/lights", "GET, HEAD"),
+        (Method::DELETE, "/api/lights", "GET, HEAD, PUT, POST"),
+        (Method::PUT, "/api/presets", "GET, HEAD"),
         (Method::POST, "/", "GET, HEAD"),
         (Method::PUT, "/ws", "GET, HEAD, POST"),
         (Method::PUT, &dimmer.asset("main.js"), "GET, HEAD"),
