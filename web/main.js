@@ -215,6 +215,9 @@ function updateLight({ light: name, title, online = false, gone, by, via, ...sta
 
 /** @param {string} name */
 function removeRemote(name) {
+  const light = remoteLights.get(name);
+  // A gesture that it is part of goes on without it.
+  if (light) light.live = false;
   remoteLights.delete(name);
   arrange();
 }

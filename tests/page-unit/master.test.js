@@ -222,6 +222,15 @@ test("what a drag has turned off can be undone, too", () => {
   assert.deepEqual(sent, [[0, { level: 80 }], [1, { level: 40 }]]);
 });
 
+test("a light that has gone is no part of the undo", () => {
+  lamp().fire("click");
+  for (const light of lights) light.update({ level: 0 });
+  lights.splice(1);
+  sent = [];
+  lamp().fire("click");
+  assert.deepEqual(sent, [[0, { level: 80 }]]);
+});
+
 test("there is nothing to undo once somebody else has turned a light on", () => {
   lamp().fire("click");
   for (const light of lights) light.update({ level: 0 });

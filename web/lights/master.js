@@ -116,7 +116,10 @@ export class Master {
       this.#remember(on, on.map(({ slider }) => slider.level));
       for (const light of on) light.send({ on: false });
     } else if (this.#undo) {
+      const lights = this.#lights();
       for (const [light, { level = 0, effect, speed }] of this.#undo) {
+        // One that has gone would have all of them refused.
+        if (!lights.includes(light)) continue;
         if (effect) light.send({ effect, speed });
         else light.slider.setByMaster(level);
       }
