@@ -29,11 +29,17 @@ name = "shelf"
 gpio = 20
 allow_fast_strobe = true
 EOF
-# Against the document, which does not know how many timers and presets there are: they are limited to 32.
+# Against the document, which does not know how many timers and presets there are: they are limited to 32. The entries of
+# a backup are checked in more detail than it describes. Schemathesis generates changes with what does not go together
+# where they are values of an object, and bodies that are too large.
 cat >"$lab/schemathesis.toml" <<'EOF'
+checks.negative_data_rejection.expected-statuses = ["4xx"]
 [[operations]]
 include-operation-id = ["addTimer", "savePreset"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 404, 422]
+[[operations]]
+include-operation-id = ["restore", "restoreByPost", "changeLights", "changeLightsByPost"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404, 422]
 EOF
 target/release/dimmer serve --driver simulated --listen 127.0.0.1:0 --config "$lab/dimmer.toml" \
   --state-dir "$lab/state" >"$lab/printed" 2>"$lab/log" &

@@ -2,7 +2,7 @@
 //! `levels.json` can be restored, too.
 
 use jiff::{Timestamp, Unit};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::file::{BACKUP, Fields, KeptState, fields_of, quoted, read_state, to_json};
 use crate::model::backup::MAX_BACKUP;
@@ -103,10 +103,14 @@ fn fields(file: &[u8]) -> Result<Fields, BackupError> {
         return Err(malformed("it is empty"));
     }
     let fields = fields_of(file).map_err(|why| malformed(&why))?;
-    // Otherwise any object would remove all presets and timers.
-    match fields.contains_key("lights") {
-        true => Ok(fields),
-        false => Err(malformed("lights is missing")),
+    // Otherwise any object would remove all presets and timers, and so would those that are null.
+    if !fields.contains_key("lights") {
+        return Err(malformed("lights is missing"));
+    }
+    let is_null = |name: &&str| fields.get(*name).is_some_and(Value::is_null);
+    match ["lights", "presets", "timers"].into_iter().find(is_null) {
+        Some(name) => Err(malformed(&format!("{name} must not be null"))),
+        None => Ok(fields),
     }
 }
 

@@ -262,6 +262,11 @@ fn bad_backups() -> Vec<(String, u16, &'static str)> {
         ),
         ("[]".into(), 400, "it must be an object, not []"),
         (r#"{"version":1}"#.into(), 400, "lights is missing"),
+        (
+            r#"{"version":1,"lights":{},"timers":null}"#.into(),
+            400,
+            "timers must not be null",
+        ),
         (r#"{"lights":{}}"#.into(), 400, "version is missing"),
         (
             with("/version", json!(2)),

@@ -382,14 +382,15 @@ fn timer() -> Value {
 /// What it has beside this, and what a newer version adds, is kept.
 fn backup() -> Value {
     let object = json!({ "type": "object" });
+    let by_name = json!({ "type": "object", "additionalProperties": object });
     json!({
         "type": "object",
         "description": "A backup, or a levels.json: what is not understood is kept.",
         "properties": {
             "version": described(json!({ "const": 1 }), "The format."),
-            "lights": described(object.clone(), "The level of each light, by its name."),
-            "presets": described(object.clone(), "The presets, by their names."),
-            "timers": described(json!({ "type": "array" }), "The timers."),
+            "lights": described(by_name.clone(), "The level of each light, by its name."),
+            "presets": described(by_name, "The presets, by their names."),
+            "timers": described(json!({ "type": "array", "items": object }), "The timers."),
             "backup": described(object, "Where it comes from; a levels.json has none."),
         },
         "required": ["version", "lights"],

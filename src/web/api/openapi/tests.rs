@@ -207,6 +207,7 @@ fn changes_of_several_lights_are_described_as_they_are_parsed() {
                 json!({ "led": null }),
                 json!({ "led": {} }),
                 json!({ "led": { "level": 1, "step": 1 } }),
+                json!({ "led": { "toggle": true, "speed": 1 } }),
                 json!({ "led": { "level": 1, "light": "led" } }),
                 json!(["led"]),
                 json!(null),
