@@ -197,7 +197,9 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
 async fn comes_back_after_a_crash(machine: &mut Machine, claims: &mut Claims) {
     let mut client = TestClient::open(machine.address(DIMMER)).await;
     set(&mut client, 75.0).await;
-    machine.run("until grep -q '75' /var/lib/private/dimmer/levels.json; do sleep 0.1; done");
+    machine.run(
+        r#"until grep -q '"level":75[,}]' /var/lib/private/dimmer/levels.json; do sleep 0.1; done"#,
+    );
     let before = main_process(machine);
     machine.start_trace();
     machine.run("systemctl kill --signal=KILL dimmer");
