@@ -20,6 +20,7 @@ mod backups;
 mod cli;
 mod completion;
 mod convergence;
+mod cost;
 mod deploy;
 mod doctor;
 mod documentation;

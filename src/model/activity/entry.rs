@@ -97,6 +97,9 @@ impl Action {
 
     /// The entries for actions that were one step: the lights that were set are one.
     pub fn together(actions: Vec<Action>) -> Vec<Action> {
+        if actions.len() == 1 {
+            return actions;
+        }
         let (mut levels, mut entries) = (BTreeMap::new(), Vec::new());
         for action in actions {
             match action {
