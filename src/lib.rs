@@ -24,6 +24,11 @@
 //! docs/design.md says which module may import from which.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+// Shared code that only MQTT, Socket.IO or mDNS uses stays where it is in a build without these.
+#![cfg_attr(
+    not(all(feature = "mdns", feature = "mqtt", feature = "socketio")),
+    allow(dead_code)
+)]
 
 mod button;
 pub mod client;
@@ -31,6 +36,7 @@ pub mod config;
 pub mod doctor;
 mod metrics;
 pub mod model;
+#[cfg_attr(not(feature = "mqtt"), path = "without/mqtt.rs")]
 pub mod mqtt;
 pub mod pin;
 pub mod platform;

@@ -13,6 +13,7 @@ mod policy;
 mod refusals;
 mod request_clock;
 mod response;
+#[cfg_attr(not(feature = "socketio"), path = "without/socketio.rs")]
 mod socketio;
 mod state;
 

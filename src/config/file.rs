@@ -181,6 +181,10 @@ fn check(file: &File) -> anyhow::Result<()> {
         "tls_cert and tls_key must both be set, or neither"
     );
     ensure!(
+        file.mqtt.is_none() || cfg!(feature = "mqtt"),
+        "[mqtt]: this dimmer is built without MQTT, the Cargo feature mqtt"
+    );
+    ensure!(
         file.latitude.is_some() == file.longitude.is_some(),
         "latitude and longitude must both be set, or neither"
     );

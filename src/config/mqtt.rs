@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Deserializer, de};
-use tokio_rustls::rustls::ClientConfig;
 
 use super::credential::credential;
 use super::light::check_name;
 use crate::model::text::Name;
 use crate::platform::host::{self, Authority, Host};
-use crate::platform::tls;
+use crate::platform::tls::{self, ClientConfig};
 
 /// Name of the node where the machine's name has no usable character.
 const DEFAULT_NODE: &str = "dimmer";
