@@ -8,6 +8,7 @@ use dimmer::client::{
     ChangeArgs, EffectChoice, LevelChange, PresetCommand, ServiceArgs, TimerCommand,
 };
 use dimmer::config::{LightOptions, Options};
+use dimmer::platform::host::Host;
 
 /// Dims the LEDs of a Raspberry Pi from any phone on the LAN.
 ///
@@ -49,6 +50,8 @@ pub enum CliCommand {
     Park(LightOptions),
     /// Ask for a password and print its hash, for password_file
     Password,
+    /// Make a certificate for https and say how phones trust it; or the next one
+    Certificate(CertificateArgs),
     /// Print the URLs of the page on this machine, with a QR code
     Address {
         /// Port of the service
@@ -123,6 +126,17 @@ pub enum CliCommand {
         #[command(flatten)]
         service: ServiceArgs,
     },
+}
+
+/// The arguments of `dimmer certificate`.
+#[derive(Debug, Args)]
+pub struct CertificateArgs {
+    /// Folder for the certificate, its key, and the key of the authority that issues it
+    #[arg(long, value_name = "FOLDER", default_value = "/etc/dimmer")]
+    pub folder: PathBuf,
+    /// Name or address of this machine besides its own; may be repeated
+    #[arg(long = "host", value_name = "HOST")]
+    pub hosts: Vec<Host>,
 }
 
 /// The arguments of `dimmer backup`.

@@ -2,6 +2,8 @@
 
 mod announce;
 mod backup;
+#[cfg_attr(not(feature = "tls"), path = "without/certificate.rs")]
+mod certificate;
 mod cli;
 
 use std::env;
@@ -78,6 +80,7 @@ async fn execute(command: CliCommand) -> anyhow::Result<()> {
             dimmer::pin::park(config::load_lights(options)?)
         }
         CliCommand::Password => print(&format!("{}\n", Hash::of(&password::ask()?)?.line())),
+        CliCommand::Certificate(args) => certificate::make(args),
         CliCommand::Address { port } => {
             let any_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
             print(&announce::addresses(any_address, "http", true))

@@ -3,7 +3,7 @@
 
 pub(crate) mod gpio;
 pub mod gpio_lock;
-pub(crate) mod host;
+pub mod host;
 #[cfg_attr(not(feature = "mdns"), path = "without/mdns.rs")]
 pub mod mdns;
 pub mod password;

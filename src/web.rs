@@ -4,6 +4,7 @@ mod allowance;
 mod api;
 mod assets;
 mod auth;
+mod authority;
 mod body;
 mod limiter;
 mod listener;
@@ -112,12 +113,18 @@ impl Server {
         ];
         let origins = Arc::new(OriginCheck::new(config.allowed_hosts));
         let router = router(&app, config.socketio, login, policies, origins.clone());
+        let check_origin = || middleware::from_fn_with_state(origins.clone(), origin::check);
+        // Without TLS and without a password: this is how a phone comes to trust the certificate.
+        let authority = config.tls.clone().map(authority::router);
+        let authority = authority.unwrap_or_default().layer(check_origin());
         let secured = config.tls.map(|tls| Secured {
             tls,
             plain: Router::new()
                 .fallback(redirect_to_https)
-                .layer(middleware::from_fn_with_state(origins, origin::check)),
+                .layer(check_origin())
+                .merge(authority.clone()),
         });
+        let router = router.merge(authority);
         let limiter = listener::limiter(config.max_pages, config.max_pages_per_address);
         listener::serve(listener, router, secured, limiter, &supervisor, app.stop).await;
     }

@@ -370,5 +370,8 @@ const connection = new Connection({
   },
   error: showError,
 });
+if (isSecureContext && matchMedia("(display-mode: standalone)").matches) {
+  import("./offline.js").then(({ keep }) => keep()).catch(() => {});
+}
 // That the page is connecting is news only if it takes long.
 setTimeout(showStatus, 250);

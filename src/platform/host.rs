@@ -1,5 +1,6 @@
 //! Hosts and ports in the format of the headers `Host` and `Origin` and of the settings.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -12,6 +13,15 @@ pub enum Host {
     Address(IpAddr),
     /// A name in lower case, without a dot at the end.
     Name(String),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Address(address) => address.fmt(f),
+            Host::Name(name) => f.write_str(name),
+        }
+    }
 }
 
 /// A host, with or without a port.

@@ -51,7 +51,7 @@ const READ_BUFFER: usize = 16 * 1024;
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
 
-/// The routes of `/` and of the page's files. Documents have this content security policy.
+/// The routes of `/`, of its worker and of the page's files. Documents have this content security policy.
 pub fn router(policy: HeaderValue) -> Router {
     let files = ServeDir::with_backend("", Files)
         .precompressed_gzip()
@@ -59,6 +59,8 @@ pub fn router(policy: HeaderValue) -> Router {
         .ignore_multi_range_requests(true);
     Router::new()
         .route_service("/", files.clone())
+        // A browser asks for it again under the same path, and it answers for what is below that.
+        .route_service("/worker.js", files.clone())
         .route_service("/assets/{*path}", files)
         .layer(middleware::from_fn_with_state(policy, add_headers))
 }
@@ -114,7 +116,7 @@ async fn add_headers(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let is_page = request.uri().path() == "/";
+    let is_asked_again = matches!(request.uri().path(), "/" | "/worker.js");
     // The tag alone says whether a file has changed; see `Facts::modified`.
     request.headers_mut().remove(IF_MODIFIED_SINCE);
     let mut response = next.run(request).await;
@@ -128,7 +130,7 @@ async fn add_headers(
     let is_document =
         kind.is_none_or(|kind| kind.starts_with(b"text/html") || kind.starts_with(b"image/svg"));
     headers.remove(LAST_MODIFIED);
-    if is_page {
+    if is_asked_again {
         headers.insert(CACHE_CONTROL, NO_CACHE);
     } else if is_file {
         headers.insert(CACHE_CONTROL, IMMUTABLE);
@@ -153,7 +155,7 @@ impl Files {
         let path = path.to_str().unwrap_or_default();
         let content = match path {
             "" => Some(Cow::default()),
-            "index.html" | "index.html.gz" => file(path),
+            "index.html" | "index.html.gz" | "worker.js" | "worker.js.gz" => file(path),
             path => current(path).and_then(|name| file(&name)),
         };
         let content = content.ok_or(io::ErrorKind::NotFound)?;

@@ -49,6 +49,11 @@ impl Tls {
     }
 
     /// Is never called.
+    pub fn authority(&self) -> Option<Vec<u8>> {
+        match *self {}
+    }
+
+    /// Is never called.
     ///
     /// # Errors
     /// None.

@@ -24,6 +24,7 @@ mod languages;
 mod links;
 mod login;
 mod many_lights;
+mod offline;
 mod refusals;
 mod several_lights;
 mod sheet;

@@ -17,6 +17,7 @@ mod assets;
 mod attackers;
 mod attacks;
 mod backups;
+mod certificate;
 mod cli;
 mod completion;
 mod convergence;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
 use tokio::io::{self, AsyncRead, AsyncWrite};
@@ -63,13 +63,21 @@ fn require_regular(file: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// What both files hold.
+#[derive(Debug)]
+struct CertificateFiles {
+    config: Arc<ServerConfig>,
+    /// The last certificate behind that of the service, if there is one: that of its authority.
+    authority: Option<CertificateDer<'static>>,
+}
+
 /// The certificate of the service, with its key.
 #[derive(Debug)]
 pub struct Tls {
     cert: PathBuf,
     key: PathBuf,
     /// For new connections.
-    config: Mutex<Arc<ServerConfig>>,
+    files: Mutex<CertificateFiles>,
 }
 
 impl Tls {
@@ -79,8 +87,8 @@ impl Tls {
     /// A file cannot be read or used, or the key is not that of the certificate; the message is one line
     /// that names the setting and the file.
     pub fn load(cert: PathBuf, key: PathBuf) -> anyhow::Result<Tls> {
-        let config = Mutex::new(read(&cert, &key)?);
-        Ok(Tls { cert, key, config })
+        let files = Mutex::new(read(&cert, &key)?);
+        Ok(Tls { cert, key, files })
     }
 
     /// Reads both files again, for new connections; open connections are not affected.
@@ -88,8 +96,18 @@ impl Tls {
     /// # Errors
     /// As [`Tls::load`]; the previous certificate then stays in use.
     pub fn reload(&self) -> anyhow::Result<()> {
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = read(&self.cert, &self.key)?;
+        *self.files() = read(&self.cert, &self.key)?;
         Ok(())
+    }
+
+    /// The certificate of the authority in DER, which browsers are to trust; `None` if the file has only
+    /// that of the service.
+    pub fn authority(&self) -> Option<Vec<u8>> {
+        self.files().authority.as_deref().map(<[u8]>::to_vec)
+    }
+
+    fn files(&self) -> MutexGuard<'_, CertificateFiles> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Completes the TLS handshake.
@@ -100,18 +118,15 @@ impl Tls {
         &self,
         stream: S,
     ) -> io::Result<server::TlsStream<S>> {
-        let config = self
-            .config
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let config = self.files().config.clone();
         TlsAcceptor::from(config).accept(stream).await
     }
 }
 
-fn read(cert: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
+fn read(cert: &Path, key: &Path) -> anyhow::Result<CertificateFiles> {
     let setting = |name: &str, path: &Path| format!("{name} {}", path.display());
     let chain = certificates(cert).with_context(|| setting("tls_cert", cert))?;
+    let authority = chain.iter().skip(1).next_back().cloned();
     require_regular(key).with_context(|| setting("tls_key", key))?;
     let private_key = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| match error {
@@ -132,5 +147,8 @@ fn read(cert: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
             )
         })?;
     config.alpn_protocols = vec![b"http/1.1".into()];
-    Ok(Arc::new(config))
+    Ok(CertificateFiles {
+        config: Arc::new(config),
+        authority,
+    })
 }

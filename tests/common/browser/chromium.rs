@@ -139,6 +139,21 @@ impl Window {
             .await;
     }
 
+    /// As an app that was added to the home screen, from the next page on.
+    pub async fn run_as_app(&self) {
+        // The one thing that tells a page so, which DevTools cannot emulate.
+        let says_app = "{
+            const { matchMedia } = window;
+            window.matchMedia = (query) =>
+                query.includes('standalone') ? { matches: true } : matchMedia(query);
+        }";
+        self.devtools(
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({"source": says_app}),
+        )
+        .await;
+    }
+
     /// A picture of the page, in Base64, by day or by night.
     pub async fn picture_by(&self, night: bool) -> Value {
         self.show_by(night).await;
