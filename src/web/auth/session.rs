@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::future;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -15,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
+use futures_util::future::{BoxFuture, pending};
 use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -78,16 +78,18 @@ impl SessionEnd {
         })
     }
 
-    /// Waits until it is over.
-    pub async fn over(self) {
+    /// Waits until it is over. Boxed, as most clients have none, and a box of what never ends takes no memory.
+    pub fn over(self) -> BoxFuture<'static, ()> {
         let Some(mut session) = self.0 else {
-            return future::pending().await;
+            return Box::pin(pending());
         };
-        let is_out = |tokens: &BTreeSet<String>| tokens.contains(&*session.token);
-        tokio::select! {
-            () = sleep_until(session.at) => {}
-            Ok(_) = session.logged_out.wait_for(is_out) => {}
-        }
+        Box::pin(async move {
+            let is_out = |tokens: &BTreeSet<String>| tokens.contains(&*session.token);
+            tokio::select! {
+                () = sleep_until(session.at) => {}
+                Ok(_) = session.logged_out.wait_for(is_out) => {}
+            }
+        })
     }
 }
 

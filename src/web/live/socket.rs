@@ -83,11 +83,13 @@ pub async fn open(
         .on_upgrade(async move |socket| {
             let supervisor = app.supervisor.clone();
             let name = format!("client {}", permit.number);
-            // axum runs this in a task that nobody watches, so the client gets another one.
+            let session = session.map_or(SessionEnd::NEVER, |Extension(end)| end);
+            let mut client = ClientConnection::new(app, permit, socket, stream);
+            // axum runs this in a task that nobody watches, so the client gets another one. Its size is most of what a
+            // client costs: what is moved within it, it would hold twice.
             supervisor.spawn_short(name, async move {
-                let session = session.map_or(SessionEnd::NEVER, |Extension(end)| end);
-                let client = ClientConnection::new(app, permit, socket, stream);
-                client.run(session).await;
+                let closing = client.serve(session).await;
+                Box::pin(client.end(closing)).await;
                 // A client is a connection, too, and counts as one until its end.
                 drop(peer);
             });
@@ -143,11 +145,9 @@ impl ClientConnection {
         }
     }
 
-    /// Serves the client until it is gone, the service stops, or its browser's session is over.
-    async fn run(mut self, session: SessionEnd) {
+    /// Closes the connection, if the client is still there.
+    async fn end(self, closing: Closing) {
         let number = self.permit.number;
-        debug!("client {number} connected");
-        let closing = self.serve(session).await;
         // No update may follow the close frame.
         drop((self.subscription, self.participant));
         match closing {
@@ -159,9 +159,11 @@ impl ClientConnection {
         }
     }
 
+    /// Serves the client until it is gone, the service stops, or its browser's session is over.
     async fn serve(&mut self, session: SessionEnd) -> Closing {
+        debug!("client {} connected", self.permit.number);
         let mut hello = Some(self.hello(session.exists()));
-        let mut session_over = pin!(session.over());
+        let mut session_over = session.over();
         let mut stop = pin!(self.app.stop.clone().cancelled_owned());
         let mut silence = pin!(sleep(PING_AFTER));
         let mut pinged = false;
