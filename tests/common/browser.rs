@@ -1,11 +1,11 @@
 //! Real browsers, driven by WebDriver.
 //!
 //! A claim about the page is a function that takes a [`Browser`]. The last lines of a file name its claims and make a
-//! test in each browser of each: `chromium::it_is_live` and `webkit::it_is_live`. The compiler warns of a claim that
-//! they leave out: it is never used.
+//! test in each browser of each: `chromium::it_is_live`, `firefox::it_is_live` and `webkit::it_is_live`. The compiler
+//! warns of a claim that they leave out: it is never used.
 //!
 //! ```ignore
-//! use crate::browser::{Browser, in_both_browsers};
+//! use crate::browser::{Browser, in_each_browser};
 //! use crate::common::TestServer;
 //!
 //! async fn it_is_live(browser: Browser) {
@@ -17,12 +17,11 @@
 //!     browser.close().await;
 //! }
 //!
-//! in_both_browsers! { it_is_live }
+//! in_each_browser! { it_is_live }
 //! ```
 //!
-//! A phone has a touchscreen in Chromium, and a mouse in WebKit. A test that needs the touchscreen, a page that is no
-//! secure context, or DevTools is a `#[tokio::test]` of its own with [`Browser::chromium`], and says so.
-//! `scripts/test.sh` installs both browsers.
+//! A phone has a touchscreen in Chromium and in Firefox, and a mouse in WebKit. A test that needs DevTools, or what else
+//! only one browser has, is a `#[tokio::test]` of its own with that browser, and says so. `scripts/test.sh` installs all.
 
 #![allow(dead_code, unused_imports, unused_macros, clippy::unwrap_used)]
 
@@ -30,6 +29,8 @@
 mod axe;
 #[path = "browser/chromium.rs"]
 mod chromium;
+#[path = "browser/firefox.rs"]
+mod firefox;
 #[path = "browser/hand.rs"]
 mod hand;
 #[path = "browser/webkit.rs"]
@@ -41,6 +42,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
+use std::rc::Rc;
 
 use reqwest::{Client, Method};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -52,18 +54,26 @@ pub use chromium::Load;
 pub use hand::{DOWN, END, ENTER, ESCAPE, HOME, LEFT, PAGE_DOWN, PAGE_UP, RIGHT, TAB, UP};
 use hand::{Hand, Track};
 
-/// A name for 127.0.0.1. Unlike the address, it is no secure context, and neither is the page on the LAN. Only Chromium
-/// can be given such a name.
+/// A name for 127.0.0.1. Unlike the address, it is no secure context, and neither is the page on the LAN. WebKit cannot
+/// be given such a name.
 pub const PI: &str = "raspberrypi.local";
 
 /// Makes of each claim, a function of a [`Browser`], a test in each browser.
-macro_rules! in_both_browsers {
+macro_rules! in_each_browser {
     ($($claim:ident),+ $(,)?) => {
         mod chromium {
             $(#[tokio::test]
             #[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
             async fn $claim() {
                 super::$claim(super::Browser::chromium()).await;
+            })+
+        }
+
+        mod firefox {
+            $(#[tokio::test]
+            #[ignore = "needs Firefox; scripts/test.sh installs it and runs this"]
+            async fn $claim() {
+                super::$claim(super::Browser::firefox()).await;
             })+
         }
 
@@ -76,7 +86,7 @@ macro_rules! in_both_browsers {
         }
     };
 }
-pub(crate) use in_both_browsers;
+pub(crate) use in_each_browser;
 
 /// A kind of browser, and its windows; each is a browser of its own, as each phone is. All are killed when
 /// this is dropped.
@@ -84,13 +94,14 @@ pub struct Browser {
     kind: Kind,
     night: bool,
     folder: TempDir,
-    drivers: RefCell<Vec<Driver>>,
+    programs: RefCell<Vec<Program>>,
     windows: RefCell<Vec<Window>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Chromium,
+    Firefox,
     WebKit,
 }
 
@@ -108,6 +119,10 @@ impl Browser {
         Browser::new(Kind::Chromium)
     }
 
+    pub fn firefox() -> Browser {
+        Browser::new(Kind::Firefox)
+    }
+
     /// The nearest to Safari on an iPhone that runs on Linux.
     pub fn webkit() -> Browser {
         Browser::new(Kind::WebKit)
@@ -118,7 +133,7 @@ impl Browser {
             kind,
             night: false,
             folder: tempfile::tempdir().unwrap(),
-            drivers: RefCell::default(),
+            programs: RefCell::default(),
             windows: RefCell::default(),
         }
     }
@@ -129,15 +144,15 @@ impl Browser {
         self
     }
 
-    /// Where phones find the service on this port: in Chromium at [`PI`].
+    /// Where phones find the service on this port: at [`PI`] but in WebKit.
     pub fn url(&self, port: u16) -> String {
         match self.kind {
-            Kind::Chromium => format!("http://{PI}:{port}/"),
+            Kind::Chromium | Kind::Firefox => format!("http://{PI}:{port}/"),
             Kind::WebKit => format!("http://127.0.0.1:{port}/"),
         }
     }
 
-    /// The live page in a window with the size of a phone, in Chromium also with the touchscreen of one.
+    /// The live page in a window with the size of a phone, but in WebKit also with the touchscreen of one.
     pub async fn phone(&self, dimmer: &TestServer) -> Window {
         self.phone_in("en-US", dimmer.address.port()).await
     }
@@ -171,29 +186,25 @@ impl Browser {
             night: self.night,
             folder: &folder,
         };
-        let (driver, wanted) = match self.kind {
-            Kind::Chromium => (chromium::start(), chromium::wanted(&setup)),
-            Kind::WebKit => (webkit::start(&setup).await, webkit::wanted(&setup)),
+        let (programs, session) = match self.kind {
+            Kind::Chromium => driven(chromium::start(), chromium::wanted(&setup)).await,
+            Kind::Firefox => firefox::start(&setup).await,
+            Kind::WebKit => driven(webkit::start(&setup).await, webkit::wanted(&setup)).await,
         };
-        let mut window = Window {
-            http: Client::builder().timeout(LIMIT).build().unwrap(),
-            session: driver.address.clone(),
+        self.programs.borrow_mut().extend(programs);
+        let window = Window {
+            session,
             kind: self.kind,
             night: self.night,
             hand,
             place: Cell::default(),
             pressed: Cell::default(),
         };
-        self.drivers.borrow_mut().push(driver);
-        let session = window
-            .call("", json!({"capabilities": {"alwaysMatch": wanted}}))
-            .await;
-        window.session += "/";
-        window.session += session["sessionId"].as_str().unwrap();
         self.windows.borrow_mut().push(window.clone());
 
         match self.kind {
             Kind::Chromium => window.show_by(self.night).await,
+            Kind::Firefox => {}
             Kind::WebKit => window.resize().await,
         }
         window.go(url).await;
@@ -212,7 +223,7 @@ impl Browser {
             let mut complaints = window.complaints().await;
             complaints.retain(|complaint| !expected.iter().any(|text| complaint.contains(text)));
             assert_eq!(complaints, Vec::<String>::new());
-            window.request(Method::DELETE, "", None).await;
+            window.end().await;
         }
     }
 }
@@ -222,6 +233,41 @@ struct Driver {
     programs: Vec<Program>,
     /// Where it makes sessions.
     address: String,
+}
+
+/// How a window is driven.
+#[derive(Clone)]
+enum Session {
+    /// By a driver, at this address.
+    Http {
+        client: Client,
+        address: String,
+    },
+    Firefox(Rc<firefox::Tab>),
+}
+
+/// A session that has the wanted capabilities.
+async fn driven(driver: Driver, wanted: Value) -> (Vec<Program>, Session) {
+    let client = Client::builder().timeout(LIMIT).build().unwrap();
+    let wanted = json!({"capabilities": {"alwaysMatch": wanted}});
+    let session = request(&client, Method::POST, &driver.address, Some(wanted)).await;
+    let address = format!(
+        "{}/{}",
+        driver.address,
+        session["sessionId"].as_str().unwrap()
+    );
+    (driver.programs, Session::Http { client, address })
+}
+
+async fn request(client: &Client, method: Method, url: &str, body: Option<Value>) -> Value {
+    let mut request = client.request(method, url);
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let mut answer: Value = request.send().await.unwrap().json().await.unwrap();
+    let value = answer["value"].take();
+    assert!(value["error"].is_null(), "{url}: {}", value["message"]);
+    value
 }
 
 /// A running program; it and all that it started are killed when this is dropped.
@@ -245,8 +291,7 @@ impl Drop for Program {
 /// The page in a browser window.
 #[derive(Clone)]
 pub struct Window {
-    http: Client,
-    session: String,
+    session: Session,
     kind: Kind,
     night: bool,
     hand: Hand,
@@ -259,14 +304,15 @@ pub struct Window {
 impl Window {
     /// The value of a JavaScript expression.
     pub async fn eval(&self, expression: &str) -> Value {
-        let script = format!("return ({expression})");
-        self.call("/execute/sync", json!({"script": script, "args": []}))
-            .await
+        self.run(&format!("return ({expression})")).await
     }
 
     /// Goes to this address.
     pub async fn go(&self, url: &str) {
-        self.call("/url", json!({"url": url})).await;
+        match &self.session {
+            Session::Http { .. } => drop(self.call("/url", json!({"url": url})).await),
+            Session::Firefox(tab) => tab.go(url).await,
+        }
         if self.kind == Kind::WebKit {
             self.listen().await;
         }
@@ -333,17 +379,18 @@ impl Window {
     }
 
     /// Every error and warning that was not returned before: violations of the content security policy and
-    /// exceptions; in Chromium also those while the page loads, failed requests, and whatever else its
-    /// console has.
+    /// exceptions; but in WebKit also those while the page loads, and whatever else the console has; in Chromium
+    /// failed requests, too.
     async fn complaints(&self) -> Vec<String> {
         match self.kind {
             Kind::Chromium => self.complaints_of_chromium().await,
+            Kind::Firefox => self.tab().complaints().await,
             Kind::WebKit => self.complaints_of_webkit().await,
         }
     }
 
     /// Saves pictures of the page in the folder `DIMMER_SCREENSHOTS`, if that is set: of Chromium by day
-    /// and by night, of WebKit as the window is.
+    /// and by night, of the others as the window is.
     pub async fn screenshot(&self, name: &str) {
         let Some(folder) = env::var_os("DIMMER_SCREENSHOTS") else {
             return;
@@ -353,16 +400,42 @@ impl Window {
             let scheme = if night { "dark" } else { "light" };
             let (picture, name) = match self.kind {
                 Kind::Chromium => (self.picture_by(night).await, format!("{name}-{scheme}.png")),
-                Kind::WebKit if night == self.night => {
-                    (self.picture().await, format!("{name}-webkit-{scheme}.png"))
-                }
-                Kind::WebKit => continue,
+                _ if night != self.night => continue,
+                Kind::Firefox => (self.picture().await, format!("{name}-firefox-{scheme}.png")),
+                Kind::WebKit => (self.picture().await, format!("{name}-webkit-{scheme}.png")),
             };
             // In Base64, which the browser can undo itself.
             let bytes = format!("[...atob({picture})].map((byte) => byte.charCodeAt())");
             let bytes: Vec<u8> = serde_json::from_value(self.eval(&bytes).await).unwrap();
             fs::write(Path::new(&folder).join(name), bytes).unwrap();
         }
+    }
+
+    /// A picture of the page as it is, in Base64.
+    async fn picture(&self) -> Value {
+        self.settled().await;
+        match &self.session {
+            Session::Http { .. } => self.request(Method::GET, "/screenshot", None).await,
+            Session::Firefox(tab) => tab.picture().await,
+        }
+    }
+
+    /// Gives the window this size in pixels, and waits until the page is laid out in it. Not in WebKit.
+    pub async fn resize_to(&self, width: u32, height: u32) {
+        match &self.session {
+            Session::Firefox(tab) => tab.resize_to(width, height).await,
+            Session::Http { .. } => {
+                let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+                self.devtools("Emulation.setDeviceMetricsOverride", size)
+                    .await;
+            }
+        }
+        let has = format!("innerWidth === {width} && innerHeight === {height}");
+        until("the window has its size", async || {
+            self.eval(&has).await == true
+        })
+        .await;
+        self.frames().await;
     }
 
     /// Waits until nothing moves on the page but what goes on for longer: an effect, a long transition.
@@ -375,18 +448,51 @@ impl Window {
         .await;
     }
 
+    /// What a function with this body returns, to which the page's content security policy does not apply.
+    async fn run(&self, body: &str) -> Value {
+        match &self.session {
+            Session::Http { .. } => {
+                let script = json!({"script": body, "args": []});
+                self.call("/execute/sync", script).await
+            }
+            Session::Firefox(tab) => tab.run(body).await,
+        }
+    }
+
+    /// Lets a device do what WebDriver calls its actions.
+    async fn act(&self, device: Value) {
+        match &self.session {
+            Session::Http { .. } => {
+                self.call("/actions", json!({"actions": [device]})).await;
+            }
+            Session::Firefox(tab) => tab.act(device).await,
+        }
+    }
+
+    /// Gives a command to the driver.
     async fn call(&self, path: &str, body: Value) -> Value {
         self.request(Method::POST, path, Some(body)).await
     }
 
     async fn request(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        let mut request = self.http.request(method, format!("{}{path}", self.session));
-        if let Some(body) = body {
-            request = request.json(&body);
+        match &self.session {
+            Session::Http { client, address } => {
+                request(client, method, &format!("{address}{path}"), body).await
+            }
+            Session::Firefox(_) => unreachable!("Firefox has no driver for {path}"),
         }
-        let mut answer: Value = request.send().await.unwrap().json().await.unwrap();
-        let value = answer["value"].take();
-        assert!(value["error"].is_null(), "{path}: {}", value["message"]);
-        value
+    }
+
+    fn tab(&self) -> &firefox::Tab {
+        match &self.session {
+            Session::Firefox(tab) => tab,
+            Session::Http { .. } => unreachable!("only Firefox is driven without a driver"),
+        }
+    }
+
+    async fn end(&self) {
+        if let Session::Http { .. } = self.session {
+            self.request(Method::DELETE, "", None).await;
+        }
     }
 }

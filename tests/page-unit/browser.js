@@ -28,7 +28,7 @@ export class FakeBrowser {
     this.document = Object.assign(new EventTarget(), {
       hidden: false,
       baseURI: "http://pi.local:5000/",
-      documentElement: { scrollHeight: 800, clientHeight: 800 },
+      documentElement: { scrollHeight: 800, clientHeight: 800, dataset: {} },
     });
     // Each slider listens to the document.
     setMaxListeners(0, this.document);
@@ -139,7 +139,11 @@ export class FakeBrowser {
 /** An element with the children that `querySelector` finds, by their selectors. */
 export class FakeElement extends EventTarget {
   classes = new Set();
-  classList = { add: (name) => this.classes.add(name), remove: (name) => this.classes.delete(name) };
+  classList = {
+    add: (name) => this.classes.add(name),
+    remove: (name) => this.classes.delete(name),
+    toggle: (name, is) => (is ? this.classes.add(name) : this.classes.delete(name)),
+  };
   focused = false;
   captured = null;
   box = { left: 0, top: 0, right: 100, bottom: 100 };
@@ -165,7 +169,9 @@ export class FakeElement extends EventTarget {
     return this.attributes[name] ?? null;
   }
 
-  append() {}
+  append(...elements) {
+    this.appended = elements;
+  }
 
   cloneNode() {
     return this;

@@ -11,7 +11,7 @@ const { Master, scaled } = await import("../../web/lights/master.js");
 
 // Pixels: without the grip 480, which is 4 to the percent from 10 percent on.
 const HEIGHT = 508;
-const PARTS = ["input", ".lamp", ".name", ".digits", ".unit", ".doing", ".more", ".less", ".track", ".fill", ".glow", ".lit", ".lamp svg"];
+const PARTS = ["input", ".lamp", ".name", ".digits", ".unit", ".doing", ".more", ".less", ".track", ".slide", ".glow", ".lit", ".lamp svg"];
 
 let lights;
 let master;
@@ -123,9 +123,9 @@ test("a drag from 0, after another has ended there, brings back what was on", ()
 test("the master does not jump while the lights are set one by one", () => {
   make(40, 80);
   const levels = [];
-  const fill = ({ section }) => section.querySelector(".fill");
-  for (const light of lights) fill(light).style.setProperty = () => levels.push(master.light.slider.level);
-  fill(master.light).style.setProperty = () => levels.push(master.light.slider.level);
+  const set = () => levels.push(master.light.slider.level);
+  for (const { section } of [...lights, master.light])
+    Object.defineProperty(section.querySelector(".slide").style, "transform", { set });
   key("PageDown");
   assert.deepEqual(shown(), [35, 70]);
   assert.deepEqual(new Set(levels), new Set([70]));
@@ -199,7 +199,7 @@ test("a gesture of keys ends when the focus leaves the master, not when it moves
 });
 
 const lamp = () => master.light.section.querySelector(".lamp");
-const doing = () => master.light.section.querySelector(".doing").textContent;
+const doing = () => master.light.section.querySelector(".doing").appended[0].textContent;
 
 test("the lamp turns off what is on, and on again as it was", () => {
   lights[1].update({ level: 40, effect: "candle", speed: 2 });

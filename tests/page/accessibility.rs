@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::browser::{Browser, ENTER, Window, in_both_browsers};
+use crate::browser::{Browser, ENTER, Window, in_each_browser};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::{
     CONNECTIONS, FORGET, OPEN, OPENER, SUNRISE, TWO, chip, expect, expect_text, make_tall,
@@ -237,7 +237,7 @@ async fn the_sheet_reflows_in_the_smallest_window() {
     browser.close().await;
 }
 
-in_both_browsers! {
+in_each_browser! {
     the_page_is_accessible_in_light_colours,
     the_page_is_accessible_in_dark_colours,
 }

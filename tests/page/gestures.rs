@@ -1,6 +1,6 @@
 //! What a finger wants: a swipe that scrolls changes no light, wherever it begins and whatever its angle.
 
-use crate::browser::{Browser, Window, in_both_browsers};
+use crate::browser::{Browser, Window, in_each_browser};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::{expect, expect_level};
 use serde_json::json;
@@ -192,7 +192,7 @@ async fn below_10_percent_a_drag_sets_tenths_and_the_grip_always_moves(browser: 
     browser.close().await;
 }
 
-in_both_browsers! {
+in_each_browser! {
     the_farther_the_thumb_is_beside_the_track_the_finer_is_the_drag,
     below_10_percent_a_drag_sets_tenths_and_the_grip_always_moves,
 }

@@ -1,6 +1,6 @@
 //! The page and the sheet in each language.
 
-use crate::browser::{Browser, in_both_browsers};
+use crate::browser::{Browser, in_each_browser};
 use crate::common::{Setup, until};
 use serde_json::json;
 
@@ -76,7 +76,7 @@ async fn arabic_is_written_from_the_right(browser: Browser) {
     browser.close().await;
 }
 
-in_both_browsers! {
+in_each_browser! {
     each_language_fills_the_page_and_only_its_own_words_are_loaded,
     arabic_is_written_from_the_right,
 }

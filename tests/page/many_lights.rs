@@ -1,6 +1,6 @@
 //! From the fourth light on each is a tile: what hands and keys do to it, and that it fits any screen.
 
-use crate::browser::{Browser, ENTER, ESCAPE, LEFT, RIGHT, TAB, in_both_browsers};
+use crate::browser::{Browser, ENTER, ESCAPE, LEFT, RIGHT, TAB, in_each_browser};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::{CLOSE, CLOSED, expect, expect_level, expect_text, open_sheet};
 use serde_json::json;
@@ -269,7 +269,7 @@ const SIZES: [(u32, u32); 11] = [
     (2560, 1440),
 ];
 
-in_both_browsers! {
+in_each_browser! {
     a_tap_toggles_a_tile_and_a_drag_along_it_dims,
     a_hold_opens_the_lamp_and_back_closes_it,
     all_off_is_undone_and_the_header_says_what_is_on,

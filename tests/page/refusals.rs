@@ -1,6 +1,6 @@
 //! Dead ends in a real browser: the page says in words why it cannot connect.
 
-use crate::browser::{Browser, Window, in_both_browsers};
+use crate::browser::{Browser, Window, in_each_browser};
 use crate::common::{Setup, TestServer, until};
 use crate::proxy::Proxy;
 use crate::steps::CONNECTIONS;
@@ -140,7 +140,7 @@ async fn where_scripts_do_not_run_or_do_not_load_the_page_says_what_it_needs() {
     browser.close().await;
 }
 
-in_both_browsers! {
+in_each_browser! {
     behind_a_proxy_without_upgrade_the_page_names_what_is_missing,
     behind_a_proxy_with_its_own_host_the_page_names_the_setting,
     beyond_the_limits_the_page_says_which_and_comes_in_when_there_is_room,

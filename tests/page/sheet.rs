@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::browser::{Browser, LEFT, RIGHT, Window, in_both_browsers};
+use crate::browser::{Browser, LEFT, RIGHT, Window, in_each_browser};
 use crate::common::{Setup, TestServer};
 use crate::steps::{
     BREATHE, CLOSE, CLOSED, CONNECTIONS, OPEN, OPENER, SUNRISE, TWO, chip, enter, expect,
@@ -313,7 +313,7 @@ async fn without_the_service_the_sheet_waits_and_closes(browser: Browser) {
     browser.close_despite(&[CONNECTIONS]).await;
 }
 
-in_both_browsers! {
+in_each_browser! {
     an_error_is_shown_in_the_sheet_in_the_words_of_the_service,
     the_keyboard_alone_walks_through_the_sheet_and_back_out,
     the_light_is_usable_beside_the_sheet_and_back_closes_it,

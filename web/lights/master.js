@@ -29,6 +29,7 @@ export class Master {
    */
   #setLevels = [];
   #scaling = false;
+  #scales = 0;
   /**
    * The lights that were on when this page switched all off, and how they return.
    * @type {Map<NamedLight, Change> | null}
@@ -37,6 +38,7 @@ export class Master {
   // All have been off since.
   #areOff = false;
   #word = document.createElement("span");
+  #count = document.createElement("span");
 
   /**
    * @param {() => NamedLight[]} lights returns those that can be reached
@@ -52,7 +54,7 @@ export class Master {
         this.#begin();
       },
       busy: () => lights().some(({ name }) => connection.isPending(name)),
-      changed: () => {},
+      changed: () => this.#scaling || this.#summarize(),
       interval: INTERVAL,
     });
     const { section } = this.light;
@@ -63,6 +65,8 @@ export class Master {
     const lamp = section.querySelector(".lamp"), svg = section.querySelector(".lamp svg");
     this.#word.className = "word";
     lamp.append(svg.cloneNode(true), svg.cloneNode(true), this.#word);
+    this.#count.className = "count";
+    section.querySelector(".doing").append(this.#count);
     this.light.label(words.all, true);
   }
 
@@ -83,7 +87,7 @@ export class Master {
     const word = count ? words.allOff : this.#undo ? words.undo : words.allOn;
     write(this.#word, word);
     section.querySelector(".lamp").setAttribute("aria-label", word);
-    write(section.querySelector(".doing"), count ? words.lightsOn(count, written(this.#highest())) : words.off);
+    write(this.#count, count ? words.lightsOn(count, written(this.#highest())) : words.off);
   }
 
   #on() {
@@ -159,7 +163,8 @@ export class Master {
     this.#scaling = true;
     this.#gestureLights.forEach(({ slider }, n) => slider.setByMaster(this.#setLevels[n], transition));
     this.#scaling = false;
-    this.#summarize();
+    // To lay out the text takes as long as to move eight lights; the last turn in the end writes it, too.
+    if (!level || this.#scales++ % 2) this.#summarize();
   }
 }
 

@@ -40,10 +40,10 @@ export function levelAt(place) {
 
 /** @typedef {import("./gesture.js").Axis} Axis */
 /**
- * What a slider calls. `show` is told whether the level is only passed on the way to another. `start` is called when a hand comes down, `tap` and `hold` on a tile. `glide` is the seconds in
+ * What a slider calls. `move` moves the grip, and `show` shows the rest of a level; it is told whether that is only passed on the way to another. `start` is called when a hand comes down, `tap` and `hold` on a tile. `glide` is the seconds in
  * which the light shall reach the level, if it shall take time. `interval` is the minimum time from one send to the
  * next, in ms; without it every frame may send.
- * @typedef {{ show(level: number, isPassing?: boolean): void, send(level: number, glide?: number): void, start(): void, tap?(): void,
+ * @typedef {{ move(level: number): void, show(level: number, isPassing?: boolean): void, send(level: number, glide?: number): void, start(): void, tap?(): void,
  *   hold?(): void, readonly interval?: number }} SliderEvents
  */
 
@@ -75,8 +75,11 @@ export class Slider {
   #began = 0;
   #place = 0;
   #travel = 1;
-  /** @param {boolean} isPassing */
-  #paintPassing = (isPassing) => this.#on.show(this.level, isPassing);
+  /** @type {Turn} */
+  #turn = {
+    move: () => this.#on.move(this.level),
+    show: (isPassing) => this.#on.show(this.level, isPassing),
+  };
   // Percent of wheel that are not a whole step yet.
   #wheel = 0;
 
@@ -112,14 +115,14 @@ export class Slider {
       },
       start: () => {
         focus();
-        section.classList.add("dragging");
+        this.#setDragging(true);
         this.#began = this.level;
         this.#place = placeOf(this.level);
         this.#travel = (this.tile ? track.offsetWidth : track.offsetHeight) - GRIP;
       },
       move: (pixels) => this.#drag(pixels),
       end: () => {
-        section.classList.remove("dragging");
+        this.#setDragging(false);
         this.#flush();
       },
       cancel: () => this.#cancel(),
@@ -156,7 +159,15 @@ export class Slider {
     this.#frame = 0;
     this.#unsent = this.#deferred = undefined;
     this.#gesture.drop();
-    this.#section.classList.remove("dragging");
+    this.#setDragging(false);
+  }
+
+  /** @param {boolean} is */
+  #setDragging(is) {
+    this.#section.classList.toggle("dragging", is);
+    if (is) dragged.add(this);
+    else dragged.delete(this);
+    settle();
   }
 
   /** @param {number} y */
@@ -243,7 +254,7 @@ export class Slider {
   setByMaster(level, glide) {
     if (!this.#live || this.dragging || level === this.level) return;
     this.level = level;
-    paintInTurn(this.#paintPassing);
+    showInTurn(this.#turn);
     this.#unsent = level;
     this.#glide = glide;
     this.#flush();
@@ -280,33 +291,61 @@ export class Slider {
   /** @param {number} level */
   #paint(level) {
     this.level = level;
-    this.#on.show(level);
+    this.#on.move(level);
+    if (this.#on.interval) showInTurn(this.#turn);
+    else this.#on.show(level);
   }
 }
 
-// Of the lights that the master moves a few are painted in each frame, or a phone would drop the next ones. What none
-// sees follows when all have come to rest.
-const TURNS = 5; // in a frame
-/** @type {Set<(isPassing: boolean) => void>} */
-const turns = new Set();
-/** @type {Set<(isPassing: boolean) => void>} */
-const passed = new Set();
+// What the master changes is shown in turns, a little in each frame, or a phone would drop the next ones: where the grips
+// are, then what has to be laid out; and when all have come to rest, what none sees.
+const MOVES = 8, SHOWS = 1; // in a frame
+/** @typedef {{ move(): void, show(isPassing: boolean): void }} Turn */
+/** @type {Set<Turn>[]} */
+const [moving, passing, passed] = [new Set(), new Set(), new Set()];
+const areDone = () => !moving.size && !passing.size && !passed.size;
 
-/** @param {(isPassing: boolean) => void} paint */
-function paintInTurn(paint) {
-  if (!turns.size) requestAnimationFrame(paintTurns);
-  turns.add(paint);
+/** @param {Turn} turn */
+function showInTurn(turn) {
+  if (areDone()) requestAnimationFrame(takeTurns);
+  moving.add(turn);
+  passing.add(turn);
 }
 
-function paintTurns() {
-  for (const paint of [...turns].slice(0, TURNS)) {
-    turns.delete(paint);
-    passed.add(paint);
-    paint(true);
+function takeTurns() {
+  const moves = first(MOVES, moving);
+  for (const turn of moves) turn.move();
+  const isPassing = passing.size > 0;
+  // The last of the moves come in the frame in which the master sends again.
+  const isFree = moving.size > 0 || !moves.length;
+  for (const turn of isFree ? first(SHOWS, isPassing ? passing : passed) : []) {
+    if (isPassing) passed.add(turn);
+    turn.show(isPassing);
   }
-  if (turns.size) return void requestAnimationFrame(paintTurns);
-  for (const paint of passed) paint(false);
-  passed.clear();
+  if (areDone()) settle();
+  else requestAnimationFrame(takeTurns);
+}
+
+/** @type {Set<Slider>} */
+const dragged = new Set();
+
+// While the attribute is there nothing glides, up to the last turn: a browser takes more than twice the time for the
+// style of an element that has once had a transition.
+function settle() {
+  const { dataset } = document.documentElement;
+  if (dragged.size) dataset.dragging = "";
+  else if (areDone()) delete dataset.dragging;
+}
+
+/**
+ * Takes so many from the turns.
+ * @param {number} count
+ * @param {Set<Turn>} turns
+ */
+function first(count, turns) {
+  const taken = [...turns].slice(0, count);
+  for (const turn of taken) turns.delete(turn);
+  return taken;
 }
 
 /**

@@ -19,11 +19,8 @@ impl Window {
     /// what it calls best practice.
     pub async fn is_accessible(&self, state: &str) {
         self.settled().await;
-        // As a script of WebDriver's, to which the page's content security policy does not apply.
         let script = format!("{}; return axe.run({OPTIONS})", *AXE);
-        let result = self
-            .call("/execute/sync", json!({"script": script, "args": []}))
-            .await;
+        let result = self.run(&script).await;
         let violations = result["violations"].as_array().unwrap();
         let broken: Vec<String> = violations.iter().map(describe).collect();
         assert!(broken.is_empty(), "{state}:\n{}", broken.join("\n"));

@@ -117,20 +117,6 @@ impl Window {
         }
     }
 
-    /// Gives the window this size in pixels, and waits until the page is laid out in it.
-    pub async fn resize_to(&self, width: u32, height: u32) {
-        let size =
-            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.devtools("Emulation.setDeviceMetricsOverride", size)
-            .await;
-        let has = format!("innerWidth === {width} && innerHeight === {height}");
-        until("the window has its size", async || {
-            self.eval(&has).await == true
-        })
-        .await;
-        self.frames().await;
-    }
-
     /// With the dark colours, or the light ones.
     pub(super) async fn show_by(&self, night: bool) {
         let scheme = if night { "dark" } else { "light" };

@@ -10,6 +10,24 @@ pub enum Hand {
     Mouse,
 }
 
+impl Hand {
+    /// The width and the height of a window, in pixels.
+    pub fn window(self) -> (u32, u32) {
+        match self {
+            Hand::Finger => (390, 844),
+            Hand::Mouse => (1280, 800),
+        }
+    }
+
+    /// What WebDriver calls it.
+    fn pointer(self) -> &'static str {
+        match self {
+            Hand::Finger => "touch",
+            Hand::Mouse => "mouse",
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 pub enum Motion {
     Down,
@@ -130,15 +148,35 @@ impl Window {
     async fn touch(&self, motion: Motion) {
         match self.kind {
             Kind::Chromium => self.touch_in_chromium(motion).await,
-            Kind::WebKit => self.touch_in_webkit(motion).await,
+            Kind::Firefox => self.touch_by_actions(motion, self.hand.pointer()).await,
+            // It has no touchscreen.
+            Kind::WebKit => self.touch_by_actions(motion, "mouse").await,
+        }
+    }
+
+    async fn touch_by_actions(&self, motion: Motion, pointer: &str) {
+        let (x, y) = self.place.get();
+        let move_to = json!({"type": "pointerMove", "x": x.round(), "y": y.round(), "duration": 0});
+        let actions = match motion {
+            Motion::Down => json!([move_to, {"type": "pointerDown", "button": 0}]),
+            Motion::Move => json!([move_to]),
+            Motion::Up => json!([{"type": "pointerUp", "button": 0}]),
+        };
+        self.act(json!({
+            "type": "pointer", "id": pointer, "parameters": {"pointerType": pointer}, "actions": actions,
+        }))
+        .await;
+        // No hand is faster than the frames; the driver is.
+        if let Motion::Move = motion {
+            self.run("return new Promise(requestAnimationFrame)").await;
         }
     }
 
     /// Presses a key and lets go of it; the characters of special keys are the constants below.
     pub async fn key(&self, key: char) {
         let strokes = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
-        let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes});
-        self.call("/actions", json!({"actions": [keyboard]})).await;
+        self.act(json!({"type": "key", "id": "keyboard", "actions": strokes}))
+            .await;
     }
 }
 

@@ -8,10 +8,8 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::hand::{Hand, Motion};
 use super::{Driver, Program, Window, WindowSetup};
 use crate::common::until;
 
@@ -96,34 +94,9 @@ const LISTEN: &str = "(() => {
 
 impl Window {
     pub(super) async fn resize(&self) {
-        let (width, height) = match self.hand {
-            Hand::Finger => (390, 844),
-            Hand::Mouse => (1280, 800),
-        };
+        let (width, height) = self.hand.window();
         let size = json!({"x": 0, "y": 0, "width": width, "height": height});
         self.call("/window/rect", size).await;
-    }
-
-    pub(super) async fn touch_in_webkit(&self, motion: Motion) {
-        let (x, y) = self.place.get();
-        let move_to = json!({"type": "pointerMove", "x": x.round(), "y": y.round(), "duration": 0});
-        let actions = match motion {
-            Motion::Down => json!([move_to, {"type": "pointerDown", "button": 0}]),
-            Motion::Move => json!([move_to]),
-            Motion::Up => json!([{"type": "pointerUp", "button": 0}]),
-        };
-        let mouse = json!({"type": "pointer", "id": "mouse", "actions": actions});
-        self.call("/actions", json!({"actions": [mouse]})).await;
-        // No hand is faster than the frames; the driver is.
-        if let Motion::Move = motion {
-            self.eval("new Promise(requestAnimationFrame)").await;
-        }
-    }
-
-    /// A picture of the page, in Base64.
-    pub(super) async fn picture(&self) -> Value {
-        self.settled().await;
-        self.request(Method::GET, "/screenshot", None).await
     }
 
     /// Collects what the page complains of from now on.
