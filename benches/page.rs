@@ -6,7 +6,8 @@
 //! - Cost of the first load: bytes, requests, and the time until the page is usable, with the main thread slowed down
 //!   four times; and the same time of a bare page that is only a slider.
 //! - Frames that a drag of the master over sixteen lights drops, with the main thread slowed down four times, and what
-//!   it sends.
+//!   it sends; what a frame costs the main thread, not slowed down; and both of a bare page that only moves sixteen
+//!   boxes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -16,6 +17,7 @@ mod browser;
 mod common;
 mod stats;
 
+use std::collections::HashMap;
 use std::env;
 
 use axum::Router;
@@ -26,7 +28,7 @@ use axum::routing::get;
 use browser::{Browser, Load, PI, Window};
 use common::{Setup, TestServer, until};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use stats::percentile;
 use tokio::net::TcpListener;
 
@@ -90,7 +92,7 @@ const RECORD_LOAD: &str = "window.times = new Promise((resolve) => {
 /// Lights of the drag of the master.
 const LIGHTS: u8 = 16;
 /// Drags the master to and fro for 5 s, and returns the share of the frames of a screen of 60 Hz that had no turn, with
-/// the messages that it sent in a second, and their bytes. The pointer moves once a frame, as browsers hand it to a page.
+/// the messages that it sent in a second, their bytes, and the number of frames. The pointer moves once a frame, as browsers hand it to a page.
 const DRAG_MASTER: &str = "(async () => {
     let messages = 0, bytes = 0;
     const { send: sendText } = WebSocket.prototype;
@@ -116,8 +118,36 @@ const DRAG_MASTER: &str = "(async () => {
     send('pointerup', 0.5);
     WebSocket.prototype.send = sendText;
     const seconds = (now - start) / 1000;
-    return [1 - frames / (seconds * 60), messages / seconds, bytes / messages];
+    return [1 - frames / (seconds * 60), messages / seconds, bytes / (messages || 1), frames];
 })()";
+
+/// The least that such a page can do: boxes as large as the lights, which all follow the pointer once a frame.
+const BARE_BOXES: &str = "<!doctype html>
+    <html lang=en>
+    <title>bare</title>
+    <link rel=icon href=data:,>
+    <meta name=viewport content='width=device-width'>
+    <style>
+        main { display: grid; grid-template-columns: 1fr 1fr; gap: 10px; padding: 12px 16px }
+        .master { grid-column: 1 / -1 }
+        .track { position: relative; height: 96px; overflow: hidden; border-radius: 20px; background: #ddd }
+        .fill { position: absolute; inset: 0; background: orange }
+    </style>
+    <main><div class=master><div class=track><div class=fill></div></div></div></main>
+    <script type=module src=bare.js></script>";
+const BARE_BOXES_SCRIPT: &str = "const main = document.querySelector('main');
+    const track = main.querySelector('.track');
+    for (let n = 0; n < 16; n++) main.append(track.cloneNode(true));
+    const fills = [...main.querySelectorAll('.fill')];
+    let place = 0, frame = 0;
+    const move = () => {
+        frame = 0;
+        for (const { style } of fills) style.transform = `translateX(${(place - 1) * 100}%)`;
+    };
+    track.addEventListener('pointermove', ({ clientX }) => {
+        place = clientX / innerWidth;
+        frame ||= requestAnimationFrame(move);
+    });";
 
 /// The smallest usable page: a slider that the first level enables.
 const BARE_PAGE: &str = "<!doctype html>
@@ -186,31 +216,75 @@ async fn report_master_drag() {
     let dimmer = Setup::with(&(0..LIGHTS).map(light).collect::<String>()).start();
     let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
-    let slow = json!({"rate": SLOWDOWN});
-    phone.devtools("Emulation.setCPUThrottlingRate", slow).await;
-    let (mut dropped, mut sent) = (Vec::new(), [0.0; 2]);
-    for _ in 0..5 {
-        let [share, messages, bytes] = recorded(&phone, DRAG_MASTER).await;
-        dropped.push(share * 100.0);
-        sent = [messages, bytes];
+    let bare = format!(
+        "http://{PI}:{}/",
+        serve_bare_page(BARE_BOXES, BARE_BOXES_SCRIPT).await
+    );
+    let bare = browser.phone_at("en-US", &bare).await;
+    println!("drag of the master over {LIGHTS} lights for 5 s:");
+    let mut dropped: [Vec<f64>; 2] = Default::default();
+    for (label, window) in [("page", &phone), ("bare page", &bare)] {
+        report_frames(label, window).await;
+        let slow = json!({"rate": SLOWDOWN});
+        window
+            .devtools("Emulation.setCPUThrottlingRate", slow)
+            .await;
     }
-    dropped.sort_by(f64::total_cmp);
-    println!(
-        "  {:.0} messages in a second, of {:.0} bytes each",
-        sent[0], sent[1]
-    );
-    println!(
-        "drag of the master over {LIGHTS} lights for 5 s, CPU {SLOWDOWN} x slower: median {:.1} % of the frames dropped, from {:.1} to {:.1} %",
-        dropped[2], dropped[0], dropped[4]
-    );
+    for _ in 0..5 {
+        for (window, dropped) in [&phone, &bare].into_iter().zip(&mut dropped) {
+            let [share, ..] = recorded::<[f64; 4]>(window, DRAG_MASTER).await;
+            dropped.push(share * 100.0);
+        }
+    }
+    println!("  frames dropped, CPU {SLOWDOWN} x slower, in turns");
+    for (label, mut dropped) in ["page", "bare page"].into_iter().zip(dropped) {
+        dropped.sort_by(f64::total_cmp);
+        let [least, .., most] = dropped[..] else {
+            unreachable!()
+        };
+        println!(
+            "    {label}: median {:.1} %, from {least:.1} to {most:.1} %",
+            dropped[2]
+        );
+    }
     browser.close().await;
+}
+
+/// What a frame of the drag costs the main thread, in its own CPU time, which does not count what else the machine does.
+async fn report_frames(label: &str, window: &Window) {
+    let domain = json!({"timeDomain": "threadTicks"});
+    window.devtools("Performance.enable", domain).await;
+    let before = metrics(window).await;
+    let [_, messages, bytes, frames] = recorded(window, DRAG_MASTER).await;
+    let after = metrics(window).await;
+    let [all, script, style, layout] = ["Task", "Script", "RecalcStyle", "Layout"].map(|part| {
+        let name = format!("{part}Duration");
+        (after[&name] - before[&name]) * 1000.0 / frames
+    });
+    println!(
+        "  {label}: {all:.2} ms a frame; script {script:.2}, style {style:.2}, layout {layout:.2}; {messages:.0} messages in a second, of {bytes:.0} bytes each"
+    );
+}
+
+/// What Chromium counts: durations in seconds.
+async fn metrics(window: &Window) -> HashMap<String, f64> {
+    let metrics = window.devtools("Performance.getMetrics", json!({})).await;
+    let metrics = metrics["metrics"].as_array().unwrap().iter();
+    let entry = |metric: &Value| {
+        let name = metric["name"].as_str().unwrap();
+        (name.into(), metric["value"].as_f64().unwrap())
+    };
+    metrics.map(entry).collect()
 }
 
 async fn report_load_times(dimmer: &TestServer) {
     println!(
         "load of the page and of a bare page, CPU {SLOWDOWN} x slower, empty cache, from the start of the navigation:"
     );
-    let ports = [dimmer.address.port(), serve_bare_page().await];
+    let ports = [
+        dimmer.address.port(),
+        serve_bare_page(BARE_PAGE, BARE_SCRIPT).await,
+    ];
     for again in [false, true] {
         let mut times: [Vec<Times>; 2] = Default::default();
         for _ in 0..LOADS {
@@ -269,15 +343,15 @@ async fn measure_load(port: u16, again: bool) -> Times {
     times
 }
 
-/// Serves the bare page, and returns its port.
-async fn serve_bare_page() -> u16 {
+/// Serves a bare page with this script, and returns its port.
+async fn serve_bare_page(page: &'static str, script: &'static str) -> u16 {
     let send_level = async |mut socket: WebSocket| {
         let _ = socket.send(r#"{"light":"led","level":20}"#.into()).await;
         while let Some(Ok(_)) = socket.recv().await {}
     };
-    let script = ([(CONTENT_TYPE, "text/javascript")], BARE_SCRIPT);
+    let script = ([(CONTENT_TYPE, "text/javascript")], script);
     let router = Router::new()
-        .route("/", get(Html(BARE_PAGE)))
+        .route("/", get(Html(page)))
         .route("/bare.js", get(script))
         .route(
             "/ws",
@@ -346,12 +420,7 @@ async fn recorded<T: for<'de> Deserialize<'de>>(window: &Window, expression: &st
 /// The zero of the page's clock, in milliseconds of the system's monotonic clock.
 async fn navigation_start(window: &Window) -> f64 {
     window.devtools("Performance.enable", json!({})).await;
-    let metrics = window.devtools("Performance.getMetrics", json!({})).await;
-    let metrics = metrics["metrics"].as_array().unwrap();
-    let start = metrics
-        .iter()
-        .find(|metric| metric["name"] == "NavigationStart");
-    start.unwrap()["value"].as_f64().unwrap() * 1000.0
+    metrics(window).await["NavigationStart"] * 1000.0
 }
 
 fn print(label: &str, mut times: Vec<f64>) {
