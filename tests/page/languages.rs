@@ -11,11 +11,11 @@ async fn each_language_fills_the_page_and_only_its_own_words_are_loaded(browser:
     for (locale, lang, word, number) in [
         ("ar-EG", "ar", "متصل", "٥٠"),
         ("de-DE", "de", "Verbunden", "50"),
-        ("es-ES", "es", "En vivo", "50"),
-        ("fr-FR", "fr", "En direct", "50"),
-        ("it-IT", "it", "In diretta", "50"),
+        ("es-ES", "es", "Conectado", "50"),
+        ("fr-FR", "fr", "Connecté", "50"),
+        ("it-IT", "it", "Connesso", "50"),
         ("ja-JP", "ja", "接続済み", "50"),
-        ("pt-PT", "pt-PT", "Em direto", "50"),
+        ("pt-PT", "pt-PT", "Ligação ativa", "50"),
     ] {
         let phone = browser.phone_in(locale, dimmer.address.port()).await;
         assert_eq!(phone.attribute("html", "lang").await.unwrap(), lang);

@@ -248,7 +248,7 @@ async fn a_portuguese_phone_reads_portuguese(browser: Browser) {
     let dimmer = starting_at(40);
     let phone = browser.phone_in("pt-BR", dimmer.address.port()).await;
     assert_eq!(phone.attribute("html", "lang").await.unwrap(), "pt-BR");
-    expect_status("Ao vivo", &phone).await;
+    expect_status("Conectado", &phone).await;
     expect_status("LED simulado", &phone).await;
     let text = phone.attribute(INPUT, "aria-valuetext").await;
     assert_eq!(text.unwrap(), "40 por cento");

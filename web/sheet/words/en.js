@@ -25,7 +25,7 @@ export default {
   after: "in … minutes",
   atTime: "at a time",
   later: "minutes after it (− before)",
-  days: "Again on these days, or once",
+  days: "Repeat on these days, or once",
   add: "Add timer",
   at: { sunrise: "at sunrise", sunset: "at sunset" },
   never: "not due",
