@@ -255,7 +255,7 @@ async fn report_frames(label: &str, window: &Window) {
     let domain = json!({"timeDomain": "threadTicks"});
     window.devtools("Performance.enable", domain).await;
     let before = metrics(window).await;
-    let [_, messages, bytes, frames] = recorded(window, DRAG_MASTER).await;
+    let [_, messages, bytes, frames]: [f64; 4] = recorded(window, DRAG_MASTER).await;
     let after = metrics(window).await;
     let [all, script, style, layout] = ["Task", "Script", "RecalcStyle", "Layout"].map(|part| {
         let name = format!("{part}Duration");

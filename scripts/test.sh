@@ -78,9 +78,9 @@ end() {
 }
 
 step "what the tests need"
-install apt-utils avahi-daemon avahi-utils bsdutils build-essential caddy chromium chromium-driver curl dbus fish gnupg \
-  httpie iproute2 mosquitto nginx-light openssh-client shellcheck shfmt strace systemd tzdata udev util-linux \
-  valgrind webkit2gtk-driver xvfb zsh
+install apt-utils avahi-daemon avahi-utils bsdutils build-essential caddy chromium chromium-driver curl dbus \
+  firefox-esr fish gnupg httpie iproute2 mosquitto nginx-light openssh-client shellcheck shfmt strace systemd tzdata \
+  udev util-linux valgrind webkit2gtk-driver xvfb zsh
 scripts/axe.sh >/dev/null
 for clients in '' prometheus websocat node-red; do
   scripts/clients.sh $clients >/dev/null

@@ -61,19 +61,27 @@ pub const PI: &str = "raspberrypi.local";
 /// Makes of each claim, a function of a [`Browser`], a test in each browser.
 macro_rules! in_each_browser {
     ($($claim:ident),+ $(,)?) => {
-        mod chromium {
-            $(#[tokio::test]
-            #[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
-            async fn $claim() {
-                super::$claim(super::Browser::chromium()).await;
-            })+
-        }
+        crate::browser::in_both_browsers! { $($claim),+ }
 
         mod firefox {
             $(#[tokio::test]
             #[ignore = "needs Firefox; scripts/test.sh installs it and runs this"]
             async fn $claim() {
                 super::$claim(super::Browser::firefox()).await;
+            })+
+        }
+    };
+}
+pub(crate) use in_each_browser;
+
+/// The same without Firefox, for what hardly differs from one browser to the next: Firefox takes the longest.
+macro_rules! in_both_browsers {
+    ($($claim:ident),+ $(,)?) => {
+        mod chromium {
+            $(#[tokio::test]
+            #[ignore = "needs Chromium; scripts/test.sh installs it and runs this"]
+            async fn $claim() {
+                super::$claim(super::Browser::chromium()).await;
             })+
         }
 
@@ -86,7 +94,7 @@ macro_rules! in_each_browser {
         }
     };
 }
-pub(crate) use in_each_browser;
+pub(crate) use in_both_browsers;
 
 /// A kind of browser, and its windows; each is a browser of its own, as each phone is. All are killed when
 /// this is dropped.

@@ -1,6 +1,6 @@
 //! Participants, the activity feed and messages, on the page.
 
-use crate::browser::{Browser, Window, in_each_browser};
+use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::TestServer;
 use crate::steps::{enter, expect, expect_text, open_sheet, tap};
 use serde_json::json;
@@ -87,4 +87,4 @@ async fn a_portuguese_phone_shows_the_activity_in_portuguese() {
     browser.close().await;
 }
 
-in_each_browser! { people_see_the_participants_their_actions_and_their_messages }
+in_both_browsers! { people_see_the_participants_their_actions_and_their_messages }

@@ -1,6 +1,6 @@
 //! Backups from the sheet: the download, and a file that is restored once somebody has agreed.
 
-use crate::browser::{Browser, Window, in_each_browser};
+use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer};
 use crate::steps::{TWO, expect, expect_level, expect_text, open_sheet};
 use reqwest::Method;
@@ -106,7 +106,7 @@ async fn what_is_wrong_with_a_backup_is_said_in_the_words_of_the_service(browser
     browser.close_despite(&["/api/backup"]).await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     a_backup_is_downloaded_and_restored_once_somebody_agrees,
     what_is_wrong_with_a_backup_is_said_in_the_words_of_the_service,
 }

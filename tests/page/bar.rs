@@ -1,6 +1,6 @@
 //! What is on the first screen besides the lights: presets, timers that run out, who sets a light, what somebody says.
 
-use crate::browser::{Browser, in_each_browser};
+use crate::browser::{Browser, in_both_browsers};
 use crate::common::{TestServer, until};
 use crate::steps::{expect, expect_level, expect_text, undo};
 use reqwest::Method;
@@ -117,7 +117,7 @@ async fn it_is_shown_for_a_moment_who_sets_a_light_and_what_somebody_says(browse
     browser.close().await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     presets_are_recalled_and_timers_cancelled_on_the_first_screen,
     it_is_shown_for_a_moment_who_sets_a_light_and_what_somebody_says,
 }

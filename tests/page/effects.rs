@@ -1,6 +1,6 @@
 //! Effects, presets and long transitions: set in the sheet, and shown by the page while the sheet is closed.
 
-use crate::browser::{Browser, Window, in_each_browser};
+use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::{
     BREATHE, CLOSE, FORGET, NONE, SUNRISE, TWO, chip, enter, expect, expect_effect, expect_pressed,
@@ -263,7 +263,7 @@ async fn an_effect_is_for_the_chosen_light_or_for_all(browser: Browser) {
     browser.close().await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     each_effect_is_a_button_that_shows_the_state_of_the_service,
     a_sunrise_asks_for_its_minutes_and_the_time_left_counts_down,
     the_time_left_counts_down_with_one_timer_and_then_none,

@@ -1,7 +1,7 @@
 //! Lights of other dimmers on the page.
 
 use crate::broker::Broker;
-use crate::browser::{Browser, in_each_browser};
+use crate::browser::{Browser, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::{CONNECTIONS, expect};
 use serde_json::json;
@@ -91,6 +91,6 @@ async fn the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes(b
     browser.close_despite(&[CONNECTIONS]).await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     the_light_of_another_dimmer_is_beside_its_own_dims_and_comes_and_goes,
 }

@@ -1,6 +1,6 @@
 //! Links that do one thing, after a tap of confirmation.
 
-use crate::browser::{Browser, Window, in_each_browser};
+use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use serde_json::json;
 
@@ -120,7 +120,7 @@ async fn a_link_to_what_is_not_here_has_nothing_to_agree_to(browser: Browser) {
     browser.close().await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     a_link_does_one_thing_after_a_tap_and_not_before,
     a_link_to_what_is_not_here_has_nothing_to_agree_to,
 }

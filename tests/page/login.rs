@@ -1,6 +1,6 @@
 //! The login in a real browser.
 
-use crate::browser::{Browser, Window, in_each_browser};
+use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, until};
 use crate::steps::{CONNECTIONS, open_sheet, tap};
 
@@ -76,6 +76,6 @@ async fn a_browser_is_asked_once_and_again_when_the_password_changes(browser: Br
         .await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     a_browser_is_asked_once_and_again_when_the_password_changes,
 }

@@ -1,6 +1,6 @@
 //! Several lights on one page, and the master that scales them together.
 
-use crate::browser::{Browser, DOWN, END, HOME, LEFT, RIGHT, TAB, UP, Window, in_each_browser};
+use crate::browser::{Browser, DOWN, END, HOME, LEFT, RIGHT, TAB, UP, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::expect_level;
 use serde_json::json;
@@ -210,7 +210,7 @@ async fn titles_are_read_and_hidden_lights_are_not_shown(browser: Browser) {
     browser.close().await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     the_master_scales_all_and_brings_them_back_from_0_as_they_were,
     the_keyboard_moves_the_master_and_keeps_the_proportions,
     each_light_is_one_tab_stop_whose_arrows_always_change_its_level,

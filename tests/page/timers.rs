@@ -1,6 +1,6 @@
 //! The timers in the sheet: to sleep, to wake up, and the list of those there are.
 
-use crate::browser::{Browser, Window, in_each_browser};
+use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::{TWO, enter, expect, make_tall, open_part, tap, undo};
 use reqwest::Method;
@@ -264,7 +264,7 @@ async fn a_timer_shows_its_due_time_in_the_time_zones_of_the_service_and_of_the_
     browser.close().await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     a_sleep_timer_turns_the_light_off_after_its_minutes,
     a_wake_up_timer_has_a_time_days_and_a_sunrise,
     the_form_makes_every_kind_of_timer,

@@ -2,7 +2,7 @@
 //!
 //! The next version is the same service behind a proxy that names another folder in the page.
 
-use crate::browser::{Browser, Window, in_each_browser};
+use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{TestServer, until};
 use crate::proxy::Proxy;
 use crate::steps::CONNECTIONS;
@@ -85,7 +85,7 @@ async fn a_restart_of_the_same_version_reloads_nothing(browser: Browser) {
     browser.close_despite(&[CONNECTIONS]).await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     a_page_that_nobody_touches_loads_itself_anew_after_an_upgrade,
     a_page_that_is_touched_waits_until_it_is_left_alone,
     a_restart_of_the_same_version_reloads_nothing,
