@@ -292,7 +292,7 @@ export class Slider {
   #paint(level) {
     this.level = level;
     this.#on.move(level);
-    if (this.#on.interval) showInTurn(this.#turn);
+    if (this.#on.interval && this.dragging) showInTurn(this.#turn);
     else this.#on.show(level);
   }
 }

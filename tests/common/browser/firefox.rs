@@ -140,7 +140,7 @@ impl Tab {
     /// What a function with this body returns.
     pub async fn run(&self, body: &str) -> Value {
         let expression =
-            format!("(async () => JSON.stringify(await (async () => {{{body}\n}})() ?? null))()");
+            format!("(async () => JSON.stringify(await (async () => {{{body}\n}})()) ?? null)()");
         let result = self
             .call(
                 "script.evaluate",
@@ -153,7 +153,8 @@ impl Tab {
             .await;
         let details = &result["exceptionDetails"]["text"];
         assert!(details.is_null(), "{body}: {details}");
-        serde_json::from_str(result["result"]["value"].as_str().unwrap()).unwrap()
+        let value = result["result"]["value"].as_str().unwrap_or("null");
+        serde_json::from_str(value).unwrap()
     }
 
     pub async fn go(&self, url: &str) {

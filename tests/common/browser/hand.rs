@@ -191,7 +191,7 @@ fn place_of(level: f64) -> f64 {
 
 /// What WebDriver calls the keys.
 pub const TAB: char = '\u{e004}';
-pub const ENTER: char = '\u{e007}';
+pub const ENTER: char = '\u{e006}';
 pub const ESCAPE: char = '\u{e00c}';
 pub const PAGE_UP: char = '\u{e00e}';
 pub const PAGE_DOWN: char = '\u{e00f}';
