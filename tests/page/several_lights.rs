@@ -147,9 +147,9 @@ async fn sixteen_lights_are_dragged_by_thirty_messages_a_second(browser: Browser
         window.requestAnimationFrame = (task) => setTimeout(task, 4);
         const send = WebSocket.prototype.send;
         WebSocket.prototype.send = function (text) {
-            const { lights } = JSON.parse(text);
+            const { lights, light } = JSON.parse(text);
             if (lights) window.sent.push({ at: performance.now(), count: Object.keys(lights).length });
-            else window.others++;
+            if (light) window.others++;
             send.call(this, text);
         };
         const input = document.querySelector('.master input');

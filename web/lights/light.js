@@ -21,9 +21,10 @@ const shine = (level) => Math.min(1, level) * 0.12 + Math.min(1, level / 10) * 0
 /** @typedef {import("../connection.js").Change} Change */
 /**
  * What a light calls: `start` when a drag begins, `busy` to ask whether a change is not handled yet, `changed` after
- * something new is shown, `open` when the light of a tile shall be shown large. `interval` is that of the slider.
+ * something new is shown, `open` when the light of a tile shall be shown large. `inTurn` and
+ * `interval` are those of the slider.
  * @typedef {{ send(change: Change): void, start(): void, busy(): boolean, changed(): void, open?(): void,
- *   readonly interval?: number }} LightEvents
+ *   inTurn?(turn: import("./slider.js").Turn): void, interval?: number }} LightEvents
  */
 
 export class Light {
@@ -100,9 +101,8 @@ export class Light {
       start: on.start,
       tap: () => on.send({ toggle: true }),
       hold: on.open,
-      get interval() {
-        return on.interval;
-      },
+      inTurn: on.inTurn,
+      interval: on.interval,
     });
     for (const [button, step] of /** @type {const} */ ([[more, 1], [less, -1]])) {
       let began = 0;

@@ -55,6 +55,7 @@ export class Master {
       },
       busy: () => lights().some(({ name }) => connection.isPending(name)),
       changed: () => this.#scaling || this.#summarize(),
+      inTurn: showInTurn,
       interval: INTERVAL,
     });
     const { section } = this.light;
@@ -125,7 +126,7 @@ export class Master {
         // One that has gone would have all of them refused.
         if (!lights.includes(light)) continue;
         if (effect) light.send({ effect, speed });
-        else light.slider.setByMaster(level);
+        else set(light, level);
       }
     } else {
       for (const light of this.#lights()) light.send({ on: true });
@@ -161,11 +162,20 @@ export class Master {
     this.#setLevels = scaled(from, level);
     if (!level) this.#remember(this.#gestureLights, from);
     this.#scaling = true;
-    this.#gestureLights.forEach(({ slider }, n) => slider.setByMaster(this.#setLevels[n], transition));
+    this.#gestureLights.forEach((light, n) => set(light, this.#setLevels[n], transition));
     this.#scaling = false;
     // To lay out the text takes as long as to move eight lights; the last turn in the end writes it, too.
     if (!level || this.#scales++ % 2) this.#summarize();
   }
+}
+
+/**
+ * @param {NamedLight} light
+ * @param {number} level
+ * @param {number} [transition]
+ */
+function set({ slider }, level, transition) {
+  if (slider.setByMaster(level, transition)) showInTurn(slider.turn);
 }
 
 /**
@@ -194,4 +204,46 @@ export function together(connection, task) {
 export function scaled(levels, level) {
   const highest = Math.max(0, ...levels);
   return levels.map((each) => (highest ? Math.round((each * level * 10) / highest) / 10 : level));
+}
+
+// What the master changes is shown in turns, a little in each frame, or a phone would drop the next ones: where the grips
+// are, then what has to be laid out; and when all have come to rest, what none sees.
+const MOVES = 8, SHOWS = 1; // in a frame
+/** @typedef {import("./slider.js").Turn} Turn */
+/** @type {Set<Turn>[]} */
+const [moving, passing, passed] = [new Set(), new Set(), new Set()];
+const areDone = () => !moving.size && !passing.size && !passed.size;
+
+/** @param {Turn} turn */
+export function showInTurn(turn) {
+  if (areDone()) requestAnimationFrame(takeTurns);
+  moving.add(turn);
+  passing.add(turn);
+}
+
+function takeTurns() {
+  const moves = first(MOVES, moving);
+  for (const turn of moves) turn.move();
+  const isPassing = passing.size > 0;
+  // The last of the moves come in the frame in which the master sends again.
+  const isFree = moving.size > 0 || !moves.length;
+  for (const turn of isFree ? first(SHOWS, isPassing ? passing : passed) : []) {
+    if (isPassing) passed.add(turn);
+    turn.show(isPassing);
+  }
+  // Nothing glides up to the last turn: a browser takes more than twice the time for the style of an element that has
+  // once had a transition.
+  if (areDone()) delete document.documentElement.dataset.dragging;
+  else requestAnimationFrame(takeTurns);
+}
+
+/**
+ * Takes so many from the turns.
+ * @param {number} count
+ * @param {Set<Turn>} turns
+ */
+function first(count, turns) {
+  const taken = [...turns].slice(0, count);
+  for (const turn of taken) turns.delete(turn);
+  return taken;
 }

@@ -40,11 +40,15 @@ export function levelAt(place) {
 
 /** @typedef {import("./gesture.js").Axis} Axis */
 /**
- * What a slider calls. `move` moves the grip, and `show` shows the rest of a level; it is told whether that is only passed on the way to another. `start` is called when a hand comes down, `tap` and `hold` on a tile. `glide` is the seconds in
- * which the light shall reach the level, if it shall take time. `interval` is the minimum time from one send to the
- * next, in ms; without it every frame may send.
- * @typedef {{ move(level: number): void, show(level: number, isPassing?: boolean): void, send(level: number, glide?: number): void, start(): void, tap?(): void,
- *   hold?(): void, readonly interval?: number }} SliderEvents
+ * What a slider calls. `move` moves the grip, and `show` shows the rest of a level; it is told whether that is only
+ * passed on the way to another. `start` is called when a hand comes down, `tap` and `hold` on a tile. `glide` is the
+ * seconds in which the light shall reach the level, if it shall take time. `inTurn` shows what a drag changes, if not all
+ * of it shall be shown at once. `interval` is the minimum time from one send to the next, in ms; without it every frame
+ * may send.
+ * @typedef {{ move(): void, show(isPassing: boolean): void }} Turn
+ * @typedef {{ move(level: number): void, show(level: number, isPassing?: boolean): void,
+ *   send(level: number, glide?: number): void, start(): void, tap?(): void, hold?(): void, inTurn?(turn: Turn): void,
+ *   interval?: number }} SliderEvents
  */
 
 export class Slider {
@@ -75,8 +79,11 @@ export class Slider {
   #began = 0;
   #place = 0;
   #travel = 1;
-  /** @type {Turn} */
-  #turn = {
+  /**
+   * Shows the level a little later, in two parts.
+   * @type {Turn}
+   */
+  turn = {
     move: () => this.#on.move(this.level),
     show: (isPassing) => this.#on.show(this.level, isPassing),
   };
@@ -165,9 +172,10 @@ export class Slider {
   /** @param {boolean} is */
   #setDragging(is) {
     this.#section.classList.toggle("dragging", is);
-    if (is) dragged.add(this);
-    else dragged.delete(this);
-    settle();
+    const { dataset } = document.documentElement;
+    if (is) dataset.dragging = "";
+    else if (this.#on.inTurn) this.#on.inTurn(this.turn);
+    else delete dataset.dragging;
   }
 
   /** @param {number} y */
@@ -247,17 +255,17 @@ export class Slider {
   }
 
   /**
-   * A change by the master, sent at once as the master keeps the interval. Ignored during a drag.
+   * A change by the master, sent at once as the master keeps the interval, and to be shown in its turn. Ignored during a drag.
    * @param {number} level
    * @param {number} [glide]
    */
   setByMaster(level, glide) {
-    if (!this.#live || this.dragging || level === this.level) return;
+    if (!this.#live || this.dragging || level === this.level) return false;
     this.level = level;
-    showInTurn(this.#turn);
     this.#unsent = level;
     this.#glide = glide;
     this.#flush();
+    return true;
   }
 
   #sendWhenDue() {
@@ -292,60 +300,9 @@ export class Slider {
   #paint(level) {
     this.level = level;
     this.#on.move(level);
-    if (this.#on.interval && this.dragging) showInTurn(this.#turn);
+    if (this.#on.inTurn && this.dragging) this.#on.inTurn(this.turn);
     else this.#on.show(level);
   }
-}
-
-// What the master changes is shown in turns, a little in each frame, or a phone would drop the next ones: where the grips
-// are, then what has to be laid out; and when all have come to rest, what none sees.
-const MOVES = 8, SHOWS = 1; // in a frame
-/** @typedef {{ move(): void, show(isPassing: boolean): void }} Turn */
-/** @type {Set<Turn>[]} */
-const [moving, passing, passed] = [new Set(), new Set(), new Set()];
-const areDone = () => !moving.size && !passing.size && !passed.size;
-
-/** @param {Turn} turn */
-function showInTurn(turn) {
-  if (areDone()) requestAnimationFrame(takeTurns);
-  moving.add(turn);
-  passing.add(turn);
-}
-
-function takeTurns() {
-  const moves = first(MOVES, moving);
-  for (const turn of moves) turn.move();
-  const isPassing = passing.size > 0;
-  // The last of the moves come in the frame in which the master sends again.
-  const isFree = moving.size > 0 || !moves.length;
-  for (const turn of isFree ? first(SHOWS, isPassing ? passing : passed) : []) {
-    if (isPassing) passed.add(turn);
-    turn.show(isPassing);
-  }
-  if (areDone()) settle();
-  else requestAnimationFrame(takeTurns);
-}
-
-/** @type {Set<Slider>} */
-const dragged = new Set();
-
-// While the attribute is there nothing glides, up to the last turn: a browser takes more than twice the time for the
-// style of an element that has once had a transition.
-function settle() {
-  const { dataset } = document.documentElement;
-  if (dragged.size) dataset.dragging = "";
-  else if (areDone()) delete dataset.dragging;
-}
-
-/**
- * Takes so many from the turns.
- * @param {number} count
- * @param {Set<Turn>} turns
- */
-function first(count, turns) {
-  const taken = [...turns].slice(0, count);
-  for (const turn of taken) turns.delete(turn);
-  return taken;
 }
 
 /**
