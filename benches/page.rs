@@ -92,7 +92,8 @@ const RECORD_LOAD: &str = "window.times = new Promise((resolve) => {
 /// Lights of the drag of the master.
 const LIGHTS: u8 = 16;
 /// Drags the master to and fro for 5 s, and returns the share of the frames of a screen of 60 Hz that had no turn, with
-/// the messages that it sent in a second, their bytes, and the number of frames. The pointer moves once a frame, as browsers hand it to a page.
+/// the messages that it sent in a second, their bytes, and the number of frames. The pointer moves once a frame, as
+/// browsers hand it to a page.
 const DRAG_MASTER: &str = "(async () => {
     let messages = 0, bytes = 0;
     const { send: sendText } = WebSocket.prototype;
@@ -250,7 +251,7 @@ async fn report_master_drag() {
     browser.close().await;
 }
 
-/// What a frame of the drag costs the main thread, in its own CPU time, which does not count what else the machine does.
+/// What a frame of the drag costs the main thread, in its own CPU time, which leaves out what else the machine does.
 async fn report_frames(label: &str, window: &Window) {
     let domain = json!({"timeDomain": "threadTicks"});
     window.devtools("Performance.enable", domain).await;
@@ -262,7 +263,8 @@ async fn report_frames(label: &str, window: &Window) {
         (after[&name] - before[&name]) * 1000.0 / frames
     });
     println!(
-        "  {label}: {all:.2} ms a frame; script {script:.2}, style {style:.2}, layout {layout:.2}; {messages:.0} messages in a second, of {bytes:.0} bytes each"
+        "  {label}: {all:.2} ms a frame; script {script:.2}, style {style:.2}, layout {layout:.2}; \
+         {messages:.0} messages in a second, of {bytes:.0} bytes each"
     );
 }
 

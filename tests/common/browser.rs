@@ -20,8 +20,9 @@
 //! in_each_browser! { it_is_live }
 //! ```
 //!
-//! A phone has a touchscreen in Chromium and in Firefox, and a mouse in WebKit. A test that needs DevTools, or what else
-//! only one browser has, is a `#[tokio::test]` of its own with that browser, and says so. `scripts/test.sh` installs all.
+//! A phone has a touchscreen in Chromium and in Firefox, and a mouse in WebKit. A test that needs DevTools, or what
+//! else only one browser has, is a `#[tokio::test]` of its own with that browser, and says so. `scripts/test.sh`
+//! installs all.
 
 #![allow(dead_code, unused_imports, unused_macros, clippy::unwrap_used)]
 

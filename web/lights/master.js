@@ -206,8 +206,8 @@ export function scaled(levels, level) {
   return levels.map((each) => (highest ? Math.round((each * level * 10) / highest) / 10 : level));
 }
 
-// What the master changes is shown in turns, a little in each frame, or a phone would drop the next ones: where the grips
-// are, then what has to be laid out; and when all have come to rest, what none sees.
+// What the master changes is shown in turns, a little in each frame, or a phone would drop the next ones: where the
+// grips are, then what has to be laid out; and when all have come to rest, what none sees.
 const MOVES = 8, SHOWS = 1; // in a frame
 /** @typedef {import("./slider.js").Turn} Turn */
 /** @type {Set<Turn>[]} */

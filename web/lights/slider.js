@@ -42,9 +42,9 @@ export function levelAt(place) {
 /**
  * What a slider calls. `move` moves the grip, and `show` shows the rest of a level; it is told whether that is only
  * passed on the way to another. `start` is called when a hand comes down, `tap` and `hold` on a tile. `glide` is the
- * seconds in which the light shall reach the level, if it shall take time. `inTurn` shows what a drag changes, if not all
- * of it shall be shown at once. `interval` is the minimum time from one send to the next, in ms; without it every frame
- * may send.
+ * seconds in which the light shall reach the level, if it shall take time. `inTurn` shows what a drag changes, if not
+ * all of it shall be shown at once. `interval` is the minimum time from one send to the next, in ms; without it every
+ * frame may send.
  * @typedef {{ move(): void, show(isPassing: boolean): void }} Turn
  * @typedef {{ move(level: number): void, show(level: number, isPassing?: boolean): void,
  *   send(level: number, glide?: number): void, start(): void, tap?(): void, hold?(): void, inTurn?(turn: Turn): void,
@@ -255,7 +255,8 @@ export class Slider {
   }
 
   /**
-   * A change by the master, sent at once as the master keeps the interval, and to be shown in its turn. Ignored during a drag.
+   * A change by the master, sent at once as the master keeps the interval, and to be shown in its turn. Ignored during a
+   * drag; says whether it was not.
    * @param {number} level
    * @param {number} [glide]
    */
