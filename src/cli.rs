@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use dimmer::client::{
-    ChangeArgs, EffectChoice, LevelChange, PresetCommand, ServiceArgs, TimerCommand,
+    ChangeArgs, EffectChoice, LevelChange, PresetCommand, ServiceArgs, SettingsCommand,
+    TimerCommand,
 };
 use dimmer::config::{LightOptions, Options};
 use dimmer::platform::host::Host;
@@ -98,6 +99,13 @@ pub enum CliCommand {
     Timer {
         #[command(subcommand)]
         command: TimerCommand,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// List, change or reset the settings that may be changed while the service runs
+    Settings {
+        #[command(subcommand)]
+        command: Option<SettingsCommand>,
         #[command(flatten)]
         service: ServiceArgs,
     },

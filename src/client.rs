@@ -5,6 +5,8 @@ mod backup;
 mod connection;
 mod endpoint;
 mod presets;
+mod rest;
+mod settings;
 mod timers;
 
 use std::time::Duration;
@@ -18,6 +20,7 @@ pub use backup::{fetch_backup, restore_backup};
 use connection::{Connection, ReceivedFault, ReceivedMessage};
 pub use endpoint::ServiceArgs;
 pub use presets::{PresetCommand, presets};
+pub use settings::{SettingsCommand, settings};
 pub use timers::{TimerCommand, timers};
 
 use crate::platform::terminal::{output_closed, print_line};
@@ -195,6 +198,8 @@ mod tests {
         Preset(PresetCommand),
         #[command(subcommand)]
         Timer(TimerCommand),
+        #[command(subcommand)]
+        Settings(SettingsCommand),
     }
 
     impl Commands {
@@ -208,6 +213,7 @@ mod tests {
                 } => Some(args.message(choice.message(speed), "led")),
                 Commands::Preset(command) => command.message(),
                 Commands::Timer(command) => command.message(),
+                Commands::Settings(command) => command.message(),
             }
         }
     }
@@ -237,6 +243,9 @@ mod tests {
             "timer add --in 60 --level 9.5 --light led",
             "timer add --in 60 --effect sunrise --speed 2 --transition 60",
             "timer cancel wake",
+            "settings set title=Desk min_duty=2.5 hidden=true warmth=#ffa757 groups=a,b --light led",
+            "settings set latitude=1.5 longitude=-46",
+            "settings reset title --light led",
         ] {
             let arguments = ["dimmer"].into_iter().chain(line.split(' '));
             let message = Commands::parse_from(arguments).message().unwrap();

@@ -15,14 +15,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use crate::model::timers::Place;
+use crate::model::settings::FileSettings;
+pub use crate::model::settings::OnStart;
 use crate::platform::host::Host;
 use crate::platform::password::Hash;
 use crate::platform::tls::Tls;
 use credential::credential;
 use file::File;
 pub use file::MAX_LIGHTS;
-pub use light::{DriverChoice, LightConfig, OnStart, OnStop};
+pub use light::{DriverChoice, LightConfig, OnStop};
 pub use mqtt::{Broker, BrokerLogin, Entity, GROUP, MqttConfig};
 pub use options::{LightOptions, Options};
 
@@ -41,8 +42,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Folder where simulated lights write their duties, if anywhere.
     pub trace: Option<PathBuf>,
-    /// The place that sunrise and sunset are computed for, if it is known.
-    pub place: Option<Place>,
+    /// The settings that may be changed while the service runs, as the file has them.
+    pub settings: FileSettings,
     /// Whether to record who is connected and who did what, and to send it to all clients.
     pub activity: bool,
     /// 1 to [`MAX_LIGHTS`] lights with different names and GPIOs.
@@ -75,6 +76,7 @@ impl Config {
     /// one line that says where and what is allowed.
     pub fn load(options: Options) -> anyhow::Result<Config> {
         let file = File::load(options.lights)?;
+        let settings = file.settings();
         let password_file = options
             .password_file
             .or(file.password_file)
@@ -104,13 +106,7 @@ impl Config {
                 .transpose()?,
             state_dir,
             trace: options.trace,
-            place: file
-                .latitude
-                .zip(file.longitude)
-                .map(|(latitude, longitude)| Place {
-                    latitude,
-                    longitude,
-                }),
+            settings,
             activity: file.activity,
             lights: file.light,
         })

@@ -23,6 +23,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{info, warn};
 
 use cli::{Cli, CliCommand, ServeArgs};
+use dimmer::client::SettingsCommand;
 use dimmer::config::{self, Config, LightOptions};
 use dimmer::model::text::printable;
 use dimmer::platform::mdns;
@@ -102,6 +103,10 @@ async fn execute(command: CliCommand) -> anyhow::Result<()> {
         } => client::effect(&service, effect, speed, args).await,
         CliCommand::Preset { command, service } => client::presets(&service, command).await,
         CliCommand::Timer { command, service } => client::timers(&service, command).await,
+        CliCommand::Settings { command, service } => {
+            let command = command.unwrap_or(SettingsCommand::List);
+            client::settings(&service, command).await
+        }
         CliCommand::Get { light, service } => client::get(&service, light).await,
         CliCommand::Watch { service } => client::watch(&service).await,
         CliCommand::Backup(args) => backup::make(args).await,

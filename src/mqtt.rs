@@ -67,15 +67,13 @@ const MAX_TOPIC: usize = 0xffff;
 /// Messages that wait to be sent: more than all lights publish at once.
 const QUEUE: usize = 64;
 
-/// Publishes the lights and executes commands to them and to their groups, until `stop`. `groups` has
-/// the groups of each light, in the order of the lights; `url` is that of the page, if other machines know
-/// one; `connected` is for the metrics.
+/// Publishes the lights and executes commands to them and to their groups, until `stop`. `url` is that
+/// of the page, if other machines know one; `connected` is for the metrics.
 ///
 /// Does not disconnect from the broker, so that the broker publishes the last will, as it does after a
 /// crash.
 pub async fn run(
     hub: Arc<Hub>,
-    groups: Vec<Vec<String>>,
     url: Option<String>,
     config: MqttConfig,
     connected: Arc<Flag>,
@@ -91,7 +89,6 @@ pub async fn run(
         peers: Peers::new(&hub, &config),
         former: Former::read(&config),
         hub,
-        groups,
         config,
         connected,
     };
@@ -125,8 +122,6 @@ struct Link {
 struct Bridge {
     hub: Arc<Hub>,
     lights: Arc<Lights>,
-    /// The groups of each light.
-    groups: Vec<Vec<String>>,
     discovery: Discovery,
     controls: Controls,
     former: Former,
@@ -307,9 +302,14 @@ impl Bridge {
             Subject::Recall => self.recall(&message.payload),
             Subject::Group(name) => {
                 let command = LightCommand::parse(&message.payload, Format::Plain)?;
-                let lights = self.lights.ids().zip(&self.groups);
-                let members = lights.filter(|(_, groups)| groups.iter().any(|group| group == name));
-                let members: Vec<_> = members.map(|(light, _)| light).collect();
+                let is_member = |light: &LightId| {
+                    self.lights
+                        .settings(*light)
+                        .groups
+                        .iter()
+                        .any(|group| group == name)
+                };
+                let members: Vec<_> = self.lights.ids().filter(is_member).collect();
                 // All at once; a light that refuses keeps no other from it.
                 self.execute(&command, &members).or_else(|_| {
                     let each = members.chunks(1).map(|light| self.execute(&command, light));
@@ -359,20 +359,24 @@ impl Bridge {
         let mut controls = self.controls.watch();
         let mut link = self.link.subscribe();
         let mut published_to = Link::default();
+        let mut described = Vec::new();
         let mut published = BTreeMap::new();
         loop {
             let now = *link.borrow_and_update();
-            if now.is_up && now.connections != published_to.connections {
-                self.subscribe(outbox).await;
-            }
-            if now.is_up && now != published_to {
-                self.publish_discovery(outbox).await;
-                published.clear();
-                published_to = now;
-            }
             presets.mark_unchanged();
             controls.mark_unchanged();
             let states = watch.borrow_and_update().clone();
+            // Titles and groups.
+            let settings: Vec<_> = states.iter().map(|state| state.settings.clone()).collect();
+            let set_up_again = settings != described;
+            if now.is_up && (now.connections != published_to.connections || set_up_again) {
+                self.subscribe(outbox).await;
+            }
+            if now.is_up && (now != published_to || set_up_again) {
+                self.publish_discovery(outbox).await;
+                published.clear();
+                (published_to, described) = (now, settings);
+            }
             if now.is_up && publish_new(outbox, self.states(&states), &mut published).await {
                 if *link.borrow() == now {
                     outbox.all_arrived();
@@ -403,7 +407,11 @@ impl Bridge {
 
     /// Subscribes to all topics of interest.
     async fn subscribe(&self, outbox: &Outbox) {
-        let groups: BTreeSet<_> = self.groups.iter().flatten().collect();
+        let states = self.lights.states().clone();
+        let groups: BTreeSet<_> = states
+            .iter()
+            .flat_map(|state| &state.settings.groups)
+            .collect();
         let own = [
             BIRTH.into(),
             self.topics.set("+"),
@@ -420,8 +428,10 @@ impl Bridge {
 
     /// Publishes the descriptions of the lights, and that they are online.
     async fn publish_discovery(&self, outbox: &Outbox) {
-        for light in self.lights.list() {
-            for (topic, message) in self.discovery.of_light(light) {
+        let states = self.lights.states().clone();
+        for (light, state) in self.lights.list().iter().zip(&states) {
+            let title = light.title(&state.settings);
+            for (topic, message) in self.discovery.of_light(light, title) {
                 outbox.retain(topic, message).await;
             }
         }
@@ -430,8 +440,12 @@ impl Bridge {
 
     /// The topics where this dimmer describes what it has now, with the descriptions.
     fn descriptions(&self) -> BTreeMap<String, String> {
-        let lights = self.lights.list().iter();
-        let of_lights = lights.flat_map(|light| self.discovery.of_light(light));
+        let states = self.lights.states().clone();
+        let lights = self.lights.list().iter().zip(&states);
+        let of_lights = lights.flat_map(|(light, state)| {
+            let title = light.title(&state.settings);
+            self.discovery.of_light(light, title)
+        });
         let all = of_lights.chain(self.discovery.presets(self.hub.presets.all().keys()));
         all.filter(|(_, message)| !message.is_empty()).collect()
     }

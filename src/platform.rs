@@ -1,6 +1,7 @@
-//! What stands between the service and the machine: GPIOs and their locks, host names, mDNS, passwords, standard output,
-//! TLS, supervision of tasks.
+//! What stands between the service and the machine: GPIOs and their locks, host names, mDNS, passwords, standard
+//! output, TLS, supervision of tasks, and the time zone database.
 
+pub(crate) mod cities;
 pub(crate) mod gpio;
 pub mod gpio_lock;
 pub mod host;

@@ -15,6 +15,7 @@ pub(crate) mod resource;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod server_message;
+pub(crate) mod settings_request;
 pub(crate) mod timer_request;
 
 /// Largest message from a client and largest body of a request, in bytes.

@@ -68,9 +68,10 @@ impl Service {
         let (password, encrypted) = (config.web.password.clone(), tls.is_some());
         let (store, login) = opening::stored_state(config.state_dir, password, encrypted).await?;
         let pins = opening::pins(reservations, config.trace).await?;
-        let lights = opening::lights(&config.lights, &pins, &store);
+        let settings = opening::settings(config.settings, &store);
+        let lights = opening::lights(&config.lights, &pins, &store, &settings);
         let buttons = opening::buttons(&config.lights, &lights)?;
-        let hub = Arc::new(opening::hub(lights, &store, config.place, config.activity));
+        let hub = Arc::new(opening::hub(lights, &store, settings, config.activity));
 
         let (supervisor, failures) = Supervisor::new();
         let (stop_inputs, stop_outputs) = (CancellationToken::new(), CancellationToken::new());
@@ -88,9 +89,8 @@ impl Service {
         tasks.start_scheduler(metrics.timers_due.clone());
         tasks.start_activity();
         if let Some(mqtt) = config.mqtt {
-            let groups = config.lights.into_iter().map(|light| light.groups);
             let url = config.mdns.then(|| mdns::url(address, encrypted)).flatten();
-            tasks.start_mqtt(groups.collect(), url, mqtt, metrics.add_mqtt());
+            tasks.start_mqtt(url, mqtt, metrics.add_mqtt());
         }
         let announcement = match config.mdns {
             true => tasks.start_mdns(address, encrypted),
@@ -190,6 +190,7 @@ mod tests {
 
     use super::*;
     use crate::config::{DriverChoice, LightConfig, MqttConfig, WebConfig};
+    use crate::model::settings::FileSettings;
 
     /// A service with everything that runs without hardware.
     async fn service(folder: &std::path::Path) -> Service {
@@ -216,7 +217,7 @@ mod tests {
             }),
             state_dir: folder.into(),
             trace: Some(folder.into()),
-            place: None,
+            settings: FileSettings::default(),
             activity: true,
             lights: vec![light("desk")],
         })

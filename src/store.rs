@@ -33,6 +33,7 @@ use crate::model::backup_requests::{BackupError, BackupRequest};
 use crate::model::command::{Command, Outcome};
 use crate::model::hub::Hub;
 use crate::model::presets::PresetsByName;
+use crate::model::settings::SetHere;
 use crate::model::timers::Timer;
 use backup::few;
 pub use backup::{Backup, settings_in, with_settings};
@@ -114,6 +115,12 @@ impl Store {
         saved.map(KeptState::timers).unwrap_or_default()
     }
 
+    /// The stored settings.
+    pub fn settings(&self) -> SetHere {
+        let saved = self.saved.as_ref();
+        saved.map(KeptState::settings).unwrap_or_default()
+    }
+
     /// Writes every change of the hub until `stop`, and then a last time. Until then it makes and restores
     /// backups.
     pub async fn run(
@@ -123,11 +130,12 @@ impl Store {
         stop: CancellationToken,
     ) {
         let (mut lights, mut presets) = (hub.lights.watch(), hub.presets.watch());
-        let mut timers = hub.timers.watch();
+        let (mut timers, mut settings) = (hub.timers.watch(), hub.settings.watch());
         while !stop.is_cancelled() {
             lights.mark_unchanged();
             presets.mark_unchanged();
             timers.mark_unchanged();
+            settings.mark_unchanged();
             let next = self.save(&hub).await;
             loop {
                 tokio::select! {
@@ -139,6 +147,7 @@ impl Store {
                     _ = lights.changed(), if next.is_none() => break,
                     _ = presets.changed(), if next.is_none() => break,
                     _ = timers.changed(), if next.is_none() => break,
+                    _ = settings.changed(), if next.is_none() => break,
                 }
             }
         }
@@ -211,7 +220,7 @@ impl Store {
                 Some(saved) => (saved, None),
                 None => {
                     let saved = load(&file)?;
-                    let read_late = (saved.presets(), saved.timers());
+                    let read_late = (saved.presets(), saved.timers(), saved.settings());
                     (saved, Some(read_late))
                 }
             };
@@ -225,10 +234,10 @@ impl Store {
             .expect("writing the file does not panic");
         match written {
             Ok((saved, read_late)) => {
-                if let Some((presets, timers)) = read_late {
+                if let Some((presets, timers, settings)) = read_late {
                     // The snapshot had none of these because they were unknown, not because somebody had
                     // removed them. The next write saves them again.
-                    hub.add_read_late(presets, timers);
+                    hub.add_read_late(presets, timers, settings);
                 }
                 (self.saved, self.restored) = (Some(saved), None);
                 Some(start + INTERVAL)
@@ -247,6 +256,7 @@ struct Snapshot {
     lights: Vec<(String, KeptLight, bool)>,
     presets: Arc<PresetsByName>,
     timers: Arc<Vec<Timer>>,
+    settings: Arc<SetHere>,
 }
 
 impl Snapshot {
@@ -263,6 +273,7 @@ impl Snapshot {
                 .collect(),
             presets: hub.presets.all(),
             timers: hub.timers.all(),
+            settings: hub.settings.here(),
         }
     }
 
@@ -276,6 +287,7 @@ impl Snapshot {
         }
         saved.set_presets(&self.presets);
         saved.set_timers(&self.timers);
+        saved.set_settings(&self.settings);
         saved
     }
 }

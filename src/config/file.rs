@@ -1,16 +1,17 @@
 //! The settings file `dimmer.toml`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, Error, anyhow, ensure};
 use serde::{Deserialize, Deserializer, de};
 
 use super::light::LightConfig;
 use super::mqtt::MqttFile;
 use super::options::LightOptions;
+use crate::model::settings::{self, FileSettings, HouseSettings};
 use crate::platform::host::Host;
 
 /// The most lights of one service.
@@ -32,13 +33,30 @@ pub struct File {
     pub password_file: Option<PathBuf>,
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
-    #[serde(deserialize_with = "latitude")]
+    #[serde(deserialize_with = "settings::latitude")]
     pub latitude: Option<f64>,
-    #[serde(deserialize_with = "longitude")]
+    #[serde(deserialize_with = "settings::longitude")]
     pub longitude: Option<f64>,
+    #[serde(deserialize_with = "settings::title")]
+    pub title: Option<String>,
+    pub settings: SettingsPlace,
     pub activity: bool,
     pub mqtt: Option<MqttFile>,
     pub light: Vec<LightConfig>,
+    /// The names of the settings that are in the file, besides those of its tables.
+    #[serde(skip)]
+    pub given: BTreeSet<String>,
+}
+
+/// Where settings may be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SettingsPlace {
+    /// On the page and by other clients, too.
+    #[default]
+    Page,
+    /// In the file alone.
+    File,
 }
 
 impl Default for File {
@@ -55,9 +73,12 @@ impl Default for File {
             tls_key: None,
             latitude: None,
             longitude: None,
+            title: None,
+            settings: SettingsPlace::Page,
             activity: true,
             mqtt: None,
             light: vec![LightConfig::default()],
+            given: BTreeSet::new(),
         }
     }
 }
@@ -83,6 +104,28 @@ impl File {
             light.frequency = options.frequency.or(light.frequency);
         }
         Ok(file)
+    }
+
+    /// The settings that may be changed while the service runs.
+    pub fn settings(&self) -> FileSettings {
+        let lights = self.light.iter().map(|light| {
+            let settings = (light.settings(), light.given.clone());
+            (light.name.clone(), settings)
+        });
+        FileSettings {
+            locked: self.settings == SettingsPlace::File,
+            house: self.house(),
+            given: self.given.clone(),
+            lights: lights.collect(),
+        }
+    }
+
+    fn house(&self) -> HouseSettings {
+        HouseSettings {
+            title: self.title.clone(),
+            latitude: self.latitude,
+            longitude: self.longitude,
+        }
     }
 }
 
@@ -113,7 +156,7 @@ pub fn text(path: &Path) -> anyhow::Result<String> {
 
 /// Parses the settings in `text`; `name` is the file's name for errors.
 pub fn parse(text: &str, name: &str) -> anyhow::Result<File> {
-    let file: File = toml::from_str(text).map_err(|error| {
+    let mut file: File = toml::from_str(text).map_err(|error| {
         let message = rephrase(&error.message().replace('\n', "; "));
         match error.span() {
             Some(span) => {
@@ -124,26 +167,27 @@ pub fn parse(text: &str, name: &str) -> anyhow::Result<File> {
         }
     })?;
     check(&file).with_context(|| name.to_owned())?;
+    note_given(&mut file, text);
     Ok(file)
+}
+
+/// Notes which settings are in the file: their values do not tell that from the defaults.
+fn note_given(file: &mut File, text: &str) {
+    let names = |table: &toml::Table| table.keys().cloned().collect();
+    let table: toml::Table = text.parse().unwrap_or_default();
+    file.given = names(&table);
+    let lights = table.get("light").and_then(toml::Value::as_array);
+    let lights = lights.into_iter().flatten();
+    for (light, table) in file.light.iter_mut().zip(lights) {
+        light.given = table.as_table().map(names).unwrap_or_default();
+    }
 }
 
 /// serde's message, except that one about an unknown setting suggests the most similar setting, and that
 /// one about a type calls it as people do.
 fn rephrase(message: &str) -> String {
     if !message.starts_with("unknown field") {
-        let mut message = message.to_owned();
-        for (type_name, words) in [
-            ("expected i64", "expected a whole number without quotes"),
-            ("expected f64", "expected a number without quotes"),
-            ("expected usize", "expected a whole number without quotes"),
-            (
-                "expected a boolean",
-                "expected true or false without quotes",
-            ),
-        ] {
-            message = message.replace(type_name, words);
-        }
-        return message;
+        return settings::in_words(message);
     }
     // unknown field `a`, expected one of `b`, `c`
     let mut names = message.split('`').skip(1).step_by(2);
@@ -184,10 +228,7 @@ fn check(file: &File) -> anyhow::Result<()> {
         file.mqtt.is_none() || cfg!(feature = "mqtt"),
         "[mqtt]: this dimmer is built without MQTT, the Cargo feature mqtt"
     );
-    ensure!(
-        file.latitude.is_some() == file.longitude.is_some(),
-        "latitude and longitude must both be set, or neither"
-    );
+    file.house().check().map_err(Error::msg)?;
     let (mut names, mut gpios) = (HashSet::new(), HashSet::new());
     for light in &file.light {
         ensure!(
@@ -200,13 +241,8 @@ fn check(file: &File) -> anyhow::Result<()> {
             "two lights have the gpio {}",
             light.gpio
         );
-        ensure!(
-            light.max_duty > light.min_duty,
-            "max_duty of light {} must be above its min_duty, {}, up to 100, not {}",
-            light.name,
-            light.min_duty,
-            light.max_duty
-        );
+        let (min, max) = (light.min_duty, light.max_duty);
+        settings::check_range(&light.name, min, max).map_err(Error::msg)?;
     }
     check_buttons(&file.light)
 }
@@ -224,29 +260,6 @@ fn check_buttons(lights: &[LightConfig]) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn degrees<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    setting: &str,
-    max: f64,
-) -> Result<Option<f64>, D::Error> {
-    let degrees = f64::deserialize(deserializer)?;
-    if (-max..=max).contains(&degrees) {
-        Ok(Some(degrees))
-    } else {
-        Err(de::Error::custom(format!(
-            "{setting} must be from -{max} to {max} degrees, not {degrees}"
-        )))
-    }
-}
-
-fn latitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    degrees(deserializer, "latitude", 90.0)
-}
-
-fn longitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    degrees(deserializer, "longitude", 180.0)
 }
 
 fn allowed_hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Host>, D::Error> {
@@ -283,7 +296,13 @@ mod tests {
     #[test]
     fn the_example_file_has_the_defaults() {
         let example = parse(include_str!("../../systemd/dimmer.toml")).unwrap();
-        assert_eq!(format!("{example:?}"), format!("{:?}", parse("").unwrap()));
+        let default = parse("[[light]]").unwrap();
+        let values = |mut file: File| {
+            file.given.clear();
+            file.light[0].given.clear();
+            format!("{file:?}")
+        };
+        assert_eq!(values(example), values(default));
     }
 
     #[test]
@@ -344,8 +363,11 @@ mod tests {
         assert_eq!((file.max_pages, file.max_pages_per_address), (7, 3));
         assert!(!file.socketio);
         assert_eq!(file.password_file, Some("/etc/dimmer/password".into()));
-        assert_eq!((desk.title(), desk.hidden), ("Mesa, à esquerda", true));
-        assert_eq!(file.light[1].title(), "shelf");
+        assert_eq!(
+            (desk.title.as_deref(), desk.hidden),
+            (Some("Mesa, à esquerda"), true)
+        );
+        assert_eq!(file.light[1].title, None);
         assert_eq!(desk.warmth, Warmth::from_kelvin(2700));
         assert_eq!(file.light[1].warmth, "#ffaa55".parse().ok());
         assert_eq!(desk.fastest(), Speed::MAX);

@@ -1,17 +1,16 @@
 //! The settings of one light.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
 
 use crate::model::effect::Speed;
-use crate::model::level::{Curve, Level};
-use crate::model::lights::{self, Driver, Light};
-use crate::model::text::Name;
+use crate::model::level::Curve;
+use crate::model::lights::{Driver, Light};
+use crate::model::settings::{self, LightSettings, OnStart};
 use crate::model::warmth::Warmth;
-
-/// The most groups of a light.
-const MAX_GROUPS: usize = 8;
 
 /// One `[[light]]` of `dimmer.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,12 +20,12 @@ pub struct LightConfig {
     #[serde(deserialize_with = "name")]
     pub name: String,
     /// The name for people: 1 to 40 characters; `None` for the name.
-    #[serde(deserialize_with = "title")]
+    #[serde(deserialize_with = "settings::title")]
     pub title: Option<String>,
     /// Whether the page does not show the light.
     pub hidden: bool,
     /// The colour that the LED shines in, for the page.
-    #[serde(deserialize_with = "warmth")]
+    #[serde(deserialize_with = "settings::warmth")]
     pub warmth: Option<Warmth>,
     /// GPIO of the LED as a BCM number, 0 to 27.
     #[serde(deserialize_with = "gpio")]
@@ -46,13 +45,13 @@ pub struct LightConfig {
     /// Whether the LED is wired to the supply voltage, so that it is on while the pin is low.
     pub invert: bool,
     /// Duty in percent, 0 to 100, below which the LED stays dark.
-    #[serde(deserialize_with = "min_duty")]
+    #[serde(deserialize_with = "settings::min_duty")]
     pub min_duty: f64,
     /// Duty in percent at level 100: above `min_duty`, up to 100.
-    #[serde(deserialize_with = "max_duty")]
+    #[serde(deserialize_with = "settings::max_duty")]
     pub max_duty: f64,
     /// Duration of changes that name none.
-    #[serde(deserialize_with = "transition")]
+    #[serde(deserialize_with = "settings::transition")]
     pub transition: Duration,
     /// Whether effects may flash more than three times a second.
     pub allow_fast_strobe: bool,
@@ -62,8 +61,11 @@ pub struct LightConfig {
     pub on_stop: OnStop,
     /// Groups of the light, named like lights: an MQTT command to a group changes its lights on all dimmers
     /// of the broker.
-    #[serde(deserialize_with = "groups")]
+    #[serde(deserialize_with = "settings::groups")]
     pub groups: Vec<String>,
+    /// The names of the settings that are in the file.
+    #[serde(skip)]
+    pub given: BTreeSet<String>,
 }
 
 impl Default for LightConfig {
@@ -87,14 +89,25 @@ impl Default for LightConfig {
             on_start: OnStart::Restore,
             on_stop: OnStop::Off,
             groups: Vec::new(),
+            given: BTreeSet::new(),
         }
     }
 }
 
 impl LightConfig {
-    /// The name for people.
-    pub fn title(&self) -> &str {
-        self.title.as_deref().unwrap_or(&self.name)
+    /// The settings that may be changed while the service runs.
+    pub fn settings(&self) -> LightSettings {
+        LightSettings {
+            title: self.title.clone(),
+            hidden: self.hidden,
+            warmth: self.warmth,
+            curve: self.curve,
+            min_duty: self.min_duty,
+            max_duty: self.max_duty,
+            transition: self.transition,
+            on_start: self.on_start,
+            groups: self.groups.clone(),
+        }
     }
 
     /// The light that these settings describe, with its driver, the frequency in Hz and the number of
@@ -102,15 +115,10 @@ impl LightConfig {
     pub fn light(&self, (driver, frequency, resolution): (Driver, u32, u32)) -> Light {
         Light {
             name: self.name.clone(),
-            title: self.title().into(),
-            hidden: self.hidden,
-            warmth: self.warmth,
             gpio: self.gpio,
             driver,
             frequency,
             resolution,
-            curve: self.curve,
-            transition: self.transition,
             fastest: self.fastest(),
             fallback: None,
         }
@@ -121,16 +129,6 @@ impl LightConfig {
         match self.allow_fast_strobe {
             true => Speed::MAX,
             false => Speed::SAFE,
-        }
-    }
-
-    /// The duty, 0 to 1, for a brightness of 0 to 1: 0 for 0, otherwise between `min_duty` and
-    /// `max_duty`.
-    pub fn trimmed(&self, brightness: f64) -> f64 {
-        if brightness > 0.0 {
-            (self.min_duty + (self.max_duty - self.min_duty) * brightness) / 100.0
-        } else {
-            0.0
         }
     }
 }
@@ -149,16 +147,6 @@ pub enum DriverChoice {
     Simulated,
 }
 
-/// The level of a light when the service starts.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(try_from = "WordOrNumber")]
-pub enum OnStart {
-    /// The stored level; 50 percent if there is none.
-    Restore,
-    /// This level.
-    Level(Level),
-}
-
 /// The pin after the service has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -170,66 +158,7 @@ pub enum OnStop {
 }
 
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    check_name("name", String::deserialize(deserializer)?)
-}
-
-/// Checks that a name can be part of topics and URLs. The error names the setting and what is allowed.
-pub(super) fn check_name<E: de::Error>(setting: &str, name: String) -> Result<String, E> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if (1..=32).contains(&name.len()) && name.bytes().all(allowed) {
-        Ok(name)
-    } else {
-        Err(E::custom(format!(
-            "{setting} must be 1 to 32 of a-z, 0-9 and -, not {name:?}"
-        )))
-    }
-}
-
-fn groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let groups = Vec::<String>::deserialize(deserializer)?;
-    let count = groups.len();
-    if count > MAX_GROUPS {
-        return Err(de::Error::custom(format!(
-            "groups must be at most {MAX_GROUPS}, not {count}"
-        )));
-    }
-    groups
-        .into_iter()
-        .map(|group| check_name("each of groups", group))
-        .collect()
-}
-
-fn title<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let title = String::deserialize(deserializer)?;
-    match Name::new(&title) {
-        Ok(_) => Ok(Some(title)),
-        Err(error) => Err(de::Error::custom(format!("title {error}"))),
-    }
-}
-
-/// Kelvin, or a colour of CSS.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum KelvinOrColour {
-    Kelvin(i64),
-    Other(toml::Value),
-}
-
-fn warmth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Warmth>, D::Error> {
-    let (warmth, text) = match KelvinOrColour::deserialize(deserializer)? {
-        KelvinOrColour::Kelvin(kelvin) => (Warmth::from_kelvin(kelvin), kelvin.to_string()),
-        KelvinOrColour::Other(value) => {
-            let warmth = value.as_str().and_then(|text| text.parse().ok());
-            (warmth, quoted(&value))
-        }
-    };
-    warmth.map(Some).ok_or_else(|| {
-        de::Error::custom(format!(
-            "warmth must be the LED's colour, in kelvin from {} to {} as in warmth = 2700, or as in warmth = \"#ffa757\", not {text}",
-            Warmth::MIN_KELVIN,
-            Warmth::MAX_KELVIN
-        ))
-    })
+    settings::check_name("name", String::deserialize(deserializer)?)
 }
 
 /// An integer in `range`. The error names the setting, the number and the range.
@@ -255,7 +184,7 @@ fn integer<'de, D: Deserializer<'de>>(
 #[serde(untagged)]
 enum GpioText {
     Number(i64),
-    Other(toml::Value),
+    Other(Value),
 }
 
 fn gpio_number<'de, D: Deserializer<'de>>(deserializer: D, setting: &str) -> Result<u8, D::Error> {
@@ -264,19 +193,11 @@ fn gpio_number<'de, D: Deserializer<'de>>(deserializer: D, setting: &str) -> Res
         GpioText::Other(value) => {
             return Err(de::Error::custom(format!(
                 "{setting} must be a number from 0 to 27 without quotes, as in {setting} = 21, not {}",
-                quoted(&value)
+                settings::quoted(&value)
             )));
         }
     };
     parse_gpio(&text).map_err(|error| de::Error::custom(format!("{setting} {error}")))
-}
-
-/// What an error says of a value that is no number.
-fn quoted(value: &toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => format!("{text:?}"),
-        other => format!("of type {}", other.type_str()),
-    }
 }
 
 /// Parses a BCM number. The error says what is allowed, and which GPIO a pin of the header is.
@@ -320,55 +241,4 @@ fn button_gpio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>,
 
 fn frequency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     integer(deserializer, "frequency", 1..=100_000).map(|hz| Some(hz as u32))
-}
-
-/// A duty in percent. The error names the setting, the number and the range.
-fn percent<'de, D: Deserializer<'de>>(deserializer: D, setting: &str) -> Result<f64, D::Error> {
-    let percent = f64::deserialize(deserializer)?;
-    if (0.0..=100.0).contains(&percent) {
-        Ok(percent)
-    } else {
-        Err(de::Error::custom(format!(
-            "{setting} must be from 0 to 100, not {percent}"
-        )))
-    }
-}
-
-fn min_duty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    percent(deserializer, "min_duty")
-}
-
-fn max_duty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    percent(deserializer, "max_duty")
-}
-
-fn transition<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    lights::transition(f64::deserialize(deserializer)?).map_err(de::Error::custom)
-}
-
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "on_start must be \"restore\", \"off\" or a level"
-)]
-enum WordOrNumber {
-    Word(String),
-    Number(f64),
-}
-
-impl TryFrom<WordOrNumber> for OnStart {
-    type Error = String;
-
-    fn try_from(value: WordOrNumber) -> Result<OnStart, String> {
-        match value {
-            WordOrNumber::Word(word) if word == "restore" => Ok(OnStart::Restore),
-            WordOrNumber::Word(word) if word == "off" => Ok(OnStart::Level(Level::OFF)),
-            WordOrNumber::Word(word) => Err(format!(
-                "on_start must be \"restore\", \"off\" or a level, not {word:?}"
-            )),
-            WordOrNumber::Number(percent) => Level::from_percent(percent)
-                .map(OnStart::Level)
-                .map_err(|error| format!("on_start {error}")),
-        }
-    }
 }

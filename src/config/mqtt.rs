@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Deserializer, de};
 
 use super::credential::credential;
-use super::light::check_name;
+use crate::model::settings::check_name;
 use crate::model::text::Name;
 use crate::platform::host::{self, Authority, Host};
 use crate::platform::tls::{self, ClientConfig};

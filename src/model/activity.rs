@@ -121,6 +121,7 @@ enum ActivitySubject {
     Flash(Actor, String),
     Preset(Actor, String),
     Timer(Actor, String),
+    Settings(Actor, Option<String>),
     /// The presence of a name: a client that reconnects at once never left.
     Name(Arc<str>),
     /// A remark or a restored backup, by the number of its entry: each is published.
@@ -365,6 +366,7 @@ fn subject(entry: &Entry, number: u64) -> (ActivitySubject, Duration) {
         Action::TimerAdded { timer } | Action::TimerCancelled { timer } => {
             ActivitySubject::Timer(actor(), timer.clone())
         }
+        Action::SettingsChanged { light } => ActivitySubject::Settings(actor(), light.clone()),
         Action::Restored | Action::Said { .. } | Action::More { .. } => {
             return (ActivitySubject::Single(number), Duration::ZERO);
         }

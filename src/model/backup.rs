@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::lights::LightBackup;
 use super::presets::{MAX_PRESETS, PresetsByName};
+use super::settings::SetHere;
 use super::text::{Name, TextError};
 use super::timers::{MAX_TIMERS, TimeOfDay, Timer, TimerAction};
 
@@ -19,6 +20,8 @@ pub struct BackupContents {
     pub presets: PresetsByName,
     /// All timers.
     pub timers: Vec<Timer>,
+    /// All settings that were set here; `None` if the backup is of a version without these, or of none of them.
+    pub settings: Option<SetHere>,
 }
 
 /// Why a backup is not restored. Nothing has changed then.
@@ -58,7 +61,8 @@ impl BackupContents {
             return Err(RestoreError::TooManyTimers(timers));
         }
         let of_presets = self.presets.values().flat_map(|preset| preset.keys());
-        for light in self.lights.keys().chain(of_presets) {
+        let of_settings = self.settings.iter().flat_map(|here| here.lights.keys());
+        for light in self.lights.keys().chain(of_presets).chain(of_settings) {
             check_name("light", light)?;
         }
         for name in self.presets.keys() {

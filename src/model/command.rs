@@ -14,6 +14,7 @@ use super::fleet::{FleetError, RemoteState};
 use super::lights::{Change, LightId, LightState};
 use super::presets::{Preset, PresetError};
 use super::range::OutOfRange;
+use super::settings::{SettingError, SettingsChange};
 use super::text::Name;
 use super::timers::{NewTimer, Timer, TimerError};
 
@@ -57,8 +58,19 @@ pub enum Command {
     CancelTimer(String),
     /// Execute the action of a timer that is due.
     RunTimer(Timer),
-    /// Set lights, presets and timers as a backup says.
+    /// Set lights, presets, timers and settings as a backup says.
     Restore(BackupContents),
+    /// Change settings: all of these, or none.
+    ChangeSettings(SettingsChange),
+    /// Hold the pin of a light at a duty, to find the ends of its range by eye.
+    TryDuty {
+        /// The light.
+        light: LightId,
+        /// The duty in percent, 0 to 100; `None` to end that.
+        duty: Option<f64>,
+    },
+    /// End whatever the actor tries, as it is gone.
+    EndTrials,
 }
 
 /// A change of one of several lights.
@@ -138,6 +150,9 @@ pub enum CommandError {
     /// The timer cannot be added or found.
     #[error(transparent)]
     Timer(#[from] TimerError),
+    /// The settings cannot be changed, or the duty not be tried.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// The backup cannot be restored.
     #[error(transparent)]
     Restore(#[from] RestoreError),

@@ -14,6 +14,7 @@ use super::effect::Effect;
 use super::fleet::{Fleet, FleetError, RemoteChange, RemoteState};
 use super::lights::{Change, Light, LightId, LightState, Lights, OwnChange};
 use super::presets::{self, Preset, PresetError, Presets, PresetsByName};
+use super::settings::{FileSettings, SetHere, SettingError, Settings, SettingsChange};
 use super::text::Name;
 use super::timers::{NewTimer, Timer, TimerAction, Timers};
 
@@ -29,6 +30,8 @@ pub struct Hub {
     pub presets: Presets,
     /// Commands at a time.
     pub timers: Timers,
+    /// Settings of the lights and of the dimmer.
+    pub settings: Settings,
     /// Who is connected, and who did what.
     pub activity: Arc<Activity>,
     /// Lights of other dimmers.
@@ -42,6 +45,7 @@ impl Hub {
             lights: Arc::new(lights),
             presets: Presets::new(PresetsByName::new()),
             timers: Timers::new(Vec::new(), None, None),
+            settings: Settings::new(FileSettings::default(), SetHere::default()),
             activity,
             fleet: Fleet::default(),
         }
@@ -106,6 +110,13 @@ impl Hub {
             }
             Command::RunTimer(timer) => self.run_timer(actor, timer),
             Command::Restore(contents) => self.restore(actor, contents),
+            Command::ChangeSettings(change) => self.change_settings(actor, &change),
+            Command::TryDuty { light, duty } => self.try_duty(actor, light, duty),
+            // Not recorded: a trial leaves nothing behind.
+            Command::EndTrials => {
+                self.lights.end_trials_of(actor);
+                Ok(Outcome::Done)
+            }
         }
     }
 
@@ -125,11 +136,19 @@ impl Hub {
         self.timers.zone_was_set(now);
     }
 
-    /// Adds presets and timers that the store could not read at the start. One that has been saved or
-    /// added since then is newer, and stays.
-    pub fn add_read_late(&self, presets: PresetsByName, timers: Vec<Timer>) {
+    /// Adds presets, timers and settings that the store could not read at the start. What has been saved, added or
+    /// set since then is newer, and stays.
+    pub fn add_read_late(&self, presets: PresetsByName, timers: Vec<Timer>, mut settings: SetHere) {
         self.presets.add_kept(presets);
         self.timers.add_kept(timers);
+        let _changing = self.settings.lock();
+        let newer = self.settings.here();
+        settings.house.extend(newer.house.clone());
+        for (light, values) in &newer.lights {
+            let set = settings.lights.entry(light.clone()).or_default();
+            set.extend(values.clone());
+        }
+        self.configure(settings, &[], &Actor::Timer);
     }
 
     fn record(&self, actor: &Actor, action: Action) {
@@ -279,8 +298,19 @@ impl Hub {
             lights,
             presets,
             timers,
+            settings,
         } = contents;
         let mut notes = Vec::new();
+        if let Some(settings) = settings {
+            if self.settings.is_locked() && settings != SetHere::default() {
+                notes.push(format!(
+                    "{}: those of the backup have no effect",
+                    SettingError::Locked
+                ));
+            }
+            let _changing = self.settings.lock();
+            notes.extend(self.configure(settings, &[], actor));
+        }
         let elsewhere = lights
             .keys()
             .filter(|name| self.lights.find(name).is_none());
@@ -311,6 +341,60 @@ impl Hub {
             restored,
             revisions,
         })
+    }
+
+    fn change_settings(
+        &self,
+        actor: &Actor,
+        change: &SettingsChange,
+    ) -> Result<Outcome, CommandError> {
+        let find = |name: &String| {
+            let found = self.lights.find(name);
+            found.ok_or_else(|| CommandError::NoSuchLight(name.clone()))
+        };
+        let saved = change.lights.keys().map(find);
+        let saved = saved.collect::<Result<Vec<_>, _>>()?;
+        let _changing = self.settings.lock();
+        let here = self.settings.changed(change)?;
+        self.configure(here, &saved, actor);
+        let of_house = (!change.house.is_empty()).then_some(None);
+        let of_lights = change.lights.keys().cloned().map(Some);
+        for light in of_house.into_iter().chain(of_lights) {
+            self.record(actor, Action::SettingsChanged { light });
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Puts these settings in place, all at once, and returns in a line each what of them has no effect.
+    fn configure(&self, here: SetHere, saved: &[LightId], by: &Actor) -> Vec<String> {
+        self.settings.replace(here);
+        let mut problems = Vec::new();
+        let lights = self.lights.ids().map(|id| {
+            let name = &self.lights.light(id).name;
+            let (settings, problem) = self.settings.light(name);
+            problems
+                .extend(problem.map(|problem| format!("settings of light {name:?}: {problem}")));
+            (id, settings)
+        });
+        let lights = lights.collect();
+        self.lights.configure(lights, saved, by);
+        self.timers.set_place(self.settings.house().place());
+        problems
+    }
+
+    fn try_duty(
+        &self,
+        actor: &Actor,
+        light: LightId,
+        duty: Option<f64>,
+    ) -> Result<Outcome, CommandError> {
+        if self.settings.is_locked() {
+            return Err(SettingError::Locked.into());
+        }
+        match self.lights.try_duty(light, duty, actor) {
+            true => Ok(Outcome::Done),
+            false => Err(SettingError::Tried(self.lights.light(light).name.clone()).into()),
+        }
     }
 
     /// The light of this name if it exists, or all lights without a name.

@@ -4,6 +4,7 @@
 //! follow [`Lights::watch`]. Nothing calls an output, so a slow one only ever skips to the newest state.
 
 mod last_on;
+mod trial;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,10 +15,10 @@ use tokio::time::Instant;
 
 use super::actor::Actor;
 use super::effect::{Effect, EffectKind, SUNRISE, Speed};
-use super::level::{Curve, Level, Step, luminance_between};
-use super::range::Range;
-use super::warmth::Warmth;
+use super::level::{Level, Step, luminance_between};
+use super::settings::LightSettings;
 pub use last_on::{LastOn, Leaving};
+pub use trial::Trial;
 
 /// What a flash plays.
 const FLASH: Effect = Effect {
@@ -48,22 +49,6 @@ impl Driver {
     }
 }
 
-/// The longest transition.
-pub const MAX_TRANSITION: Duration = Duration::from_secs(3600);
-/// All transitions, in seconds.
-pub const TRANSITIONS: Range = Range::new(0.0, MAX_TRANSITION.as_secs_f64()).of("seconds");
-
-/// A transition of this many seconds.
-///
-/// # Errors
-/// It is not in [`TRANSITIONS`].
-pub fn transition(seconds: f64) -> Result<Duration, String> {
-    match TRANSITIONS.check(seconds) {
-        Ok(seconds) => Ok(Duration::from_secs_f64(seconds)),
-        Err(error) => Err(format!("transition {error}")),
-    }
-}
-
 /// Identifies a light of this dimmer: its position in the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LightId(usize);
@@ -78,17 +63,11 @@ impl LightId {
     }
 }
 
-/// What a light is; fixed while the service runs.
+/// What a light is; fixed while the service runs. Its [`LightSettings`] are part of its state.
 #[derive(Debug, Clone)]
 pub struct Light {
     /// The name in messages, settings and files.
     pub name: String,
-    /// The name on the page.
-    pub title: String,
-    /// Whether the page leaves the light out.
-    pub hidden: bool,
-    /// The colour that the page shows it in; `None` for the usual one.
-    pub warmth: Option<Warmth>,
     /// BCM number of its GPIO, 0 to 27.
     pub gpio: u8,
     /// What moves its pin.
@@ -97,10 +76,6 @@ pub struct Light {
     pub frequency: u32,
     /// The number of duty cycles that the driver distinguishes.
     pub resolution: u32,
-    /// The curve from levels to luminance.
-    pub curve: Curve,
-    /// Duration of a change that does not name one.
-    pub transition: Duration,
     /// The highest speed of its effects.
     pub fastest: Speed,
     /// If the driver is not the one that was chosen at first: why, and what to do, in one line.
@@ -112,18 +87,18 @@ impl Light {
     pub fn simulated(name: &str) -> Light {
         Light {
             name: name.into(),
-            title: name.into(),
-            hidden: false,
-            warmth: None,
             gpio: 21,
             driver: Driver::Simulated,
             frequency: 1000,
             resolution: 65_536,
-            curve: Curve::Linear,
-            transition: Duration::ZERO,
             fastest: Speed::SAFE,
             fallback: None,
         }
+    }
+
+    /// The name for people.
+    pub fn title<'a>(&'a self, settings: &'a LightSettings) -> &'a str {
+        settings.title.as_deref().unwrap_or(&self.name)
     }
 
     /// Whether the light has no pin.
@@ -164,6 +139,10 @@ pub struct LightState {
     pub revision: u64,
     /// Set while the light's driver fails.
     pub fault: Option<Fault>,
+    /// What it is set up as. A change of these is no change of the light, and has no revision.
+    pub settings: Arc<LightSettings>,
+    /// Set while somebody tries a duty, which the pin shows instead of all this.
+    pub trial: Option<Trial>,
     /// The state that the end of a flash restores; `None` if the light does not flash.
     before_flash: Option<Box<LightState>>,
 }
@@ -182,6 +161,8 @@ impl LightState {
             by: None,
             revision: 0,
             fault: None,
+            settings: Arc::default(),
+            trial: None,
             before_flash: None,
         }
     }
@@ -189,6 +170,12 @@ impl LightState {
     /// The same light while it plays an effect. [`Lights::new`] sets the duration.
     pub fn playing(self, effect: Option<Effect>) -> LightState {
         LightState { effect, ..self }
+    }
+
+    /// The same light with these settings.
+    pub fn with(self, settings: LightSettings) -> LightState {
+        let settings = Arc::new(settings);
+        LightState { settings, ..self }
     }
 
     /// The state that stays: this one, or the one before a flash.
@@ -207,7 +194,8 @@ impl LightState {
     }
 
     /// The level that is seen at `now`, around which an effect plays.
-    fn shown(&self, curve: Curve, now: Instant) -> Level {
+    fn shown(&self, now: Instant) -> Level {
+        let curve = self.settings.curve;
         if self.arrives().is_none_or(|arrives| arrives <= now) {
             return self.level;
         }
@@ -228,7 +216,7 @@ impl LightState {
         by: &Actor,
         now: Instant,
     ) {
-        let shown = self.shown(light.curve, now);
+        let shown = self.shown(now);
         let level = change.applied_to(self, shown);
         let effect = match change {
             Change::Effect(effect) => effect.map(|effect| slowed(effect, light)),
@@ -238,7 +226,7 @@ impl LightState {
         let moves = level != self.level || self.effect.is_some() || self.remaining().is_some();
         self.duration = match effect {
             Some(effect) => duration_of(effect, transition),
-            None if moves => transition.unwrap_or(light.transition),
+            None if moves => transition.unwrap_or(self.settings.transition),
             None => Duration::ZERO,
         };
         let leaving = change.leaving(self.by.as_ref(), by);
@@ -248,6 +236,8 @@ impl LightState {
         self.effect = effect;
         self.by = Some(by.clone());
         self.before_flash = None;
+        // The newest change counts: nobody shall wait for somebody who tries a duty.
+        self.trial = None;
         self.since = now;
         self.revision += 1;
     }
@@ -470,6 +460,7 @@ impl Lights {
             state.duration = Duration::ZERO;
             state.by = Some(by.clone());
             state.before_flash = Some(Box::new(before));
+            state.trial = None;
             state.since = now;
             state.revision += 1;
             revision = state.revision;
@@ -490,10 +481,74 @@ impl Lights {
                     since: Instant::now(),
                     revision: revision + 1,
                     fault: state.fault.take(),
+                    settings: state.settings.clone(),
+                    trial: state.trial.take(),
                     ..*before
                 };
             }
             is_unchanged
+        });
+    }
+
+    /// The settings of one light now.
+    pub fn settings(&self, light: LightId) -> Arc<LightSettings> {
+        self.states()[light.0].settings.clone()
+    }
+
+    /// Gives the lights these settings, and ends what `by` tries of those in `saved`.
+    pub(crate) fn configure(
+        &self,
+        settings: Vec<(LightId, LightSettings)>,
+        saved: &[LightId],
+        by: &Actor,
+    ) {
+        self.states.send_if_modified(|states| {
+            let mut differs = false;
+            for (light, settings) in settings {
+                let state = &mut states[light.0];
+                if *state.settings != settings {
+                    state.settings = Arc::new(settings);
+                    differs = true;
+                }
+            }
+            for light in saved {
+                let trial = &mut states[light.0].trial;
+                differs |= trial.take_if(|trial| trial.is_of(by)).is_some();
+            }
+            differs
+        });
+    }
+
+    /// Holds the pin of a light at this duty in percent, or ends that. Returns `false` if somebody else tries one.
+    pub(super) fn try_duty(&self, light: LightId, duty: Option<f64>, by: &Actor) -> bool {
+        let mut is_free = true;
+        self.states.send_if_modified(|states| {
+            let (trial, now) = (&mut states[light.0].trial, Instant::now());
+            let is_others = |trial: &Trial| !trial.is_of(by) && now < trial.until;
+            is_free = !trial.as_ref().is_some_and(is_others);
+            if !is_free || trial.is_none() && duty.is_none() {
+                return false;
+            }
+            *trial = duty.map(|duty| Trial::new(duty, by, now));
+            true
+        });
+        is_free
+    }
+
+    /// Ends all trials of this actor.
+    pub(super) fn end_trials_of(&self, by: &Actor) {
+        self.states.send_if_modified(|states| {
+            let trials = states.iter_mut().map(|state| &mut state.trial);
+            let ended = trials.filter_map(|trial| trial.take_if(|trial| trial.is_of(by)));
+            ended.count() > 0
+        });
+    }
+
+    /// Reports that no news of this trial came in time.
+    pub fn end_trial(&self, light: LightId, trial: &Trial) {
+        self.states.send_if_modified(|states| {
+            let newest = &mut states[light.0].trial;
+            newest.take_if(|newest| newest == trial).is_some()
         });
     }
 
@@ -558,6 +613,7 @@ impl Lights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::level::Curve;
 
     const LED: LightId = LightId::FIRST;
 
@@ -668,6 +724,49 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_trial_belongs_to_one_actor_until_it_ends() {
+        let lights = Lights::led();
+        let client = |number, name: Option<&str>| Actor::Client {
+            number,
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            name: name.map(Into::into),
+        };
+        let (one, other) = (client(1, None), client(2, None));
+        let duty = |lights: &Lights| lights.state(LED).trial.map(|trial| trial.duty);
+        assert!(lights.try_duty(LED, Some(3.0), &one));
+        assert!(!lights.try_duty(LED, Some(4.0), &other));
+        assert!(!lights.try_duty(LED, None, &other));
+        let renamed = client(1, Some("Ana"));
+        assert!(lights.try_duty(LED, Some(5.0), &renamed));
+        assert_eq!(duty(&lights), Some(5.0));
+        lights.end_trials_of(&other);
+        assert_eq!(duty(&lights), Some(5.0));
+        let revision = lights.state(LED).revision;
+        lights.end_trials_of(&one);
+        assert_eq!(
+            (duty(&lights), lights.state(LED).revision),
+            (None, revision)
+        );
+
+        assert!(lights.try_duty(LED, Some(3.0), &one));
+        lights.configure(Vec::new(), &[LED], &other);
+        assert_eq!(duty(&lights), Some(3.0), "somebody else saved");
+        lights.configure(Vec::new(), &[LED], &one);
+        assert_eq!(duty(&lights), None);
+
+        assert!(lights.try_duty(LED, Some(3.0), &one));
+        let old = lights.state(LED).trial.unwrap();
+        tokio::time::advance(Duration::from_secs(29)).await;
+        assert!(lights.try_duty(LED, Some(3.0), &one), "news of it");
+        lights.end_trial(LED, &old);
+        assert_eq!(duty(&lights), Some(3.0));
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert!(lights.try_duty(LED, Some(4.0), &other), "it is late");
+        set(&lights, 30.0);
+        assert_eq!(duty(&lights), None, "a change of the light ends it");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_step_during_a_transition_is_relative_to_what_is_seen() {
         let step = |percent| Change::Step(Step::from_percent(percent).unwrap());
         let change = |lights: &Lights, change, seconds| {
@@ -677,12 +776,13 @@ mod tests {
                 .level
         };
         for (curve, seen) in [(Curve::Perceptual, 62.0), (Curve::Linear, 56.2)] {
-            let light = Light {
+            let settings = LightSettings {
                 curve,
-                ..Light::simulated("led")
+                ..LightSettings::default()
             };
             let from = level(80.0);
-            let lights = Lights::new(vec![(light, LightState::new(from, from))]);
+            let state = LightState::new(from, from).with(settings);
+            let lights = Lights::new(vec![(Light::simulated("led"), state)]);
             change(&lights, Change::Level(level(20.0)), 10);
             tokio::time::advance(Duration::from_secs(3)).await;
             assert_eq!(

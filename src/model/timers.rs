@@ -3,7 +3,7 @@
 mod schedule;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use std::{env, fmt};
 
@@ -126,7 +126,7 @@ pub enum TimerError {
 /// All timers: one watched value, like the lights, in the order in which they are due.
 pub struct Timers {
     all: watch::Sender<Arc<Vec<Timer>>>,
-    place: Option<Place>,
+    place: Mutex<Option<Place>>,
     /// Before this time the clock has not been set since the boot.
     set_from: Timestamp,
 }
@@ -139,7 +139,7 @@ impl Timers {
         let kept_at = kept_at.and_then(|time| Timestamp::try_from(time).ok());
         let timers = Timers {
             all: watch::Sender::default(),
-            place,
+            place: Mutex::new(place),
             set_from: kept_at.unwrap_or(Timestamp::MIN),
         };
         timers.add_kept(kept);
@@ -313,6 +313,32 @@ impl Timers {
         });
     }
 
+    /// Adapts the timers at sunrise and sunset to another place.
+    pub(super) fn set_place(&self, place: Option<Place>) {
+        let now = Timestamp::now();
+        {
+            let mut known = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+            if *known == place {
+                return;
+            }
+            *known = place;
+        }
+        self.modify(|all| {
+            let by_sun = |timer: &&mut Timer| {
+                let daily = timer.daily.as_ref();
+                daily.is_some_and(|daily| !matches!(daily.at, TimeOfDay::Clock(_)))
+                    && !timer.is_in_time(now)
+            };
+            for timer in all.iter_mut().filter(by_sun) {
+                self.compute_next(timer, now);
+            }
+        });
+    }
+
+    fn place(&self) -> Option<Place> {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The timer with its next time after `now`; `None` if it is over. One whose time cannot be computed
     /// stays.
     fn next_run(&self, mut timer: Timer, now: Timestamp) -> Option<Timer> {
@@ -346,11 +372,12 @@ impl Timers {
     }
 
     fn next(&self, daily: &Daily, now: Timestamp) -> Result<Timestamp, Waiting> {
-        if self.place.is_none() && !matches!(daily.at, TimeOfDay::Clock(_)) {
+        let place = self.place();
+        if place.is_none() && !matches!(daily.at, TimeOfDay::Clock(_)) {
             return Err(Waiting::Place);
         }
         let zone = zone().ok_or(Waiting::Zone)?;
-        daily.next(now, &zone, self.place).ok_or(Waiting::Sun)
+        daily.next(now, &zone, place).ok_or(Waiting::Sun)
     }
 
     /// Changes the timers and sorts them.

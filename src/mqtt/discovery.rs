@@ -63,17 +63,20 @@ impl Discovery {
         }
     }
 
-    /// The messages for the entities of a light, the light itself first.
-    pub fn of_light(&self, light: &Light) -> Vec<Message> {
-        let mut messages = vec![self.light(light)];
+    /// The messages for the entities of a light with this title, the light itself first.
+    pub fn of_light(&self, light: &Light, title: &str) -> Vec<Message> {
+        let mut messages = vec![self.light(light, title)];
         for entity in &self.entities {
             match entity {
                 Entity::Preset => {}
-                Entity::EffectSpeed => messages.push(self.effect_speed(light)),
+                Entity::EffectSpeed => messages.push(self.effect_speed(light, title)),
                 Entity::SleepTimer => {
-                    messages.extend([self.sleep_minutes(light), self.sleep_button(light)]);
+                    messages.extend([
+                        self.sleep_minutes(light, title),
+                        self.sleep_button(light, title),
+                    ]);
                 }
-                Entity::Fault => messages.push(self.fault(light)),
+                Entity::Fault => messages.push(self.fault(light, title)),
             }
         }
         messages
@@ -101,12 +104,12 @@ impl Discovery {
 
     /// The keys are those that 2024.3 and 2026.11 accept: 2024.3 refuses `supported_color_modes` alone,
     /// and 2026.2 removed the `color_mode` that it wants beside it.
-    fn light(&self, light: &Light) -> Message {
+    fn light(&self, light: &Light, title: &str) -> Message {
         let effects = EffectKind::ALL.map(EffectKind::name);
         let effects: Vec<_> = [NO_EFFECT].into_iter().chain(effects).collect();
         let entity = json!({
             "schema": "json",
-            "name": light.title,
+            "name": title,
             "command_topic": self.topics.home_assistant_set(&light.name),
             "state_topic": self.topics.home_assistant_state(&light.name),
             "brightness": true,
@@ -117,9 +120,9 @@ impl Discovery {
         self.message(Platform::Light, &light.name, entity)
     }
 
-    fn effect_speed(&self, light: &Light) -> Message {
+    fn effect_speed(&self, light: &Light, title: &str) -> Message {
         let entity = json!({
-            "name": format!("{} effect speed", light.title),
+            "name": format!("{title} effect speed"),
             "command_topic": self.topics.home_assistant_set(&light.name),
             "command_template": "{\"speed\": {{ value }}}",
             "state_topic": self.topics.home_assistant_state(&light.name),
@@ -134,12 +137,12 @@ impl Discovery {
         self.message(Platform::Number, &format!("{}_speed", light.name), entity)
     }
 
-    fn sleep_minutes(&self, light: &Light) -> Message {
+    fn sleep_minutes(&self, light: &Light, title: &str) -> Message {
         let FieldKind::Number(range) = SLEEP_MINUTES.kind else {
             unreachable!("{} is no number", SLEEP_MINUTES.name)
         };
         let entity = json!({
-            "name": format!("{} sleep timer", light.title),
+            "name": format!("{title} sleep timer"),
             "command_topic": self.topics.home_assistant_set(&light.name),
             "command_template": "{\"sleep_minutes\": {{ value }}}",
             "state_topic": self.topics.home_assistant_state(&light.name),
@@ -155,9 +158,9 @@ impl Discovery {
         self.message(Platform::Number, &format!("{}_sleep", light.name), entity)
     }
 
-    fn sleep_button(&self, light: &Light) -> Message {
+    fn sleep_button(&self, light: &Light, title: &str) -> Message {
         let entity = json!({
-            "name": format!("{} start sleep timer", light.title),
+            "name": format!("{title} start sleep timer"),
             "command_topic": self.topics.home_assistant_set(&light.name),
             "payload_press": "{\"sleep\": true}",
             "icon": "mdi:power-sleep",
@@ -165,9 +168,9 @@ impl Discovery {
         self.message(Platform::Button, &format!("{}_sleep", light.name), entity)
     }
 
-    fn fault(&self, light: &Light) -> Message {
+    fn fault(&self, light: &Light, title: &str) -> Message {
         let entity = json!({
-            "name": format!("{} fault", light.title),
+            "name": format!("{title} fault"),
             "state_topic": self.topics.home_assistant_state(&light.name),
             "value_template": "{{ 'ON' if value_json.fault else 'OFF' }}",
             "json_attributes_topic": self.topics.home_assistant_state(&light.name),
@@ -212,7 +215,7 @@ mod tests {
 
     fn messages(config: &MqttConfig, url: Option<&str>) -> Vec<(String, Value)> {
         let discovery = Discovery::new(config, url);
-        let messages = discovery.of_light(&Lights::led().list()[0]);
+        let messages = discovery.of_light(&Lights::led().list()[0], "Led");
         let presets = discovery.presets([String::from("Film")].iter());
         messages
             .into_iter()

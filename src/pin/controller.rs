@@ -17,7 +17,8 @@ use crate::config::{LightConfig, OnStop};
 use crate::metrics::WriteMetrics;
 use crate::model::effect::EffectKind;
 use crate::model::level::Duty;
-use crate::model::lights::{Driver, LightId, LightState, Lights};
+use crate::model::lights::{Driver, LightId, LightState, Lights, Trial};
+use crate::model::settings::LightSettings;
 use crate::platform::supervisor::Heartbeat;
 
 /// The delay before the first retry of a failed write; each further delay is twice as long.
@@ -39,6 +40,10 @@ pub struct PinController {
     not_before: Instant,
     /// The revision of the light's state that `transition` leads to.
     revision: Option<u64>,
+    /// The curve and the range that the pin follows.
+    settings: Arc<LightSettings>,
+    /// The duty that somebody tries, and that is shown instead of all else.
+    trial: Option<Trial>,
     /// The luminance over time, before `min_duty` and `max_duty`.
     transition: Transition,
     /// Played instead of `transition`, around the luminance that the transition leads to.
@@ -76,6 +81,8 @@ impl PinController {
             tick: period.max(MIN_TICK),
             not_before: Instant::now(),
             revision: None,
+            settings: Arc::default(),
+            trial: None,
             transition: Transition::constant(0.0),
             effect: None,
             is_sunrise: false,
@@ -117,19 +124,32 @@ impl PinController {
 
     /// Adopts a change of the light, starting from what the pin shows at `now`.
     fn retarget(&mut self, now: Instant, light: &LightState) {
-        if self.revision == Some(light.revision) {
+        if self.trial != light.trial {
+            self.trial = light.trial.clone();
+            // A retry of a failed write waits on.
+            if self.retry_delay.is_none() {
+                self.not_before = now;
+            }
+        }
+        let is_change = self.revision != Some(light.revision);
+        if !is_change && self.settings == light.settings {
             return;
         }
+        self.settings = light.settings.clone();
         let is_first = self.revision.is_none();
-        if self.is_public {
+        if self.is_public && is_change {
             // Each change is written, even if the duty is the same, as another program may have written meanwhile.
             self.last_duty = None;
         }
-        let target = self.config.curve.luminance(light.level);
+        let target = self.settings.curve.luminance(light.level);
         self.is_sunrise = light
             .effect
             .is_some_and(|effect| effect.kind == EffectKind::Sunrise);
-        let (from, duration) = if self.is_sunrise {
+        let (from, duration) = if !is_change {
+            // The way to the new target goes on from what is seen.
+            let arrives = light.arrives().unwrap_or(now);
+            (self.luminance(now), arrives.saturating_duration_since(now))
+        } else if self.is_sunrise {
             (0.0, light.duration)
         } else if is_first {
             // No transition at the start of the service: the light returns to where it was.
@@ -142,7 +162,9 @@ impl PinController {
             .effect
             .and_then(|effect| EffectPlayer::new(effect, target, now, self.effect));
         self.revision = Some(light.revision);
-        self.changed_at = (!is_first).then_some(light.since);
+        if is_change {
+            self.changed_at = (!is_first).then_some(light.since);
+        }
     }
 
     /// The luminance that is due at `now`, 0 to 1.
@@ -159,12 +181,15 @@ impl PinController {
         if now < self.not_before {
             return Some(self.not_before);
         }
+        if let Some(wake) = self.show_trial(now) {
+            return Some(wake);
+        }
         let is_moving = self.effect.is_some() || !self.transition.is_finished(now);
         let steady_time = self
             .effect
             .map_or(Duration::ZERO, |effect| effect.steady_time(now));
         let is_dithered = is_moving && steady_time.is_zero() && self.dither.is_needed();
-        let fraction = self.config.trimmed(self.luminance(now));
+        let fraction = self.settings.duty(self.luminance(now));
         let duty = if is_dithered {
             self.dither.next_duty(fraction)
         } else {
@@ -193,6 +218,24 @@ impl PinController {
         }
         // Without dithering, a slow transition needs no more wake-ups than it has duties.
         Some(now + self.tick.max(self.transition.tick()).max(steady_time))
+    }
+
+    /// Writes the duty that somebody tries, and returns when to call again; `None` if nobody tries one.
+    fn show_trial(&mut self, now: Instant) -> Option<Instant> {
+        let (until, duty) = self.trial.as_ref().map(|trial| (trial.until, trial.duty))?;
+        if until <= now {
+            let over = self.trial.take();
+            over.inspect(|trial| self.lights.end_trial(self.light_id, trial));
+            return None;
+        }
+        let duty = self.dither.steady_duty(duty / 100.0);
+        if self.last_duty != Some(duty)
+            && let Err(message) = self.write(duty)
+        {
+            return Some(self.schedule_retry(now, message).min(until));
+        }
+        self.report_recovery();
+        Some(until)
     }
 
     fn write(&mut self, duty: Duty) -> Result<(), String> {
@@ -251,8 +294,8 @@ impl PinController {
             OnStop::Off => Duty::OFF,
             OnStop::Keep => {
                 let level = self.lights.state(self.light_id).level;
-                let luminance = self.config.curve.luminance(level);
-                self.dither.steady_duty(self.config.trimmed(luminance))
+                let luminance = self.settings.curve.luminance(level);
+                self.dither.steady_duty(self.settings.duty(luminance))
             }
         };
         if self.last_duty != Some(last)
@@ -286,6 +329,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::actor::Actor;
+    use crate::model::command::Command;
     use crate::model::effect::{Effect, Speed};
     use crate::model::hub::Hub;
     use crate::model::level::{Curve, Level, lightness, luminance};
@@ -343,7 +388,7 @@ mod tests {
                 description: "recorded".into(),
                 fallback: None,
             };
-            let state = LightState::new(Level::OFF, Level::FULL);
+            let state = LightState::new(Level::OFF, Level::FULL).with(config.settings());
             let light = config.light((driver, frequency, resolution));
             let hub = Hub::with(Lights::new(vec![(light, state)]));
             let controller = PinController::new(config, open, hub.lights.clone(), LED);
@@ -589,6 +634,105 @@ mod tests {
         assert!(duties.chunks(2).all(|pair| pair == [half, Duty::OFF]));
     }
 
+    fn configure(light: &ControlledLight, settings: &LightSettings) {
+        let settings = vec![(LED, settings.clone())];
+        light.hub.lights.configure(settings, &[], &Actor::Button);
+    }
+
+    fn try_duty(light: &ControlledLight, duty: Option<f64>) {
+        let command = Command::TryDuty { light: LED, duty };
+        light.hub.execute(&Actor::Button, command).unwrap();
+    }
+
+    #[test]
+    fn a_change_of_curve_and_range_moves_the_pin_at_once_and_without_a_detour() {
+        let mut light = ControlledLight::new(1_000, 65_536, LightConfig::default());
+        light.change(Level::HALF, Duration::ZERO);
+        light.advance(Duration::from_secs(1));
+        light.writes.clear();
+        let settings = LightSettings {
+            curve: Curve::Perceptual,
+            min_duty: 10.0,
+            max_duty: 60.0,
+            ..LightSettings::default()
+        };
+        configure(&light, &settings);
+        assert!(!light.advance(Duration::from_secs(1)), "no timer runs");
+        let duties: Vec<_> = light.writes.iter().map(|(_, duty)| *duty).collect();
+        let expected = settings.duty(Curve::Perceptual.luminance(Level::HALF));
+        assert_eq!(duties, [Duty::from_fraction(expected)], "one step");
+
+        // What is off stays off.
+        light.change(Level::OFF, Duration::ZERO);
+        light.advance(Duration::from_secs(1));
+        light.writes.clear();
+        configure(&light, &LightSettings::default());
+        light.advance(Duration::from_secs(1));
+        assert_eq!(light.writes, []);
+    }
+
+    #[test]
+    fn a_transition_and_an_effect_go_on_where_they_are_when_the_settings_change() {
+        let config = LightConfig::default();
+        let mut light = ControlledLight::new(1_000, 65_536, config.clone());
+        light.change(Level::FULL, Duration::from_secs(10));
+        light.advance(Duration::from_secs(5));
+        let half_way = light.fraction();
+        let mut settings = config.settings();
+        settings.curve = Curve::Perceptual;
+        configure(&light, &settings);
+        assert!(light.advance(Duration::from_millis(1)), "it goes on");
+        assert!((light.fraction() - half_way).abs() < 0.01);
+        assert!(light.advance(Duration::from_millis(4_900)));
+        assert!(!light.advance(Duration::from_millis(200)));
+        assert_eq!(light.fraction(), 1.0);
+
+        light.play(EffectKind::Breathe, None);
+        light.advance(Duration::from_millis(1_500));
+        let before = light.fraction();
+        settings.hidden = true;
+        configure(&light, &settings);
+        light.advance(Duration::from_millis(1));
+        assert!((light.fraction() - before).abs() < 0.01, "no new breath");
+    }
+
+    #[test]
+    fn a_duty_that_is_tried_is_shown_until_it_ends_or_nothing_is_heard_of_it() {
+        let mut light = ControlledLight::new(1_000, 65_536, LightConfig::default());
+        light.change(Level::HALF, Duration::ZERO);
+        light.advance(Duration::from_secs(1));
+        light.play(EffectKind::Breathe, None);
+        light.advance(Duration::from_secs(1));
+        for duty in [3.0, 0.0, 2.5] {
+            try_duty(&light, Some(duty));
+            light.advance(Duration::ZERO);
+            assert_eq!(
+                light.writes.last().unwrap().1,
+                Duty::from_fraction(duty / 100.0)
+            );
+        }
+        light.writes.clear();
+        light.advance(Duration::from_secs(1));
+        assert_eq!(light.writes, [], "the effect does not show through");
+        try_duty(&light, None);
+        light.advance(Duration::from_millis(10));
+        assert_ne!(light.writes, [], "the effect goes on");
+
+        try_duty(&light, Some(1.0));
+        light.advance(Duration::from_millis(1));
+        light.change(Level::FULL, Duration::ZERO);
+        light.advance(Duration::from_millis(1));
+        assert_eq!(light.fraction(), 1.0, "a change of the light counts");
+
+        // The clock of this light is some seconds ahead of the one that the trial goes by.
+        try_duty(&light, Some(1.0));
+        assert!(light.advance(Duration::from_secs(20)));
+        assert_eq!(light.writes.last().unwrap().1, Duty::from_fraction(0.01));
+        assert!(!light.advance(Duration::from_secs(60)));
+        assert_eq!(light.fraction(), 1.0);
+        assert_eq!(light.hub.lights.state(LED).trial, None, "it is over");
+    }
+
     /// A change: its level, its transition in seconds, and the seconds until the next change.
     fn change() -> impl Strategy<Value = (Level, f64, f64)> {
         let level = (0..=1000u16).prop_map(|tenths| level(f64::from(tenths) / 10.0));
@@ -624,7 +768,7 @@ mod tests {
                 light.change(target, Duration::from_secs_f64(transition));
                 light.advance(Duration::from_secs_f64(pause));
                 for (at, duty) in &light.writes[checked..] {
-                    let due = config.trimmed(luminance(due(*at, from, to, start, seconds)));
+                    let due = config.settings().duty(luminance(due(*at, from, to, start, seconds)));
                     let error = (duty.fraction() - due).abs();
                     prop_assert!(error <= step + DUTY, "{error} off at {:?}", *at - start);
                 }
@@ -632,7 +776,7 @@ mod tests {
             }
             let timer_runs = light.advance(Duration::from_secs_f64(seconds) + 2 * tick);
             prop_assert!(!timer_runs, "no timer runs for a steady light");
-            let last = config.trimmed(luminance(to));
+            let last = config.settings().duty(luminance(to));
             let tolerance = (step / 2.0).max(if to > 0.0 { step - last } else { 0.0 });
             prop_assert!((light.fraction() - last).abs() <= tolerance + DUTY);
             prop_assert!(light.writes.windows(2).all(|pair| pair[1].1 != pair[0].1));

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::MAX_MESSAGE;
 use super::fields::{
-    AT, CANCEL, DAYS, FORGET, Field, FieldKind, LIGHT, LIGHTS, RECALL, SEQ, SPEED, TRANSITION,
+    AT, CANCEL, DAYS, FORGET, Field, FieldKind, LIGHT, LIGHTS, RECALL, SEQ, SPEED, TRANSITION, TRY,
 };
 use super::request::{CHANGE_COMPANIONS, COMPANIONS, LIGHT_VERBS, VERBS};
 use super::resource::EntryResource;
@@ -18,6 +18,7 @@ use crate::model::backup::MAX_BACKUP;
 use crate::model::effect::{EffectKind, SUNRISE, Speed};
 use crate::model::fleet::MAX_REMOTE_LIGHTS;
 use crate::model::presets::MAX_PRESETS;
+use crate::model::settings::{HOUSE_SETTINGS, LIGHT_SETTINGS};
 use crate::model::timers::{Day, MAX_TIMERS, TimeOfDay};
 
 const WIRE: &str = include_str!("../../docs/wire.md");
@@ -96,7 +97,9 @@ fn ranges_of(field: &Field) -> Vec<String> {
         FieldKind::Number(range) if field.name == SPEED.name => {
             vec![format!("{} to {}", range.min, Speed::SAFE.times())]
         }
-        FieldKind::Number(range) => vec![format!("{} to {}", range.min, range.max)],
+        FieldKind::Number(range) | FieldKind::NumberOrNull(range) => {
+            vec![format!("{} to {}", range.min, range.max)]
+        }
         FieldKind::Integer(max) => vec![format!("0 to {max}")],
         FieldKind::Text(max) | FieldKind::Lights(max) => vec![format!("1 to {max}")],
         _ => Vec::new(),
@@ -112,6 +115,7 @@ fn alternatives(words: &[&str]) -> String {
 fn type_of(field: &Field) -> String {
     match &field.kind {
         FieldKind::Number(_) => "number, or a string holding one".into(),
+        FieldKind::NumberOrNull(_) => "number, a string holding one, or `null`".into(),
         FieldKind::Bool => "bool".into(),
         FieldKind::True => "`true`".into(),
         FieldKind::Integer(_) => "integer".into(),
@@ -124,7 +128,7 @@ fn type_of(field: &Field) -> String {
             let names = EffectKind::ALL.map(EffectKind::name);
             format!("{} or `null`", alternatives(&names))
         }
-        FieldKind::Lights(_) | FieldKind::Timer => "object".into(),
+        FieldKind::Lights(_) | FieldKind::Timer | FieldKind::Settings => "object".into(),
         FieldKind::Json(max) => format!("any JSON, up to {} KiB", max / 1024),
         FieldKind::TimeOfDay | FieldKind::Days => panic!("{} is a field of a timer", field.name),
     }
@@ -175,8 +179,11 @@ fn every_field_of_a_message_is_documented_with_its_type_and_range() {
         .iter()
         .map(|verb| verb.field.name)
         .collect();
-    assert_eq!(verbs_with(&LIGHT), first);
-    assert!(meaning(&LIGHT).contains("for the first five fields"));
+    assert_eq!(verbs_with(&LIGHT), [&first[..], &[TRY.name]].concat());
+    assert!(
+        meaning(&LIGHT)
+            .contains("for the first five fields, also one of another dimmer, and for `try`")
+    );
     assert_eq!(
         verbs_with(&TRANSITION),
         [&first[..], &["lights", "recall", "command"]].concat()
@@ -233,6 +240,46 @@ fn every_field_of_a_timer_is_documented_with_its_range() {
 }
 
 #[test]
+fn every_setting_is_documented_with_its_range() {
+    let rows = table("| setting | of | meaning |");
+    let of = |whose: &str| -> Vec<_> {
+        let rows = rows.iter().filter(|row| row[1] == whose);
+        rows.map(|row| codes(row[0])[0]).collect()
+    };
+    assert_eq!(of("the dimmer"), HOUSE_SETTINGS);
+    assert_eq!(of("a light"), LIGHT_SETTINGS);
+    let meaning = |name: &str| rows.iter().rfind(|row| codes(row[0])[0] == name).unwrap()[2];
+    for (name, range) in [
+        ("latitude", "-90 to 90"),
+        ("longitude", "-180 to 180"),
+        ("title", "1 to 40"),
+        ("warmth", "1700 to 25000"),
+        ("min_duty", "0 to 100"),
+        ("transition", "0 to 3600"),
+    ] {
+        assert_eq!(ranges(meaning(name)), [range], "{name}");
+    }
+    let wire = WIRE.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(wire.contains("for 30 s"));
+    let resource = samples::settings_resource();
+    let documented = paths(&notation(
+        codes(section("Settings"))
+            .into_iter()
+            .find(|code| code.starts_with("{\"locked\""))
+            .unwrap(),
+    ));
+    let led = resource["lights"]["led"].as_object().unwrap();
+    assert!(
+        documented
+            .iter()
+            .all(|path| match path.strip_prefix("lights.led.") {
+                Some(rest) => led.contains_key(rest.split('.').next().unwrap()),
+                None => resource.get(path.split('.').next().unwrap()).is_some(),
+            })
+    );
+}
+
+#[test]
 fn the_limits_are_documented() {
     let wire = WIRE.split_whitespace().collect::<Vec<_>>().join(" ");
     let kib = MAX_MESSAGE / 1024;
@@ -260,7 +307,7 @@ fn the_limits_are_documented() {
 }
 
 /// The JSON of the documentation, where a key may stand without its value, and … for any value.
-fn json(notation: &str) -> Value {
+fn notation(notation: &str) -> Value {
     let mut text = String::new();
     let mut open = Vec::new();
     let mut parts = notation.split('"').peekable();
@@ -340,7 +387,7 @@ fn fields_in_sections(message: &str) -> BTreeSet<String> {
         "fleet" => {
             let codes = codes(section("Fleet")).into_iter();
             let objects = codes.filter(|code| code.starts_with('{'));
-            let objects = objects.map(|object| paths(&json(object)));
+            let objects = objects.map(|object| paths(&notation(object)));
             return objects
                 .flatten()
                 .map(|name| format!("fleet[].{name}"))
@@ -360,7 +407,7 @@ fn every_message_of_the_service_is_documented_with_all_its_fields() {
         let [message, when] = row[..] else {
             panic!("{row:?}");
         };
-        let message = json(codes(message)[0]);
+        let message = notation(codes(message)[0]);
         let is_key = |key: &&&str| message.get(**key).is_some();
         let key = *samples
             .keys()
@@ -450,6 +497,10 @@ fn the_bodies_of_rest_are_documented() {
         (text("GET /api/presets"), samples::preset_resources()),
         (text("GET /led"), vec![samples::led_resource()]),
         (
+            text("GET /api/cities"),
+            vec![json!({ "zone": "Europe/Berlin", "latitude": 52.5, "longitude": 13.37 })],
+        ),
+        (
             "`{\"lights\", \"presets\", \"timers\", \"notes\"}`",
             vec![samples::restored_resource()],
         ),
@@ -459,6 +510,10 @@ fn the_bodies_of_rest_are_documented() {
         ),
     ] {
         assert!(WIRE.contains(text));
-        assert_eq!(paths(&json(codes(text)[0])), fields_of(&bodies).0, "{text}");
+        assert_eq!(
+            paths(&notation(codes(text)[0])),
+            fields_of(&bodies).0,
+            "{text}"
+        );
     }
 }

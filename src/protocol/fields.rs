@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use super::input_error::InputError;
 use crate::model::effect::{EffectKind, Speed};
 use crate::model::level::{Level, Step};
-use crate::model::lights::TRANSITIONS;
 use crate::model::range::{OutOfRange, Range};
 use crate::model::text::{Name, Remark, Text};
 use crate::model::timers::{MAX_DELAY, MAX_OFFSET};
+use crate::model::transition::TRANSITIONS;
 
 /// A field of a request.
 #[derive(Debug)]
@@ -51,6 +51,10 @@ pub enum FieldKind {
     Lights(usize),
     /// A timer.
     Timer,
+    /// Settings to change: those of the dimmer, and those of its lights by their names.
+    Settings,
+    /// A number, or a string that holds one, or `null`.
+    NumberOrNull(Range),
     /// Any JSON of at most this many bytes.
     Json(usize),
 }
@@ -109,6 +113,17 @@ pub const CANCEL: Field = Field {
     name: "cancel",
     kind: FieldKind::Text(Name::MAX),
     meaning: "Removes the timer of this name.",
+};
+pub const SETTINGS: Field = Field {
+    name: "settings",
+    kind: FieldKind::Settings,
+    meaning: "Changes settings: all of these, or none.",
+};
+/// The ends of a light's range are found by eye.
+pub const TRY: Field = Field {
+    name: "try",
+    kind: FieldKind::NumberOrNull(Range::new(0.0, 100.0)),
+    meaning: "Holds the pin of a light at this duty in percent; null ends that.",
 };
 /// The arrow keys.
 pub const COMMAND: Field = Field {
@@ -230,7 +245,7 @@ impl Field {
     /// # Errors
     /// The value is no number, or out of range.
     pub fn number(&self, value: &Value) -> Result<f64, InputError> {
-        let FieldKind::Number(range) = self.kind else {
+        let (FieldKind::Number(range) | FieldKind::NumberOrNull(range)) = self.kind else {
             unreachable!("{} is no number", self.name)
         };
         let from_text = value.as_str().and_then(|text| text.trim().parse().ok());

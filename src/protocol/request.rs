@@ -8,16 +8,18 @@ use serde_json::{Map, Value};
 
 use super::fields::{
     self, BATCH, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, LEVEL, LIGHT, LIGHTS, MSG, NAME, ON,
-    OWN, RECALL, SAVE, SAY, SEQ, SPEED, STEP, TIMER, TOGGLE, TRANSITION,
+    OWN, RECALL, SAVE, SAY, SEQ, SETTINGS, SPEED, STEP, TIMER, TOGGLE, TRANSITION, TRY,
 };
 use super::input_error::InputError;
 use super::light_change::{LightChange, change, transition};
 use super::preset_request::PresetRequest;
+use super::settings_request;
 use super::timer_request;
 use crate::model::command::Command;
 use crate::model::level::Step;
 use crate::model::lights::Change;
 use crate::model::presets::Preset;
+use crate::model::settings::SettingsChange;
 use crate::model::text::{Name, Remark};
 use crate::model::timers::NewTimer;
 
@@ -54,6 +56,8 @@ pub enum Request {
     Select(Direction),
     /// Carry out a command that is not about one light.
     Command(Command),
+    /// Hold the pin of the light that the message names at this duty in percent, or end that.
+    Try(Option<f64>),
     /// Publish a remark to all clients.
     Say(Remark),
     /// Give the client this name.
@@ -84,7 +88,7 @@ pub(crate) struct Verb {
 
 /// Everything that a message can ask for: exactly one of these. The first [`LIGHT_VERBS`] change one
 /// light.
-pub(crate) const VERBS: [Verb; 17] = [
+pub(crate) const VERBS: [Verb; 19] = [
     verb(&LEVEL, &[&LIGHT, &TRANSITION]),
     verb(&STEP, &[&LIGHT, &TRANSITION]),
     verb(&ON, &[&LIGHT, &TRANSITION]),
@@ -96,6 +100,8 @@ pub(crate) const VERBS: [Verb; 17] = [
     verb(&FORGET, &[]),
     verb(&TIMER, &[]),
     verb(&CANCEL, &[]),
+    verb(&SETTINGS, &[]),
+    verb(&TRY, &[&LIGHT]),
     verb(&COMMAND, &[&TRANSITION, &MSG]),
     verb(&SAY, &[]),
     verb(&NAME, &[]),
@@ -233,6 +239,14 @@ pub fn parse_timer(body: &[u8]) -> Result<NewTimer, InputError> {
     timer_request::parse(&fields::object("the body", body)?)
 }
 
+/// Reads the body of a request to change settings.
+///
+/// # Errors
+/// The body is not JSON, or no object of settings.
+pub fn parse_settings(body: &[u8]) -> Result<SettingsChange, InputError> {
+    settings_request::parse(fields::object("the body", body)?)
+}
+
 /// Reads the body of a request to save a preset; `None` for what the lights are set to.
 ///
 /// # Errors
@@ -273,6 +287,14 @@ fn request(fields: &Map<String, Value>, text: &str) -> Result<Request, InputErro
             Value::Object(timer) => Command::AddTimer(timer_request::parse(timer)?),
             other => return Err(TIMER.malformed("an object", other)),
         },
+        "settings" => match value {
+            Value::Object(settings) => {
+                Command::ChangeSettings(settings_request::parse(settings.clone())?)
+            }
+            other => return Err(SETTINGS.malformed("an object", other)),
+        },
+        "try" if value.is_null() => return Ok(Request::Try(None)),
+        "try" => return TRY.number(value).map(Some).map(Request::Try),
         "command" => return arrow(value, fields),
         "say" => return SAY.text(value).map(Request::Say),
         "name" => return NAME.text(value).map(Request::Name),
@@ -405,6 +427,8 @@ mod tests {
             r#""forget":"Film""#,
             r#""timer":{"in":1,"on":false}"#,
             r#""cancel":"1""#,
+            r#""settings":{"title":"Attic","lights":{"led":{"curve":null}}}"#,
+            r#""try":2.5"#,
             r#""command":"up""#,
             r#""say":"Olá""#,
             r#""name":"Ana""#,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::model::activity::{Action, Entry};
 use crate::model::backup::Restored;
@@ -13,6 +14,7 @@ use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::level::Level;
 use crate::model::lights::{Driver, Light, LightId, Lights};
 use crate::model::presets::{Preset, Scene};
+use crate::model::settings::{LightSettings, NamedSetting, SettingSource, Settings};
 use crate::model::timers::{Day, TimeOfDay, Timer, TimerAction, Waiting, local_time};
 use crate::model::warmth::Warmth;
 
@@ -20,7 +22,7 @@ use crate::model::warmth::Warmth;
 #[derive(Debug, Serialize)]
 pub struct LightDescription<'a> {
     name: &'a str,
-    title: &'a str,
+    title: String,
     hidden: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     warmth: Option<Warmth>,
@@ -34,19 +36,20 @@ pub struct LightDescription<'a> {
     fastest: Speed,
 }
 
-impl<'a> From<&'a Light> for LightDescription<'a> {
-    fn from(light: &'a Light) -> LightDescription<'a> {
+impl<'a> LightDescription<'a> {
+    /// A light with these settings.
+    pub fn new(light: &'a Light, settings: &LightSettings) -> LightDescription<'a> {
         LightDescription {
             name: &light.name,
-            title: &light.title,
-            hidden: light.hidden,
-            warmth: light.warmth,
+            title: light.title(settings).into(),
+            hidden: settings.hidden,
+            warmth: settings.warmth,
             gpio: light.gpio,
             driver: light.driver,
             frequency: light.frequency,
             resolution: light.resolution,
             simulated: light.is_simulated(),
-            transition: light.transition,
+            transition: settings.transition,
             fastest: light.fastest,
         }
     }
@@ -90,7 +93,7 @@ impl LightResource<'_> {
     pub fn of(lights: &Lights, light: LightId) -> LightResource<'_> {
         let state = lights.state(light);
         LightResource {
-            light: lights.light(light).into(),
+            light: LightDescription::new(lights.light(light), &state.settings),
             level: state.level,
             effect: state.effect.map(EffectFields::from),
             left: state.remaining().map(tenths_of_seconds),
@@ -107,6 +110,45 @@ impl LightResource<'_> {
 /// A time in seconds, rounded to a tenth.
 pub fn tenths_of_seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0
+}
+
+/// The body with all settings that may be changed while the service runs.
+#[derive(Debug, Serialize)]
+pub struct SettingsResource<'a> {
+    /// Whether the settings file alone may change them.
+    locked: bool,
+    #[serde(flatten)]
+    house: SettingResources,
+    lights: BTreeMap<&'a str, SettingResources>,
+}
+
+type SettingResources = BTreeMap<&'static str, SettingResource>;
+
+#[derive(Debug, Serialize)]
+struct SettingResource {
+    value: Value,
+    source: SettingSource,
+}
+
+impl SettingsResource<'_> {
+    /// The settings of the dimmer and of its lights.
+    pub fn of<'a>(settings: &Settings, lights: &'a Lights) -> SettingsResource<'a> {
+        let lights = lights.list().iter().map(|light| {
+            let list = settings.light_list(&light.name);
+            (light.name.as_str(), setting_resources(list))
+        });
+        SettingsResource {
+            locked: settings.is_locked(),
+            house: setting_resources(settings.house_list()),
+            lights: lights.collect(),
+        }
+    }
+}
+
+fn setting_resources(list: Vec<NamedSetting>) -> SettingResources {
+    let list = list.into_iter();
+    list.map(|(name, value, source)| (name, SettingResource { value, source }))
+        .collect()
 }
 
 /// The body that says what was restored from a backup.
@@ -370,6 +412,10 @@ enum ActionResource<'a> {
     Cancelled {
         timer: &'a str,
     },
+    Settings {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        light: Option<&'a str>,
+    },
     Restored,
     Said {
         text: &'a str,
@@ -403,6 +449,9 @@ impl<'a> From<&'a Entry> for EntryResource<'a> {
                 Action::PresetForgotten { preset } => ActionResource::Forgot { preset },
                 Action::TimerAdded { timer } => ActionResource::Timer { timer },
                 Action::TimerCancelled { timer } => ActionResource::Cancelled { timer },
+                Action::SettingsChanged { light } => ActionResource::Settings {
+                    light: light.as_deref(),
+                },
                 Action::Restored => ActionResource::Restored,
                 Action::Said { text } => ActionResource::Said { text },
                 Action::More { count } => ActionResource::More { count: *count },

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::resource::{
     ErrorResource, HealthResource, LedResource, LightDescription, LightResource, PresetResource,
-    RefusalCode, RestoredResource, TimerResource,
+    RefusalCode, RestoredResource, SettingsResource, TimerResource,
 };
 use super::server_message::{FaultUpdate, Hello, LightUpdate, RemoteUpdate, ServerMessage};
 use crate::model::activity::{Action, Entry};
@@ -23,8 +23,9 @@ use crate::model::backup::Restored;
 use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::fleet::RemoteState;
 use crate::model::level::Level;
-use crate::model::lights::{Fault, Light, LightState, Lights};
+use crate::model::lights::{Fault, Light, LightId, LightState, Lights};
 use crate::model::presets::{Preset, Scene};
+use crate::model::settings::{FileSettings, LightSettings, SetHere, Settings};
 use crate::model::timers::{Daily, Timer, TimerAction, Waiting};
 use crate::model::warmth::Warmth;
 
@@ -73,9 +74,12 @@ fn lights() -> Lights {
     busy.fault = Some(fault);
     let shelf = Light {
         fallback: Some("kernel-pwm: cannot export the channel".into()),
-        warmth: Warmth::from_kelvin(2_700),
         ..Light::simulated("shelf")
     };
+    let still = still.with(LightSettings {
+        warmth: Warmth::from_kelvin(2_700),
+        ..LightSettings::default()
+    });
     Lights::new(vec![(shelf, still), (Light::simulated("led"), busy)])
 }
 
@@ -115,6 +119,12 @@ pub fn restored_resource() -> Value {
         timers: 0,
         notes: vec!["timer \"1\" was missed: it is left out".into()],
     }))
+}
+
+/// The body of `/api/settings`.
+pub fn settings_resource() -> Value {
+    let settings = Settings::new(FileSettings::default(), SetHere::default());
+    json(SettingsResource::of(&settings, &lights()))
 }
 
 /// The body of `/led`.
@@ -210,6 +220,10 @@ pub fn entries() -> Vec<Entry> {
         Action::PresetForgotten { preset: preset() },
         Action::TimerAdded { timer: timer() },
         Action::TimerCancelled { timer: timer() },
+        Action::SettingsChanged { light: None },
+        Action::SettingsChanged {
+            light: Some(light()),
+        },
         Action::Restored,
         Action::Said {
             text: "Olá".into()
@@ -226,6 +240,7 @@ pub fn entries() -> Vec<Entry> {
             | Action::PresetSaved { .. }
             | Action::PresetForgotten { .. } => {}
             Action::TimerAdded { .. } | Action::TimerCancelled { .. } | Action::Restored => {}
+            Action::SettingsChanged { .. } => {}
         }
     }
     let entries = actions.into_iter();
@@ -273,13 +288,15 @@ pub fn server_messages() -> BTreeMap<&'static str, Vec<Value>> {
         ],
         seen,
     };
+    let describe = |id| LightDescription::new(lights.light(id), &states[id.index()].settings);
     let messages = [
         ServerMessage::Hello {
             hello: Hello {
                 version: "0.0.0",
                 client: 1,
                 session: true,
-                lights: lights.list().iter().map(LightDescription::from).collect(),
+                title: Some("Attic".into()),
+                lights: lights.ids().map(describe).collect(),
             },
         },
         ServerMessage::Light(LightUpdate::new("shelf", still, None)),
@@ -289,6 +306,12 @@ pub fn server_messages() -> BTreeMap<&'static str, Vec<Value>> {
         fleet(vec![RemoteUpdate::new("attic/led", &dark)], None),
         fleet(vec![RemoteUpdate::new("attic/led", &candle)], Some(17)),
         fleet(vec![gone], None),
+        ServerMessage::Described {
+            described: describe(LightId::FIRST),
+        },
+        ServerMessage::Title {
+            title: Some("Attic"),
+        },
         ServerMessage::Presets {
             presets: vec!["Evening", "Film"],
         },
@@ -324,6 +347,8 @@ fn key(message: &ServerMessage) -> &'static str {
         ServerMessage::Light(_) => "light",
         ServerMessage::Lights { .. } => "lights",
         ServerMessage::Fleet { .. } => "fleet",
+        ServerMessage::Described { .. } => "described",
+        ServerMessage::Title { .. } => "title",
         ServerMessage::Presets { .. } => "presets",
         ServerMessage::Timers { .. } => "timers",
         ServerMessage::Here { .. } => "here",

@@ -41,6 +41,16 @@ pub enum ServerMessage<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         seen: Option<u64>,
     },
+    /// Settings of a light were changed.
+    Described {
+        /// The light.
+        described: LightDescription<'a>,
+    },
+    /// The dimmer has another name for people.
+    Title {
+        /// The name; `None` for none.
+        title: Option<&'a str>,
+    },
     /// The names of the presets differ from what this client shows.
     Presets {
         /// The names of all presets.
@@ -110,6 +120,9 @@ pub struct Hello<'a> {
     /// Whether the client came in by a login, and so can log out.
     #[serde(skip_serializing_if = "Not::not")]
     pub session: bool,
+    /// The dimmer's name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// All lights, in the order of the settings.
     pub lights: Vec<LightDescription<'a>>,
 }

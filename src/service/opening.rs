@@ -11,13 +11,16 @@ use tracing::{info, warn};
 
 use super::systemd;
 use crate::button::Button;
-use crate::config::{LightConfig, OnStart};
+use crate::config::LightConfig;
 use crate::model::activity::Activity;
 use crate::model::hub::Hub;
 use crate::model::level::Level;
 use crate::model::lights::{Light, LightId, LightState, Lights};
 use crate::model::presets::Presets;
-use crate::model::timers::{Place, Timers};
+use crate::model::settings::{
+    FileSettings, LightSettings, OnStart, SetHere, SettingError, Settings,
+};
+use crate::model::timers::Timers;
 use crate::pin::{Pin, Reservation};
 use crate::platform::password::Hash;
 use crate::store::{KeptLight, Store};
@@ -86,11 +89,27 @@ pub async fn pins(
     try_join_all(opening).await
 }
 
+/// The settings of the file with those that were set here.
+pub fn settings(file: FileSettings, store: &Store) -> Settings {
+    let settings = Settings::new(file, store.settings());
+    if settings.is_locked() && *settings.here() != SetHere::default() {
+        warn!(
+            "{}: those that were set here have no effect",
+            SettingError::Locked
+        );
+    }
+    settings
+}
+
 /// The lights of these pins, in their first states.
-pub fn lights(settings: &[LightConfig], pins: &[Pin], store: &Store) -> Lights {
-    let lights = settings.iter().zip(pins).map(|(light, pin)| {
+pub fn lights(lights: &[LightConfig], pins: &[Pin], store: &Store, settings: &Settings) -> Lights {
+    let lights = lights.iter().zip(pins).map(|(light, pin)| {
         let stored = store.light(&light.name);
-        let state = first_state(light, stored);
+        let (settings, problem) = settings.light(&light.name);
+        if let Some(problem) = problem {
+            warn!("settings of light {}: {problem}", light.name);
+        }
+        let state = first_state(settings, stored);
         let fallback = pin.fallback().map(str::to_owned);
         let light = light.light(pin.driver());
         (Light { fallback, ..light }, state)
@@ -99,7 +118,7 @@ pub fn lights(settings: &[LightConfig], pins: &[Pin], store: &Store) -> Lights {
 }
 
 /// The state of a light when the service starts.
-fn first_state(settings: &LightConfig, stored: Option<&KeptLight>) -> LightState {
+fn first_state(settings: LightSettings, stored: Option<&KeptLight>) -> LightState {
     let level = match settings.on_start {
         OnStart::Level(level) => level,
         OnStart::Restore => stored.map_or(Level::HALF, |stored| stored.level),
@@ -115,12 +134,16 @@ fn first_state(settings: &LightConfig, stored: Option<&KeptLight>) -> LightState
         OnStart::Restore => stored.and_then(|stored| stored.effect()),
         OnStart::Level(_) => None,
     };
-    LightState::new(level, last_on).playing(effect)
+    LightState::new(level, last_on)
+        .playing(effect)
+        .with(settings)
 }
 
 /// The hub of these lights, with the stored presets and timers.
-pub fn hub(lights: Lights, store: &Store, place: Option<Place>, activity: bool) -> Hub {
+pub fn hub(lights: Lights, store: &Store, settings: Settings, activity: bool) -> Hub {
+    let place = settings.house().place();
     Hub {
+        settings,
         presets: Presets::new(store.presets()),
         timers: Timers::new(store.timers(), place, store.written()),
         ..Hub::new(lights, Activity::new(activity))

@@ -120,17 +120,11 @@ impl Tasks {
         self.start_input("activity", activity.run(stop));
     }
 
-    /// `groups` has the groups of each light; `url` is that of the page, if other machines know one; `connected`
+    /// `url` is that of the page, if other machines know one; `connected`
     /// is whether there is a connection.
-    pub fn start_mqtt(
-        &mut self,
-        groups: Vec<Vec<String>>,
-        url: Option<String>,
-        config: MqttConfig,
-        connected: Arc<Flag>,
-    ) {
+    pub fn start_mqtt(&mut self, url: Option<String>, config: MqttConfig, connected: Arc<Flag>) {
         let (hub, stop) = (self.hub.clone(), self.stop_inputs.clone());
-        self.start_input("mqtt", mqtt::run(hub, groups, url, config, connected, stop));
+        self.start_input("mqtt", mqtt::run(hub, url, config, connected, stop));
     }
 
     /// Announces the service on the LAN. The service also works without that: if the announcement fails,

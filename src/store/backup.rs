@@ -4,14 +4,14 @@
 use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
 
-use super::file::{BACKUP, Fields, KeptState, fields_of, quoted, read_state, to_json};
+use super::file::{BACKUP, Fields, KeptState, SETTINGS, fields_of, quoted, read_state, to_json};
 use crate::model::backup::MAX_BACKUP;
 use crate::model::backup_requests::BackupError;
 use crate::model::text::printable;
 use crate::model::timers::local_time;
 
 /// The field of [`BACKUP`] with the text of the settings file.
-const SETTINGS: &str = "settings";
+const FILE_TEXT: &str = "settings";
 /// The most notes of one kind, and the most characters of one: there may be as many as names in a file.
 const MAX_NOTES: usize = 20;
 const MAX_NOTE: usize = 300;
@@ -49,7 +49,7 @@ impl Backup {
     }
 }
 
-/// A backup of this state, without settings.
+/// A backup of this state, without the settings file.
 ///
 /// # Errors
 /// None in practice: plain data always becomes JSON.
@@ -57,6 +57,8 @@ pub fn write(state: &KeptState) -> Result<Vec<u8>, BackupError> {
     let unavailable = |error: String| BackupError::Unavailable(error);
     let json = to_json(state).map_err(|error| unavailable(error.to_string()))?;
     let mut fields = fields_of(&json).map_err(unavailable)?;
+    // Without it, those of the dimmer that it is restored to would stay.
+    fields.entry(SETTINGS).or_insert_with(|| json!({}));
     let now = Timestamp::now();
     let at = local_time(now.round(Unit::Second).unwrap_or(now)).to_string();
     let version = env!("CARGO_PKG_VERSION");
@@ -74,7 +76,7 @@ pub fn with_settings(backup: &[u8], settings: Option<String>) -> Result<String, 
         .get_mut(BACKUP)
         .and_then(|about| about.as_object_mut());
     if let (Some(about), Some(settings)) = (about, settings) {
-        about.insert(SETTINGS.into(), json!(settings));
+        about.insert(FILE_TEXT.into(), json!(settings));
     }
     let backup = json!(fields);
     let readable = format!("{backup:#}\n");
@@ -108,7 +110,10 @@ fn fields(file: &[u8]) -> Result<Fields, BackupError> {
         return Err(malformed("lights is missing"));
     }
     let is_null = |name: &&str| fields.get(*name).is_some_and(Value::is_null);
-    match ["lights", "presets", "timers"].into_iter().find(is_null) {
+    match ["lights", "presets", "timers", SETTINGS]
+        .into_iter()
+        .find(is_null)
+    {
         Some(name) => Err(malformed(&format!("{name} must not be null"))),
         None => Ok(fields),
     }
@@ -122,12 +127,12 @@ fn settings_of(fields: &Fields) -> Result<Option<String>, BackupError> {
         let why = format!("{name} must be {must_be}, not {}", quoted(value));
         Err(BackupError::OutOfRange(why))
     };
-    match about.as_object().map(|about| about.get(SETTINGS)) {
+    match about.as_object().map(|about| about.get(FILE_TEXT)) {
         None => wrong(BACKUP, "an object", about),
         Some(None) => Ok(None),
         Some(Some(settings)) => match settings.as_str() {
             Some(text) => Ok(Some(text.into())),
-            None => wrong(SETTINGS, "text", settings),
+            None => wrong(FILE_TEXT, "text", settings),
         },
     }
 }

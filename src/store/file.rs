@@ -7,6 +7,7 @@
 
 mod entry;
 mod kept;
+mod kept_settings;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,14 +19,18 @@ use serde_json::Value;
 use crate::model::backup::BackupContents;
 use crate::model::lights::LightBackup;
 use crate::model::presets::{Preset, PresetsByName};
+use crate::model::settings::SetHere;
 use crate::model::timers::Timer;
 pub use entry::{Fields, Problems, quoted};
 use entry::{KeptEntry, required, take};
 pub use kept::KeptLight;
 use kept::{KeptPreset, KeptTimer, read_preset};
+use kept_settings::KeptSettings;
 
 /// The version of the format that this program reads and writes.
 const VERSION: u32 = 1;
+/// The field with the settings that were set here.
+pub const SETTINGS: &str = "settings";
 /// The field that a backup has beside the state.
 pub const BACKUP: &str = "backup";
 
@@ -35,6 +40,8 @@ pub struct KeptState {
     lights: BTreeMap<String, KeptEntry<KeptLight>>,
     presets: BTreeMap<String, KeptEntry<KeptPreset>>,
     timers: Vec<KeptEntry<KeptTimer>>,
+    /// `None` in a file of a version without these.
+    settings: Option<KeptSettings>,
     unread: Unread,
 }
 
@@ -119,11 +126,25 @@ impl KeptState {
             lights: lights.collect(),
             presets: self.presets(),
             timers: self.timers(),
+            settings: self.settings.as_ref().map(|kept| kept.known().clone()),
         }
     }
 
-    /// Takes those lights from another state that this one does not have, and that are wanted.
+    /// What was set here.
+    pub fn settings(&self) -> SetHere {
+        self.contents().settings.unwrap_or_default()
+    }
+
+    pub fn set_settings(&mut self, here: &SetHere) {
+        if self.settings.is_some() || *here != SetHere::default() {
+            self.settings.get_or_insert_default().set(here);
+        }
+    }
+
+    /// Takes those lights from another state that this one does not have, and that are wanted; and the settings, if
+    /// this one has none.
     pub fn add_lights_of(&mut self, other: KeptState, is_wanted: impl Fn(&str) -> bool) {
+        self.settings = self.settings.take().or(other.settings);
         for (name, light) in other.lights {
             if is_wanted(&name) && !self.has_light(&name) {
                 self.lights.insert(name, light);
@@ -214,6 +235,10 @@ pub fn read_state(mut fields: Fields) -> Result<(KeptState, Problems), String> {
             Err(unread) => state.unread.timers.push(unread),
         }
     }
+    if fields.contains_key(SETTINGS) {
+        let settings = take(&mut fields, SETTINGS)?;
+        state.settings = Some(KeptSettings::read(settings, &mut problems));
+    }
     problems.check_names(&fields, &[]);
     state.unread.fields = fields;
     Ok((state, problems))
@@ -227,6 +252,8 @@ struct LevelsFile<'a> {
     presets: BTreeMap<&'a str, Part<'a, KeptPreset>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     timers: Vec<Part<'a, KeptTimer>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<&'a Fields>,
     #[serde(flatten)]
     unread: &'a Fields,
 }
@@ -260,8 +287,10 @@ pub fn to_json(state: &KeptState) -> io::Result<Vec<u8>> {
         lights,
         presets,
         timers,
+        settings,
         unread,
     } = state;
+    let settings = settings.as_ref().map(KeptSettings::whole);
     let known = timers.iter().map(Part::Known);
     Ok(serde_json::to_vec(&LevelsFile {
         version: VERSION,
@@ -270,6 +299,7 @@ pub fn to_json(state: &KeptState) -> io::Result<Vec<u8>> {
         timers: known
             .chain(unread.timers.iter().map(Part::Unread))
             .collect(),
+        settings: settings.filter(|whole| !whole.is_empty()),
         unread: &unread.fields,
     })?)
 }

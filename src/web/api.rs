@@ -4,6 +4,7 @@ mod backup;
 mod lights;
 mod openapi;
 mod presets;
+mod settings;
 mod timers;
 
 use axum::Router;
@@ -20,6 +21,7 @@ pub fn router() -> Router<AppState> {
         .merge(backup::router())
         .merge(lights::router())
         .merge(presets::router())
+        .merge(settings::router())
         .merge(timers::router())
         .route("/api/openapi.json", get(openapi::document))
         .route("/api/{*rest}", any(not_found))

@@ -6,7 +6,7 @@
 //! ([`shared_stream`]). What keeps them right:
 //!
 //! - **Lock order**: the list of subscribers, then one client's view, then the activity's pending entries,
-//!   then one watched value at a time (lights, presets, timers, activity, fleet, the count of clients), or one
+//!   then one watched value at a time (lights, presets, timers, settings, activity, fleet, the count of clients), or one
 //!   client's stream. No watched
 //!   value is locked while a stream is, and no lock is held across an await.
 //! - **One view, one change**: a client's own change is made and marked as shown while its view is

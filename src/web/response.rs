@@ -11,6 +11,7 @@ use super::limiter::LimitReached;
 use crate::model::backup_requests::BackupError;
 use crate::model::command::CommandError;
 use crate::model::presets::PresetError;
+use crate::model::settings::SettingError;
 use crate::model::timers::TimerError;
 use crate::protocol::input_error::InputError;
 use crate::protocol::resource::{ErrorResource, RefusalCode};
@@ -82,6 +83,9 @@ impl IntoResponse for InputError {
                 | CommandError::Preset(PresetError::NoSuchPreset(_))
                 | CommandError::Timer(TimerError::NoSuchTimer(_)),
             ) => StatusCode::NOT_FOUND,
+            InputError::Command(CommandError::Setting(
+                SettingError::Locked | SettingError::Tried(_),
+            )) => StatusCode::CONFLICT,
             InputError::OutOfRange(_) | InputError::Remark(_) | InputError::Command(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }

@@ -11,7 +11,6 @@ use crate::model::hub::Hub;
 /// Publishes nothing.
 pub async fn run(
     _: Arc<Hub>,
-    _: Vec<Vec<String>>,
     _: Option<String>,
     _: MqttConfig,
     _: Arc<Flag>,

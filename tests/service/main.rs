@@ -45,6 +45,7 @@ mod origin;
 mod password;
 mod presets;
 mod refusals;
+mod settings;
 mod systemd;
 mod timers;
 mod tls;

@@ -65,6 +65,11 @@ pub enum Action {
         /// The timer's name.
         timer: String,
     },
+    /// Settings were changed.
+    SettingsChanged {
+        /// The light's name; `None` for those of the dimmer.
+        light: Option<String>,
+    },
     /// A backup was restored.
     Restored,
     /// A client published a remark to all clients.
@@ -181,6 +186,10 @@ impl fmt::Display for Action {
             Action::PresetForgotten { preset } => write!(f, "forgot {preset}"),
             Action::TimerAdded { timer } => write!(f, "added timer {timer}"),
             Action::TimerCancelled { timer } => write!(f, "cancelled timer {timer}"),
+            Action::SettingsChanged { light: Some(light) } => {
+                write!(f, "changed settings of {light}")
+            }
+            Action::SettingsChanged { light: None } => f.write_str("changed settings"),
             Action::Restored => f.write_str("restored a backup"),
             Action::Said { text } => write!(f, "said: {text}"),
             Action::More { count } => write!(f, "did {count} more things"),

@@ -66,6 +66,11 @@ impl Problem {
         Problem { text, kind }
     }
 
+    pub fn unknown(text: impl Into<String>) -> Problem {
+        let (text, kind) = (text.into(), ProblemKind::Unknown);
+        Problem { text, kind }
+    }
+
     fn of(self, what: &str) -> Problem {
         let text = format!("{what}: {}", self.text);
         Problem { text, ..self }

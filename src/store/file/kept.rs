@@ -10,11 +10,12 @@ use serde_json::Value;
 use super::entry::{Fields, Problem, Problems, object, optional, required, words};
 use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::level::Level;
-use crate::model::lights::{LightState, transition};
+use crate::model::lights::LightState;
 use crate::model::presets::Scene;
 use crate::model::timers::{
     Daily, Day, MAX_OFFSET, TimeOfDay, Timer, TimerAction, Waiting, local_time,
 };
+use crate::model::transition::transition;
 
 /// The stored state of a light.
 #[derive(Debug, Clone, PartialEq, Serialize)]

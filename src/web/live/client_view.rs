@@ -19,8 +19,9 @@ use crate::model::hub::Hub;
 use crate::model::level::Level;
 use crate::model::lights::{Light, LightState};
 use crate::model::presets::PresetsByName;
+use crate::model::settings::{LightSettings, SetHere};
 use crate::model::timers::Timer;
-use crate::protocol::resource;
+use crate::protocol::resource::{self, LightDescription};
 use crate::protocol::server_message::{FaultUpdate, LightUpdate, ServerMessage};
 use crate::web::limiter::ConnectionLimiter;
 
@@ -44,6 +45,8 @@ pub struct ClientView {
     /// Whether something is unsent or not current. While this is set, only the client's own task writes to it.
     pub lagging: bool,
     lights: Vec<LightView>,
+    /// Those that the dimmer's name for people was in.
+    settings: Arc<SetHere>,
     presets: Arc<PresetsByName>,
     timers: Arc<Vec<Timer>>,
     here: Arc<[Arc<str>]>,
@@ -57,6 +60,8 @@ struct LightView {
     /// `None`: unknown, so an update is due.
     state: Option<ShownState>,
     fault: Option<Arc<str>>,
+    /// Those that its description came from.
+    settings: Arc<LightSettings>,
 }
 
 /// The part of a light's state that a client shows.
@@ -91,15 +96,21 @@ impl From<&LightState> for ShownState {
 }
 
 impl ClientView {
-    /// The view of a client that has been sent nothing yet.
-    pub fn new(lights: usize) -> ClientView {
+    /// The view of a client that has been sent nothing yet. Its hello, which is made after this, describes the lights.
+    pub fn new(hub: &Hub) -> ClientView {
+        let states = hub.lights.states().clone();
+        let lights = states.into_iter().map(|state| LightView {
+            settings: state.settings,
+            ..LightView::default()
+        });
         ClientView {
             seen: None,
             wants_own: false,
             wants_batch: false,
             fleet: FleetView::default(),
             lagging: true,
-            lights: vec![LightView::default(); lights],
+            lights: lights.collect(),
+            settings: hub.settings.here(),
             presets: Arc::default(),
             timers: Arc::default(),
             here: Arc::default(),
@@ -134,6 +145,18 @@ impl ClientView {
         self.light_updates(hub, cache, out);
         let fleet = self.fleet.updates(&hub.fleet, self.seen);
         fleet.inspect(|update| frame(update, out));
+        let settings = hub.settings.here();
+        if !Arc::ptr_eq(&self.settings, &settings) {
+            let is_of_house = self.settings.house != settings.house;
+            self.settings = settings;
+            if is_of_house {
+                let title = hub.settings.house().title;
+                let message = ServerMessage::Title {
+                    title: title.as_deref(),
+                };
+                frame(&message.to_json(), out);
+            }
+        }
         let presets = hub.presets.all();
         if !Arc::ptr_eq(&self.presets, &presets) && !self.presets.keys().eq(presets.keys()) {
             let presets = presets.keys().map(String::as_str).collect();
@@ -192,9 +215,23 @@ impl ClientView {
         }
     }
 
+    /// Appends a frame for each light whose settings were changed. Its state follows: a page does not keep that of a light
+    /// that was hidden.
+    fn describe(&mut self, lights: &[Light], states: &[LightState], out: &mut Vec<u8>) {
+        for ((view, light), state) in self.lights.iter_mut().zip(lights).zip(states) {
+            if !Arc::ptr_eq(&view.settings, &state.settings) {
+                view.settings = state.settings.clone();
+                view.state = None;
+                let described = LightDescription::new(light, &state.settings);
+                frame(&ServerMessage::Described { described }.to_json(), out);
+            }
+        }
+    }
+
     fn light_updates(&mut self, hub: &Hub, cache: &mut FrameCache, out: &mut Vec<u8>) {
         let lights = hub.lights.list();
         let states = hub.lights.states();
+        self.describe(lights, &states, out);
         if self.wants_batch {
             self.batch(lights, &states, cache, out);
         }
@@ -334,8 +371,8 @@ mod tests {
     #[test]
     fn several_lights_are_one_message_for_a_client_that_wants_that() {
         let (sources, cache) = (sources(), &mut FrameCache::default());
-        let mut old = ClientView::new(3);
-        let mut new = [ClientView::new(3), ClientView::new(3)];
+        let mut old = ClientView::new(&sources.hub);
+        let mut new = [ClientView::new(&sources.hub), ClientView::new(&sources.hub)];
         new.iter_mut().for_each(|view| view.wants_batch = true);
         let each = ["a", "b", "c"].map(|name| format!(r#"{{"light":"{name}","level":50}}"#));
         let all = format!(r#"{{"lights":[{}]}}"#, each.join(","));
@@ -366,7 +403,7 @@ mod tests {
     #[test]
     fn what_a_client_has_set_is_in_no_message_of_several_lights_and_what_it_has_sent_is() {
         let (sources, cache) = (sources(), &mut FrameCache::default());
-        let mut view = ClientView::new(3);
+        let mut view = ClientView::new(&sources.hub);
         view.wants_batch = true;
         view.updates(&sources, cache, &mut Vec::new());
         view.seen = Some(4);

@@ -51,10 +51,9 @@ impl Fanout {
 
     /// Adds a client. It is sent nothing before its first [`Subscription::send`].
     pub fn subscribe(self: &Arc<Fanout>, client: u64, stream: SharedStream) -> Subscription {
-        let lights = self.sources.hub.lights.list().len();
         let subscriber = Arc::new(Subscriber {
             stream,
-            view: Mutex::new(ClientView::new(lights)),
+            view: Mutex::new(ClientView::new(&self.sources.hub)),
             lagging: Notify::new(),
         });
         self.subscribers().insert(client, subscriber.clone());
@@ -71,6 +70,7 @@ impl Fanout {
         let (mut lights, mut clients) = (hub.lights.watch(), clients.watch());
         let (mut presets, mut timers) = (hub.presets.watch(), hub.timers.watch());
         let (mut activity, mut fleet) = (hub.activity.watch(), hub.fleet.watch());
+        let mut settings = hub.settings.watch();
         let (mut cache, mut out) = (FrameCache::default(), Vec::new());
         loop {
             let mut updated = Some(0);
@@ -84,6 +84,7 @@ impl Fanout {
                 _ = clients.changed() => {}
                 _ = presets.changed() => {}
                 _ = timers.changed() => {}
+                _ = settings.changed() => {}
                 _ = activity.changed() => {}
                 _ = fleet.changed() => {}
                 () = heartbeat.beat() => {}

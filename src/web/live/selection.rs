@@ -9,7 +9,7 @@ pub struct Selection(LightId);
 impl Selection {
     /// The first visible light, or the first of all.
     pub fn new(lights: &Lights) -> Selection {
-        let visible = lights.ids().find(|light| !lights.light(*light).hidden);
+        let visible = lights.ids().find(|light| !lights.settings(*light).hidden);
         Selection(visible.unwrap_or(LightId::FIRST))
     }
 
@@ -27,7 +27,7 @@ impl Selection {
         let selected = ids.iter().position(|light| *light == self.0);
         ids.rotate_left(selected.unwrap_or_default());
         let mut others = ids.into_iter().skip(1);
-        if let Some(next) = others.find(|light| !lights.light(*light).hidden) {
+        if let Some(next) = others.find(|light| !lights.settings(*light).hidden) {
             self.0 = next;
         }
     }
@@ -38,15 +38,18 @@ mod tests {
     use super::*;
     use crate::model::level::Level;
     use crate::model::lights::{Light, LightState};
+    use crate::model::settings::LightSettings;
 
     /// Lights, each hidden or not.
     fn lights(hidden: &[bool]) -> Lights {
-        let light = |hidden: &bool| Light {
-            hidden: *hidden,
-            ..Light::simulated("led")
-        };
-        let state = || LightState::new(Level::HALF, Level::HALF);
-        let all = hidden.iter().map(|hidden| (light(hidden), state()));
+        let all = hidden.iter().map(|hidden| {
+            let settings = LightSettings {
+                hidden: *hidden,
+                ..LightSettings::default()
+            };
+            let state = LightState::new(Level::HALF, Level::HALF).with(settings);
+            (Light::simulated("led"), state)
+        });
         Lights::new(all.collect())
     }
 

@@ -13,7 +13,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_tungstenite::tungstenite;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::client_view::ClientView;
 use super::fanout::{STALL, Subscription};
@@ -27,7 +27,7 @@ use crate::protocol;
 use crate::protocol::input_error::InputError;
 use crate::protocol::light_change::LightChange;
 use crate::protocol::request::{ClientMessage, Request};
-use crate::protocol::resource::RefusalCode;
+use crate::protocol::resource::{LightDescription, RefusalCode};
 use crate::protocol::server_message::{Hello, ServerMessage};
 use crate::web::allowance::Traffic;
 use crate::web::auth::session::SessionEnd;
@@ -148,6 +148,10 @@ impl ClientConnection {
     /// Closes the connection, if the client is still there.
     async fn end(self, closing: Closing) {
         let number = self.permit.number;
+        let gone = self.participant.actor();
+        if let Err(error) = self.app.hub.execute(&gone, Command::EndTrials) {
+            warn!("client {number}: {error}");
+        }
         // No update may follow the close frame.
         drop((self.subscription, self.participant));
         match closing {
@@ -208,12 +212,17 @@ impl ClientConnection {
     }
 
     fn hello(&self, session: bool) -> String {
-        let lights = self.app.hub.lights.list().iter();
+        let hub = &self.app.hub;
+        let states = hub.lights.states();
+        let lights = hub.lights.list().iter().zip(&*states);
         let hello = Hello {
             version: env!("CARGO_PKG_VERSION"),
             client: self.permit.number,
             session,
-            lights: lights.map(Into::into).collect(),
+            title: hub.settings.house().title,
+            lights: lights
+                .map(|(light, state)| LightDescription::new(light, &state.settings))
+                .collect(),
         };
         ServerMessage::Hello { hello }.to_json()
     }
@@ -345,6 +354,12 @@ fn carry_out(
         }
         Request::Command(command) => {
             hub.execute(&participant.actor(), command)?;
+        }
+        Request::Try(duty) => {
+            let Target::Own(light) = target else {
+                return Err(InputError::malformed("try is for lights of this dimmer"));
+            };
+            hub.execute(&participant.actor(), Command::TryDuty { light, duty })?;
         }
         Request::Say(remark) => participant.say(remark)?,
         Request::Name(name) => participant.rename(name),

@@ -34,6 +34,11 @@ fn paths() -> Value {
             "put": restore("restore"),
             "post": restore("restoreByPost"),
         },
+        "/api/cities": {
+            "get": Operation::new("cities", "Cities with their coordinates, for latitude and longitude")
+                .returns(200, "Those of the time zone database, if there is one", list_of("City"))
+                .end(),
+        },
         "/api/health": { "get": health() },
         "/api/lights": {
             "get": Operation::new("lights", "All lights")
@@ -63,6 +68,13 @@ fn paths() -> Value {
             "delete": forget_preset(),
         },
         "/api/presets/{name}/recall": { "post": recall_preset() },
+        "/api/settings": {
+            "get": Operation::new("settings", "Settings, and where they come from")
+                .returns(200, "Of the dimmer and of its lights", reference("Settings"))
+                .end(),
+            "put": change_settings("changeSettings"),
+            "post": change_settings("changeSettingsByPost"),
+        },
         "/api/timers": { "get": timers(), "post": add_timer() },
         "/api/timers/{name}": { "delete": cancel_timer() },
     })
@@ -146,6 +158,19 @@ fn recall_preset() -> Value {
         .fails(404, "No preset has this name")
         .fails(422, "A value is out of range")
         .end()
+}
+
+fn change_settings(id: &str) -> Value {
+    Operation::new(
+        id,
+        "Changes settings, all of these or none, and returns all",
+    )
+    .body("SettingsChange", true)
+    .returns(200, "As they are now", reference("Settings"))
+    .fails(404, "The body names a light that does not exist")
+    .fails(409, "The settings file locks them")
+    .fails(422, "There is no such setting, or a value is not allowed")
+    .end()
 }
 
 fn timers() -> Value {

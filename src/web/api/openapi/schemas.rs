@@ -7,8 +7,12 @@ use serde_json::{Map, Value, json};
 
 use crate::model::effect::{EffectKind, Speed};
 use crate::model::level::Level;
-use crate::model::lights::{Driver, MAX_TRANSITION};
+use crate::model::lights::Driver;
+use crate::model::settings::{HOUSE_SETTINGS, LIGHT_SETTINGS, MAX_GROUPS};
+use crate::model::text::Name;
 use crate::model::timers::MAX_OFFSET;
+use crate::model::transition::MAX_TRANSITION;
+use crate::model::warmth::Warmth;
 use crate::protocol::fields::{
     AT, DAYS, EFFECT, Field, FieldKind, IN, LIGHTS, OFFSET, RECALL, SPEED, TIMER_LIGHT, TRANSITION,
 };
@@ -48,6 +52,10 @@ pub fn schemas() -> Value {
         "Timer": timer(),
         "Backup": backup(),
         "Restored": restored(),
+        "Settings": settings(),
+        "Setting": setting(),
+        "SettingsChange": settings_change(),
+        "City": city(),
         "Health": health(),
         "Error": error(),
     })
@@ -138,6 +146,9 @@ fn field(field: &Field) -> Value {
             "minProperties": 1,
             "maxProperties": max,
         }),
+        FieldKind::Settings | FieldKind::NumberOrNull(_) => {
+            panic!("{} is in no request", field.name)
+        }
         FieldKind::Integer(_) | FieldKind::OneOf(_) | FieldKind::Timer | FieldKind::Json(_) => {
             panic!("{} is in no request", field.name)
         }
@@ -391,6 +402,7 @@ fn backup() -> Value {
             "lights": described(by_name.clone(), "The level of each light, by its name."),
             "presets": described(by_name, "The presets, by their names."),
             "timers": described(json!({ "type": "array", "items": object }), "The timers."),
+            "settings": described(object.clone(), "The settings that were set while the service ran."),
             "backup": described(object, "Where it comes from; a levels.json has none."),
         },
         "required": ["version", "lights"],
@@ -409,6 +421,110 @@ fn restored() -> Value {
         ),
     });
     response("What was restored from a backup.", properties, &[])
+}
+
+/// The names of settings, each with this schema.
+fn by_setting(names: &[&str], schema: impl Fn(&str) -> Value) -> Map<String, Value> {
+    let names = names.iter();
+    names
+        .map(|name| ((*name).to_owned(), schema(name)))
+        .collect()
+}
+
+fn settings() -> Value {
+    let one = |_: &str| reference("Setting");
+    let mut properties = by_setting(&HOUSE_SETTINGS, one);
+    let light = Value::Object(by_setting(&LIGHT_SETTINGS, one));
+    let light = response("The settings of a light.", light, &[]);
+    let lights = json!({ "type": "object", "additionalProperties": light });
+    properties.insert(
+        "lights".into(),
+        described(lights, "Those of each light, by its name."),
+    );
+    properties.insert(
+        "locked".into(),
+        described(
+            json!({ "type": "boolean" }),
+            "Whether the settings file alone may change them.",
+        ),
+    );
+    response(
+        "The settings that may be changed while the service runs.",
+        Value::Object(properties),
+        &[],
+    )
+}
+
+fn setting() -> Value {
+    let properties = json!({
+        "value": described(
+            json!({ "type": ["string", "number", "boolean", "array", "null"] }),
+            "What it is now; null for none.",
+        ),
+        "source": described(
+            json!({ "type": "string", "enum": ["default", "file", "here"] }),
+            "Where that comes from: nobody has set it, the settings file, or it was set while the service ran.",
+        ),
+    });
+    response("A setting.", properties, &[])
+}
+
+fn settings_change() -> Value {
+    let or_null = |schema: Value| json!({ "oneOf": [schema, { "type": "null" }] });
+    let duty = || number(0.0, 100.0);
+    let of_light = by_setting(&LIGHT_SETTINGS, |name| {
+        or_null(match name {
+            "title" => text(Name::MAX),
+            "hidden" => json!({ "type": "boolean" }),
+            "warmth" => json!({ "oneOf": [
+                { "type": "integer", "minimum": Warmth::MIN_KELVIN, "maximum": Warmth::MAX_KELVIN },
+                { "type": "string", "pattern": "^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$" },
+            ] }),
+            "curve" => json!({ "type": "string", "enum": ["linear", "perceptual"] }),
+            "min_duty" | "max_duty" => duty(),
+            "transition" => transition(),
+            "on_start" => {
+                let words = json!({ "type": "string", "enum": ["restore", "off"] });
+                json!({ "oneOf": [words, level()] })
+            }
+            "groups" => {
+                let group = json!({ "type": "string", "pattern": "^[a-z0-9-]{1,32}$" });
+                json!({ "type": "array", "items": group, "maxItems": MAX_GROUPS })
+            }
+            other => panic!("{other} has no schema"),
+        })
+    });
+    let light = json!({
+        "type": "object",
+        "properties": of_light,
+        "additionalProperties": false,
+    });
+    let mut properties = by_setting(&HOUSE_SETTINGS, |name| {
+        or_null(match name {
+            "title" => text(Name::MAX),
+            "latitude" => number(-90.0, 90.0),
+            _ => number(-180.0, 180.0),
+        })
+    });
+    properties.insert(
+        "lights".into(),
+        json!({ "type": "object", "additionalProperties": light }),
+    );
+    json!({
+        "type": "object",
+        "description": "A change of settings: for each its new value, or null for that of the file or the default.",
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn city() -> Value {
+    let properties = json!({
+        "zone": described(json!({ "type": "string" }), "The name of its time zone."),
+        "latitude": described(number(-90.0, 90.0), "Degrees north."),
+        "longitude": described(number(-180.0, 180.0), "Degrees east."),
+    });
+    response("The principal city of a time zone.", properties, &[])
 }
 
 fn health() -> Value {

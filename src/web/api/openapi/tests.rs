@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::DOCUMENT;
 use super::document::generate;
+use crate::model::settings::{house_setting, light_setting};
+use crate::platform::cities;
 use crate::protocol::request::{
     parse_change, parse_changes, parse_preset, parse_recall, parse_timer,
 };
@@ -58,6 +60,7 @@ fn every_method_of_every_route_is_described_and_no_other() {
         include_str!("../backup.rs"),
         include_str!("../lights.rs"),
         include_str!("../presets.rs"),
+        include_str!("../settings.rs"),
         include_str!("../timers.rs"),
     ];
     let routed: BTreeSet<_> = sources.into_iter().flat_map(routes).collect();
@@ -285,6 +288,63 @@ fn a_new_timer_is_described_as_it_is_parsed() {
 }
 
 #[test]
+fn a_change_of_settings_is_described_as_it_is_checked() {
+    let validator = validator("SettingsChange");
+    let mut accepted = 0;
+    for (name, value) in [
+        ("title", json!("Mesa")),
+        ("title", json!("")),
+        ("title", json!("ã".repeat(41))),
+        ("hidden", json!(true)),
+        ("hidden", json!("true")),
+        ("warmth", json!(2_700)),
+        ("warmth", json!(1_699)),
+        ("warmth", json!("#Fa5")),
+        ("warmth", json!("red")),
+        ("curve", json!("perceptual")),
+        ("curve", json!("cubic")),
+        ("min_duty", json!(2.5)),
+        ("min_duty", json!(-1)),
+        ("max_duty", json!(100)),
+        ("max_duty", json!("100")),
+        ("transition", json!(3_600)),
+        ("transition", json!(3_600.5)),
+        ("on_start", json!("restore")),
+        ("on_start", json!("off")),
+        ("on_start", json!(40)),
+        ("on_start", json!("on")),
+        ("groups", json!(["upstairs"])),
+        ("groups", json!(["Up"])),
+        (
+            "groups",
+            json!(["a", "b", "c", "d", "e", "f", "g", "h", "i"]),
+        ),
+        ("gpio", json!(18)),
+    ] {
+        let body = json!({ "lights": { "led": { name: value } } });
+        let checked = light_setting(name, &value).is_ok();
+        assert_eq!(validator.is_valid(&body), checked, "{body}");
+        accepted += usize::from(checked);
+    }
+    for (name, value) in [
+        ("title", json!("Attic")),
+        ("latitude", json!(-90)),
+        ("latitude", json!(90.5)),
+        ("longitude", json!(180)),
+        ("longitude", json!("east")),
+        ("password", json!("x")),
+    ] {
+        let checked = house_setting(name, &value).is_ok();
+        let body = json!({ name: value });
+        assert_eq!(validator.is_valid(&body), checked, "{body}");
+        accepted += usize::from(checked);
+    }
+    assert_eq!(accepted, 15);
+    let null = json!({ "title": null, "lights": { "led": { "curve": null } } });
+    assert!(validator.is_valid(&null));
+}
+
+#[test]
 fn a_given_preset_is_described_as_it_is_parsed() {
     let fields = [
         (
@@ -350,6 +410,12 @@ fn every_body_of_a_response_is_described_with_all_its_fields() {
     assert_described("LightNow", &samples::light_resources());
     assert_described("Restored", &[samples::restored_resource()]);
     assert_described("Health", &samples::health_resources());
+    assert_described("Settings", &[samples::settings_resource()]);
+    let led = &samples::settings_resource()["lights"]["led"];
+    assert_described("Setting", &[led["title"].clone()]);
+    let cities: Vec<_> = cities::list().iter().map(|city| json!(city)).collect();
+    let validator = validator("City");
+    assert!(cities.iter().all(|city| validator.is_valid(city)));
     assert_described("Timer", &samples::timer_resources());
     assert_described("Error", &samples::error_resources());
     let presets = samples::preset_resources();
