@@ -9,7 +9,7 @@
  */
 /** @typedef {{ name: string, title?: string, hidden: boolean, simulated: boolean, warmth?: string, transition?: number,
  *   fastest?: number }} LightInfo */
-/** @typedef {{ version: string, lights: LightInfo[], session?: true }} Hello */
+/** @typedef {{ version: string, lights: LightInfo[], session?: true, title?: string | null }} Hello */
 /**
  * `title` and `online` are there for the lights of other dimmers alone, `gone` for one of these that is removed.
  * @typedef {{ light: string, level: number, effect?: string, speed?: number, left?: number, seen?: number,
@@ -34,6 +34,7 @@
  *   refused?(reason: Reason): void,
  *   presets?(names: string[]): void, timers?(timers: TimerInfo[]): void, here?(names: string[]): void,
  *   activity?(entries: ActivityEntry[]): void, pages?(count: number): void,
+ *   described?(light: LightInfo): void, title?(title: string | null): void,
  *   fault?(fault: { light: string, message: string | null }): void, error?(message: string): void }} Handlers
  */
 

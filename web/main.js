@@ -40,6 +40,9 @@ let masterModule;
 /** @type {Promise<typeof import("./lights/master.js") | null> | undefined} */
 let loadingMaster;
 let pages = 0;
+// The last one, with the descriptions since.
+/** @type {Hello} */
+let greeting;
 let wasLive = false;
 // When the last hello came, in ms of performance.now().
 let greeted = 0;
@@ -52,7 +55,7 @@ let errorTimer;
 /**
  * What the bar and the sheet show and do. `name` is what this page calls itself, `said` what it said last.
  * @typedef {{ lights: Map<string, Light>, presets: string[], timers: import("./connection.js").TimerInfo[],
- *   here: string[], activity: import("./connection.js").ActivityEntry[], live: boolean,
+ *   here: string[], activity: import("./connection.js").ActivityEntry[], live: boolean, described: object,
  *   send(message: object): void, name: string, said: string, canLogOut: boolean }} Hub
  */
 /** @type {Hub} */
@@ -63,6 +66,8 @@ const hub = {
   here: [],
   activity: [],
   live: false,
+  // Another one whenever a setting was changed.
+  described: {},
   said: "",
   canLogOut: false,
   send: (message) => connection.send(message),
@@ -120,12 +125,10 @@ async function countDown() {
 function showLights(hello) {
   const known = new Map(lights);
   lights.clear();
-  hub.presets = hub.timers = hub.here = hub.activity = [];
-  for (const light of remoteLights.values()) light.told = false;
   const visible = hello.lights.filter(({ hidden }) => !hidden);
   for (const { name, title = name, simulated, transition = 0, fastest = 3, warmth } of visible) {
     const light = known.get(name) ?? makeLight(name);
-    Object.assign(light, { title, simulated, transition, fastest, warmth, fault: null });
+    Object.assign(light, { title, simulated, transition, fastest, warmth });
     lights.set(name, light);
   }
   arrange();
@@ -136,7 +139,8 @@ function arrange() {
   shown = [...lights.values(), ...remoteLights.values()];
   const several = shown.length > 1;
   for (const light of shown) light.label(light.title, several);
-  document.title = shown.length === 1 ? `${shown[0].title} · dimmer` : "dimmer";
+  const title = greeting.title ?? "dimmer";
+  document.title = shown.length === 1 ? `${shown[0].title} · ${title}` : title;
   // The lights wait for the master, or they would move down when it comes.
   if (several && masterModule === undefined) return void loadMaster();
   master = several && masterModule ? master ?? new masterModule.Master(reachable, connection) : null;
@@ -338,10 +342,25 @@ const connection = new Connection({
     wasLive = true;
     greeted = performance.now();
     hub.canLogOut = hello.session ?? false;
-    showLights(hello);
+    hub.presets = hub.timers = hub.here = hub.activity = [];
+    for (const light of remoteLights.values()) light.told = false;
+    for (const light of lights.values()) light.fault = null;
+    showLights((greeting = hello));
     if (hub.name) connection.send({ name: hub.name });
   },
   lights: updateLights,
+  described(described) {
+    greeting.lights = greeting.lights.map((light) => (light.name === described.name ? described : light));
+    showLights(greeting);
+    for (const light of lights.values()) light.live = hub.live;
+    showStatus();
+    updateHub({ described });
+  },
+  title(title) {
+    greeting.title = title;
+    arrange();
+    updateHub({ described: {} });
+  },
   presets(presets) {
     updateHub({ presets });
     drawBar(hub);

@@ -18,10 +18,19 @@
  *   forget(name: string): string, timersTitle: string, sleep: string, sleepIn(minutes: number): string,
  *   sleepHint: string, newTimer: string, what: string, when: string, after: string, atTime: string, later: string,
  *   days: string, add: string, at: Record<string, string>, never: string, offAt(time: string): string,
- *   yourTime(time: string): string, waiting: Record<string, string>, who: string, logOut: string,
+ *   yourTime(time: string): string, waiting: Record<string, string>, who: string, settings: string, logOut: string,
  *   backUp: string, restore: string, replaces: string, restored: string, notRestored: string,
  *   fallback(light: string, reason: string): string, link: string, run: string, cancel: string, toggle: string,
  *   badLink: string, activity: ActivityWords }} SheetWords
+ */
+/**
+ * The words of the settings, which come with them.
+ * @typedef {{ title: string, locked: string, light: string, house: string, name: string, dimmerName: string,
+ *   curve: string, curves: Record<string, string>, darkEnd: { title: string, hint: string },
+ *   brightEnd: { title: string, hint: string }, transition: string, onStart: string,
+ *   starts: { restore: string, off: string, level: string }, warmth: string, hidden: string, city: string,
+ *   noCity: string, otherPlace: string, placeHint: string, latitude: string, longitude: string, save: string,
+ *   cancel: string, reset(what: string): string, sources: Record<string, string> }} SettingsWords
  */
 /**
  * Who is here and what happened; `did` has the words for each `what` of an entry.

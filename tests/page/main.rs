@@ -26,6 +26,7 @@ mod login;
 mod many_lights;
 mod offline;
 mod refusals;
+mod settings;
 mod several_lights;
 mod sheet;
 mod sliders;

@@ -35,6 +35,7 @@ export const markup = `
           <div class="speed"><label for="speed">${words.speed}</label> <input id="speed" type="range" min="0.1" max="3" step="0.1" value="1"> <output for="speed" aria-live="off"></output></div>
         </section>
         <section class="activity"><button class="chip" type="button">${words.who}</button></section>
+        <section class="settings"><button class="chip" type="button">${words.settings}</button></section>
         <section class="service">
           <ul class="list" hidden></ul>
           <div class="chips">

@@ -26,7 +26,7 @@ export class Sheet {
   #tabs;
   #main = document.querySelector("main");
   #footer = document.querySelector("footer");
-  /** @type {{ draw(): void, open?(): void }[]} */
+  /** @type {{ draw(): void, open?(): void, close?(): void }[]} */
   #parts;
   // Of the pull that is under way: where the finger is, how fast it goes upwards, and how high the sheet is; `moved` when
   // it is no tap any more.
@@ -59,6 +59,8 @@ export class Sheet {
     this.#parts = [now, presets, timers, new Service(dialog.querySelector(".service"), hub)];
     const activity = dialog.querySelector(".activity"), who = activity.querySelector("button");
     who.addEventListener("click", () => this.#addActivity(who, activity));
+    const settings = dialog.querySelector(".settings"), set = settings.querySelector("button");
+    set.addEventListener("click", () => this.#addSettings(set, settings));
     this.#select.addEventListener("change", () => this.draw());
     dialog.querySelector(".close").addEventListener("click", () => this.#leave());
     addEventListener("resize", () => this.isOpen && this.#setTall(this.#isTall));
@@ -114,6 +116,21 @@ export class Sheet {
     section.querySelector("input").focus();
   }
 
+  /**
+   * @param {HTMLButtonElement} opener
+   * @param {HTMLElement} section
+   */
+  async #addSettings(opener, section) {
+    await loadStyle("sheet/settings/settings.css").catch(() => {});
+    const module = await import("./settings/settings.js").catch(() => null);
+    if (!module || !opener.isConnected) return;
+    const part = new module.SettingsPart(section, this.#hub);
+    this.#parts.push(part);
+    this.draw();
+    opener.remove();
+    part.heading.focus();
+  }
+
   get isOpen() {
     return this.#dialog.open;
   }
@@ -135,6 +152,7 @@ export class Sheet {
   close() {
     if (!this.isOpen) return;
     const hadFocus = this.#dialog.contains(document.activeElement);
+    for (const part of this.#parts) part.close?.();
     this.#pulled = null;
     this.#dialog.style.height = "";
     this.#dialog.close();
