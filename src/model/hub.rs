@@ -444,6 +444,16 @@ impl Hub {
         Arc::new(Hub::new(lights, Activity::new(true)))
     }
 
+    /// Gives a light these settings.
+    pub(crate) fn configure_light(
+        &self,
+        light: LightId,
+        settings: &super::settings::LightSettings,
+    ) {
+        let settings = vec![(light, settings.clone())];
+        self.lights.configure(settings, &[], &Actor::Button);
+    }
+
     /// Changes a light on behalf of the REST API.
     pub(crate) fn change(&self, light: LightId, change: Change) -> LightState {
         self.change_in(light, change, None)

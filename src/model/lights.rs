@@ -496,7 +496,7 @@ impl Lights {
     }
 
     /// Gives the lights these settings, and ends what `by` tries of those in `saved`.
-    pub(crate) fn configure(
+    pub(super) fn configure(
         &self,
         settings: Vec<(LightId, LightSettings)>,
         saved: &[LightId],

@@ -634,11 +634,6 @@ mod tests {
         assert!(duties.chunks(2).all(|pair| pair == [half, Duty::OFF]));
     }
 
-    fn configure(light: &ControlledLight, settings: &LightSettings) {
-        let settings = vec![(LED, settings.clone())];
-        light.hub.lights.configure(settings, &[], &Actor::Button);
-    }
-
     fn try_duty(light: &ControlledLight, duty: Option<f64>) {
         let command = Command::TryDuty { light: LED, duty };
         light.hub.execute(&Actor::Button, command).unwrap();
@@ -656,7 +651,7 @@ mod tests {
             max_duty: 60.0,
             ..LightSettings::default()
         };
-        configure(&light, &settings);
+        light.hub.configure_light(LED, &settings);
         assert!(!light.advance(Duration::from_secs(1)), "no timer runs");
         let duties: Vec<_> = light.writes.iter().map(|(_, duty)| *duty).collect();
         let expected = settings.duty(Curve::Perceptual.luminance(Level::HALF));
@@ -666,7 +661,7 @@ mod tests {
         light.change(Level::OFF, Duration::ZERO);
         light.advance(Duration::from_secs(1));
         light.writes.clear();
-        configure(&light, &LightSettings::default());
+        light.hub.configure_light(LED, &LightSettings::default());
         light.advance(Duration::from_secs(1));
         assert_eq!(light.writes, []);
     }
@@ -680,7 +675,7 @@ mod tests {
         let half_way = light.fraction();
         let mut settings = config.settings();
         settings.curve = Curve::Perceptual;
-        configure(&light, &settings);
+        light.hub.configure_light(LED, &settings);
         assert!(light.advance(Duration::from_millis(1)), "it goes on");
         assert!((light.fraction() - half_way).abs() < 0.01);
         assert!(light.advance(Duration::from_millis(4_900)));
@@ -691,7 +686,7 @@ mod tests {
         light.advance(Duration::from_millis(1_500));
         let before = light.fraction();
         settings.hidden = true;
-        configure(&light, &settings);
+        light.hub.configure_light(LED, &settings);
         light.advance(Duration::from_millis(1));
         assert!((light.fraction() - before).abs() < 0.01, "no new breath");
     }

@@ -80,7 +80,7 @@ mod tests {
             found,
             [
                 ("America/Sao_Paulo", -23.53, -46.62),
-                ("Antarctica/Troll", -72.01, 2.54),
+                ("Antarctica/Troll", -72.01, 2.53),
                 ("Europe/Berlin", 52.5, 13.37),
             ]
         );

@@ -575,11 +575,11 @@ mod tests {
             ),
             (
                 r#"{"transition":1}"#,
-                "one of level, step, on, toggle, effect, lights, save, recall, forget, timer, cancel, command, say, name, echo, own, batch is needed",
+                "one of level, step, on, toggle, effect, lights, save, recall, forget, timer, cancel, settings, try, command, say, name, echo, own, batch is needed",
             ),
             (
                 "{}",
-                "one of level, step, on, toggle, effect, lights, save, recall, forget, timer, cancel, command, say, name, echo, own, batch is needed",
+                "one of level, step, on, toggle, effect, lights, save, recall, forget, timer, cancel, settings, try, command, say, name, echo, own, batch is needed",
             ),
             ("[1]", "a message is an object or a number, not [1]"),
             ("true", "a message is an object or a number, not true"),

@@ -28,6 +28,7 @@ export class FakeBrowser {
     this.document = Object.assign(new EventTarget(), {
       hidden: false,
       baseURI: "http://pi.local:5000/",
+      querySelector: () => null,
       documentElement: { scrollHeight: 800, clientHeight: 800, dataset: {} },
     });
     // Each slider listens to the document.

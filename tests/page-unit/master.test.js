@@ -32,7 +32,8 @@ function make(...levels) {
   browser = new FakeBrowser();
   browser.advance(10_000);
   globalThis.Node = FakeElement;
-  browser.document.querySelector = () => ({ content: { querySelector: section } });
+  browser.document.querySelector = (selector) =>
+    selector.startsWith("#") ? { content: { querySelector: section } } : null;
   browser.document.importNode = (make) => make;
   browser.document.createElement = () => new FakeElement();
   sent = [];

@@ -99,7 +99,7 @@ pub async fn tap(selector: &str, window: &Window) {
 /// Puts this into a field, as typing does.
 pub async fn enter(selector: &str, text: &str, window: &Window) {
     let field = format!("document.querySelector('{selector}')");
-    let events = "['input', 'change'].forEach((type) => field.dispatchEvent(new Event(type)))";
+    let events = "['input', 'change'].forEach((type) => field.dispatchEvent(new Event(type, { bubbles: true })))";
     window
         .eval(&format!(
             "((field) => (field.value = {}, {events}))({field})",

@@ -10,8 +10,8 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
 /// Functions of the model that change a watched value and may be called from outside the model: they
-/// report what the hardware or the broker did, and are no commands.
-const REPORTS: [&str; 2] = ["finish_sunrise", "report_fault"];
+/// report what the hardware or the broker did, or that a time is over, and are no commands.
+const REPORTS: [&str; 3] = ["end_trial", "finish_sunrise", "report_fault"];
 /// The calls that change a watched value.
 const CHANGES: [&str; 5] = [
     ".send()",

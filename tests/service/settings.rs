@@ -81,7 +81,7 @@ async fn settings_take_effect_at_once_for_every_client_and_at_the_pin_and_are_ke
     assert_eq!(described["name"], "led");
     assert_eq!(described["title"], "Desk");
     assert_eq!(described["hidden"], true);
-    assert_eq!(described["warmth"], "#ffa957");
+    assert_eq!(described["warmth"], "#ffad59");
     assert_eq!(described["transition"], 0.2);
     assert_eq!(client.next_field("title").await, "Attic");
     // Lightness 50 is 18.42 percent of the luminance.
@@ -420,7 +420,8 @@ async fn settings_are_in_backups_and_an_old_backup_leaves_them() {
     assert_eq!(backup["settings"], json!({"lights": {"led": values}}));
     let restore = async |backup: &Value| {
         let path = "/api/backup";
-        let answer = service.request(Method::PUT, path, &backup.to_string());
+        let backup = backup.to_string();
+        let answer = service.request(Method::PUT, path, &backup);
         answer.await
     };
     let mut client = service.client().await;

@@ -233,8 +233,8 @@ function takeTurns() {
   }
   // Nothing glides up to the last turn: a browser takes more than twice the time for the style of an element that has
   // once had a transition.
-  if (areDone()) delete document.documentElement.dataset.dragging;
-  else requestAnimationFrame(takeTurns);
+  if (!areDone()) requestAnimationFrame(takeTurns);
+  else if (!document.querySelector(".dragging")) delete document.documentElement.dataset.dragging;
 }
 
 /**

@@ -46,7 +46,7 @@ export class SettingsPart {
     this.#hub = hub;
     this.#section = section;
     section.insertAdjacentHTML("beforeend", `
-      <h3 tabindex="-1">${words.title}</h3>
+      <h2 tabindex="-1">${words.title}</h2>
       <p class="note locked" hidden>${words.locked}</p>
       <fieldset class="set">
         <label class="whose"><span>${words.light}</span> <select></select></label>
@@ -69,7 +69,7 @@ export class SettingsPart {
 
   /** The element that takes the focus. */
   get heading() {
-    return /** @type {HTMLElement} */ (this.#section.querySelector("h3"));
+    return /** @type {HTMLElement} */ (this.#section.querySelector("h2"));
   }
 
   /** Asks the service again when something was set, by whomever. */
@@ -130,7 +130,10 @@ export class SettingsPart {
     if (!all) return;
     /** @type {HTMLElement} */ (this.#section.querySelector(".locked")).hidden = !all.locked;
     this.#section.querySelector("fieldset").disabled = all.locked;
-    const names = Object.keys(all.lights);
+    // As on the page; those that are hidden come last.
+    const shown = [...this.#hub.lights.keys()];
+    const place = (/** @type {string} */ name) => (shown.includes(name) ? shown.indexOf(name) : shown.length);
+    const names = Object.keys(all.lights).sort((one, other) => place(one) - place(other));
     const options = names.map((name) => new Option(all.lights[name].title.value ?? name, name));
     const before = this.#select.value;
     this.#select.replaceChildren(...options);
