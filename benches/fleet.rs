@@ -23,6 +23,7 @@ use dimmer::model::activity::Activity;
 use dimmer::model::hub::Hub;
 use dimmer::model::level::Level;
 use dimmer::model::lights::{Light, LightState, Lights};
+use dimmer::model::settings::LightSettings;
 use dimmer::mqtt;
 use rumqttc::{AsyncClient, MqttOptions, PublishOptions};
 use serde_json::json;
@@ -104,7 +105,10 @@ fn arrival(arrivals: &Arrivals, step: u16) -> Option<Instant> {
 /// Starts a dimmer, and a task that records when its light moves.
 fn start_dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arrivals {
     let light = Light::simulated("led");
-    let state = LightState::new(Level::OFF, Level::FULL);
+    let state = LightState::new(Level::OFF, Level::FULL).with(LightSettings {
+        groups: vec!["all".into()],
+        ..LightSettings::default()
+    });
     let lights = Lights::new(vec![(light, state)]);
     let config = MqttConfig {
         broker: BrokerAddress {
@@ -121,10 +125,9 @@ fn start_dimmer(number: usize, broker: &Broker, stop: CancellationToken) -> Arri
         entities: Vec::new(),
         state_dir: std::env::temp_dir().join(format!("dimmer-bench/pi-{number}")),
     };
-    let groups = vec![vec!["all".into()]];
     let hub = Arc::new(Hub::new(lights, Activity::new(false)));
     let lights = hub.lights.clone();
-    tokio::spawn(mqtt::run(hub, groups, None, config, Arc::default(), stop));
+    tokio::spawn(mqtt::run(hub, None, config, Arc::default(), stop));
     let arrivals = Arrivals::default();
     let record = arrivals.clone();
     tokio::spawn(async move {
