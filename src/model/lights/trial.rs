@@ -12,7 +12,7 @@ const TRIAL: Duration = Duration::from_secs(30);
 /// A duty that the pin shows while somebody finds the ends of a light's range by eye.
 ///
 /// A trial belongs to one actor. It ends when that actor saves or cancels, when it is gone, when nothing is heard of it
-/// for [`TRIAL`], and with any change of the light. The light's level, effect and revision stay as they are.
+/// for 30 seconds, and with any change of the light. The light's level, effect and revision stay as they are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
     /// The duty in percent, 0 to 100.
