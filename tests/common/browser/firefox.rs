@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fs;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -73,6 +74,9 @@ fn preferences(setup: &WindowSetup) -> String {
     preferences.map(line).concat()
 }
 
+/// How long Firefox may take to start.
+const START: Duration = Duration::from_secs(120);
+
 /// Collects what the log has not: what breaks the content security policy.
 const LISTEN: &str =
     "() => addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
@@ -91,7 +95,9 @@ impl Tab {
             context: String::new(),
             complaints: RefCell::default(),
         };
-        tab.call("session.new", json!({"capabilities": {}})).await;
+        // Answered once Firefox has started, which takes it long where others have the processor.
+        tab.call_within(START, "session.new", json!({"capabilities": {}}))
+            .await;
         let tree = tab.call("browsingContext.getTree", json!({})).await;
         tab.context = tree["contexts"][0]["context"].as_str().unwrap().into();
         let events = json!({"events": ["log.entryAdded"]});
@@ -105,8 +111,12 @@ impl Tab {
 
     /// Gives a command of WebDriver BiDi.
     async fn call(&self, command: &str, parameters: Value) -> Value {
-        let answer = timeout(LIMIT, self.answer(command, parameters)).await;
-        let mut answer = answer.unwrap_or_else(|_| panic!("{command}: not within {LIMIT:?}"));
+        self.call_within(LIMIT, command, parameters).await
+    }
+
+    async fn call_within(&self, limit: Duration, command: &str, parameters: Value) -> Value {
+        let answer = timeout(limit, self.answer(command, parameters)).await;
+        let mut answer = answer.unwrap_or_else(|_| panic!("{command}: not within {limit:?}"));
         let error = &answer["error"];
         assert!(error.is_null(), "{command}: {error}: {}", answer["message"]);
         answer["result"].take()
