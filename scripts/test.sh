@@ -23,11 +23,9 @@ case ${1-} in
 *) fail "unknown argument $1; see the head of $0" ;;
 esac
 
-lab=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$lab"' EXIT
 # What the tests print, which `end` counts.
-results=$lab/results
-touch "$results"
+results=$(mktemp)
+trap 'rm -f "$results"' EXIT
 # Set when a step of `tests` failed: the ones behind it run all the same, so that all are counted.
 failed=
 step_name=
@@ -44,19 +42,6 @@ step() {
 
 # tests COMMAND ARGUMENT…: runs tests of cargo, and keeps what they print.
 tests() { "$@" 2>&1 | tee -a "$results" || failed=1; }
-
-# beside COMMAND ARGUMENT…: runs tests beside the steps that follow, up to `joined`. They are for what mostly waits: the
-# builds and the emulated machine here use one core each, and leave the other to the steps.
-beside() {
-  ("$@" >"$lab/beside" 2>&1 || touch "$lab/beside-failed") &
-}
-
-# joined: waits for the tests that run beside, shows what they printed, and counts them.
-joined() {
-  wait
-  tee -a "$results" <"$lab/beside"
-  [ ! -e "$lab/beside-failed" ] || failed=1
-}
 
 # end: prints the times, what failed or was skipped, and how many tests passed; and ends with an error unless all did.
 end() {
@@ -79,15 +64,12 @@ end() {
 
 step "what the tests need"
 install apt-utils avahi-daemon avahi-utils bsdutils build-essential caddy chromium chromium-driver curl dbus \
-  firefox-esr fish gnupg httpie iproute2 mosquitto nginx-light openssh-client shellcheck shfmt strace systemd tzdata \
+  fish gnupg httpie iproute2 mosquitto nginx-light openssh-client shellcheck shfmt strace systemd tzdata \
   udev util-linux valgrind webkit2gtk-driver xvfb zsh
 scripts/axe.sh >/dev/null
 for clients in '' prometheus websocat node-red; do
   scripts/clients.sh $clients >/dev/null
 done
-
-# Its program for the Pi takes as long to build as that for this machine, and then the emulated machine has to boot.
-beside scripts/emulate.sh --system
 
 step "scripts"
 scripts=(scripts/*.sh scripts/*/*.sh tools/names.bash .ci/run systemd/deb/{postinst,prerm,postrm})
@@ -113,19 +95,23 @@ step "release build"
 cargo build --locked --release
 
 step "tests, against the release binary"
-# Those on an emulated Pi and on Home Assistant, which are prepared and run below, are left out by name: they would count
-# as skipped.
+# Those on an emulated Pi, on Home Assistant and in Firefox, which are prepared and run below, are left out by name: they
+# would count as skipped.
 DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked --no-fail-fast -- \
-  --include-ignored --skip on_an_emulated_pi --skip on_home_assistant
+  --include-ignored --skip on_an_emulated_pi --skip on_home_assistant --skip firefox
 
-step "the rest of the deployment to an emulated Raspberry Pi, which ran beside these"
-joined
-
-# By itself, because its pulses are measured.
 step "the pin of an emulated Raspberry Pi"
 tests scripts/emulate.sh
 
+step "deployment to an emulated Raspberry Pi"
+tests scripts/emulate.sh --system
+
 [ -n "${DIMMER_LONG-}" ] || end
+
+# Draws by the processor alone, and takes longer for that than Chromium and WebKit together.
+step "the page in Firefox"
+install firefox-esr
+DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked --test page firefox -- --include-ignored --test-threads 1
 
 step "the pin of an emulated Raspberry Pi Zero"
 tests scripts/emulate.sh --zero
