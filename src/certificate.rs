@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use jiff::{Span, Zoned};
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose,
@@ -26,8 +26,9 @@ use dimmer::platform::terminal::print;
 const CERTIFICATE: &str = "cert.pem";
 const KEY: &str = "key.pem";
 const AUTHORITY_KEY: &str = "authority-key.pem";
-/// What precedes the name of the authority, above its key.
+/// What precedes the name of the authority, above its key, and then what it is good for besides homes.
 const AUTHORITY: &str = "Authority: ";
+const HOSTS: &str = "Hosts: ";
 
 /// iPhones accept at most 825 days, from an authority that their owner trusts, too:
 /// <https://support.apple.com/en-us/103769>.
@@ -86,11 +87,21 @@ pub fn make(args: CertificateArgs) -> anyhow::Result<()> {
         }
     }
     let is_new = known.is_none();
+    let mut hosts = hosts(&args.hosts);
     let authority = match known {
         Some(authority) => authority,
-        None => CertificateAuthority::new()?,
+        None => CertificateAuthority::new(hosts.clone())?,
     };
-    let hosts = hosts(args.hosts);
+    if let Some(host) = args.hosts.iter().find(|host| !authority.covers(host)) {
+        bail!(
+            "--host {host}: the authority that phones trust is not good for it; to begin again with another one, move \
+             {} away, and the files beside it",
+            authority_file.display()
+        );
+    }
+    // Another name of this machine, or another address from its provider. One that the authority is not good for would have
+    // phones refuse all of it.
+    hosts.retain(|host| authority.covers(host));
     let made = authority.issue(&hosts, &today)?;
     if is_new {
         write(&authority_file, 0o600, &authority.text(), None)?;
@@ -102,7 +113,7 @@ pub fn make(args: CertificateArgs) -> anyhow::Result<()> {
 }
 
 /// What this machine is called, then what is named besides.
-fn hosts(named: Vec<Host>) -> Vec<Host> {
+fn hosts(named: &[Host]) -> Vec<Host> {
     let label = host::own_label();
     let names = [
         format!("{label}.local"),
@@ -119,7 +130,8 @@ fn hosts(named: Vec<Host>) -> Vec<Host> {
         IpAddr::V6(address) => !address.is_unicast_link_local(),
     });
     let mut hosts = Vec::new();
-    for host in names.chain(addresses.map(Host::Address)).chain(named) {
+    let addresses = addresses.map(Host::Address);
+    for host in names.chain(addresses).chain(named.iter().cloned()) {
         if !hosts.contains(&host) {
             hosts.push(host);
         }
@@ -130,6 +142,8 @@ fn hosts(named: Vec<Host>) -> Vec<Host> {
 /// Issues certificates.
 struct CertificateAuthority {
     name: String,
+    /// What it is good for besides homes. It stays so, as phones keep the first certificate of the authority.
+    hosts: Vec<Host>,
     key: KeyPair,
 }
 
@@ -140,9 +154,10 @@ struct Made {
 }
 
 impl CertificateAuthority {
-    fn new() -> anyhow::Result<CertificateAuthority> {
+    fn new(hosts: Vec<Host>) -> anyhow::Result<CertificateAuthority> {
         Ok(CertificateAuthority {
             name: format!("dimmer on {}", host::own_label()),
+            hosts,
             key: KeyPair::generate().context("cannot make a key")?,
         })
     }
@@ -150,25 +165,41 @@ impl CertificateAuthority {
     /// Reads what [`CertificateAuthority::text`] has made.
     fn read(file: &Path) -> anyhow::Result<CertificateAuthority> {
         let text = fs::read_to_string(file).context("cannot be read")?;
-        let name = text
-            .lines()
-            .next()
-            .and_then(|line| line.strip_prefix(AUTHORITY));
-        let name = name.with_context(|| format!("must begin with {AUTHORITY:?} and its name"))?;
-        let key = KeyPair::from_pem(&text).context("must hold a private key in PEM")?;
+        let mut lines = text.lines();
+        let mut after = |label: &str| lines.next().and_then(|line| line.strip_prefix(label));
+        let (name, hosts) = after(AUTHORITY).zip(after(HOSTS)).with_context(|| {
+            format!("must begin with a line {AUTHORITY:?} and a line {HOSTS:?}")
+        })?;
+        let hosts = hosts.split(", ").map(|host| host.parse().context("Hosts"));
         Ok(CertificateAuthority {
             name: name.into(),
-            key,
+            hosts: hosts.collect::<anyhow::Result<_>>()?,
+            key: KeyPair::from_pem(&text).context("must hold a private key in PEM")?,
         })
     }
 
-    /// The name and the key: PEM may have text above it.
+    /// The name, the hosts and the key: PEM may have text above it.
     fn text(&self) -> String {
-        format!("{AUTHORITY}{}\n{}", self.name, self.key.serialize_pem())
+        let (name, hosts, key) = (&self.name, list(&self.hosts), self.key.serialize_pem());
+        format!("{AUTHORITY}{name}\n{HOSTS}{hosts}\n{key}")
+    }
+
+    /// Whether a certificate for this host is good.
+    fn covers(&self, host: &Host) -> bool {
+        let is_home = match host {
+            Host::Address(address) => HOME_NETWORKS
+                .iter()
+                .any(|network| is_in(*address, *network)),
+            Host::Name(name) => HOME_DOMAINS.iter().any(|domain| {
+                let above = name.strip_suffix(domain);
+                above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+            }),
+        };
+        is_home || self.hosts.contains(host)
     }
 
     fn issue(&self, hosts: &[Host], today: &Zoned) -> anyhow::Result<Made> {
-        let own = self.params(hosts, today)?;
+        let own = self.params(today)?;
         let certificate = own.self_signed(&self.key)?;
         let issuer = Issuer::new(own, &self.key);
         let key = KeyPair::generate().context("cannot make a key")?;
@@ -189,10 +220,10 @@ impl CertificateAuthority {
     }
 
     /// What the authority is good for: homes, and the hosts that are none.
-    fn params(&self, hosts: &[Host], today: &Zoned) -> anyhow::Result<CertificateParams> {
+    fn params(&self, today: &Zoned) -> anyhow::Result<CertificateParams> {
         let networks = HOME_NETWORKS.map(|(address, prefix)| subnet(address, prefix));
         let domains = HOME_DOMAINS.map(|domain| GeneralSubtree::DnsName(domain.into()));
-        let hosts = hosts.iter().map(|host| match host {
+        let hosts = self.hosts.iter().map(|host| match host {
             Host::Name(name) => GeneralSubtree::DnsName(name.clone()),
             Host::Address(address) => subnet(*address, if address.is_ipv4() { 32 } else { 128 }),
         });
@@ -205,6 +236,23 @@ impl CertificateAuthority {
         });
         Ok(params)
     }
+}
+
+fn is_in(address: IpAddr, (network, prefix): (IpAddr, u8)) -> bool {
+    match (address, network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) => {
+            (u32::from(address) ^ u32::from(network)) >> (32 - prefix) == 0
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) => {
+            (u128::from(address) ^ u128::from(network)) >> (128 - prefix) == 0
+        }
+        _ => false,
+    }
+}
+
+fn list(hosts: &[Host]) -> String {
+    let hosts: Vec<_> = hosts.iter().map(Host::to_string).collect();
+    hosts.join(", ")
 }
 
 fn subnet(address: IpAddr, prefix: u8) -> GeneralSubtree {
@@ -263,12 +311,11 @@ fn group(name: &str, groups: &str) -> Option<u32> {
 
 fn instructions(folder: &Path, hosts: &[Host], is_new: bool) -> String {
     let (certificate, key) = (folder.join(CERTIFICATE), folder.join(KEY));
-    let names = hosts.iter().map(Host::to_string).collect::<Vec<_>>();
-    let name = &names[0];
+    let name = &hosts[0];
     let made = format!(
         "made {} for {DAYS} days, for {}\n",
         certificate.display(),
-        names.join(", ")
+        list(hosts)
     );
     if !is_new {
         return made

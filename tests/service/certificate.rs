@@ -157,6 +157,37 @@ async fn the_next_certificate_needs_nothing_on_the_phones() {
 }
 
 #[tokio::test]
+async fn a_host_that_the_phones_would_refuse_is_not_in_the_next_certificate() {
+    let folder = Folder::new();
+    folder.make(&["lamp.example"]);
+    let before = fs::read(folder.file("cert.pem")).unwrap();
+    let error = folder.error(&["other.example"]);
+    assert!(
+        error.contains("--host other.example: the authority that phones trust is not good for it"),
+        "{error}"
+    );
+    assert_eq!(fs::read(folder.file("cert.pem")).unwrap(), before);
+    assert!(folder.make(&["lamp.example"]).contains("lamp.example"));
+
+    // Made when this machine had another name, and other addresses.
+    let file = folder.file("authority-key.pem");
+    let text = fs::read_to_string(&file).unwrap();
+    let (_, rest) = text.split_once("\nHosts: ").unwrap();
+    let (_, key) = rest.split_once('\n').unwrap();
+    fs::write(
+        &file,
+        format!("Authority: dimmer on attic\nHosts: attic\n{key}"),
+    )
+    .unwrap();
+    folder.make(&["10.1.2.3"]);
+    let authority = folder.chain()[1].clone();
+    let service = folder.setup().start();
+    for name in ["localhost", "10.1.2.3"] {
+        shown(&service, &authority, name).await.expect(name);
+    }
+}
+
+#[tokio::test]
 async fn the_authority_of_a_home_cannot_pass_for_a_bank() {
     let folder = Folder::new();
     folder.make(&[]);
@@ -206,7 +237,11 @@ fn a_certificate_of_somebody_else_is_not_replaced() {
     assert!(!folder.file("authority-key.pem").exists());
 
     let damaged = Folder::new();
-    fs::write(damaged.file("authority-key.pem"), "Authority: dimmer\n").unwrap();
+    fs::write(
+        damaged.file("authority-key.pem"),
+        "Authority: dimmer\nHosts: pi\n",
+    )
+    .unwrap();
     let error = damaged.error(&[]);
     assert!(
         error.contains("authority-key.pem: must hold a private key"),
