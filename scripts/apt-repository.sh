@@ -8,7 +8,8 @@
 #   --output  the folder; the packages that are in it from earlier releases stay
 #
 # FOLDER gets, besides the repository, dimmer.sources, which is all that a Pi needs: it names the URL, and holds the
-# public key, so that apt trusts that key for this repository alone.
+# public key, so that apt trusts that key for this repository alone. And user-data, by which cloud-init does all that is
+# to do on a new Pi.
 set -euo pipefail
 # shellcheck source=scripts/debian.sh
 source "$(dirname "$0")/debian.sh"
@@ -74,4 +75,32 @@ sign --armor --detach-sign --output dists/stable/Release.gpg dists/stable/Releas
   # deb822: each line of the value is indented, and an empty one is a dot.
   gpg --batch --armor --export "$key" | sed -e 's/^$/./' -e 's/^/ /'
 } >dimmer.sources
+{
+  cat <<'EOF'
+#cloud-config
+# The first boot of a Raspberry Pi that becomes a dimmer, without a keyboard: docs/operations.md of dimmer.
+hostname: dimmer
+manage_etc_hosts: true
+write_files:
+  - path: /etc/apt/sources.list.d/dimmer.sources
+    content: |
+EOF
+  sed 's/^/      /' dimmer.sources
+  cat <<'EOF'
+runcmd:
+  - |
+    # A Pi has no clock of its own: until NTP has set it, the repository is from the future.
+    for attempt in $(seq 120); do
+      apt-get --quiet update && apt-get --quiet --yes install dimmer && break
+      sleep 5
+    done
+    # With the line that dimmer doctor advises first for an LED on GPIO 21 the kernel does the PWM, from the next boot on.
+    line=$(dimmer doctor | grep --only-matching --max-count 1 'dtoverlay=[^ ]*,gpio=21') &&
+    echo "$line" >>/boot/firmware/config.txt &&
+    touch /run/dimmer-reboot
+power_state:
+  mode: reboot
+  condition: test -e /run/dimmer-reboot
+EOF
+} >user-data
 say "$output is ready: serve it at $url"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Measures the pins of an emulated Raspberry Pi 3B with each driver, on two kernels: docs/emulated-pi.md.
 #
-#   scripts/emulate.sh [--system|--zero]
+#   scripts/emulate.sh [--system|--first-boot|--zero]
 #
-#   --system  deploys to an emulated Pi with Debian on its SD card instead, over SSH
-#   --zero    measures a Pi Zero instead; the first time, its program takes some 20 minutes to build
+#   --system      deploys to an emulated Pi with Debian on its SD card instead, over SSH
+#   --first-boot  boots a fresh image instead, which cloud-init makes a dimmer from a repository
+#   --zero        measures a Pi Zero instead; the first time, its program takes some 20 minutes to build
 #
 # QEMU, the kernel and the rest come as Debian packages and stay in the cache (DIMMER_CACHE, else ~/.cache/dimmer);
 # remove that folder to get newer versions.
@@ -13,10 +14,11 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
 source scripts/debian.sh
 
-pi=pi target=aarch64
+pi=pi target=aarch64 card=''
 case ${1-} in
 '') test=pin ;;
---system) test=deployment ;;
+--system) test=deployment card=system ;;
+--first-boot) test=first_boot card=cloud ;;
 --zero) test=zero pi=zero target=armv6 ;;
 *) fail "unknown argument $1; see the head of $0" ;;
 esac
@@ -32,17 +34,18 @@ if [ ! -d "$qemu" ]; then
 fi
 cached qemu fetch_program qemu-system-arm
 
-# made NAME: prints the folder that make-NAME.sh fills. Fills it again when the script or the files it uses changed.
+# made NAME FILE…: prints the folder that make-NAME.sh fills. Fills it again when that script or one of these files changed.
 made() {
   local name
-  name=$1-$(cat scripts/emulate/{make-"$1".sh,kernel.sh,*.c,*.dts,*.service} | cksum | cut -d ' ' -f 1)
+  name=$1-$(cd scripts/emulate && cat "make-$1.sh" "${@:2}" | cksum | cut -d ' ' -f 1)
   cached "$name" "scripts/emulate/make-$1.sh"
   find "$cache" -mindepth 1 -maxdepth 1 -name "$1-*" ! -name "$name" -exec rm -r {} +
   echo "$cache/$name"
 }
-pi=$(made $pi)
+pi=$(made $pi kernel.sh gpiomem.c pwm{,-gpio}.dts)
 
 program=$(scripts/build.sh --target $target)
+[ $test != first_boot ] || scripts/package.sh --target $target >/dev/null
 
 say "making the initramfs"
 lab=$(mktemp -d)
@@ -58,8 +61,8 @@ fi
 mkdir -p "$lab/initramfs/boot/firmware"
 touch "$lab/initramfs/boot/firmware/config.txt"
 [ ! -d "$pi/overlays" ] || cp -r "$pi/overlays" "$lab/initramfs/boot/firmware/"
-if [ $test = deployment ]; then
-  system=$(made system)
+if [ -n "$card" ]; then
+  system=$(made $card make-system.sh lab-shell.service cloud.cfg)
   cp --sparse=always "$system/sd.img" "$lab/"
   ssh-keygen -q -t ed25519 -N '' -C dimmer -f "$lab/key"
   cp "$lab/key.pub" "$lab/initramfs/"

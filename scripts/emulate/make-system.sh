@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# make-system.sh FOLDER: makes the SD card of an emulated Pi, with Debian, systemd, an SSH server and the user pi, who
-# may use sudo. Needs root, because the scripts of the packages run in QEMU's user emulation.
+# make-system.sh FOLDER [OPTION…]: makes the SD card of an emulated Pi, with Debian, systemd, an SSH server and the user
+# pi, who may use sudo; the options go to mmdebstrap. Needs root, because the scripts of the packages run in QEMU's user
+# emulation.
 set -euo pipefail
 folder=$(realpath -m "$1")
 cd "$(dirname "$0")"
@@ -31,9 +32,10 @@ mmdebstrap --quiet --mode=root --skip=check/qemu --architectures=arm64 --variant
   --customize-hook="cp lab-shell.service \"\$1/etc/systemd/system/\"" \
   --customize-hook='chroot "$1" systemctl enable --quiet lab-shell.service' \
   --customize-hook='chroot "$1" systemctl mask --quiet serial-getty@ttyS1.service' \
-  bookworm "$folder/root" >&2
+  --customize-hook='rm --force "$1"/etc/apt/sources.list' \
+  "${@:2}" bookworm "$folder/root" >&2
 cp "$folder/root"/etc/ssh/ssh_host_ed25519_key.pub "$folder/host_key.pub"
 
 say "making the SD card"
-mke2fs -q -t ext4 -d "$folder/root" "$folder/sd.img" 512M >&2
+mke2fs -q -t ext4 -d "$folder/root" "$folder/sd.img" 1G >&2
 rm -r "$folder/root"

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::claims::{self, Claims, DIMMER, SSH};
-use crate::common::{TestClient, until};
-use crate::machine::Machine;
+use crate::common::{TestClient, until_within};
+use crate::machine::{LIMIT, Machine};
 use crate::measure::{FREQUENCY, duty, follows, set};
 use crate::real_time;
 use crate::waveform::Period;
@@ -26,6 +26,9 @@ const KERNEL: &str = "6.12";
 const GPIOMEM: &str = "gpiomem";
 /// The steps for Debian's own kernel, which has no /dev/gpiomem.
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
+
+/// The package that is deployed, as a pattern of the shell.
+const PACKAGE: &str = "target/aarch64-unknown-linux-gnu/debian/dimmer_*_arm64.deb";
 
 /// Where an administrator changes the unit.
 const DROP_IN: &str = "/etc/systemd/system/dimmer.service.d";
@@ -153,13 +156,7 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
             && doctor.contains("auto takes  kernel-pwm (pwm-gpio, pwmchip"),
         "these are README's commands; dimmer doctor says what drives the GPIO",
     );
-    // At 1 kHz the emulation's own delays would be too much of a period.
-    let line = format!("frequency = {FREQUENCY}");
-    machine.run(&format!(
-        "sed -i 's/^# *frequency = .*/{line}/' /etc/dimmer/dimmer.toml"
-    ));
-    machine.run(&format!("grep -q '^{line}' /etc/dimmer/dimmer.toml"));
-    machine.run("systemctl restart dimmer");
+    slow_down(machine);
 
     let url = format!("http://{}/", machine.address(DIMMER));
     let page = reqwest::get(url).await.unwrap();
@@ -193,6 +190,16 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
     );
 }
 
+/// Sets the frequency at which the duty is measured: at 1 kHz the emulation's own delays would be too much of a period.
+pub fn slow_down(machine: &mut Machine) {
+    let line = format!("frequency = {FREQUENCY}");
+    machine.run(&format!(
+        "sed -i 's/^# *frequency = .*/{line}/' /etc/dimmer/dimmer.toml"
+    ));
+    machine.run(&format!("grep -q '^{line}' /etc/dimmer/dimmer.toml"));
+    machine.run("systemctl restart dimmer");
+}
+
 /// After SIGKILL the pin is off until systemd has started the service again, at the level from before.
 async fn comes_back_after_a_crash(machine: &mut Machine, claims: &mut Claims) {
     let mut client = TestClient::open(machine.address(DIMMER)).await;
@@ -217,7 +224,7 @@ async fn comes_back_after_a_crash(machine: &mut Machine, claims: &mut Claims) {
 
 /// A client that is connected during an upgrade is away for a moment, and finds its level again.
 async fn upgrades_under_open_clients(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
-    let next = repackage(laptop, "next", "true");
+    let next = repackage(&laptop.file("next.deb"), "next", "true");
     let address = machine.address(DIMMER);
     let mut client = TestClient::open(address).await;
     set(&mut client, 42.0).await;
@@ -269,7 +276,7 @@ async fn survives_broken_upgrades(laptop: &Laptop, machine: &mut Machine, claims
         ),
     ] {
         let program = format!("printf '#!/bin/sh\\n%s\\n' '{script}' >usr/bin/dimmer");
-        let broken = repackage(laptop, name, &program);
+        let broken = repackage(&laptop.file(&format!("{name}.deb")), name, &program);
         let deployment = laptop.deploy(&["--package", broken.to_str().unwrap()]);
         let client = TestClient::open(machine.address(DIMMER)).await;
         claims.check(
@@ -284,13 +291,13 @@ async fn survives_broken_upgrades(laptop: &Laptop, machine: &mut Machine, claims
 }
 
 async fn comes_back_after_a_reboot(machine: &mut Machine, claims: &mut Claims) {
-    until("the service is up", async || is_active(machine)).await;
+    until_within(LIMIT, "the service is up", async || is_active(machine)).await;
     has_the_duty(machine, 42.0, "after a reboot the pin is as before", claims).await;
 }
 
 /// The same service with `software-pwm`, in the sandbox of its unit as it comes.
 async fn needs_no_overlay(machine: &mut Machine, claims: &mut Claims) {
-    until("the service is up", async || is_active(machine)).await;
+    until_within(LIMIT, "the service is up", async || is_active(machine)).await;
     let device = machine.run("stat -c '%U %G %a' /dev/gpiomem");
     let claim = format!("without the overlay, with a gpiomem of {device}, the pin is as before");
     has_the_duty(machine, 42.0, &claim, claims).await;
@@ -316,7 +323,7 @@ async fn needs_no_gpiomem(machine: &mut Machine, claims: &mut Claims) {
         "mkdir {DROP_IN} && printf '%s' '{unit}' >{DROP_IN}/mem.conf && systemctl daemon-reload"
     ));
     machine.run("systemctl start dimmer && sync");
-    until("the service is up", async || is_active(machine)).await;
+    until_within(LIMIT, "the service is up", async || is_active(machine)).await;
     let claim = "on a kernel without gpiomem the pin is as before";
     has_the_duty(machine, 42.0, claim, claims).await;
     claims.check(
@@ -347,19 +354,23 @@ async fn leaves_nothing_behind(machine: &mut Machine, claims: &mut Claims) {
     claims.check(listens == "0", "and the port closed");
     machine.run(&format!("rm -r {DROP_IN}"));
     machine.run("dpkg --purge dimmer 2>&1");
-    let left = machine.run(
-        "find / -xdev -iname '*dimmer*' ! -path '/proc/*' ! -path '/sys/*' ! -path '/var/log/journal/*'",
-    );
+    let left = left_behind(machine);
     claims.check(left.is_empty(), format!("purged: nothing is left {left}"));
 }
 
-/// The package that was deployed, with another version, after a change to its files.
-fn repackage(laptop: &Laptop, version: &str, change: &str) -> PathBuf {
-    let package = laptop.file(&format!("{version}.deb"));
+/// The files that have to do with dimmer.
+pub fn left_behind(machine: &mut Machine) -> String {
+    machine.run(
+        "find / -xdev -iname '*dimmer*' ! -path '/proc/*' ! -path '/sys/*' ! -path '/var/log/journal/*'",
+    )
+}
+
+/// Makes a package of the one that was deployed, with another version, after a change to its files.
+pub fn repackage(package: &Path, version: &str, change: &str) -> PathBuf {
     let script = format!(
         "set -e
          folder=$(mktemp -d)
-         dpkg-deb -R target/aarch64-unknown-linux-gnu/debian/dimmer_*_arm64.deb $folder/new
+         dpkg-deb -R {PACKAGE} $folder/new
          cd $folder/new
          sed -i 's/^Version: .*/&+{version}/' DEBIAN/control
          {change}
@@ -368,14 +379,14 @@ fn repackage(laptop: &Laptop, version: &str, change: &str) -> PathBuf {
     );
     let made = Command::new("bash")
         .args(["-c", &script, "bash"])
-        .arg(&package)
+        .arg(package)
         .output()
         .unwrap();
     assert!(made.status.success(), "{made:?}");
-    package
+    package.into()
 }
 
-async fn has_the_duty(machine: &mut Machine, level: f64, claim: &str, claims: &mut Claims) {
+pub async fn has_the_duty(machine: &mut Machine, level: f64, claim: &str, claims: &mut Claims) {
     let (holds, seen) = follows(machine, duty(level)).await;
     claims.check(
         holds,
@@ -383,15 +394,15 @@ async fn has_the_duty(machine: &mut Machine, level: f64, claim: &str, claims: &m
     );
 }
 
-fn is_active(machine: &mut Machine) -> bool {
+pub fn is_active(machine: &mut Machine) -> bool {
     let state = machine.run("systemctl show --property=ActiveState,SubState --value dimmer");
     state.split_whitespace().eq(["active", "running"])
 }
 
-fn main_process(machine: &mut Machine) -> String {
+pub fn main_process(machine: &mut Machine) -> String {
     machine.run("systemctl show --property=MainPID --value dimmer")
 }
 
-fn version(machine: &mut Machine) -> String {
+pub fn version(machine: &mut Machine) -> String {
     machine.run("dpkg-query --show --showformat='${Version}' dimmer")
 }

@@ -13,6 +13,7 @@ mod block;
 mod button;
 mod claims;
 mod deployment;
+mod first_boot;
 mod invert;
 mod machine;
 mod measure;
