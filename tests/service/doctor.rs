@@ -1,223 +1,26 @@
 //! What `dimmer doctor` reports about each Pi, from made-up `/sys` trees that look like the kernel's.
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 
 use dimmer::config::{DriverChoice, LightConfig};
 use dimmer::doctor::report;
 use dimmer::pin::driver::{Choice, choose};
 use dimmer::pin::gpio_owner::GpioOwner;
 use dimmer::pin::pwmchip::{Channel, ChipKind};
-use tempfile::TempDir;
 
-/// A machine below a folder.
-pub struct Machine {
-    root: TempDir,
-    phandles: u32,
-}
+use crate::pi::{Machine, cells, text};
 
 impl Machine {
-    fn new(model: &str, compatible: &[&str], kernel: &str) -> Machine {
-        let machine = Machine {
-            root: tempfile::tempdir().unwrap(),
-            phandles: 0,
-        };
-        machine.write(
-            "proc/sys/kernel/osrelease",
-            format!("{kernel}\n").as_bytes(),
-        );
-        machine.write("boot/firmware/config.txt", b"");
-        machine.write("etc/rpi-issue", b"");
-        machine.property("", "model", &text(&[model]));
-        machine.property("", "compatible", &text(compatible));
-        let pi_5 = compatible.contains(&"brcm,bcm2712");
-        let block = if pi_5 { "pwm-rp1" } else { "pwm-bcm2835" };
-        match pi_5 {
-            true => machine.offer("boot/firmware", &["pwm", "pwm-gpio", "pwm-pio"]),
-            false => machine.offer("boot/firmware", &["pwm", "pwm-gpio"]),
-        }
-        machine.modules(kernel, &[block, "pwm-gpio", "pwm-pio-rp1"]);
-        machine
-    }
-
-    /// Makes these all the overlays in a folder of the boot.
-    fn offer(&self, boot: &str, overlays: &[&str]) {
-        let folder = format!("{boot}/overlays");
-        let _ = fs::remove_dir_all(self.path(&folder));
-        fs::create_dir_all(self.path(&folder)).unwrap();
-        for overlay in overlays {
-            self.write(&format!("{folder}/{overlay}.dtbo"), b"");
-        }
-    }
-
-    /// Makes these all the modules of a kernel; the PWM block's driver may be built in.
-    fn modules(&self, kernel: &str, modules: &[&str]) {
-        let list = |built_in: bool| {
-            let modules = modules
-                .iter()
-                .filter(|module| (**module == "pwm-rp1") == built_in);
-            let colon = if built_in { "" } else { ":" };
-            let lines = modules.map(|module| format!("kernel/drivers/pwm/{module}.ko{colon}\n"));
-            lines.collect::<String>()
-        };
-        let folder = format!("lib/modules/{kernel}");
-        self.write(&format!("{folder}/modules.dep"), list(false).as_bytes());
-        self.write(&format!("{folder}/modules.builtin"), list(true).as_bytes());
-    }
-
-    fn zero_w() -> Machine {
-        let compatible = ["raspberrypi,model-zero-w", "brcm,bcm2835"];
-        Machine::new(
-            "Raspberry Pi Zero W Rev 1.1",
-            &compatible,
-            "6.6.31+rpt-rpi-v6",
-        )
-    }
-
-    fn zero_2_w() -> Machine {
-        let compatible = ["raspberrypi,model-zero-2-w", "brcm,bcm2837"];
-        Machine::new(
-            "Raspberry Pi Zero 2 W Rev 1.0",
-            &compatible,
-            "6.12.25+rpt-rpi-v8",
-        )
-    }
-
-    fn pi_3b() -> Machine {
-        let compatible = ["raspberrypi,3-model-b", "brcm,bcm2837"];
-        Machine::new(
-            "Raspberry Pi 3 Model B Rev 1.2",
-            &compatible,
-            "6.6.74+rpt-rpi-v8",
-        )
-    }
-
-    pub fn pi_4b() -> Machine {
-        let compatible = ["raspberrypi,4-model-b", "brcm,bcm2711"];
-        Machine::new(
-            "Raspberry Pi 4 Model B Rev 1.4",
-            &compatible,
-            "6.12.25+rpt-rpi-v8",
-        )
-    }
-
-    /// With its fan as this pwmchip: its number is another on each kernel.
-    fn pi_5(kernel: &str, fan: u8) -> Machine {
-        let compatible = ["raspberrypi,5-model-b", "brcm,bcm2712"];
-        let mut machine = Machine::new("Raspberry Pi 5 Model B Rev 1.0", &compatible, kernel);
-        machine.write("dev/gpiomem0", b"");
-        let pins = machine.pins("rp1_pwm1_gpio45", &text(&["gpio45"]), "pins");
-        machine.chip(
-            fan,
-            "1f0009c000.pwm",
-            "rp1/pwm@9c000",
-            "raspberrypi,rp1-pwm",
-            Some(pins),
-        );
-        machine
-    }
-
-    fn write(&self, path: &str, bytes: &[u8]) {
-        let path = self.root.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-
-    fn property(&self, node: &str, name: &str, bytes: &[u8]) {
-        self.write(
-            &format!("sys/firmware/devicetree/base/{node}/{name}"),
-            bytes,
-        );
-    }
-
-    /// A pin group, and the phandle it is known by.
-    fn pins(&mut self, name: &str, pins: &[u8], property: &str) -> u32 {
-        self.phandles += 1;
-        let node = format!("soc/gpio@7e200000/{name}");
-        self.property(&node, property, pins);
-        self.property(&node, "phandle", &cells(&[self.phandles]));
-        self.phandles
-    }
-
-    /// A pwmchip with its device and its device tree node.
-    fn chip(&mut self, number: u8, device: &str, node: &str, compatible: &str, pins: Option<u32>) {
-        self.property(node, "compatible", &text(&[compatible]));
-        if let Some(phandle) = pins {
-            self.property(node, "pinctrl-0", &cells(&[phandle]));
-        }
-        let base = self.root.path().join("sys");
-        let device = base.join("devices/platform").join(device);
-        let chip = device.join(format!("pwm/pwmchip{number}"));
-        fs::create_dir_all(&chip).unwrap();
-        fs::write(chip.join("export"), "").unwrap();
-        symlink(
-            base.join("firmware/devicetree/base").join(node),
-            device.join("of_node"),
-        )
-        .unwrap();
-        symlink(&device, chip.join("device")).unwrap();
-        fs::create_dir_all(base.join("class/pwm")).unwrap();
-        symlink(&chip, base.join(format!("class/pwm/pwmchip{number}"))).unwrap();
-    }
-
-    /// As `dtoverlay=pwm-gpio,gpio=N` and `pwm-pio` do.
-    pub fn overlay(&mut self, number: u8, name: &str, compatible: &str, gpio: u8) {
-        let pins = self.pins(
-            &format!("{name}_pins@{gpio:x}"),
-            &cells(&[gpio.into()]),
-            "brcm,pins",
-        );
-        let node = format!("{name}@{gpio:x}");
-        self.property(&node, "gpios", &cells(&[7, gpio.into(), 0]));
-        self.chip(number, &node.clone(), &node, compatible, Some(pins));
-    }
-
-    /// As `dtoverlay=pwm,pin=N,func=M` does up to the Pi 4.
-    fn block(&mut self, number: u8, gpio: u8) {
-        let pins = self.pins("pwm_pins", &cells(&[gpio.into()]), "brcm,pins");
-        self.chip(
-            number,
-            "fe20c000.pwm",
-            "soc/pwm@7e20c000",
-            "brcm,bcm2835-pwm",
-            Some(pins),
-        );
-    }
-
-    /// Binds a driver to the device of a node.
-    fn bind(&self, bus: &str, node: &str, driver: &str) {
-        let base = self.root.path().join("sys");
-        let drivers = base.join(format!("bus/{bus}/drivers"));
-        let device = base.join(format!("bus/{bus}/devices/{}", node.replace('/', ".")));
-        fs::create_dir_all(&device).unwrap();
-        fs::create_dir_all(drivers.join(driver)).unwrap();
-        symlink(
-            base.join("firmware/devicetree/base").join(node),
-            device.join("of_node"),
-        )
-        .unwrap();
-        symlink(drivers.join(driver), device.join("driver")).unwrap();
-    }
-
-    /// A chip of GPIOs, whose lines others have by this phandle.
-    fn gpio_chip(&self, node: &str, compatible: &str, phandle: u32) {
-        self.property(node, "compatible", &text(&[compatible]));
-        self.property(node, "gpio-controller", b"");
-        self.property(node, "phandle", &cells(&[phandle]));
-        self.property(node, "#gpio-cells", &cells(&[2]));
-    }
-
     /// The error of the report on a light on GPIO 21.
     fn error(&self, light: LightConfig) -> Option<String> {
-        let report = report(self.root.path(), &[light]);
+        let report = report(self.root(), &[light]);
         lines(&report, "error")
             .first()
             .map(|line| (*line).to_owned())
     }
 
     fn choose(&self, gpio: u8) -> Choice {
-        choose(self.root.path(), DriverChoice::Auto, gpio)
+        choose(self.root(), DriverChoice::Auto, gpio)
     }
 
     fn report(&self, gpio: u8) -> String {
@@ -225,26 +28,8 @@ impl Machine {
             gpio,
             ..LightConfig::default()
         };
-        report(self.root.path(), &[light])
+        report(self.root(), &[light])
     }
-
-    pub fn path(&self, path: &str) -> PathBuf {
-        self.root.path().join(path)
-    }
-}
-
-fn text(strings: &[&str]) -> Vec<u8> {
-    strings
-        .iter()
-        .flat_map(|string| [string.as_bytes(), b"\0"].concat())
-        .collect()
-}
-
-fn cells(numbers: &[u32]) -> Vec<u8> {
-    numbers
-        .iter()
-        .flat_map(|number| number.to_be_bytes())
-        .collect()
 }
 
 fn channel(chip: u8, channel: u8, kind: ChipKind, step_ns: u32) -> Choice {
@@ -405,7 +190,7 @@ fn a_kernel_whose_driver_crashes_is_avoided_and_the_fixed_one_is_named() {
             driver: DriverChoice::KernelPwm,
             ..LightConfig::default()
         };
-        let text = report(machine.root.path(), &[demanded]);
+        let text = report(machine.root(), &[demanded]);
         assert!(lines(&text, "error")[0].contains(source), "{text}");
 
         let before = Machine::pi_5(kernel, 2).report(21);
@@ -749,7 +534,7 @@ fn a_gpio_that_only_seems_to_belong_to_another_device_is_taken() {
     unused.property("soc/i2s@7e203000", "pinctrl-0", &cells(&[pins]));
 
     for machine in [own, other, initial, unused] {
-        assert_eq!(GpioOwner::of(machine.root.path(), 21), None);
+        assert_eq!(GpioOwner::of(machine.root(), 21), None);
         for driver in [DriverChoice::Auto, DriverChoice::SoftwarePwm] {
             let light = LightConfig {
                 driver,
@@ -768,7 +553,7 @@ fn the_button_of_a_light_is_reported_with_the_other_user_of_its_gpio() {
         driver,
         ..LightConfig::default()
     };
-    let report_on = |machine: &Machine, driver| report(machine.root.path(), &[button(driver)]);
+    let report_on = |machine: &Machine, driver| report(machine.root(), &[button(driver)]);
     let text = report_on(&machine, DriverChoice::Auto);
     let expected = ["GPIO 20: a press toggles, a hold dims"];
     assert_eq!(lines(&text, "button"), expected);
@@ -1064,7 +849,7 @@ fn the_led_is_not_sent_to_a_gpio_that_is_taken() {
         ..LightConfig::default()
     };
     for other in [light(18, None), light(20, Some(18))] {
-        let text = report(machine.root.path(), &[light(21, None), other]);
+        let text = report(machine.root(), &[light(21, None), other]);
         let elsewhere = lines(&text, "better")[1];
         assert!(
             elsewhere.contains("move the LED to GPIO 12 (header pin 32)"),
@@ -1083,7 +868,7 @@ fn the_led_is_not_sent_to_a_gpio_that_is_taken() {
     let expected =
         "kernel-pwm by the PWM block: move the LED to GPIO 13 (header pin 33) and set gpio = 13";
     assert_eq!(machine.advice(21)[1], expected);
-    let text = report(machine.root.path(), &[light(21, None), light(13, None)]);
+    let text = report(machine.root(), &[light(21, None), light(13, None)]);
     assert_eq!(lines(&text, "better").len(), 1, "{text}");
 }
 
@@ -1110,7 +895,7 @@ fn an_inverted_light_is_told_how_to_be_dark_from_the_boot_on() {
             driver,
             ..LightConfig::default()
         };
-        let text = report(machine.root.path(), &[light]);
+        let text = report(machine.root(), &[light]);
         lines(&text, "at boot")
             .iter()
             .map(|line| (*line).to_owned())
@@ -1137,7 +922,7 @@ fn an_inverted_light_is_told_how_to_be_dark_from_the_boot_on() {
         invert: true,
         ..LightConfig::default()
     };
-    let text = report(machine.root.path(), &[inverted]);
+    let text = report(machine.root(), &[inverted]);
     assert!(lines(&text, "at boot").is_empty(), "{text}");
 }
 

@@ -1,79 +1,15 @@
 //! What `kernel-pwm` writes to the kernel, with rppal, on a made-up Pi: its `/sys` is a folder of plain files.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use rustix::process::geteuid;
 use serde_json::json;
 
-use crate::common::{Setup, TestServer, dimmer, linear, need, run_by, until};
-use crate::doctor::Machine;
-
-/// A Pi with `dtoverlay=pwm-gpio,gpio=…`, whose channel is exported.
-struct FakePi {
-    machine: Machine,
-    /// Another in each test, because a GPIO has one owner on the whole machine, which is the real one here.
-    gpio: u8,
-}
+use crate::common::{dimmer, linear, need, run_by, until};
+use crate::pi::FakePi;
 
 impl FakePi {
-    /// Another program has left the channel running with this period and pulse in ns.
-    fn left_running(gpio: u8, period: u64, pulse: u64) -> FakePi {
-        FakePi::left(gpio, period, pulse, 1)
-    }
-
-    /// Another program has left this in the files of the channel.
-    fn left(gpio: u8, period: u64, pulse: u64, enable: u64) -> FakePi {
-        let mut machine = Machine::pi_4b();
-        machine.overlay(0, "pwm_gpio", "pwm-gpio", gpio);
-        let pi = FakePi { machine, gpio };
-        fs::create_dir(pi.channel()).unwrap();
-        let files = [
-            ("period", period),
-            ("duty_cycle", pulse),
-            ("enable", enable),
-        ];
-        for (file, value) in files {
-            fs::write(pi.channel().join(file), value.to_string()).unwrap();
-        }
-        pi
-    }
-
-    fn channel(&self) -> PathBuf {
-        let device = format!("sys/devices/platform/pwm_gpio@{:x}", self.gpio);
-        self.machine.path(&device).join("pwm/pwmchip0/pwm0")
-    }
-
-    /// The value of a file of the channel; empty while that is being written.
-    fn read(&self, file: &str) -> String {
-        fs::read_to_string(self.channel().join(file)).unwrap()
-    }
-
-    /// The command that runs another on this Pi.
-    fn on(&self, command: &Command) -> Command {
-        let mut unshare = Command::new("unshare");
-        if !geteuid().is_root() {
-            unshare.args(["--user", "--map-root-user"]);
-        }
-        unshare
-            .args(["--mount", "sh", "-c"])
-            .arg(r#"mount --bind "$0" /sys && exec "$@""#)
-            .arg(self.machine.path("sys"));
-        run_by(unshare, command)
-    }
-
-    /// The settings of a light on its GPIO, with more of them.
-    fn setup(&self, settings: &str) -> Setup {
-        let gpio = self.gpio;
-        Setup::with(&format!("[[light]]\ngpio = {gpio}\n{settings}\n"))
-    }
-
-    fn start(&self, setup: Setup) -> TestServer {
-        let command = self.on(&setup.command());
-        setup.start_by(command)
-    }
-
     async fn has_pulse(&self, what: &str, pulse: u64) {
         let pulse = pulse.to_string();
         until(&format!("{what}: {pulse} ns"), async || {

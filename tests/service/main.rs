@@ -9,6 +9,8 @@ mod broker;
 mod common;
 #[path = "../common/lan.rs"]
 mod lan;
+#[path = "../common/pi.rs"]
+mod pi;
 
 mod activity;
 mod api;
