@@ -1,5 +1,5 @@
-//! `dimmer doctor`: describes the machine, the driver of each light's GPIO, and how to get a better one.
-//! Also describes what `dimmer serve --check` would start.
+//! `dimmer doctor`: describes the machine, the driver of each light's GPIO, and how to get a better one. So does
+//! [`diagnose`], for `/api/doctor`. Also describes what `dimmer serve --check` would start.
 //!
 //! Only reads. All files are below a root folder: `/`, except in tests.
 
@@ -14,6 +14,7 @@ use anyhow::Context;
 use rustix::fs::{Access, access};
 
 use crate::config::{Config, DriverChoice, LightConfig};
+use crate::model::lights::Light;
 use crate::pin::device_tree::DeviceTree;
 use crate::pin::driver::{self, Choice, KERNEL_FREQUENCY, SOFTWARE_FREQUENCY};
 use crate::pin::kernel_bug::release;
@@ -21,7 +22,8 @@ use crate::pin::pwmchip::{self, Chip, ChipKind};
 use crate::pin::real_time;
 use crate::pin::software_pwm::SoftwarePwm;
 use crate::platform::gpio_lock::Holder;
-use advice::{advice, dark_boot};
+use crate::protocol::resource::{AdviceResource, DiagnosisResource, DoctorResource};
+use advice::{advice, header_pin};
 
 /// The devices through which rppal accesses the GPIOs: up to the Pi 4, on the Pi 5, and if there is
 /// neither.
@@ -40,6 +42,21 @@ pub fn report(root: &Path, lights: &[LightConfig]) -> String {
         report.light(root, &tree, light, lights);
     }
     report.0
+}
+
+/// What drives the pins of these lights, with their settings, on the machine whose files are below `root`, and the
+/// advice of [`report`].
+pub fn diagnose(root: &Path, lights: &[Light], settings: &[LightConfig]) -> DoctorResource {
+    let diagnoses = lights.iter().zip(settings).map(|(light, config)| {
+        let choice = driver::choose(root, config.driver, config.gpio);
+        let advice = advice(root, &choice, config, settings).into_iter();
+        let advice = advice.map(|(kind, text)| AdviceResource { kind, text });
+        DiagnosisResource::new(light, header_pin(root, light.gpio), advice.collect())
+    });
+    DoctorResource {
+        machine: DeviceTree::new(root).model(),
+        lights: diagnoses.collect(),
+    }
 }
 
 /// Lines of a name and a value.
@@ -100,11 +117,8 @@ impl Report {
             self.line("held by", &holder.to_string());
         }
         self.users(tree, gpio);
-        for (name, line) in advice(root, &choice, gpio, lights) {
+        for (name, line) in advice(root, &choice, light, lights) {
             self.line(name, &line);
-        }
-        if let Some(line) = dark_boot(root, &choice, light) {
-            self.line("at boot", &line);
         }
         if let Some(gpio) = light.button_gpio {
             self.line("button", &describe_button(&choice, gpio));

@@ -6,6 +6,7 @@ mod systemd;
 mod tasks;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, LightConfig};
+use crate::doctor;
 use crate::metrics::Metrics;
 use crate::model::backup_requests::Backups;
 use crate::model::hub::Hub;
@@ -24,7 +26,7 @@ use crate::pin::PinThread;
 use crate::platform::mdns::{self, Announcement};
 use crate::platform::supervisor::{Failures, Supervisor};
 use crate::platform::tls::Tls;
-use crate::web;
+use crate::web::{self, Doctor};
 use tasks::Tasks;
 
 /// Longest time for the inputs to end, and then for the pins, so that a stop takes less than two seconds.
@@ -104,7 +106,8 @@ impl Service {
             login,
             supervisor.clone(),
             stop_inputs.clone(),
-        );
+        )
+        .with_doctor(doctor_of(&hub, config.lights));
         let fanout = tasks.start_web(server, listener);
         let inputs = tasks.start_systemd();
         Ok(Service {
@@ -184,12 +187,18 @@ impl Service {
     }
 }
 
+/// The doctor of these lights, with their settings.
+fn doctor_of(hub: &Hub, settings: Vec<LightConfig>) -> Doctor {
+    let lights = hub.lights.clone();
+    Arc::new(move || doctor::diagnose(Path::new("/"), lights.list(), &settings))
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::task;
 
     use super::*;
-    use crate::config::{DriverChoice, LightConfig, MqttConfig, WebConfig};
+    use crate::config::{DriverChoice, MqttConfig, WebConfig};
     use crate::model::settings::FileSettings;
 
     /// A service with everything that runs without hardware.

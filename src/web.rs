@@ -37,6 +37,7 @@ use crate::metrics::{self, Metrics};
 use crate::model::backup_requests::Backups;
 use crate::model::hub::Hub;
 use crate::platform::supervisor::Supervisor;
+use crate::protocol::resource::DoctorResource;
 pub use auth::login::Login;
 use auth::{authenticate, login};
 use limiter::ConnectionLimiter;
@@ -47,6 +48,7 @@ use live::socket;
 use origin::OriginCheck;
 use response::error;
 use state::AppState;
+pub use state::Doctor;
 
 /// The most backups that are sent and received at the same time.
 const MAX_LARGE_BODIES: usize = 8;
@@ -78,6 +80,8 @@ impl Server {
         let app = AppState {
             hub,
             backups,
+            doctor: Arc::new(DoctorResource::default),
+            consultation: Arc::new(Semaphore::new(1)),
             large_bodies: Arc::new(Semaphore::new(MAX_LARGE_BODIES)),
             metrics: Arc::new(metrics),
             clients,
@@ -91,6 +95,12 @@ impl Server {
             login,
             supervisor,
         }
+    }
+
+    /// The same server with this doctor, whom `/api/doctor` asks.
+    pub fn with_doctor(mut self, doctor: Doctor) -> Server {
+        self.app.doctor = doctor;
+        self
     }
 
     /// The fan-out, which sends the clients their updates once it is run.

@@ -2,6 +2,7 @@
 //! modules that are there, GPIOs on its header that nothing else uses.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::config::LightConfig;
@@ -37,39 +38,58 @@ const OVERLAYS: [&str; 3] = [
 const PIO_BOOTLOADER: u32 = 1_731_369_600;
 const PIO_BOOTLOADER_DATE: &str = "2024-11-12";
 
-/// The GPIOs that the overlay `pwm` routes the PWM block to: their pins on the header, and its `func`.
-/// GPIO 14 and 15 of a Pi 5 are missing, because no `func` of the overlay makes them PWM.
-const BLOCK_GPIOS: [(u8, u8, u8); 4] = [(18, 12, 2), (12, 32, 4), (13, 33, 4), (19, 35, 2)];
+/// The GPIOs that the overlay `pwm` routes the PWM block to, and its `func`. GPIO 14 and 15 of a Pi 5 are missing,
+/// because no `func` of the overlay makes them PWM.
+const BLOCK_GPIOS: [(u8, u8); 4] = [(18, 2), (12, 4), (13, 4), (19, 2)];
+
+/// The pin of each GPIO, from 0 on, on the header of 40 pins. The first 26 are the same on the boards that have no more,
+/// except on those before revision 2.
+const HEADER_PINS: [u8; 28] = [
+    27, 28, 3, 5, 7, 29, 31, 26, 24, 21, 19, 23, 32, 33, 8, 10, 36, 11, 12, 35, 38, 40, 15, 16, 18,
+    22, 37, 13,
+];
 
 /// The GPIOs on the 26 pins of the first boards, and of those before revision 2.
 const HEADER_26: [u8; 17] = [2, 3, 4, 7, 8, 9, 10, 11, 14, 15, 17, 18, 22, 23, 24, 25, 27];
 const HEADER_26_REVISION_1: [u8; 17] =
     [0, 1, 4, 7, 8, 9, 10, 11, 14, 15, 17, 18, 21, 22, 23, 24, 25];
 
-/// Lines of the report about the GPIO of a light with this driver: each a name and a value, the best
-/// advice first. `lights` are all that the settings name.
+/// Lines of the report about a light with this driver: each a name and a value, the best advice first. `lights` are all
+/// that the settings name.
 pub fn advice(
     root: &Path,
     choice: &Choice,
-    gpio: u8,
+    light: &LightConfig,
     lights: &[LightConfig],
 ) -> Vec<(&'static str, String)> {
     let tree = &DeviceTree::new(root);
     let machine = Machine { root, tree };
-    match choice {
-        Choice::Software | Choice::NoChip if tree.is_pi() => machine.advice(gpio, lights),
+    let mut lines = match choice {
+        Choice::Software | Choice::NoChip if tree.is_pi() => machine.advice(light.gpio, lights),
         Choice::Kernel(channel) if channel.kind == ChipKind::Bcm2835 => {
             let silence = machine.silence().map(|step| ("better", step));
             silence.into_iter().collect()
         }
         // A fallback needs another kernel, not another line: the report says so.
         _ => Vec::new(),
-    }
+    };
+    lines.extend(dark_boot(&machine, choice, light).map(|line| ("at boot", line)));
+    lines
+}
+
+/// The pin of a GPIO on the header of the machine whose files are below `root`; `None` if it has none, or another header
+/// than [`HEADER_PINS`].
+pub fn header_pin(root: &Path, gpio: u8) -> Option<u8> {
+    let tree = &DeviceTree::new(root);
+    let machine = Machine { root, tree };
+    let is_there = tree.is_pi() && !machine.is_first() && machine.has_on_header(gpio);
+    let pin = HEADER_PINS.get(usize::from(gpio)).copied();
+    pin.filter(|_| is_there)
 }
 
 /// The steps that keep the LED of a light with `invert` dark from the boot on, if they are not taken yet. Not where the
 /// PWM block drives it, which is low until the service starts whatever the firmware has set.
-pub fn dark_boot(root: &Path, choice: &Choice, light: &LightConfig) -> Option<String> {
+fn dark_boot(machine: &Machine, choice: &Choice, light: &LightConfig) -> Option<String> {
     let is_by_the_block =
         |channel: &pwmchip::Channel| matches!(channel.kind, ChipKind::Bcm2835 | ChipKind::Rp1);
     match choice {
@@ -78,10 +98,8 @@ pub fn dark_boot(root: &Path, choice: &Choice, light: &LightConfig) -> Option<St
         _ if !light.invert => return None,
         _ => {}
     }
-    let tree = &DeviceTree::new(root);
-    let machine = Machine { root, tree };
     let line = format!("gpio={}=op,dh", light.gpio);
-    let file = root.join(machine.config().trim_start_matches('/'));
+    let file = machine.root.join(machine.config().trim_start_matches('/'));
     let has_line = fs::read_to_string(file)
         .is_ok_and(|config| config.lines().any(|other| other.trim() == line));
     (!has_line).then(|| {
@@ -140,7 +158,7 @@ impl Machine<'_> {
     fn kinds(&self, gpio: u8) -> Vec<ChipKind> {
         let block = BLOCK_GPIOS
             .iter()
-            .any(|(block_gpio, ..)| *block_gpio == gpio);
+            .any(|(block_gpio, _)| *block_gpio == gpio);
         let mut kinds = Vec::new();
         if block {
             kinds.push(self.block());
@@ -183,7 +201,12 @@ impl Machine<'_> {
         };
         let has = ["modules.dep", "modules.builtin"].iter().any(|list| {
             let list = self.root.join(format!("lib/modules/{kernel}/{list}"));
-            fs::read_to_string(list).is_ok_and(|list| list.split([' ', ':', '\n']).any(is_it))
+            match fs::read_to_string(list) {
+                Ok(list) => list.split([' ', ':', '\n']).any(is_it),
+                // systemd hides the modules from the service (ProtectKernelModules=yes): then the overlay counts, as
+                // both come with the kernel.
+                Err(error) => error.kind() != ErrorKind::NotFound,
+            }
         });
         (!has).then(|| format!("kernel {kernel} has no module {module}"))
     }
@@ -242,28 +265,35 @@ impl Machine<'_> {
             let uses = |light: &LightConfig| light.gpio == gpio || light.button_gpio == Some(gpio);
             lights.iter().any(uses)
         };
-        let move_to = |gpio, pin| {
+        let move_to = |gpio: u8| {
+            let pin = HEADER_PINS[usize::from(gpio)];
             vec![
                 format!("move the LED to GPIO {gpio} (header pin {pin})"),
                 format!("set gpio = {gpio}"),
             ]
         };
         // The block is routed to a GPIO already, and to no second one by the same overlay.
-        let routed = |(gpio, ..): &&(u8, u8, u8)| {
+        let routed = |(gpio, _): &&(u8, u8)| {
             pwmchip::find(self.root, *gpio).is_some_and(|channel| channel.kind == block)
         };
-        if let Some((other, pin, _)) = BLOCK_GPIOS.iter().find(routed) {
-            return (!is_set(*other)).then(|| move_to(*other, *pin));
+        if let Some((other, _)) = BLOCK_GPIOS.iter().find(routed) {
+            return (!is_set(*other)).then(|| move_to(*other));
         }
         if block_function(gpio).is_some() || self.lack(block).is_some() {
             return None;
         }
-        let (other, pin, _) = BLOCK_GPIOS.iter().find(|(other, ..)| {
+        let (other, _) = BLOCK_GPIOS.iter().find(|(other, _)| {
             self.has_on_header(*other) && !is_set(*other) && self.tree.users(*other).is_empty()
         })?;
-        let mut steps = move_to(*other, *pin);
+        let mut steps = move_to(*other);
         steps.extend(self.steps(block, *other));
         Some(steps)
+    }
+
+    /// Whether this is one of the first boards, before revision 2.
+    fn is_first(&self) -> bool {
+        let model = self.tree.model().unwrap_or_default();
+        model == "Raspberry Pi Model B" || model.starts_with("Raspberry Pi Model B Rev 1")
     }
 
     fn has_on_header(&self, gpio: u8) -> bool {
@@ -272,8 +302,7 @@ impl Machine<'_> {
             return true;
         };
         match board {
-            "B" => HEADER_26_REVISION_1.contains(&gpio),
-            _ if board.starts_with("B Rev 1") => HEADER_26_REVISION_1.contains(&gpio),
+            _ if self.is_first() => HEADER_26_REVISION_1.contains(&gpio),
             _ if board.contains("Plus") || board.contains('+') => true,
             _ => HEADER_26.contains(&gpio),
         }
@@ -316,7 +345,7 @@ fn module(kind: ChipKind) -> &'static str {
 /// The `func` of the overlay `pwm` for a GPIO, if the PWM block reaches it.
 fn block_function(gpio: u8) -> Option<u8> {
     let mut gpios = BLOCK_GPIOS.iter();
-    let (.., function) = gpios.find(|(block_gpio, ..)| *block_gpio == gpio)?;
+    let (_, function) = gpios.find(|(block_gpio, _)| *block_gpio == gpio)?;
     Some(*function)
 }
 

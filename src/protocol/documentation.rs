@@ -500,6 +500,7 @@ fn the_bodies_of_rest_are_documented() {
             text("GET /api/cities"),
             vec![json!({ "zone": "Europe/Berlin", "latitude": 52.5, "longitude": 13.37 })],
         ),
+        (text("GET /api/doctor"), vec![samples::doctor_resource()]),
         (
             "`{\"lights\", \"presets\", \"timers\", \"notes\"}`",
             vec![samples::restored_resource()],

@@ -212,6 +212,57 @@ impl HealthResource<'_> {
     }
 }
 
+/// The body that says what drives the pins, and what would be better.
+#[derive(Debug, Default, Serialize)]
+pub struct DoctorResource {
+    /// The model of the machine; `None` if it does not say.
+    pub machine: Option<String>,
+    /// All lights, in the order of the settings.
+    pub lights: Vec<DiagnosisResource>,
+}
+
+/// What drives the pin of a light, and what would be better.
+#[derive(Debug, Serialize)]
+pub struct DiagnosisResource {
+    name: String,
+    gpio: u8,
+    /// The number of its pin on the header; `None` if that is not known.
+    pin: Option<u8>,
+    driver: Driver,
+    frequency: u32,
+    resolution: u32,
+    /// Why the driver is not the one that was chosen at first, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<String>,
+    /// The best first.
+    advice: Vec<AdviceResource>,
+}
+
+/// A line of advice.
+#[derive(Debug, Serialize)]
+pub struct AdviceResource {
+    /// The name of the line in the report of `dimmer doctor`.
+    pub kind: &'static str,
+    /// What to do, or why there is nothing to do.
+    pub text: String,
+}
+
+impl DiagnosisResource {
+    /// A light as it is driven, with its pin on the header and with this advice.
+    pub fn new(light: &Light, pin: Option<u8>, advice: Vec<AdviceResource>) -> DiagnosisResource {
+        DiagnosisResource {
+            name: light.name.clone(),
+            gpio: light.gpio,
+            pin,
+            driver: light.driver,
+            frequency: light.frequency,
+            resolution: light.resolution,
+            fallback: light.fallback.clone(),
+            advice,
+        }
+    }
+}
+
 /// The body of every response to a request that cannot be carried out.
 #[derive(Debug, Serialize)]
 pub struct ErrorResource {

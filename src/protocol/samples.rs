@@ -13,8 +13,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::resource::{
-    ErrorResource, HealthResource, LedResource, LightDescription, LightResource, PresetResource,
-    RefusalCode, RestoredResource, SettingsResource, TimerResource,
+    AdviceResource, DiagnosisResource, DoctorResource, ErrorResource, HealthResource, LedResource,
+    LightDescription, LightResource, PresetResource, RefusalCode, RestoredResource,
+    SettingsResource, TimerResource,
 };
 use super::server_message::{FaultUpdate, Hello, LightUpdate, RemoteUpdate, ServerMessage};
 use crate::model::activity::{Action, Entry};
@@ -100,6 +101,25 @@ pub fn health_resources() -> Vec<Value> {
         json(HealthResource::of(&lights())),
         json(HealthResource::of(&good)),
     ]
+}
+
+/// The body of `/api/doctor`.
+pub fn doctor_resource() -> Value {
+    let lights = lights();
+    let advice = AdviceResource {
+        kind: "better",
+        text: "kernel-pwm by pwm-gpio: …".into(),
+    };
+    let [shelf, led] = lights.list() else {
+        panic!("there are two lights");
+    };
+    json(DoctorResource {
+        machine: Some("Raspberry Pi 4 Model B Rev 1.4".into()),
+        lights: vec![
+            DiagnosisResource::new(shelf, Some(40), vec![advice]),
+            DiagnosisResource::new(led, None, Vec::new()),
+        ],
+    })
 }
 
 /// The bodies of a response with an error.

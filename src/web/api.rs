@@ -1,6 +1,7 @@
 //! The REST API below `/api`, for scripts and programs without a WebSocket.
 
 mod backup;
+mod doctor;
 mod lights;
 mod openapi;
 mod presets;
@@ -19,6 +20,7 @@ use crate::web::state::AppState;
 pub fn router() -> Router<AppState> {
     Router::new()
         .merge(backup::router())
+        .merge(doctor::router())
         .merge(lights::router())
         .merge(presets::router())
         .merge(settings::router())

@@ -14,12 +14,19 @@ use crate::model::backup_requests::Backups;
 use crate::model::command::{Command, CommandError, Outcome};
 use crate::model::hub::Hub;
 use crate::platform::supervisor::Supervisor;
+use crate::protocol::resource::DoctorResource;
+
+/// Says what drives the pins and what would be better. It reads files, so it may block.
+pub type Doctor = Arc<dyn Fn() -> DoctorResource + Send + Sync>;
 
 /// The router's state.
 #[derive(Clone)]
 pub struct AppState {
     pub hub: Arc<Hub>,
     pub backups: Backups,
+    pub doctor: Doctor,
+    /// The permit to ask the doctor: one after another, so that many clients together cannot take all cores.
+    pub consultation: Arc<Semaphore>,
     /// Permits for bodies of the size of a backup, so that many clients together cannot fill the memory.
     pub large_bodies: Arc<Semaphore>,
     pub metrics: Arc<Metrics>,

@@ -161,6 +161,32 @@ async fn each_kind_of_bad_request_has_its_status_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn the_doctor_says_what_drives_each_light() {
+    let dimmer = Setup::with("[[light]]\n[[light]]\nname = \"shelf\"\ngpio = 20\n").start();
+    let answer = get(&dimmer, "/api/doctor").await;
+    assert_eq!(answer.status(), 200);
+    let answer: Value = answer.json().await.unwrap();
+    let light = |name, gpio| {
+        json!({
+            "name": name, "gpio": gpio, "pin": null, "driver": "simulated", "frequency": 1000,
+            "resolution": 65536, "advice": [],
+        })
+    };
+    assert_eq!(
+        answer["lights"],
+        json!([light("led", 21), light("shelf", 20)])
+    );
+    assert!(answer.get("machine").is_some());
+
+    // It is asked one after another, and answers all.
+    let ask = || tokio::spawn(reqwest::get(dimmer.url("/api/doctor")));
+    let asked: Vec<_> = (0..20).map(|_| ask()).collect();
+    for answer in asked {
+        assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
 async fn health_is_200_while_every_driver_works() {
     let dimmer = TestServer::start();
     let answer = get(&dimmer, "/api/health").await;

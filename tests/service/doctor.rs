@@ -3,10 +3,12 @@
 use std::fs;
 
 use dimmer::config::{DriverChoice, LightConfig};
-use dimmer::doctor::report;
+use dimmer::doctor::{diagnose, report};
+use dimmer::model::lights::Driver;
 use dimmer::pin::driver::{Choice, choose};
 use dimmer::pin::gpio_owner::GpioOwner;
 use dimmer::pin::pwmchip::{Channel, ChipKind};
+use serde_json::{Value, json};
 
 use crate::pi::{Machine, cells, text};
 
@@ -924,6 +926,109 @@ fn an_inverted_light_is_told_how_to_be_dark_from_the_boot_on() {
     };
     let text = report(machine.root(), &[inverted]);
     assert!(lines(&text, "at boot").is_empty(), "{text}");
+}
+
+/// What the API says of lights with these settings.
+fn diagnosis(machine: &Machine, settings: &[LightConfig]) -> Value {
+    let light = |config: &LightConfig| config.light((Driver::SoftwarePwm, 200, 5000));
+    let lights: Vec<_> = settings.iter().map(light).collect();
+    json!(diagnose(machine.root(), &lights, settings))
+}
+
+#[test]
+fn the_api_gives_the_advice_of_the_report() {
+    let mut silenced = Machine::pi_4b();
+    silenced.block(0, 18);
+    let settings = |gpio, invert| LightConfig {
+        gpio,
+        invert,
+        ..LightConfig::default()
+    };
+    let names = ["better", "no better", "header", "at boot"];
+    let mut given = 0;
+    for machine in [Machine::pi_4b(), Machine::zero_w(), silenced] {
+        machine.property("soc/mailbox", "compatible", &text(&["brcm,bcm2835-audio"]));
+        for settings in [
+            [settings(21, true), settings(20, false)],
+            [settings(18, false), settings(5, true)],
+        ] {
+            let report = report(machine.root(), &settings);
+            let is_advice = |line: &&str| names.iter().any(|name| line.starts_with(name));
+            let reported: Vec<_> = report.lines().filter(is_advice).collect();
+            let diagnosis = diagnosis(&machine, &settings);
+            let lights = diagnosis["lights"].as_array().unwrap().iter();
+            let advice = lights.flat_map(|light| light["advice"].as_array().unwrap());
+            let text = |field: &Value| field.as_str().unwrap().to_owned();
+            let advice =
+                advice.map(|line| format!("{:<12}{}", text(&line["kind"]), text(&line["text"])));
+            assert_eq!(advice.collect::<Vec<_>>(), reported);
+            given += reported.len();
+        }
+    }
+    assert!(given > 10, "{given}");
+}
+
+#[test]
+fn modules_that_cannot_be_read_are_no_reason_against_an_overlay() {
+    let machine = Machine::pi_4b();
+    let better = lines(&machine.report(21), "better").join("\n");
+    let modules = machine.path("lib/modules");
+    fs::remove_dir_all(&modules).unwrap();
+    assert!(
+        !lines(&machine.report(21), "better")
+            .join("\n")
+            .contains("add the line")
+    );
+    fs::write(modules, "").unwrap();
+    assert_eq!(lines(&machine.report(21), "better").join("\n"), better);
+    assert!(
+        better.contains("add the line dtoverlay=pwm-gpio,gpio=21"),
+        "{better}"
+    );
+}
+
+#[test]
+fn the_api_names_the_machine_and_the_pin_on_its_header() {
+    let pi_4b = Machine::pi_4b();
+    let on = |machine: &Machine, gpio| {
+        let settings = LightConfig {
+            gpio,
+            ..LightConfig::default()
+        };
+        diagnosis(machine, &[settings])
+    };
+    let light = &on(&pi_4b, 21)["lights"][0];
+    assert_eq!(
+        (&light["driver"], &light["frequency"]),
+        (&json!("software-pwm"), &json!(200))
+    );
+    assert_eq!(on(&pi_4b, 21)["machine"], "Raspberry Pi 4 Model B Rev 1.4");
+    let pins: Vec<_> = (0..=27)
+        .map(|gpio| on(&pi_4b, gpio)["lights"][0]["pin"].as_u64().unwrap())
+        .collect();
+    // The power and the ground have the other twelve.
+    let others = [1, 2, 4, 6, 9, 14, 17, 20, 25, 30, 34, 39];
+    for pin in 1..=40 {
+        assert_ne!(pins.contains(&pin), others.contains(&pin), "{pin}");
+    }
+    assert_eq!((pins[2], pins[18], pins[21]), (3, 12, 40));
+
+    let compatible = ["raspberrypi,model-b", "brcm,bcm2835"];
+    for (model, gpio, pin) in [
+        ("Raspberry Pi Model B Rev 2", 17, json!(11)),
+        ("Raspberry Pi Model B Rev 2", 21, json!(null)),
+        ("Raspberry Pi Model B Rev 1", 21, json!(null)),
+        ("Raspberry Pi Model B Plus Rev 1.2", 21, json!(40)),
+    ] {
+        let machine = Machine::new(model, &compatible, "6.6.31+rpt-rpi-v6");
+        assert_eq!(
+            on(&machine, gpio)["lights"][0]["pin"],
+            pin,
+            "{model}: {gpio}"
+        );
+    }
+    let other = Machine::new("Some board", &["vendor,board"], "6.6.31");
+    assert_eq!(on(&other, 21)["lights"][0]["pin"], json!(null));
 }
 
 #[test]

@@ -253,6 +253,7 @@ async fn the_answers_are_as_described() {
         ("PUT", "/api/settings", r#"{"lights":{"none":{}}}"#, 404),
         ("PUT", "/api/settings", &large, 413),
         ("GET", "/api/cities", "", 200),
+        ("GET", "/api/doctor", "", 200),
         ("DELETE", "/api/timers/Night", "", 204),
         ("DELETE", "/api/timers/Night", "", 404),
         ("DELETE", "/api/presets/Film", "", 204),

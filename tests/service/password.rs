@@ -79,6 +79,7 @@ fn without_the_password_nothing_but_the_login_answers() {
         "PUT /api/lights/led",
         "OPTIONS /api/lights/led",
         "GET /api/health",
+        "GET /api/doctor",
         "GET /api/nothing",
         "GET /nothing",
         "GET /a/b",

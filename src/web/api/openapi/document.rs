@@ -39,6 +39,11 @@ fn paths() -> Value {
                 .returns(200, "Those of the time zone database, if there is one", list_of("City"))
                 .end(),
         },
+        "/api/doctor": {
+            "get": Operation::new("doctor", "What drives the pins, and what would be better")
+                .returns(200, "As dimmer doctor says", reference("Doctor"))
+                .end(),
+        },
         "/api/health": { "get": health() },
         "/api/lights": {
             "get": Operation::new("lights", "All lights")

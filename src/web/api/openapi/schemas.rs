@@ -57,6 +57,9 @@ pub fn schemas() -> Value {
         "SettingsChange": settings_change(),
         "City": city(),
         "Health": health(),
+        "Doctor": doctor(),
+        "Diagnosis": diagnosis(),
+        "Advice": advice(),
         "Error": error(),
     })
 }
@@ -556,6 +559,55 @@ fn fallback() -> Value {
         properties,
         &[],
     )
+}
+
+fn doctor() -> Value {
+    let properties = json!({
+        "machine": described(
+            json!({ "type": ["string", "null"] }),
+            "Its model, as in Raspberry Pi 4 Model B Rev 1.4; null if it does not say.",
+        ),
+        "lights": described(list_of("Diagnosis"), "All lights, in the order of the settings."),
+    });
+    response(
+        "What drives the pins, and what would be better.",
+        properties,
+        &[],
+    )
+}
+
+fn diagnosis() -> Value {
+    let mut pin = integer(1, Some(40));
+    pin["type"] = json!(["integer", "null"]);
+    let properties = json!({
+        "name": described(json!({ "type": "string" }), "The name of the light."),
+        "gpio": described(integer(0, Some(27)), "The BCM number of its GPIO."),
+        "pin": described(pin, "The number of its pin on the header; null if that is not known."),
+        "driver": described(reference("Driver"), "What moves its pin."),
+        "frequency": described(integer(0, None), "The PWM frequency in Hz."),
+        "resolution": described(integer(0, None), "The number of duty cycles that the driver distinguishes."),
+        "fallback": described(
+            json!({ "type": "string" }),
+            "Why the driver is not the one that was chosen at first, and what to do.",
+        ),
+        "advice": described(list_of("Advice"), "As dimmer doctor gives it, the best first."),
+    });
+    response(
+        "What drives the pin of a light, and what would be better.",
+        properties,
+        &["fallback"],
+    )
+}
+
+fn advice() -> Value {
+    let properties = json!({
+        "kind": described(
+            json!({ "type": "string" }),
+            "What it is about: better, no better, header or at boot.",
+        ),
+        "text": described(json!({ "type": "string" }), "What to do, or why there is nothing to do."),
+    });
+    response("A line of advice.", properties, &[])
 }
 
 fn error() -> Value {

@@ -58,6 +58,7 @@ fn every_method_of_every_route_is_described_and_no_other() {
     let sources = [
         include_str!("../../api.rs"),
         include_str!("../backup.rs"),
+        include_str!("../doctor.rs"),
         include_str!("../lights.rs"),
         include_str!("../presets.rs"),
         include_str!("../settings.rs"),
@@ -418,6 +419,11 @@ fn every_body_of_a_response_is_described_with_all_its_fields() {
     assert!(cities.iter().all(|city| validator.is_valid(city)));
     assert_described("Timer", &samples::timer_resources());
     assert_described("Error", &samples::error_resources());
+    let doctor = samples::doctor_resource();
+    let diagnoses = doctor["lights"].as_array().unwrap();
+    assert_described("Diagnosis", diagnoses);
+    assert_described("Advice", &[diagnoses[0]["advice"][0].clone()]);
+    assert_described("Doctor", &[doctor]);
     let presets = samples::preset_resources();
     assert_described("Preset", &presets);
     let scenes: Vec<_> = presets
