@@ -20,7 +20,8 @@
  *   days: string, add: string, at: Record<string, string>, never: string, offAt(time: string): string,
  *   yourTime(time: string): string, waiting: Record<string, string>, who: string, settings: string, logOut: string,
  *   backUp: string, restore: string, replaces: string, restored: string, notRestored: string,
- *   fallback(light: string, reason: string): string, link: string, run: string, cancel: string, toggle: string,
+ *   fallback(light: string, reason: string): string, pin(pin: number, gpio: number): string,
+ *   drivers: Record<string, string>, advice: string, link: string, run: string, cancel: string, toggle: string,
  *   badLink: string, activity: ActivityWords }} SheetWords
  */
 /**

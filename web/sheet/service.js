@@ -1,7 +1,13 @@
-// What the sheet shows of the service itself: a driver that is not the one that was meant, backups, and the way to log
+// What the sheet shows of the service itself: what drives the pins, as dimmer doctor says it, backups, and the way to log
 // out.
 
 import { words } from "./words.js";
+
+/**
+ * `pin` is the number of the pin on the header, if that is known.
+ * @typedef {{ name: string, gpio: number, pin: number | null, driver: string, frequency: number, fallback?: string,
+ *   advice: { text: string }[] }} Diagnosis
+ */
 
 export class Service {
   #hub;
@@ -36,18 +42,56 @@ export class Service {
   }
 
   async open() {
-    const answer = await fetch("api/health").catch(() => null);
-    /** @type {{ fallbacks?: { name: string, reason: string }[] }} */
-    const { fallbacks = [] } = (await answer?.json().catch(() => null)) ?? {};
-    this.#list.replaceChildren(...fallbacks.map(({ name, reason }) => {
-      const item = document.createElement("li");
-      item.textContent = words.fallback(this.#hub.lights.get(name)?.title ?? name, reason);
-      return item;
-    }));
-    this.#list.hidden = !fallbacks.length;
+    const pins = await diagnose();
+    this.#list.replaceChildren(...pins.map((pin) => item(pin, this.#hub.lights.get(pin.name)?.title ?? pin.name)));
+    this.#list.hidden = !pins.length;
   }
 
   draw() {
     this.#out.hidden = !this.#hub.canLogOut;
   }
+}
+
+/**
+ * What the service says of each light: nothing if it does not answer.
+ * @returns {Promise<Diagnosis[]>}
+ */
+export async function diagnose() {
+  const answer = await fetch("api/doctor").catch(() => null);
+  const { lights = [] } = (answer?.ok && (await answer.json().catch(() => null))) || {};
+  return lights;
+}
+
+/** @param {Diagnosis} diagnosis */
+export const place = ({ pin, gpio }) => (pin ? words.pin(pin, gpio) : `GPIO ${gpio}`);
+
+/**
+ * An item of a list. What the service says in English stands there as it says it.
+ * @param {Diagnosis} diagnosis
+ * @param {string} title of the light
+ */
+export function item(diagnosis, title) {
+  const { driver, frequency, fallback, advice } = diagnosis;
+  const item = document.createElement("li"), about = document.createElement("span");
+  about.append(
+    `${title}: ${place(diagnosis)}`,
+    line("small", words.drivers[driver] ?? ""),
+    line("code", `${driver}, ${frequency} Hz`),
+    ...(fallback ? [line("small", words.fallback(title, fallback))] : []),
+    ...(advice.length ? [line("small", words.advice)] : []),
+    ...advice.map(({ text }) => line("code", text)),
+  );
+  item.append(about);
+  return item;
+}
+
+/**
+ * @param {"small" | "code"} tag
+ * @param {string} text
+ */
+function line(tag, text) {
+  const line = document.createElement(tag);
+  line.textContent = text;
+  if (tag === "code") Object.assign(line, { lang: "en", dir: "ltr" });
+  return line;
 }

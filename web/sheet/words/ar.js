@@ -45,6 +45,13 @@ export default {
   restored: "تمت الاستعادة",
   notRestored: "لم تتم الاستعادة:",
   fallback: (light, reason) => `${light} يعمل بـ PWM برمجي: ${reason}`,
+  pin: (pin, gpio) => `الطرف ${pin} (GPIO ${gpio})`,
+  drivers: {
+    "kernel-pwm": "النواة تبدّل الطرف: ضوء ثابت",
+    "software-pwm": "خيط من الخدمة يبدّل الطرف: بسيط، وقد يرتعش قليلًا",
+    simulated: "لا يُشغَّل أي طرف",
+  },
+  advice: "ينصح dimmer doctor:",
   link: "رابط يطلب:",
   run: "تنفيذ",
   cancel: "إلغاء",

@@ -45,6 +45,13 @@ export default {
   restored: "Wiederhergestellt",
   notRestored: "Nicht wiederhergestellt:",
   fallback: (light, reason) => `${light} läuft mit Software-PWM: ${reason}`,
+  pin: (pin, gpio) => `Pin ${pin} (GPIO ${gpio})`,
+  drivers: {
+    "kernel-pwm": "Der Kernel schaltet den Pin: ruhiges Licht",
+    "software-pwm": "Ein Thread des Dienstes schaltet den Pin: einfach, kann etwas flackern",
+    simulated: "Es wird kein Pin angesteuert",
+  },
+  advice: "dimmer doctor rät:",
   link: "Ein Link möchte:",
   run: "Ausführen",
   cancel: "Abbrechen",

@@ -45,6 +45,13 @@ export default {
   restored: "Restored",
   notRestored: "Not restored:",
   fallback: (light, reason) => `${light} runs on software PWM: ${reason}`,
+  pin: (pin, gpio) => `pin ${pin} (GPIO ${gpio})`,
+  drivers: {
+    "kernel-pwm": "The kernel switches the pin: steady",
+    "software-pwm": "A thread of the service switches the pin: simple, may flicker a little",
+    simulated: "No pin is driven",
+  },
+  advice: "dimmer doctor advises:",
   link: "A link asks for:",
   run: "Do it",
   cancel: "Cancel",

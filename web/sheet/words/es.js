@@ -45,6 +45,13 @@ export default {
   restored: "Restaurado",
   notRestored: "No restaurado:",
   fallback: (light, reason) => `${light} funciona con PWM por software: ${reason}`,
+  pin: (pin, gpio) => `pin ${pin} (GPIO ${gpio})`,
+  drivers: {
+    "kernel-pwm": "El kernel conmuta el pin: luz estable",
+    "software-pwm": "Un hilo del servicio conmuta el pin: sencillo, puede parpadear un poco",
+    simulated: "No se acciona ningún pin",
+  },
+  advice: "dimmer doctor aconseja:",
   link: "Un enlace pide:",
   run: "Ejecutar",
   cancel: "Cancelar",

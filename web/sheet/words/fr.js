@@ -45,6 +45,13 @@ export default {
   restored: "Restauré",
   notRestored: "Non restauré :",
   fallback: (light, reason) => `${light} fonctionne en PWM logiciel : ${reason}`,
+  pin: (pin, gpio) => `broche ${pin} (GPIO ${gpio})`,
+  drivers: {
+    "kernel-pwm": "Le noyau commute la broche : lumière stable",
+    "software-pwm": "Un thread du service commute la broche : simple, peut scintiller un peu",
+    simulated: "Aucune broche n’est pilotée",
+  },
+  advice: "Conseil de dimmer doctor :",
   link: "Un lien demande :",
   run: "Exécuter",
   cancel: "Annuler",

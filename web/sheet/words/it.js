@@ -45,6 +45,13 @@ export default {
   restored: "Ripristinato",
   notRestored: "Non ripristinato:",
   fallback: (light, reason) => `${light} usa il PWM software: ${reason}`,
+  pin: (pin, gpio) => `pin ${pin} (GPIO ${gpio})`,
+  drivers: {
+    "kernel-pwm": "Il kernel commuta il pin: luce stabile",
+    "software-pwm": "Un thread del servizio commuta il pin: semplice, può sfarfallare un po’",
+    simulated: "Nessun pin viene pilotato",
+  },
+  advice: "dimmer doctor consiglia:",
   link: "Un link chiede:",
   run: "Esegui",
   cancel: "Annulla",

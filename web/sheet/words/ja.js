@@ -45,6 +45,13 @@ export default {
   restored: "復元しました",
   notRestored: "復元できませんでした:",
   fallback: (light, reason) => `${light} はソフトウェア PWM で動作中: ${reason}`,
+  pin: (pin, gpio) => `ピン ${pin} (GPIO ${gpio})`,
+  drivers: {
+    "kernel-pwm": "カーネルがピンを切り替えています: 光は安定します",
+    "software-pwm": "サービスのスレッドがピンを切り替えています: 簡単ですが、少しちらつくことがあります",
+    simulated: "ピンは駆動されていません",
+  },
+  advice: "dimmer doctor の提案:",
   link: "リンクからの操作:",
   run: "実行",
   cancel: "キャンセル",

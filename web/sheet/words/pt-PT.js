@@ -45,6 +45,13 @@ export default {
   restored: "Restaurado",
   notRestored: "Não restaurado:",
   fallback: (light, reason) => `${light} usa PWM por software: ${reason}`,
+  pin: (pin, gpio) => `pino ${pin} (GPIO ${gpio})`,
+  drivers: {
+    "kernel-pwm": "O kernel comuta o pino: luz estável",
+    "software-pwm": "Uma thread do serviço comuta o pino: simples, pode tremeluzir um pouco",
+    simulated: "Nenhum pino é acionado",
+  },
+  advice: "O dimmer doctor aconselha:",
   link: "Uma hiperligação pede:",
   run: "Executar",
   cancel: "Cancelar",
