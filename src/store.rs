@@ -103,6 +103,12 @@ impl Store {
         self.saved.as_ref()?.light(name)
     }
 
+    /// Whether the file was read, and has nothing about the light called `name`.
+    pub fn is_new(&self, name: &str) -> bool {
+        let saved = self.saved.as_ref();
+        saved.is_some_and(|saved| !saved.has_light(name))
+    }
+
     /// The stored presets.
     pub fn presets(&self) -> PresetsByName {
         let saved = self.saved.as_ref();
@@ -252,7 +258,8 @@ impl Store {
 
 /// The state of the hub at one moment.
 struct Snapshot {
-    /// The name and state of each light, and whether it has been changed since the start or the last restore.
+    /// The name and state of each light, and whether it has been changed since the start or the last restore. One that
+    /// is new and was not changed is left out: the next start shall find it as new as this one.
     lights: Vec<(String, KeptLight, bool)>,
     presets: Arc<PresetsByName>,
     timers: Arc<Vec<Timer>>,
@@ -267,8 +274,10 @@ impl Snapshot {
         let lights = hub.lights.list().iter().zip(&*states).zip(revisions);
         Snapshot {
             lights: lights
-                .map(|((light, state), then)| {
-                    (light.name.clone(), state.into(), state.revision > then)
+                .filter_map(|((light, state), then)| {
+                    let changed = state.revision > then;
+                    let is_kept = changed || !state.is_new;
+                    is_kept.then(|| (light.name.clone(), state.into(), changed))
                 })
                 .collect(),
             presets: hub.presets.all(),
@@ -295,6 +304,8 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::level::Level;
+    use crate::model::lights::{Change, Light, LightId, LightState, Lights};
 
     const LED: &str = r#"{"version":1,"lights":{"led":{"level":0,"last_on":42.5}}}"#;
 
@@ -313,6 +324,44 @@ mod tests {
         write(&file, &state()).unwrap();
         assert_eq!(load(&file).unwrap(), state());
         assert_eq!(fs::read_to_string(&file).unwrap(), LED);
+    }
+
+    #[test]
+    fn a_light_is_new_only_if_the_file_was_read_and_has_nothing_about_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("levels.json");
+        assert!(open(&folder).is_new("led"));
+        let unread = r#"{"version":1,"lights":{"led":{"level":142}}}"#;
+        for text in [LED, unread] {
+            fs::write(&file, text).unwrap();
+            let store = open(&folder);
+            let is_new = ["led", "desk"].map(|name| store.is_new(name));
+            assert_eq!(is_new, [false, true], "{text}");
+        }
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(!open(&folder).is_new("led"), "nothing is known");
+    }
+
+    #[test]
+    fn a_new_light_is_kept_once_it_is_changed_or_greeted() {
+        let light = |name| {
+            let mut state = LightState::new(Level::HALF, Level::FULL);
+            state.is_new = true;
+            (Light::simulated(name), state)
+        };
+        let hub = Hub::with(Lights::new(vec![light("led"), light("desk")]));
+        let kept = || {
+            let state = Snapshot::of(&hub, &[]).merged_into(KeptState::default());
+            ["led", "desk"].map(|name| state.has_light(name))
+        };
+        assert_eq!(kept(), [false, false]);
+        hub.execute(&Actor::Mqtt, Command::Greet(LightId::FIRST))
+            .unwrap();
+        assert_eq!(kept(), [true, false]);
+        let desk = hub.lights.find("desk").unwrap();
+        hub.change(desk, Change::Level(Level::FULL));
+        assert_eq!(kept(), [true, true]);
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub enum Command {
     },
     /// End whatever the actor tries, as it is gone.
     EndTrials,
+    /// Note that the LED of this light lights up, so that nobody is asked again.
+    Greet(LightId),
 }
 
 /// A change of one of several lights.

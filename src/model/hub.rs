@@ -117,6 +117,11 @@ impl Hub {
                 self.lights.end_trials_of(actor);
                 Ok(Outcome::Done)
             }
+            // Not recorded: nothing has changed for those who see the light.
+            Command::Greet(light) => {
+                self.lights.greet(light);
+                Ok(Outcome::Done)
+            }
         }
     }
 

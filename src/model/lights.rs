@@ -6,6 +6,7 @@
 mod last_on;
 mod trial;
 
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -143,6 +144,8 @@ pub struct LightState {
     pub settings: Arc<LightSettings>,
     /// Set while somebody tries a duty, which the pin shows instead of all this.
     pub trial: Option<Trial>,
+    /// Nothing was known of it at the start, and nobody has said yet whether its LED lights up.
+    pub is_new: bool,
     /// The state that the end of a flash restores; `None` if the light does not flash.
     before_flash: Option<Box<LightState>>,
 }
@@ -163,6 +166,7 @@ impl LightState {
             fault: None,
             settings: Arc::default(),
             trial: None,
+            is_new: false,
             before_flash: None,
         }
     }
@@ -483,6 +487,7 @@ impl Lights {
                     fault: state.fault.take(),
                     settings: state.settings.clone(),
                     trial: state.trial.take(),
+                    is_new: state.is_new,
                     ..*before
                 };
             }
@@ -516,6 +521,19 @@ impl Lights {
                 differs |= trial.take_if(|trial| trial.is_of(by)).is_some();
             }
             differs
+        });
+    }
+
+    /// Reports that somebody has said that the LED of this light lights up.
+    pub(super) fn greet(&self, light: LightId) {
+        self.states.send_if_modified(|states| {
+            let state = &mut states[light.0];
+            let was_new = mem::take(&mut state.is_new);
+            if was_new {
+                // Another `Arc`, which tells clients that what they know of the light is old.
+                state.settings = Arc::new(LightSettings::clone(&state.settings));
+            }
+            was_new
         });
     }
 
@@ -764,6 +782,27 @@ mod tests {
         assert!(lights.try_duty(LED, Some(4.0), &other), "it is late");
         set(&lights, 30.0);
         assert_eq!(duty(&lights), None, "a change of the light ends it");
+    }
+
+    #[test]
+    fn a_light_is_new_until_it_is_greeted_whatever_it_does_meanwhile() {
+        let mut state = LightState::new(Level::HALF, Level::HALF);
+        state.is_new = true;
+        let lights = Lights::new(vec![(Light::simulated("led"), state)]);
+        let mut watch = lights.watch();
+        set(&lights, 30.0);
+        let flash = lights.flash(LED, &Actor::Mqtt);
+        let before = watch.borrow_and_update()[0].clone();
+        assert!(before.is_new);
+        lights.greet(LED);
+        assert!(watch.has_changed().unwrap());
+        let state = watch.borrow_and_update()[0].clone();
+        assert_eq!((state.is_new, state.revision), (false, before.revision));
+        assert!(!Arc::ptr_eq(&state.settings, &before.settings));
+        lights.end_flash(LED, flash);
+        assert!(!watch.borrow_and_update()[0].is_new);
+        lights.greet(LED);
+        assert!(!watch.has_changed().unwrap(), "it was greeted already");
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::MAX_MESSAGE;
 use super::fields::{
-    AT, CANCEL, DAYS, FORGET, Field, FieldKind, LIGHT, LIGHTS, RECALL, SEQ, SPEED, TRANSITION, TRY,
+    AT, CANCEL, DAYS, FORGET, Field, FieldKind, GREETED, LIGHT, LIGHTS, RECALL, SEQ, SPEED,
+    TRANSITION, TRY,
 };
 use super::request::{CHANGE_COMPANIONS, COMPANIONS, LIGHT_VERBS, VERBS};
 use super::resource::EntryResource;
@@ -179,11 +180,12 @@ fn every_field_of_a_message_is_documented_with_its_type_and_range() {
         .iter()
         .map(|verb| verb.field.name)
         .collect();
-    assert_eq!(verbs_with(&LIGHT), [&first[..], &[TRY.name]].concat());
-    assert!(
-        meaning(&LIGHT)
-            .contains("for the first five fields, also one of another dimmer, and for `try`")
+    assert_eq!(
+        verbs_with(&LIGHT),
+        [&first[..], &[TRY.name, GREETED.name]].concat()
     );
+    let says = "for the first five fields, also one of another dimmer, and for `try` and `greeted`";
+    assert!(meaning(&LIGHT).contains(says));
     assert_eq!(
         verbs_with(&TRANSITION),
         [&first[..], &["lights", "recall", "command"]].concat()

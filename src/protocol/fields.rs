@@ -125,6 +125,11 @@ pub const TRY: Field = Field {
     kind: FieldKind::NumberOrNull(Range::new(0.0, 100.0)),
     meaning: "Holds the pin of a light at this duty in percent; null ends that.",
 };
+pub const GREETED: Field = Field {
+    name: "greeted",
+    kind: FieldKind::True,
+    meaning: "The LED of a light lights up, so nobody need be asked again.",
+};
 /// The arrow keys.
 pub const COMMAND: Field = Field {
     name: "command",

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::fields::{
-    self, BATCH, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, LEVEL, LIGHT, LIGHTS, MSG, NAME, ON,
-    OWN, RECALL, SAVE, SAY, SEQ, SETTINGS, SPEED, STEP, TIMER, TOGGLE, TRANSITION, TRY,
+    self, BATCH, CANCEL, COMMAND, ECHO, EFFECT, FORGET, Field, GREETED, LEVEL, LIGHT, LIGHTS, MSG,
+    NAME, ON, OWN, RECALL, SAVE, SAY, SEQ, SETTINGS, SPEED, STEP, TIMER, TOGGLE, TRANSITION, TRY,
 };
 use super::input_error::InputError;
 use super::light_change::{LightChange, change, transition};
@@ -58,6 +58,8 @@ pub enum Request {
     Command(Command),
     /// Hold the pin of the light that the message names at this duty in percent, or end that.
     Try(Option<f64>),
+    /// Note that the LED of the light that the message names lights up.
+    Greet,
     /// Publish a remark to all clients.
     Say(Remark),
     /// Give the client this name.
@@ -88,7 +90,7 @@ pub(crate) struct Verb {
 
 /// Everything that a message can ask for: exactly one of these. The first [`LIGHT_VERBS`] change one
 /// light.
-pub(crate) const VERBS: [Verb; 19] = [
+pub(crate) const VERBS: [Verb; 20] = [
     verb(&LEVEL, &[&LIGHT, &TRANSITION]),
     verb(&STEP, &[&LIGHT, &TRANSITION]),
     verb(&ON, &[&LIGHT, &TRANSITION]),
@@ -102,6 +104,7 @@ pub(crate) const VERBS: [Verb; 19] = [
     verb(&CANCEL, &[]),
     verb(&SETTINGS, &[]),
     verb(&TRY, &[&LIGHT]),
+    verb(&GREETED, &[&LIGHT]),
     verb(&COMMAND, &[&TRANSITION, &MSG]),
     verb(&SAY, &[]),
     verb(&NAME, &[]),
@@ -295,6 +298,7 @@ fn request(fields: &Map<String, Value>, text: &str) -> Result<Request, InputErro
         },
         "try" if value.is_null() => return Ok(Request::Try(None)),
         "try" => return TRY.number(value).map(Some).map(Request::Try),
+        "greeted" => return GREETED.bool(value).map(|_| Request::Greet),
         "command" => return arrow(value, fields),
         "say" => return SAY.text(value).map(Request::Say),
         "name" => return NAME.text(value).map(Request::Name),
@@ -429,6 +433,7 @@ mod tests {
             r#""cancel":"1""#,
             r#""settings":{"title":"Attic","lights":{"led":{"curve":null}}}"#,
             r#""try":2.5"#,
+            r#""greeted":true"#,
             r#""command":"up""#,
             r#""say":"Olá""#,
             r#""name":"Ana""#,
@@ -491,6 +496,11 @@ mod tests {
             ),
             (r#"{"on":1}"#, "on must be true or false, not 1"),
             (r#"{"toggle":false}"#, "toggle must be true, not false"),
+            (r#"{"greeted":false}"#, "greeted must be true, not false"),
+            (
+                r#"{"greeted":true,"transition":1}"#,
+                "transition does not go with greeted",
+            ),
             (
                 r#"{"effect":"disco"}"#,
                 r#"effect must be breathe, blink, candle, strobe, sunrise or null, not "disco""#,
@@ -575,11 +585,11 @@ mod tests {
             ),
             (
                 r#"{"transition":1}"#,
-                "one of level, step, on, toggle, effect, lights, save, recall, forget, timer, cancel, settings, try, command, say, name, echo, own, batch is needed",
+                "one of level, step, on, toggle, effect, lights, save, recall, forget, timer, cancel, settings, try, greeted, command, say, name, echo, own, batch is needed",
             ),
             (
                 "{}",
-                "one of level, step, on, toggle, effect, lights, save, recall, forget, timer, cancel, settings, try, command, say, name, echo, own, batch is needed",
+                "one of level, step, on, toggle, effect, lights, save, recall, forget, timer, cancel, settings, try, greeted, command, say, name, echo, own, batch is needed",
             ),
             ("[1]", "a message is an object or a number, not [1]"),
             ("true", "a message is an object or a number, not true"),
@@ -725,8 +735,8 @@ mod tests {
 
         #[test]
         fn any_fields_are_parsed_or_refused_without_a_panic(
-            field in "level|step|on|toggle|effect|lights|speed|save|recall|command|say|name|echo|own|batch|light|transition|msg|seq|x",
-            other in "level|step|on|toggle|effect|lights|speed|save|recall|command|say|name|echo|own|batch|light|transition|msg|seq|x",
+            field in "level|step|on|toggle|effect|lights|speed|save|recall|greeted|command|say|name|echo|own|batch|light|transition|msg|seq|x",
+            other in "level|step|on|toggle|effect|lights|speed|save|recall|greeted|command|say|name|echo|own|batch|light|transition|msg|seq|x",
             value in "\"blink\"|\"up\"|-?[0-9]{1,20}(\\.[0-9]{1,3})?|true|null|\"[a-z]{0,5}\"|\\[\\]|\\{\\}|\\{\"[a-z]\":[0-9]\\}",
         ) {
             let _ = ClientMessage::parse(&format!(r#"{{"{field}":{value},"{other}":{value}}}"#));

@@ -2,6 +2,7 @@
 //! the bodies of its REST responses.
 
 use std::collections::BTreeMap;
+use std::ops::Not;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,9 +13,9 @@ use crate::model::activity::{Action, Entry};
 use crate::model::backup::Restored;
 use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::level::Level;
-use crate::model::lights::{Driver, Light, LightId, Lights};
+use crate::model::lights::{Driver, Light, LightId, LightState, Lights};
 use crate::model::presets::{Preset, Scene};
-use crate::model::settings::{LightSettings, NamedSetting, SettingSource, Settings};
+use crate::model::settings::{NamedSetting, SettingSource, Settings};
 use crate::model::timers::{Day, TimeOfDay, Timer, TimerAction, Waiting, local_time};
 use crate::model::warmth::Warmth;
 
@@ -34,11 +35,14 @@ pub struct LightDescription<'a> {
     #[serde(serialize_with = "seconds")]
     transition: Duration,
     fastest: Speed,
+    #[serde(rename = "new", skip_serializing_if = "Not::not")]
+    is_new: bool,
 }
 
 impl<'a> LightDescription<'a> {
-    /// A light with these settings.
-    pub fn new(light: &'a Light, settings: &LightSettings) -> LightDescription<'a> {
+    /// A light in this state.
+    pub fn new(light: &'a Light, state: &LightState) -> LightDescription<'a> {
+        let settings = &state.settings;
         LightDescription {
             name: &light.name,
             title: light.title(settings).into(),
@@ -51,6 +55,7 @@ impl<'a> LightDescription<'a> {
             simulated: light.is_simulated(),
             transition: settings.transition,
             fastest: light.fastest,
+            is_new: state.is_new,
         }
     }
 }
@@ -93,7 +98,7 @@ impl LightResource<'_> {
     pub fn of(lights: &Lights, light: LightId) -> LightResource<'_> {
         let state = lights.state(light);
         LightResource {
-            light: LightDescription::new(lights.light(light), &state.settings),
+            light: LightDescription::new(lights.light(light), &state),
             level: state.level,
             effect: state.effect.map(EffectFields::from),
             left: state.remaining().map(tenths_of_seconds),
@@ -517,7 +522,6 @@ mod tests {
 
     use super::*;
     use crate::model::actor::Actor;
-    use crate::model::lights::LightState;
 
     #[test]
     fn a_light_on_another_driver_is_healthy_and_its_reason_is_given() {

@@ -77,10 +77,11 @@ fn lights() -> Lights {
         fallback: Some("kernel-pwm: cannot export the channel".into()),
         ..Light::simulated("shelf")
     };
-    let still = still.with(LightSettings {
+    let mut still = still.with(LightSettings {
         warmth: Warmth::from_kelvin(2_700),
         ..LightSettings::default()
     });
+    still.is_new = true;
     Lights::new(vec![(shelf, still), (Light::simulated("led"), busy)])
 }
 
@@ -308,7 +309,7 @@ pub fn server_messages() -> BTreeMap<&'static str, Vec<Value>> {
         ],
         seen,
     };
-    let describe = |id| LightDescription::new(lights.light(id), &states[id.index()].settings);
+    let describe = |id| LightDescription::new(lights.light(id), &states[id.index()]);
     let messages = [
         ServerMessage::Hello {
             hello: Hello {

@@ -109,10 +109,15 @@ pub fn lights(lights: &[LightConfig], pins: &[Pin], store: &Store, settings: &Se
         if let Some(problem) = problem {
             warn!("settings of light {}: {problem}", light.name);
         }
-        let state = first_state(settings, stored);
+        let mut state = first_state(settings, stored);
         let fallback = pin.fallback().map(str::to_owned);
-        let light = light.light(pin.driver());
-        (Light { fallback, ..light }, state)
+        let light = Light {
+            fallback,
+            ..light.light(pin.driver())
+        };
+        // A simulated light has no LED that could light up.
+        state.is_new = store.is_new(&light.name) && !light.is_simulated();
+        (light, state)
     });
     Lights::new(lights.collect())
 }

@@ -32,6 +32,7 @@ mod examples;
 mod faults;
 mod frames;
 mod fuzz;
+mod greeting;
 mod idle;
 mod in_step;
 mod kernel_pwm;

@@ -254,6 +254,8 @@ async fn the_answers_are_as_described() {
         ("PUT", "/api/settings", &large, 413),
         ("GET", "/api/cities", "", 200),
         ("GET", "/api/doctor", "", 200),
+        ("POST", "/api/lights/led/greeted", "", 204),
+        ("POST", "/api/lights/none/greeted", "", 404),
         ("DELETE", "/api/timers/Night", "", 204),
         ("DELETE", "/api/timers/Night", "", 404),
         ("DELETE", "/api/presets/Film", "", 204),

@@ -3,7 +3,7 @@
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use crate::model::command::{Command, CommandError, Target, TargetChange};
@@ -19,6 +19,7 @@ pub fn router() -> Router<AppState> {
     Router::new()
         .route("/api/lights", get(list).put(change_all).post(change_all))
         .route("/api/lights/{name}", get(show).put(change).post(change))
+        .route("/api/lights/{name}/greeted", post(greet))
         .route("/api/health", get(health))
 }
 
@@ -69,6 +70,16 @@ async fn change(
     };
     app.execute(&peer, command)?;
     Ok(Json(LightResource::of(lights, light)).into_response())
+}
+
+async fn greet(
+    State(app): State<AppState>,
+    Extension(peer): Extension<Peer>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, InputError> {
+    let light = find(&app.hub.lights, name)?;
+    app.execute(&peer, Command::Greet(light))?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn health(State(app): State<AppState>) -> Response {

@@ -222,7 +222,7 @@ impl ClientView {
             if !Arc::ptr_eq(&view.settings, &state.settings) {
                 view.settings = state.settings.clone();
                 view.state = None;
-                let described = LightDescription::new(light, &state.settings);
+                let described = LightDescription::new(light, state);
                 frame(&ServerMessage::Described { described }.to_json(), out);
             }
         }
@@ -336,6 +336,8 @@ pub fn frame(text: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::actor::Actor;
+    use crate::model::command::Command;
     use crate::model::lights::{Change, LightId, Lights};
 
     /// Lights called a, b and c, at 50.
@@ -398,6 +400,32 @@ mod tests {
         let both = r#"{"lights":[{"light":"a","level":9},{"light":"b","level":10}]}"#;
         assert_due(two, &sources, cache, &[both]);
         assert_due(one, &sources, cache, &[both]);
+    }
+
+    #[test]
+    fn a_light_that_is_greeted_is_described_to_all_clients() {
+        let mut state = LightState::new(Level::HALF, Level::HALF);
+        state.is_new = true;
+        let sources = Sources {
+            hub: Hub::with(Lights::new(vec![(Light::simulated("a"), state)])),
+            clients: ConnectionLimiter::new(10, 10),
+        };
+        let cache = &mut FrameCache::default();
+        let mut views = [ClientView::new(&sources.hub), ClientView::new(&sources.hub)];
+        for view in &mut views {
+            view.updates(&sources, cache, &mut Vec::new());
+        }
+        let greet = Command::Greet(LightId::FIRST);
+        for due in [true, false] {
+            sources.hub.execute(&Actor::Mqtt, greet.clone()).unwrap();
+            for view in &mut views {
+                let mut out = Vec::new();
+                view.updates(&sources, cache, &mut out);
+                let out = String::from_utf8_lossy(&out);
+                assert_eq!(out.contains(r#"{"described":{"name":"a""#), due, "{out}");
+                assert!(!out.contains(r#""new""#), "{out}");
+            }
+        }
     }
 
     #[test]

@@ -221,7 +221,7 @@ impl ClientConnection {
             session,
             title: hub.settings.house().title,
             lights: lights
-                .map(|(light, state)| LightDescription::new(light, &state.settings))
+                .map(|(light, state)| LightDescription::new(light, state))
                 .collect(),
         };
         ServerMessage::Hello { hello }.to_json()
@@ -360,6 +360,13 @@ fn carry_out(
                 return Err(InputError::malformed("try is for lights of this dimmer"));
             };
             hub.execute(&participant.actor(), Command::TryDuty { light, duty })?;
+        }
+        Request::Greet => {
+            let Target::Own(light) = target else {
+                let why = "greeted is for lights of this dimmer";
+                return Err(InputError::malformed(why));
+            };
+            hub.execute(&participant.actor(), Command::Greet(light))?;
         }
         Request::Say(remark) => participant.say(remark)?,
         Request::Name(name) => participant.rename(name),

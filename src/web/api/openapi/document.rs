@@ -57,6 +57,7 @@ fn paths() -> Value {
             "put": change_light("changeLight"),
             "post": change_light("changeLightByPost"),
         },
+        "/api/lights/{name}/greeted": { "post": greet() },
         "/api/openapi.json": {
             "get": Operation::new("description", "This document")
                 .returns(200, "OpenAPI 3.1", json!({ "type": "object" }))
@@ -122,6 +123,14 @@ fn change_light(id: &str) -> Value {
     light(id, "Changes a light, and returns its new state")
         .body("LightChange", true)
         .fails(422, "A value is out of range")
+        .end()
+}
+
+fn greet() -> Value {
+    Operation::new("greet", "Says that the LED of a light lights up")
+        .name("The name of a light", json!({ "type": "string" }))
+        .empty("The light is not new any more")
+        .fails(404, "No light has this name")
         .end()
 }
 

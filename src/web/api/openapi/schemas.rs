@@ -302,6 +302,10 @@ fn light_now() -> Value {
         "simulated": described(json!({ "type": "boolean" }), "Whether the light has no pin."),
         "transition": described(transition(), "Seconds that a change takes which has no transition of its own."),
         "fastest": described(speed(), "The highest speed of its effects."),
+        "new": described(
+            json!({ "const": true }),
+            "Nothing was known of the light when the service started, and nobody has said yet that its LED lights up.",
+        ),
         "level": described(level(), "Percent, in steps of 0.1: where the light is, or is on its way to."),
         "effect": described(reference("Effect"), "The effect around that level, while one runs."),
         "speed": described(speed(), "The speed of the effect relative to normal."),
@@ -314,7 +318,7 @@ fn light_now() -> Value {
     with_effect(response(
         "A light with its state.",
         properties,
-        &["warmth", "effect", "speed", "left"],
+        &["warmth", "new", "effect", "speed", "left"],
     ))
 }
 
