@@ -8,7 +8,7 @@
  *   transition?: number }} Change
  */
 /** @typedef {{ name: string, title?: string, hidden: boolean, simulated: boolean, warmth?: string, transition?: number,
- *   fastest?: number }} LightInfo */
+ *   fastest?: number, new?: true }} LightInfo */
 /** @typedef {{ version: string, lights: LightInfo[], session?: true, title?: string | null }} Hello */
 /**
  * `title` and `online` are there for the lights of other dimmers alone, `gone` for one of these that is removed.

@@ -44,6 +44,9 @@ let pages = 0;
 /** @type {Hello} */
 let greeting;
 let wasLive = false;
+// What greets a new light; there is none before the first. In Safari, another import would not wait for the first.
+/** @type {Promise<typeof import("./greeting/greeting.js")> | undefined} */
+let greeter;
 // When the last hello came, in ms of performance.now().
 let greeted = 0;
 let error = "";
@@ -132,6 +135,8 @@ function showLights(hello) {
     lights.set(name, light);
   }
   arrange();
+  if (visible.some((light) => light.new)) greeter ??= import("./greeting/greeting.js");
+  greeter?.then(({ greet }) => greet(visible, hub), () => {});
 }
 
 // Puts the lights in their places. A light that is there already is not moved, as it may be under a thumb.

@@ -34,6 +34,11 @@
  *   cancel: string, reset(what: string): string, sources: Record<string, string> }} SettingsWords
  */
 /**
+ * The words that greet a new light, which come with the first.
+ * @typedef {{ title(light: string): string, question: string, yes: string, no: string, dark: string,
+ *   wiring(pin: string): string, legs: string, gpio: string, lit: string, later: string }} GreetingWords
+ */
+/**
  * Who is here and what happened; `did` has the words for each `what` of an entry.
  * @typedef {{ title: string, me: string, say: string, send: string, here(names: string): string, nobody: string,
  *   someone: string, via: Record<string, string>, did: Record<string, (entry: Entry, light: string) => string>

@@ -9,13 +9,13 @@ import { FakeBrowser } from "./browser.js";
 new FakeBrowser();
 const { languageFor } = await import("../../web/words.js");
 
-const folders = ["words", "sheet/words", "sheet/settings/words"].map((folder) => new URL(`../../web/${folder}/`, import.meta.url));
+const folders = ["words", "sheet/words", "sheet/settings/words", "greeting/words"].map((folder) => new URL(`../../web/${folder}/`, import.meta.url));
 const languages = readdirSync(folders[0]).map((file) => file.replace(".js", ""));
-/** Language → its words, those of the page, of the sheet and of the settings. */
+/** Language → its words: those of the page, of the sheet, of the settings and of the greeting. */
 const all = {};
 for (const language of languages) {
-  const [page, sheet, settings] = await Promise.all(folders.map((folder) => import(`${folder}${language}.js`)));
-  all[language] = { ...page.default, sheet: sheet.default, settings: settings.default };
+  const [page, sheet, settings, greeting] = await Promise.all(folders.map((folder) => import(`${folder}${language}.js`)));
+  all[language] = { ...page.default, sheet: sheet.default, settings: settings.default, greeting: greeting.default };
 }
 
 /** Path → text, in which each value that it is given stands as `<name>`. */

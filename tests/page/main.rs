@@ -9,6 +9,8 @@ mod broker;
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/pi.rs"]
+mod pi;
 #[path = "../common/proxy.rs"]
 mod proxy;
 
@@ -19,6 +21,7 @@ mod bar;
 mod effects;
 mod fleet;
 mod gestures;
+mod greeting;
 mod lamp;
 mod languages;
 mod links;

@@ -1,5 +1,5 @@
-// What the sheet shows of the service itself: what drives the pins, as dimmer doctor says it, backups, and the way to log
-// out.
+// What the sheet shows of the service itself: what drives the pins, as dimmer doctor says it, which the greeting of a new
+// light shows, too; backups, and the way to log out.
 
 import { words } from "./words.js";
 
