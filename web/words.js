@@ -29,9 +29,10 @@
  * @typedef {{ title: string, locked: string, light: string, house: string, name: string, dimmerName: string,
  *   curve: string, curves: Record<string, string>, darkEnd: { title: string, hint: string },
  *   brightEnd: { title: string, hint: string }, transition: string, onStart: string,
- *   starts: { restore: string, off: string, level: string }, warmth: string, hidden: string, city: string,
- *   noCity: string, otherPlace: string, placeHint: string, latitude: string, longitude: string, save: string,
- *   cancel: string, reset(what: string): string, sources: Record<string, string> }} SettingsWords
+ *   starts: { restore: string, off: string, level: string }, warmth: string, hidden: string,
+ *   groups: { title: string, hint: string }, city: string, noCity: string, otherPlace: string, placeHint: string,
+ *   latitude: string, longitude: string, save: string, cancel: string, reset(what: string): string,
+ *   sources: Record<string, string> }} SettingsWords
  */
 /**
  * The words that greet a new light, which come with the first.

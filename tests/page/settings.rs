@@ -65,6 +65,10 @@ async fn a_light_is_set_up_on_one_page_and_every_page_shows_it(browser: Browser)
     enter(".of-light [type=color]", "#ffa757", &phone).await;
     expect_setting(&dimmer, "warmth", json!("#ffa757")).await;
 
+    let groups = ".of-light .setting:last-child input";
+    enter(groups, "upstairs, windows,", &phone).await;
+    expect_setting(&dimmer, "groups", json!(["upstairs", "windows"])).await;
+
     tap(".of-light [type=checkbox]", &phone).await;
     expect_setting(&dimmer, "hidden", json!(true)).await;
     let gone = "!document.querySelector('[data-light=led]')";

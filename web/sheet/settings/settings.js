@@ -120,6 +120,7 @@ export class SettingsPart {
       ["on_start", start(set("on_start"))],
       ["warmth", colour(words.warmth, set("warmth"))],
       ["hidden", check(words.hidden, set("hidden"))],
+      ["groups", list(words.groups, set("groups"))],
     ], this.#light, "light ");
     const house = (/** @type {string} */ name) => (/** @type {unknown} */ value) => this.#setHouse({ [name]: value });
     add([["title", text(words.dimmerName, house("title"))], ["place", this.#place()]], this.#house, "house ");
@@ -427,4 +428,19 @@ function check(word, set) {
   const field = row(word, input, () => set(null));
   input.addEventListener("change", () => set(input.checked));
   return { row: field.row, show: (setting) => (field.source(setting), (input.checked = setting.value)) };
+}
+
+/**
+ * Names that are separated by commas.
+ * @param {{ title: string, hint: string }} says
+ * @param {(value: unknown) => void} set
+ * @returns {Field}
+ */
+function list(says, set) {
+  const input = Object.assign(document.createElement("input"), { type: "text", autocomplete: "off" });
+  const field = row(says.title, input, () => set(null));
+  field.row.append(Object.assign(document.createElement("small"), { textContent: says.hint }));
+  const names = () => input.value.split(",").map((name) => name.trim()).filter(Boolean);
+  input.addEventListener("change", () => set(names()));
+  return { row: field.row, show: (setting) => (field.source(setting), (input.value = setting.value.join(", "))) };
 }

@@ -17,6 +17,10 @@ export default {
   starts: { restore: "wie zuvor", off: "aus", level: "eine Helligkeit, in Prozent" },
   warmth: "Farbe der LED",
   hidden: "Nicht auf der Seite",
+  groups: {
+    title: "MQTT-Gruppen",
+    hint: "Durch Kommas getrennt. Lichter einer Gruppe folgen einander, auf allen Dimmern am selben Broker.",
+  },
   city: "Stadt",
   noCity: "keine",
   otherPlace: "ein anderer Ort",

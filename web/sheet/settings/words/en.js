@@ -17,6 +17,10 @@ export default {
   starts: { restore: "as before", off: "off", level: "a level, in percent" },
   warmth: "Colour of the LED",
   hidden: "Not on the page",
+  groups: {
+    title: "MQTT groups",
+    hint: "Separated by commas. Lights of a group move together, on all dimmers of the broker.",
+  },
   city: "City",
   noCity: "none",
   otherPlace: "another place",

@@ -17,6 +17,10 @@ export default {
   starts: { restore: "como antes", off: "apagada", level: "un nivel, en por ciento" },
   warmth: "Color del LED",
   hidden: "No en la página",
+  groups: {
+    title: "Grupos MQTT",
+    hint: "Separados por comas. Las luces de un grupo cambian juntas, en todos los reguladores del bróker.",
+  },
   city: "Ciudad",
   noCity: "ninguna",
   otherPlace: "otro lugar",

@@ -17,6 +17,10 @@ export default {
   starts: { restore: "comme avant", off: "éteinte", level: "un niveau, en pour cent" },
   warmth: "Couleur de la LED",
   hidden: "Pas sur la page",
+  groups: {
+    title: "Groupes MQTT",
+    hint: "Séparés par des virgules. Les lumières d’un groupe changent ensemble, sur tous les variateurs du broker.",
+  },
   city: "Ville",
   noCity: "aucune",
   otherPlace: "un autre lieu",

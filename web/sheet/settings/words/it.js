@@ -17,6 +17,10 @@ export default {
   starts: { restore: "come prima", off: "spenta", level: "un livello, in percento" },
   warmth: "Colore del LED",
   hidden: "Non sulla pagina",
+  groups: {
+    title: "Gruppi MQTT",
+    hint: "Separati da virgole. Le luci di un gruppo cambiano insieme, su tutti i dimmer del broker.",
+  },
   city: "Città",
   noCity: "nessuna",
   otherPlace: "un altro luogo",

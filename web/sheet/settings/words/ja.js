@@ -17,6 +17,10 @@ export default {
   starts: { restore: "前と同じ", off: "消灯", level: "明るさ（パーセント）" },
   warmth: "LED の色",
   hidden: "ページに表示しない",
+  groups: {
+    title: "MQTTグループ",
+    hint: "カンマで区切ります。同じグループのライトは、ブローカーのすべての調光器で一緒に変わります。",
+  },
   city: "都市",
   noCity: "なし",
   otherPlace: "ほかの場所",

@@ -17,6 +17,10 @@ export default {
   starts: { restore: "como antes", off: "apagada", level: "um nível, em por cento" },
   warmth: "Cor do LED",
   hidden: "Fora da página",
+  groups: {
+    title: "Grupos MQTT",
+    hint: "Separados por vírgulas. As luzes de um grupo mudam juntas, em todos os dimmers do broker.",
+  },
   city: "Cidade",
   noCity: "nenhuma",
   otherPlace: "outro lugar",
