@@ -354,11 +354,11 @@ impl Window {
         status.await.as_str().unwrap().into()
     }
 
-    /// What the light's slider shows.
+    /// What the light's slider shows; NaN while the page has no such light.
     pub async fn level(&self, light: &str) -> f64 {
         let input = format!("document.querySelector('[data-light=\"{light}\"] input')");
-        let level = self.eval(&format!("{input}.valueAsNumber")).await;
-        level.as_f64().unwrap()
+        let level = self.eval(&format!("{input}?.valueAsNumber")).await;
+        level.as_f64().unwrap_or(f64::NAN)
     }
 
     /// An attribute of the element, or nothing.
