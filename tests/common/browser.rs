@@ -327,6 +327,17 @@ impl Window {
         }
     }
 
+    /// Loads the page anew. A script's `location.reload()` would return while the old one is still there.
+    pub async fn reload(&self) {
+        match &self.session {
+            Session::Http { .. } => drop(self.call("/refresh", json!({})).await),
+            Session::Firefox(tab) => tab.reload().await,
+        }
+        if self.kind == Kind::WebKit {
+            self.listen().await;
+        }
+    }
+
     /// Waits until the page is live and has the levels.
     pub async fn is_live(&self) {
         until("the page is live", async || {

@@ -60,7 +60,7 @@ async fn people_see_the_participants_their_actions_and_their_messages(browser: B
     phone.screenshot("phone-activity").await;
 
     // The name is kept for the next time.
-    phone.eval("location.reload()").await;
+    phone.reload().await;
     expect(
         "it is live",
         "document.documentElement.dataset.connection === 'live'",

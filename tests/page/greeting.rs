@@ -106,7 +106,7 @@ async fn who_says_no_reads_what_to_look_at_and_what_drives_the_pin(browser: Brow
     help_is_gone(&phone).await;
     is_not_greeted(&phone).await;
     expect_text("#greeting strong", "New light: Desk lamp", &other).await;
-    phone.eval("location.reload()").await;
+    phone.reload().await;
     phone.is_live().await;
     tap(NO, &phone).await;
     help_is_open(&phone).await;
@@ -134,7 +134,7 @@ async fn the_keyboard_alone_answers(browser: Browser) {
     is_not_greeted(&desktop).await;
     focus_is_on("[type=range]", &desktop).await;
 
-    desktop.eval("location.reload()").await;
+    desktop.reload().await;
     desktop.is_live().await;
     is_greeted(&desktop).await;
     desktop

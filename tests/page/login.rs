@@ -50,7 +50,7 @@ async fn a_browser_is_asked_once_and_again_when_the_password_changes(browser: Br
         "",
         "no script reads it"
     );
-    phone.eval("location.reload()").await;
+    phone.reload().await;
     phone.is_live().await;
 
     // A restart with the same password is one like any other.

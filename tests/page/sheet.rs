@@ -137,7 +137,7 @@ async fn the_light_is_usable_beside_the_sheet_and_back_closes_it(browser: Browse
     expect("it is closed", CLOSED, &phone).await;
     // Also after a reload of the page with an open sheet.
     open_sheet(&phone).await;
-    phone.eval("location.reload()").await;
+    phone.reload().await;
     phone.is_live().await;
     expect("it is closed", "!document.querySelector('.sheet')", &phone).await;
     open_sheet(&phone).await;

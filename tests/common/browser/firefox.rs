@@ -172,6 +172,11 @@ impl Tab {
         self.call("browsingContext.navigate", place).await;
     }
 
+    pub async fn reload(&self) {
+        let tab = json!({"context": self.context, "wait": "complete"});
+        self.call("browsingContext.reload", tab).await;
+    }
+
     pub async fn resize_to(&self, width: u32, height: u32) {
         let viewport = json!({"width": width, "height": height});
         let size = json!({"context": self.context, "viewport": viewport});
