@@ -9,10 +9,10 @@
 #
 #   scripts/test.sh [--long]
 #
-#   --long  also measures an emulated Pi Zero, boots an emulated Pi from a fresh image, runs the page in Firefox, builds for
-#           every Raspberry Pi and starts each binary, checks the dependencies, fuzzes, tries the REST API against its
-#           OpenAPI document, runs Home Assistant in two versions, and gives the tests of reliability their time: some 50
-#           minutes more
+#   --long  also measures an emulated Pi Zero, boots an emulated Pi from a fresh image, builds for every
+#           Raspberry Pi and starts each binary, checks the dependencies, fuzzes, tries the REST API against its OpenAPI
+#           document, runs Home Assistant in two versions, and gives the tests of reliability their time: some 50 minutes
+#           more
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -81,7 +81,7 @@ emulated_pi() {
 
 step "what the tests need"
 install apt-utils avahi-daemon avahi-utils bsdutils build-essential caddy chromium chromium-driver curl dbus \
-  fish gnupg httpie iproute2 mosquitto nginx-light openssh-client shellcheck shfmt strace systemd tzdata \
+  firefox-esr fish gnupg httpie iproute2 mosquitto nginx-light openssh-client shellcheck shfmt strace systemd tzdata \
   udev util-linux valgrind webkit2gtk-driver xvfb zsh
 # What the steps in the background would otherwise install, and there sudo cannot ask for a password.
 install arch-test cpio device-tree-compiler dpkg-dev e2fsprogs gcc-aarch64-linux-gnu kmod libc6-dev-arm64-cross \
@@ -119,11 +119,11 @@ step "documentation"
 RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
 
 step "tests, against the release binary"
-# Those on an emulated Pi, on Home Assistant and in Firefox, which are prepared and run below, are left out by name: they
-# would count as skipped.
+# Those on an emulated Pi and on Home Assistant, which are prepared and run elsewhere, are left out by name: they would
+# count as skipped.
 cargo build --locked --release
 DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked --no-fail-fast -- \
-  --include-ignored --skip on_an_emulated_pi --skip on_home_assistant --skip firefox
+  --include-ignored --skip on_an_emulated_pi --skip on_home_assistant
 
 step "waiting for the emulated Raspberry Pi"
 status=0
@@ -133,11 +133,6 @@ cat "$results/beside"
 [ "$status" = 0 ] || fail "the emulated Raspberry Pi was not tried"
 
 [ -n "${DIMMER_LONG-}" ] || end
-
-# Draws by the processor alone, and takes longer for that than Chromium and WebKit together.
-step "the page in Firefox"
-install firefox-esr
-DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked --test page firefox -- --include-ignored --test-threads 1
 
 step "the pin of an emulated Raspberry Pi Zero"
 tests scripts/emulate.sh --zero
