@@ -1,6 +1,6 @@
 //! The lamp shows what the pin does, as far as the service says it.
 
-use crate::browser::{Browser, Window, in_each_browser};
+use crate::browser::{Browser, Window, in_both_browsers};
 use crate::common::{Setup, TestServer, until};
 use crate::steps::{expect, expect_level};
 use serde_json::json;
@@ -160,7 +160,7 @@ async fn an_effect_plays_on_the_lamp_at_its_speed_and_nothing_moves_without_one(
     browser.close().await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     a_transition_shows_on_the_lamp_as_long_as_it_takes,
     an_effect_plays_on_the_lamp_at_its_speed_and_nothing_moves_without_one,
 }

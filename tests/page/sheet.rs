@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::browser::{Browser, ENTER, ESCAPE, LEFT, RIGHT, TAB, Window, in_each_browser};
+use crate::browser::{Browser, ENTER, ESCAPE, LEFT, RIGHT, TAB, Window, in_both_browsers};
 use crate::common::{Setup, TestServer};
 use crate::steps::{
     BREATHE, CLOSE, CLOSED, CONNECTIONS, OPEN, OPENER, SUNRISE, TWO, chip, enter, expect,
@@ -323,7 +323,7 @@ async fn without_the_service_the_sheet_waits_and_closes(browser: Browser) {
     browser.close_despite(&[CONNECTIONS]).await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     an_error_is_shown_in_the_sheet_in_the_words_of_the_service,
     the_light_is_usable_beside_the_sheet_and_back_closes_it,
     a_target_is_as_large_as_a_thumb_and_has_a_name,

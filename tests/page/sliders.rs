@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::browser::{
     Browser, DOWN, END, HOME, LEFT, Load, PAGE_DOWN, PAGE_UP, PI, RIGHT, UP, Window,
-    in_each_browser,
+    in_both_browsers,
 };
 use crate::common::{Setup, TestServer, linear, until};
 use crate::steps::{CONNECTIONS, expect_level};
@@ -350,7 +350,7 @@ async fn the_phone_ticks_at_0_50_and_100_only_under_the_thumb(browser: Browser) 
     browser.close().await;
 }
 
-in_each_browser! {
+in_both_browsers! {
     a_drag_moves_the_pin_and_the_other_window,
     a_tap_on_the_track_glides_to_that_level,
     a_light_does_not_jump_under_the_thumb_while_others_set_it,
