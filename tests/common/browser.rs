@@ -327,7 +327,7 @@ impl Window {
         }
     }
 
-    /// Loads the page anew. A script's `location.reload()` would return while the old one is still there.
+    /// Reloads the page. A script's `location.reload()` would return while the old one is still there.
     pub async fn reload(&self) {
         match &self.session {
             Session::Http { .. } => drop(self.call("/refresh", json!({})).await),

@@ -28,7 +28,7 @@ let shown = "";
 const later = new Set();
 
 /**
- * Called with all lights that are shown whenever one of them is described anew.
+ * Called with all lights that are shown whenever the description of one of them changes.
  * @param {LightInfo[]} described
  * @param {Hub} from
  */
@@ -67,7 +67,7 @@ function ask({ name, title = name }) {
 }
 
 /**
- * The service describes the light anew, and with that the card goes.
+ * The service then sends a description of the light that is no longer new, which removes the card.
  * @param {string} light
  */
 const greeted = (light) => hub.send({ light, greeted: true });
