@@ -18,14 +18,14 @@ const README: &str = include_str!("../../README.md");
 /// Where README deploys to.
 const PI: &str = "pi@raspberrypi.local";
 /// The device tree with `dtoverlay=pwm-gpio,gpio=21`.
-const OVERLAY: &str = "pwm-gpio,gpio=21";
+pub const OVERLAY: &str = "pwm-gpio,gpio=21";
 /// The one without.
-const STOCK: &str = "stock";
-const KERNEL: &str = "6.12";
+pub const STOCK: &str = "stock";
+pub const KERNEL: &str = "6.12";
 /// The option with which init loads what stands in for Raspberry Pi OS's gpiomem.
-const GPIOMEM: &str = "gpiomem";
+pub const GPIOMEM: &str = "gpiomem";
 /// The steps for Debian's own kernel, which has no /dev/gpiomem.
-const OPERATIONS: &str = include_str!("../../docs/operations.md");
+pub const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 /// The package that is deployed, as a pattern of the shell.
 const PACKAGE: &str = "target/aarch64-unknown-linux-gnu/debian/dimmer_*_arm64.deb";
