@@ -28,7 +28,7 @@ pub async fn toggles_and_dims(machine: &mut Machine, claims: &mut Claims) {
     ));
     let mut client = TestClient::open(machine.address(DIMMER)).await;
     let (holds, seen) = attempt(async || {
-        set(&mut client, LEVEL).await;
+        set(machine, &mut client, LEVEL).await;
         let before = interrupts(machine);
         let levels = presses(machine, &mut client, "0.1").await;
         let edges = interrupts(machine) - before;
@@ -40,8 +40,8 @@ pub async fn toggles_and_dims(machine: &mut Machine, claims: &mut Claims) {
     .await;
     claims.check(holds, seen);
     let (holds, seen) = attempt(async || {
-        set(&mut client, LEVEL).await;
-        set(&mut client, 0.0).await;
+        set(machine, &mut client, LEVEL).await;
+        set(machine, &mut client, 0.0).await;
         let levels = presses(machine, &mut client, "0.1").await;
         let (is_followed, seen) = follows(machine, duty(LEVEL)).await;
         (
@@ -57,7 +57,7 @@ pub async fn toggles_and_dims(machine: &mut Machine, claims: &mut Claims) {
     }
 
     let (holds, seen) = attempt(async || {
-        set(&mut client, LEVEL).await;
+        set(machine, &mut client, LEVEL).await;
         machine.run("kill -STOP $(cat /tmp/pid); kill -CONT $(cat /tmp/pid); sleep 0.5");
         let levels = presses(machine, &mut client, "0.1").await;
         (
@@ -124,7 +124,7 @@ async fn hold(
     verb: &str,
     by: f64,
 ) -> (bool, String) {
-    set(client, LEVEL).await;
+    set(machine, client, LEVEL).await;
     let levels = presses(machine, client, "1.2").await;
     let last = client.levels["led"];
     let (is_followed, seen) = follows(machine, duty(last)).await;

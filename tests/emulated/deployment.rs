@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::claims::{self, Claims, DIMMER, SSH};
 use crate::common::{TestClient, until_within};
 use crate::machine::{LIMIT, Machine};
-use crate::measure::{FREQUENCY, duty, follows, set};
+use crate::measure::{FREQUENCY, duty, follows, pass_periods, set};
 use crate::real_time;
 use crate::waveform::Period;
 use tokio::time::sleep;
@@ -176,7 +176,7 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
         client.hello["lights"][0]["driver"] == "kernel-pwm",
         format!("by the kernel's PWM: {light}"),
     );
-    set(&mut client, 25.0).await;
+    set(machine, &mut client, 25.0).await;
     has_the_duty(machine, 25.0, "the pin follows", claims).await;
 
     let before = main_process(machine);
@@ -203,7 +203,7 @@ pub fn slow_down(machine: &mut Machine) {
 /// After SIGKILL the pin is off until systemd has started the service again, at the level from before.
 async fn comes_back_after_a_crash(machine: &mut Machine, claims: &mut Claims) {
     let mut client = TestClient::open(machine.address(DIMMER)).await;
-    set(&mut client, 75.0).await;
+    set(machine, &mut client, 75.0).await;
     machine.run(
         r#"until grep -q '"level":75[,}]' /var/lib/private/dimmer/levels.json; do sleep 0.1; done"#,
     );
@@ -227,7 +227,7 @@ async fn upgrades_under_open_clients(laptop: &Laptop, machine: &mut Machine, cla
     let next = repackage(&laptop.file("next.deb"), "next", "true");
     let address = machine.address(DIMMER);
     let mut client = TestClient::open(address).await;
-    set(&mut client, 42.0).await;
+    set(machine, &mut client, 42.0).await;
     let deploy = std::thread::spawn({
         let laptop = Laptop {
             lab: laptop.lab.clone(),
@@ -345,6 +345,7 @@ fn has_real_time_priority(machine: &mut Machine) -> bool {
 /// Removed, the pin is off; purged, no file is left.
 async fn leaves_nothing_behind(machine: &mut Machine, claims: &mut Claims) {
     machine.run("dpkg --remove dimmer 2>&1");
+    pass_periods(machine);
     machine.start_trace();
     sleep(Duration::from_millis(500)).await;
     let steady = machine.end_trace().writes() == (0, 0);

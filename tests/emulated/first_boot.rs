@@ -106,7 +106,7 @@ async fn is_set_up(machine: &mut Machine, start: Instant, claims: &mut Claims) {
 async fn is_dimmed_by_eye(machine: &mut Machine, claims: &mut Claims) {
     const DARK: &str = ".of-light .end:nth-child(3)";
     let mut client = TestClient::open(machine.address(DIMMER)).await;
-    set(&mut client, 50.0).await;
+    set(machine, &mut client, 50.0).await;
     let browser = Browser::chromium();
     let phone = browser
         .phone_in("en-US", machine.address(DIMMER).port())
@@ -142,13 +142,13 @@ async fn is_dimmed_by_eye(machine: &mut Machine, claims: &mut Claims) {
         has_dark_end(machine)
     })
     .await;
-    set(&mut client, 0.1).await;
+    set(machine, &mut client, 0.1).await;
     let (holds, seen) = follows(machine, DARK_END / 100.0).await;
     claims.check(
         holds,
         format!("and has it at the lowest level, when it is kept: {seen:.4}"),
     );
-    set(&mut client, 100.0).await;
+    set(machine, &mut client, 100.0).await;
     browser.close().await;
 }
 
@@ -204,6 +204,6 @@ async fn is_installed_by_hand(repository: &Repository, machine: &mut Machine, cl
     );
     slow_down(machine);
     let mut client = TestClient::open(machine.address(DIMMER)).await;
-    set(&mut client, 25.0).await;
+    set(machine, &mut client, 25.0).await;
     has_the_duty(machine, 25.0, "the pin follows", claims).await;
 }

@@ -15,7 +15,7 @@ pub async fn is_the_other_way_round(machine: &mut Machine, claims: &mut Claims) 
     machine.start_dimmer("--config /tmp/invert.toml");
     let mut client = TestClient::open(machine.address(DIMMER)).await;
     for level in LEVELS {
-        set(&mut client, level).await;
+        set(machine, &mut client, level).await;
         let (holds, seen) = follows(machine, 1.0 - duty(level)).await;
         claims.check(
             holds,
@@ -23,7 +23,7 @@ pub async fn is_the_other_way_round(machine: &mut Machine, claims: &mut Claims) 
         );
     }
     for (level, high) in [(100.0, false), (0.0, true)] {
-        set(&mut client, level).await;
+        set(machine, &mut client, level).await;
         let is_steady = trace(machine).await.writes() == (0, 0);
         claims.check(
             is_steady && machine.pin_is_high() == high,

@@ -56,7 +56,7 @@ async fn software_drives_gpio_21(machine: &mut Machine, kernel: &str, claims: &m
     machine.start_dimmer(&format!("--frequency {FREQUENCY}"));
     let mut client = TestClient::open(machine.address(DIMMER)).await;
     has_the_duty(machine, &mut client, &LEVELS, claims).await;
-    set(&mut client, 50.0).await;
+    set(machine, &mut client, 50.0).await;
     real_time::is_as_said(machine, claims);
     machine.end_dimmer("TERM");
 }
@@ -164,7 +164,7 @@ async fn chooses_the_driver(machine: &mut Machine, driver: &str, claims: &mut Cl
         light["driver"] == driver && light["frequency"] == frequency,
         format!("auto takes {driver} at {frequency} Hz"),
     );
-    set(&mut client, 0.0).await;
+    set(machine, &mut client, 0.0).await;
     machine.end_dimmer("TERM");
 
     machine.start_trace();
@@ -186,7 +186,7 @@ async fn fades_evenly(machine: &mut Machine, client: &mut TestClient, claims: &m
 }
 
 async fn fade(machine: &mut Machine, client: &mut TestClient) -> (bool, String) {
-    set(client, 0.0).await;
+    set(machine, client, 0.0).await;
     machine.start_trace();
     client
         .change("led", json!({"level": 100, "transition": FADE}))

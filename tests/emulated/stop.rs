@@ -10,7 +10,7 @@ pub async fn goes_dark(machine: &mut Machine, claims: &mut Claims) {
     let serve = format!("--frequency {FREQUENCY}");
     for signal in ["TERM", "INT"] {
         let mut client = TestClient::open(machine.address(DIMMER)).await;
-        set(&mut client, 75.0).await;
+        set(machine, &mut client, 75.0).await;
         machine.end_dimmer(signal);
         claims.check(
             is_dark(machine),
@@ -19,7 +19,7 @@ pub async fn goes_dark(machine: &mut Machine, claims: &mut Claims) {
         machine.start_dimmer(&serve);
     }
     let mut client = TestClient::open(machine.address(DIMMER)).await;
-    set(&mut client, 100.0).await;
+    set(machine, &mut client, 100.0).await;
     machine.end_dimmer("KILL");
     claims.check(
         machine.pin_is_high(),
@@ -35,7 +35,7 @@ pub async fn stays_lit_where_it_is_asked_to(machine: &mut Machine, claims: &mut 
     machine.run(&format!("printf '%s' '{settings}' >/tmp/keep.toml"));
     machine.start_dimmer("--config /tmp/keep.toml");
     let mut client = TestClient::open(machine.address(DIMMER)).await;
-    set(&mut client, 25.0).await;
+    set(machine, &mut client, 25.0).await;
     machine.end_dimmer("TERM");
     let (is_kept, kept) = follows(machine, duty(25.0)).await;
     claims.check(
@@ -51,7 +51,7 @@ pub async fn stays_lit_where_it_is_asked_to(machine: &mut Machine, claims: &mut 
         format!("and for {kept:.4} after the next start"),
     );
     // At full each edge would be a dip.
-    set(&mut client, 100.0).await;
+    set(machine, &mut client, 100.0).await;
     machine.start_trace();
     machine.end_dimmer("TERM");
     machine.start_dimmer("--config /tmp/keep.toml");

@@ -9,7 +9,7 @@ use crate::measure::{duty, follows, set};
 /// The page that the Pi serves, in a phone's browser: the pin goes where the thumb does.
 pub async fn is_followed(machine: &mut Machine, client: &mut TestClient, claims: &mut Claims) {
     const LIGHT: &str = "led";
-    set(client, 20.0).await;
+    set(machine, client, 20.0).await;
     let browser = Browser::chromium();
     let phone = browser
         .phone_in("en-US", machine.address(DIMMER).port())

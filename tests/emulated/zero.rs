@@ -19,7 +19,7 @@ fn on_an_emulated_pi() {
         machine.start_dimmer(&format!("--frequency {FREQUENCY}"));
         let mut client = TestClient::open(machine.address(DIMMER)).await;
         has_the_duty(&mut machine, &mut client, &LEVELS, claims).await;
-        set(&mut client, 25.0).await;
+        set(&mut machine, &mut client, 25.0).await;
         real_time::is_as_said(&mut machine, claims);
         thumb::is_followed(&mut machine, &mut client, claims).await;
         drop(client);
