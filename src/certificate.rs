@@ -4,10 +4,8 @@
 //! because the one before has expired, needs nothing on the phones. Its certificate is good for names and addresses of a
 //! home alone: whoever steals its key cannot pass for a bank.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
@@ -19,6 +17,7 @@ use rcgen::{
 };
 
 use crate::cli::CertificateArgs;
+use dimmer::platform::file::{PUBLIC, SECRET, replace_for};
 use dimmer::platform::host::{self, Host};
 use dimmer::platform::terminal::print;
 
@@ -104,11 +103,11 @@ pub fn make(args: CertificateArgs) -> anyhow::Result<()> {
     hosts.retain(|host| authority.covers(host));
     let made = authority.issue(&hosts, &today)?;
     if is_new {
-        write(&authority_file, 0o600, &authority.text(), None)?;
+        write(&authority_file, SECRET, &authority.text(), None)?;
     }
     let group = group(GROUP, &fs::read_to_string("/etc/group").unwrap_or_default());
     write(&folder.join(KEY), 0o640, &made.key, group)?;
-    write(&folder.join(CERTIFICATE), 0o644, &made.chain, None)?;
+    write(&folder.join(CERTIFICATE), PUBLIC, &made.chain, None)?;
     print(&instructions(folder, &hosts, is_new))
 }
 
@@ -279,26 +278,9 @@ fn params(name: &str, today: &Zoned, validity: Span) -> anyhow::Result<Certifica
     Ok(params)
 }
 
-/// Replaces a file at once, with these permissions from its first byte on.
 fn write(file: &Path, mode: u32, text: &str, group: Option<u32>) -> anyhow::Result<()> {
-    let name = || format!("cannot write {}", file.display());
-    let next = file.with_extension("pem.new");
-    let _ = fs::remove_file(&next);
-    let mut options = OpenOptions::new();
-    let mut new = options
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&next)
-        .with_context(name)?;
-    new.write_all(text.as_bytes())
-        .and_then(|()| new.sync_all())
-        .with_context(name)?;
-    if let Some(group) = group {
-        // Only root and members of the group may; the owner of the file can read it all the same.
-        let _ = chown(&next, None, Some(group));
-    }
-    fs::rename(&next, file).with_context(name)
+    replace_for(file, text.as_bytes(), mode, group)
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The number of a group in the text of `/etc/group`.

@@ -1,7 +1,8 @@
-//! What stands between the service and the machine: GPIOs and their locks, host names, mDNS, passwords, standard
+//! What stands between the service and the machine: files, GPIOs and their locks, host names, mDNS, passwords, standard
 //! output, TLS, supervision of tasks, and the time zone database.
 
 pub(crate) mod cities;
+pub mod file;
 pub(crate) mod gpio;
 pub mod gpio_lock;
 pub mod host;

@@ -1,13 +1,13 @@
 //! Reads and replaces `levels.json`.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::Path;
 
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::file::{KeptState, from_json, to_json};
+use crate::platform::file::{PUBLIC, replace};
 
 /// The most damaged files that are kept.
 const MAX_DAMAGED: u32 = 10;
@@ -68,42 +68,5 @@ pub fn keep_before_restore(file: &Path) {
 
 /// Replaces the file so that a power cut leaves the old or the new one.
 pub fn write(file: &Path, state: &KeptState) -> io::Result<()> {
-    let folder = folder_of(file);
-    create_folder(folder)?;
-    let json = to_json(state)?;
-    // A fixed name, so that at most one file is left by crashes.
-    let next = file.with_extension("json.new");
-    let _ = fs::remove_file(&next);
-    // A new file: what somebody else puts there, such as a link, is not written to.
-    let mut options = OpenOptions::new();
-    let mut new = options
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(&next)?;
-    new.write_all(&json)?;
-    new.sync_all()?;
-    fs::rename(&next, file)?;
-    // The rename is durable only once the folder is synced.
-    File::open(folder)?.sync_all()
-}
-
-/// Creates a folder and its parents, if they are missing. Each is durable only once its parent is synced.
-pub fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.exists() {
-        return Ok(());
-    }
-    let parent = folder_of(folder);
-    create_folder(parent)?;
-    // Whatever the umask: only the service's user writes there.
-    DirBuilder::new().mode(0o755).create(folder)?;
-    info!("created the folder {}", folder.display());
-    File::open(parent)?.sync_all()
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
+    replace(file, &to_json(state)?, PUBLIC)
 }
