@@ -4,8 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use dimmer::model::lights::Light;
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
+use dimmer::platform::terminal::qr_code;
 
 /// Prints the lights and the page's URLs; in a terminal also the first URL as a QR code.
 pub fn print(address: SocketAddr, encrypted: bool, lights: &[Light]) {
@@ -30,15 +29,9 @@ pub fn addresses(address: SocketAddr, scheme: &str, with_code: bool) -> String {
     let mut text: String = urls.iter().map(|url| format!("open {url}\n")).collect();
     if with_code
         && !address.ip().is_loopback()
-        && let Some(code) = urls.first().and_then(|url| QrCode::new(url).ok())
+        && let Some(picture) = urls.first().and_then(|url| qr_code(url))
     {
-        // Light on dark, as most terminals are; phones read both.
-        let picture = code
-            .render::<Dense1x2>()
-            .dark_color(Dense1x2::Light)
-            .light_color(Dense1x2::Dark)
-            .build();
-        text += &format!("\n{picture}\n");
+        text += &picture;
     }
     text
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use dimmer::client::{
-    ChangeArgs, EffectChoice, LevelChange, PresetCommand, ServiceArgs, SettingsCommand,
-    TimerCommand,
+    ChangeArgs, EffectChoice, LevelChange, MatterCommand, PresetCommand, ServiceArgs,
+    SettingsCommand, TimerCommand,
 };
 use dimmer::config::{LightOptions, Options};
 use dimmer::platform::host::Host;
@@ -106,6 +106,13 @@ pub enum CliCommand {
     Settings {
         #[command(subcommand)]
         command: Option<SettingsCommand>,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Print what is paired with Matter, pair more, or remove what is paired
+    Matter {
+        #[command(subcommand)]
+        command: Option<MatterCommand>,
         #[command(flatten)]
         service: ServiceArgs,
     },

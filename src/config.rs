@@ -36,6 +36,8 @@ pub struct Config {
     pub mdns: bool,
     /// Access over the network.
     pub web: WebConfig,
+    /// Whether home apps may control the lights by Matter.
+    pub matter: bool,
     /// The MQTT broker, if there is one.
     pub mqtt: Option<MqttConfig>,
     /// Folder for the stored levels.
@@ -100,6 +102,7 @@ impl Config {
                 password: password_file.as_deref().map(Hash::read).transpose()?,
                 tls,
             },
+            matter: file.matter.enabled,
             mqtt: file
                 .mqtt
                 .map(|mqtt| mqtt.load(&state_dir).context("[mqtt]"))

@@ -12,6 +12,7 @@
 //! | [`platform`] | GPIOs, host names, mDNS, passwords, TLS, and the supervision of tasks |
 //! | `metrics` | counters for Prometheus |
 //! | `web` | the page, `/ws`, the REST API and Socket.IO |
+//! | `matter` | home apps of phones, by Matter |
 //! | [`mqtt`] | Home Assistant and other dimmers, over a broker |
 //! | `scheduler` | runs timers when they are due |
 //! | `button` | buttons on the wall |
@@ -34,6 +35,8 @@ mod button;
 pub mod client;
 pub mod config;
 pub mod doctor;
+#[cfg_attr(not(feature = "matter"), path = "without/matter.rs")]
+mod matter;
 mod metrics;
 pub mod model;
 #[cfg_attr(not(feature = "mqtt"), path = "without/mqtt.rs")]

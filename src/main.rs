@@ -23,7 +23,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{info, warn};
 
 use cli::{Cli, CliCommand, ServeArgs};
-use dimmer::client::SettingsCommand;
+use dimmer::client::{MatterCommand, SettingsCommand};
 use dimmer::config::{self, Config, LightOptions};
 use dimmer::model::text::printable;
 use dimmer::platform::mdns;
@@ -106,6 +106,10 @@ async fn execute(command: CliCommand) -> anyhow::Result<()> {
         CliCommand::Settings { command, service } => {
             let command = command.unwrap_or(SettingsCommand::List);
             client::settings(&service, command).await
+        }
+        CliCommand::Matter { command, service } => {
+            let command = command.unwrap_or(MatterCommand::Show);
+            client::matter(&service, command).await
         }
         CliCommand::Get { light, service } => client::get(&service, light).await,
         CliCommand::Watch { service } => client::watch(&service).await,

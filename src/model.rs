@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod hub;
 pub mod level;
 pub mod lights;
+pub mod matter;
 pub mod presets;
 pub mod range;
 pub mod settings;

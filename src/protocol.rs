@@ -9,6 +9,7 @@ mod documentation;
 pub(crate) mod fields;
 pub(crate) mod input_error;
 pub(crate) mod light_change;
+pub(crate) mod matter_resource;
 mod preset_request;
 pub mod request;
 pub(crate) mod resource;
@@ -20,3 +21,5 @@ pub(crate) mod timer_request;
 
 /// Largest message from a client and largest body of a request, in bytes.
 pub const MAX_MESSAGE: usize = 4096;
+/// The error of a path that the API does not have.
+pub const NO_SUCH_PATH: &str = "the API has no such path";

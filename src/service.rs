@@ -68,6 +68,7 @@ impl Service {
         let address = listener.local_addr()?;
         let tls = config.web.tls.clone();
         let (password, encrypted) = (config.web.password.clone(), tls.is_some());
+        let matter_folder = config.state_dir.join("matter");
         let (store, login) = opening::stored_state(config.state_dir, password, encrypted).await?;
         let pins = opening::pins(reservations, config.trace).await?;
         let settings = opening::settings(config.settings, &store);
@@ -94,6 +95,7 @@ impl Service {
             let url = config.mdns.then(|| mdns::url(address, encrypted)).flatten();
             tasks.start_mqtt(url, mqtt, metrics.add_mqtt());
         }
+        let matter = config.matter.then(|| tasks.start_matter(matter_folder));
         let announcement = match config.mdns {
             true => tasks.start_mdns(address, encrypted),
             false => None,
@@ -107,7 +109,8 @@ impl Service {
             supervisor.clone(),
             stop_inputs.clone(),
         )
-        .with_doctor(doctor_of(&hub, config.lights));
+        .with_doctor(doctor_of(&hub, config.lights))
+        .with_matter(matter);
         let fanout = tasks.start_web(server, listener);
         let inputs = tasks.start_systemd();
         Ok(Service {
@@ -219,6 +222,7 @@ mod tests {
                 password: None,
                 tls: None,
             },
+            matter: cfg!(feature = "matter"),
             mqtt: Some(MqttConfig {
                 fleet: true,
                 state_dir: folder.into(),
@@ -255,6 +259,8 @@ mod tests {
             "scheduler",
             "activity",
             "mqtt",
+            #[cfg(feature = "matter")]
+            "matter",
             "fan-out",
             "web",
             "systemd",

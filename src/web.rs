@@ -36,6 +36,7 @@ use crate::config::WebConfig;
 use crate::metrics::{self, Metrics};
 use crate::model::backup_requests::Backups;
 use crate::model::hub::Hub;
+use crate::model::matter::Matter;
 use crate::platform::supervisor::Supervisor;
 use crate::protocol::resource::DoctorResource;
 pub use auth::login::Login;
@@ -81,6 +82,7 @@ impl Server {
             hub,
             backups,
             doctor: Arc::new(DoctorResource::default),
+            matter: None,
             consultation: Arc::new(Semaphore::new(1)),
             large_bodies: Arc::new(Semaphore::new(MAX_LARGE_BODIES)),
             metrics: Arc::new(metrics),
@@ -100,6 +102,12 @@ impl Server {
     /// The same server with this doctor, whom `/api/doctor` asks.
     pub fn with_doctor(mut self, doctor: Doctor) -> Server {
         self.app.doctor = doctor;
+        self
+    }
+
+    /// The same server with Matter, if that is on.
+    pub fn with_matter(mut self, matter: Option<Matter>) -> Server {
+        self.app.matter = matter;
         self
     }
 

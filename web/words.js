@@ -18,7 +18,7 @@
  *   forget(name: string): string, timersTitle: string, sleep: string, sleepIn(minutes: number): string,
  *   sleepHint: string, newTimer: string, what: string, when: string, after: string, atTime: string, later: string,
  *   days: string, add: string, at: Record<string, string>, never: string, offAt(time: string): string,
- *   yourTime(time: string): string, waiting: Record<string, string>, who: string, settings: string, logOut: string,
+ *   yourTime(time: string): string, waiting: Record<string, string>, who: string, settings: string, homeApps: string, logOut: string,
  *   backUp: string, restore: string, replaces: string, restored: string, notRestored: string,
  *   fallback(light: string, reason: string): string, pin(pin: number, gpio: number): string,
  *   drivers: Record<string, string>, advice: string, link: string, run: string, cancel: string, toggle: string,
@@ -33,6 +33,12 @@
  *   groups: { title: string, hint: string }, city: string, noCity: string, otherPlace: string, placeHint: string,
  *   latitude: string, longitude: string, save: string, cancel: string, reset(what: string): string,
  *   sources: Record<string, string> }} SettingsWords
+ */
+/**
+ * The words about home apps, which come with them.
+ * @typedef {{ title: string, hint: string, add: string, stop: string, picture: string, scan: string,
+ *   minutes(minutes: number): string, byApp: string, onlyLan: string, unnamed(index: number): string,
+ *   remove(name: string): string, removes: string, removeIt: string, failed: string }} MatterWords
  */
 /**
  * The words that greet a new light, which come with the first.

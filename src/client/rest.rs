@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::endpoint::{Endpoint, ServiceArgs};
 use crate::platform::tls::ClientStream;
+use crate::protocol::NO_SUCH_PATH;
 
 /// Longest answer in bytes: a backup, or what was restored.
 const MAX_ANSWER: usize = 1 << 20;
@@ -55,10 +56,15 @@ pub async fn request(
         .with_context(|| format!("the connection to {url} broke"))?;
     match status {
         StatusCode::OK => Ok(body),
-        // No light or preset is asked for.
-        StatusCode::NOT_FOUND => bail!("{url} is too old for {path}, or is no dimmer"),
         _ => match serde_json::from_slice(&body) {
-            Ok(Refusal { error }) if status != StatusCode::UNAUTHORIZED => bail!(error),
+            Ok(Refusal { error })
+                if error != NO_SUCH_PATH && status != StatusCode::UNAUTHORIZED =>
+            {
+                bail!(error)
+            }
+            _ if status == StatusCode::NOT_FOUND => {
+                bail!("{url} is too old for {path}, or is no dimmer")
+            }
             _ => Err(endpoint.refusal(status, &body)),
         },
     }

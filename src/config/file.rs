@@ -41,11 +41,19 @@ pub struct File {
     pub title: Option<String>,
     pub settings: SettingsPlace,
     pub activity: bool,
+    pub matter: MatterFile,
     pub mqtt: Option<MqttFile>,
     pub light: Vec<LightConfig>,
     /// The names of the settings that are in the file, besides those of its tables.
     #[serde(skip)]
     pub given: BTreeSet<String>,
+}
+
+/// `[matter]` of `dimmer.toml`.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MatterFile {
+    pub enabled: bool,
 }
 
 /// Where settings may be changed.
@@ -76,6 +84,7 @@ impl Default for File {
             title: None,
             settings: SettingsPlace::Page,
             activity: true,
+            matter: MatterFile::default(),
             mqtt: None,
             light: vec![LightConfig::default()],
             given: BTreeSet::new(),
@@ -227,6 +236,10 @@ fn check(file: &File) -> anyhow::Result<()> {
     ensure!(
         file.mqtt.is_none() || cfg!(feature = "mqtt"),
         "[mqtt]: this dimmer is built without MQTT, the Cargo feature mqtt"
+    );
+    ensure!(
+        !file.matter.enabled || cfg!(feature = "matter"),
+        "[matter]: this dimmer is built without Matter, the Cargo feature matter"
     );
     file.house().check().map_err(Error::msg)?;
     let (mut names, mut gpios) = (HashSet::new(), HashSet::new());

@@ -20,6 +20,8 @@ pub enum Actor {
     Api(IpAddr),
     /// A command from the MQTT broker.
     Mqtt,
+    /// A controller of Matter, with the name that it gave its fabric.
+    Matter(Option<Arc<str>>),
     /// A timer that was due.
     Timer,
     /// A button on the wall.
@@ -40,16 +42,16 @@ impl Actor {
     pub fn source(&self) -> Source {
         match self {
             Actor::Client { address, .. } | Actor::Api(address) => Source::Address(*address),
-            Actor::Mqtt | Actor::Timer | Actor::Button => {
+            Actor::Mqtt | Actor::Matter(_) | Actor::Timer | Actor::Button => {
                 Source::Input(self.via().unwrap_or_default())
             }
         }
     }
 
-    /// The name that a client gave itself.
+    /// The name that a client gave itself, or a controller its fabric.
     pub fn name(&self) -> Option<&Arc<str>> {
         match self {
-            Actor::Client { name, .. } => name.as_ref(),
+            Actor::Client { name, .. } | Actor::Matter(name) => name.as_ref(),
             _ => None,
         }
     }
@@ -60,6 +62,7 @@ impl Actor {
             Actor::Client { .. } => None,
             Actor::Api(_) => Some("api"),
             Actor::Mqtt => Some("mqtt"),
+            Actor::Matter(_) => Some("matter"),
             Actor::Timer => Some("timer"),
             Actor::Button => Some("button"),
         }
@@ -89,6 +92,9 @@ impl fmt::Display for Actor {
             }
             Actor::Api(address) => write!(f, "the API ({address})"),
             Actor::Mqtt => f.write_str("MQTT"),
+            Actor::Matter(name) => {
+                write!(f, "{} (Matter)", name.as_deref().unwrap_or("a controller"))
+            }
             Actor::Timer => f.write_str("a timer"),
             Actor::Button => f.write_str("a button"),
         }

@@ -198,7 +198,7 @@ impl LightState {
     }
 
     /// The level that is seen at `now`, around which an effect plays.
-    fn shown(&self, now: Instant) -> Level {
+    pub fn shown(&self, now: Instant) -> Level {
         let curve = self.settings.curve;
         if self.arrives().is_none_or(|arrives| arrives <= now) {
             return self.level;

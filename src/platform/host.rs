@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use if_addrs::IfAddr;
 use thiserror::Error;
 
 /// A machine, by its address or its name.
@@ -119,11 +120,32 @@ impl FromStr for Authority {
     }
 }
 
+/// Whether an address is of this machine, or in a network that it is connected to directly.
+pub fn is_on_lan(address: IpAddr) -> bool {
+    let same = |address: u128, own: u128, mask: u128| (address ^ own) & mask == 0;
+    match address.to_canonical() {
+        address if address.is_loopback() => true,
+        IpAddr::V4(address) => own_addresses().any(|own| match own {
+            IfAddr::V4(own) => same(
+                address.to_bits().into(),
+                own.ip.to_bits().into(),
+                own.netmask.to_bits().into(),
+            ),
+            IfAddr::V6(_) => false,
+        }),
+        IpAddr::V6(address) => is_on_link(address),
+    }
+}
+
+fn own_addresses() -> impl Iterator<Item = IfAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.into_iter().map(|interface| interface.addr)
+}
+
 /// Whether an IPv6 address is link-local, or in the /64 of an address of this machine.
 pub fn is_on_link(address: Ipv6Addr) -> bool {
-    let own = || if_addrs::get_if_addrs().unwrap_or_default();
     address.is_unicast_link_local()
-        || own().iter().any(|interface| match interface.ip() {
+        || own_addresses().any(|own| match own.ip() {
             IpAddr::V6(own) => (own.to_bits() ^ address.to_bits()) >> 64 == 0,
             IpAddr::V4(_) => false,
         })

@@ -5,6 +5,8 @@ use std::future;
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -33,6 +35,18 @@ pub fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(OutputClosed.into()),
         result => result.context("cannot write to standard output"),
     }
+}
+
+/// A text as a QR code, with a blank line above it; `None` if it is too long for one.
+pub fn qr_code(text: &str) -> Option<String> {
+    let code = QrCode::new(text).ok()?;
+    // Light on dark, as most terminals are; phones read both.
+    let picture = code
+        .render::<Dense1x2>()
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
+        .build();
+    Some(format!("\n{picture}\n"))
 }
 
 /// Resolves when nobody reads standard output any more.

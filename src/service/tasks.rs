@@ -1,6 +1,7 @@
 //! Starts the tasks and threads of the service.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -13,10 +14,12 @@ use tracing::warn;
 use super::systemd;
 use crate::button::Button;
 use crate::config::MqttConfig;
+use crate::matter;
 use crate::metrics::{Counter, Flag};
 use crate::model::backup_requests::BackupRequest;
 use crate::model::hub::Hub;
 use crate::model::lights::LightId;
+use crate::model::matter::Matter;
 use crate::mqtt;
 use crate::pin::{Pin, PinThread};
 use crate::platform::mdns::Announcement;
@@ -125,6 +128,15 @@ impl Tasks {
     pub fn start_mqtt(&mut self, url: Option<String>, config: MqttConfig, connected: Arc<Flag>) {
         let (hub, stop) = (self.hub.clone(), self.stop_inputs.clone());
         self.start_input("mqtt", mqtt::run(hub, url, config, connected, stop));
+    }
+
+    /// What is paired is kept in `folder`.
+    pub fn start_matter(&mut self, folder: PathBuf) -> Matter {
+        let (matter, end) = Matter::new();
+        let task = matter::run(self.hub.clone(), folder, end, self.stop_inputs.clone());
+        let task = self.supervisor.spawn("matter", &self.stop_inputs, task);
+        self.inputs.push(task);
+        matter
     }
 
     /// Announces the service on the LAN. The service also works without that: if the announcement fails,

@@ -3,6 +3,7 @@
 mod backup;
 mod doctor;
 mod lights;
+mod matter;
 mod openapi;
 mod presets;
 mod settings;
@@ -13,6 +14,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{any, get};
 
+use crate::protocol::NO_SUCH_PATH;
 use crate::web::response::error;
 use crate::web::state::AppState;
 
@@ -22,6 +24,7 @@ pub fn router() -> Router<AppState> {
         .merge(backup::router())
         .merge(doctor::router())
         .merge(lights::router())
+        .merge(matter::router())
         .merge(presets::router())
         .merge(settings::router())
         .merge(timers::router())
@@ -30,5 +33,5 @@ pub fn router() -> Router<AppState> {
 }
 
 async fn not_found() -> Response {
-    error(StatusCode::NOT_FOUND, "the API has no such path".into())
+    error(StatusCode::NOT_FOUND, NO_SUCH_PATH.into())
 }

@@ -10,6 +10,7 @@ use axum::{Extension, Json};
 use super::limiter::LimitReached;
 use crate::model::backup_requests::BackupError;
 use crate::model::command::CommandError;
+use crate::model::matter::MatterError;
 use crate::model::presets::PresetError;
 use crate::model::settings::SettingError;
 use crate::model::timers::TimerError;
@@ -69,6 +70,18 @@ impl IntoResponse for BackupError {
             BackupError::OutOfRange(_) | BackupError::Command(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
+        };
+        error(status, self.to_string())
+    }
+}
+
+impl IntoResponse for MatterError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            MatterError::NoSuchFabric(_) => StatusCode::NOT_FOUND,
+            MatterError::Off | MatterError::Closed => StatusCode::CONFLICT,
+            MatterError::NotOnLan => StatusCode::FORBIDDEN,
+            MatterError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         error(status, self.to_string())
     }

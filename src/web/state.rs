@@ -13,6 +13,7 @@ use crate::model::actor::Actor;
 use crate::model::backup_requests::Backups;
 use crate::model::command::{Command, CommandError, Outcome};
 use crate::model::hub::Hub;
+use crate::model::matter::Matter;
 use crate::platform::supervisor::Supervisor;
 use crate::protocol::resource::DoctorResource;
 
@@ -25,6 +26,8 @@ pub struct AppState {
     pub hub: Arc<Hub>,
     pub backups: Backups,
     pub doctor: Doctor,
+    /// Matter, if it is on.
+    pub matter: Option<Matter>,
     /// The permit to ask the doctor: one after another, so that many clients together cannot take all cores.
     pub consultation: Arc<Semaphore>,
     /// Permits for bodies of the size of a backup, so that many clients together cannot fill the memory.

@@ -6,7 +6,7 @@ interface ParentNode {
   querySelector(selectors: "main" | "fieldset" | ".now" | ".note" | "#status"): HTMLElement;
   querySelector(selectors: ".light" | ".name" | ".digits" | ".unit" | ".doing" | ".track" | ".slide" | ".glow"): HTMLElement;
   querySelector(selectors: ".chips" | ".sleep" | ".days" | ".which" | ".said" | ".here" | "#bar" | "#toast" | ".run" | ".running" | ".recall"): HTMLElement;
-  querySelector(selectors: ".effects" | ".presets" | ".timers" | ".activity" | ".settings" | ".service" | ".head" | "footer" | "ul" | "output"): HTMLElement;
+  querySelector(selectors: ".effects" | ".presets" | ".timers" | ".activity" | ".settings" | ".matter" | ".service" | ".head" | "footer" | "ul" | "output"): HTMLElement;
   querySelector(selectors: "#light"): HTMLTemplateElement;
   querySelector(selectors: "#opener" | "#back" | ".lamp" | ".more" | ".less" | ".close" | "#show" | ".handle" | ".waker" | ".restore" | ".out"): HTMLButtonElement;
   querySelector(selectors: "button"): HTMLButtonElement;

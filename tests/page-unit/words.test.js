@@ -9,13 +9,15 @@ import { FakeBrowser } from "./browser.js";
 new FakeBrowser();
 const { languageFor } = await import("../../web/words.js");
 
-const folders = ["words", "sheet/words", "sheet/settings/words", "greeting/words"].map((folder) => new URL(`../../web/${folder}/`, import.meta.url));
+const folders = ["words", "sheet/words", "sheet/settings/words", "sheet/matter/words", "greeting/words"].map(
+  (folder) => new URL(`../../web/${folder}/`, import.meta.url),
+);
 const languages = readdirSync(folders[0]).map((file) => file.replace(".js", ""));
-/** Language → its words: those of the page, of the sheet, of the settings and of the greeting. */
+/** Language → its words: those of the page, of the sheet, of the settings, of home apps and of the greeting. */
 const all = {};
 for (const language of languages) {
-  const [page, sheet, settings, greeting] = await Promise.all(folders.map((folder) => import(`${folder}${language}.js`)));
-  all[language] = { ...page.default, sheet: sheet.default, settings: settings.default, greeting: greeting.default };
+  const [page, sheet, settings, matter, greeting] = await Promise.all(folders.map((folder) => import(`${folder}${language}.js`)));
+  all[language] = { ...page.default, sheet: sheet.default, settings: settings.default, matter: matter.default, greeting: greeting.default };
 }
 
 /** Path → text, in which each value that it is given stands as `<name>`. */

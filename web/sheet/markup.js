@@ -36,6 +36,7 @@ export const markup = `
         </section>
         <section class="activity"><button class="chip" type="button">${words.who}</button></section>
         <section class="settings"><button class="chip" type="button">${words.settings}</button></section>
+        <section class="matter" hidden><button class="chip" type="button">${words.homeApps}</button></section>
         <section class="service">
           <ul class="list" hidden></ul>
           <div class="chips">

@@ -10,6 +10,7 @@ import { Service } from "./service.js";
 import { Timers } from "./timers.js";
 
 /** @typedef {import("../main.js").Hub} Hub */
+/** @typedef {{ draw(): void, open?(): void, close?(): void }} Part */
 
 // Of the window: below the first height the sheet closes when it is let go, and above the second it is tall.
 const CLOSES = 0.35, TALL = 0.65;
@@ -26,7 +27,7 @@ export class Sheet {
   #tabs;
   #main = document.querySelector("main");
   #footer = document.querySelector("footer");
-  /** @type {{ draw(): void, open?(): void, close?(): void }[]} */
+  /** @type {Part[]} */
   #parts;
   // Of the pull that is under way: where the finger is, how fast it goes upwards, and how high the sheet is; `moved` when
   // it is no tap any more.
@@ -57,10 +58,15 @@ export class Sheet {
     const presets = new Presets(dialog.querySelector(".presets"), hub);
     const timers = new Timers(dialog.querySelector(".timers"), hub, () => this.#chosenName());
     this.#parts = [now, presets, timers, new Service(dialog.querySelector(".service"), hub)];
-    const activity = dialog.querySelector(".activity"), who = activity.querySelector("button");
-    who.addEventListener("click", () => this.#addActivity(who, activity));
-    const settings = dialog.querySelector(".settings"), set = settings.querySelector("button");
-    set.addEventListener("click", () => this.#addSettings(set, settings));
+    this.#addOnDemand(dialog.querySelector(".activity"), () => import("./activity.js").then(({ Activity }) => Activity));
+    this.#addOnDemand(dialog.querySelector(".settings"), async () => {
+      await loadStyle("sheet/settings/settings.css");
+      return (await import("./settings/settings.js")).SettingsPart;
+    });
+    this.#addOnDemand(dialog.querySelector(".matter"), async () => {
+      await loadStyle("sheet/matter/matter.css");
+      return (await import("./matter/matter.js")).MatterPart;
+    });
     this.#select.addEventListener("change", () => this.draw());
     dialog.querySelector(".close").addEventListener("click", () => this.#leave());
     addEventListener("resize", () => this.isOpen && this.#setTall(this.#isTall));
@@ -104,31 +110,27 @@ export class Sheet {
   }
 
   /**
-   * @param {HTMLButtonElement} opener
+   * Puts a part in the place of the button that asks for it.
    * @param {HTMLElement} section
+   * @param {() => Promise<new (section: HTMLElement, hub: Hub) => Part>} load
    */
-  async #addActivity(opener, section) {
-    const module = await import("./activity.js").catch(() => null);
-    if (!module || !opener.isConnected) return;
-    this.#parts.push(new module.Activity(section, this.#hub));
-    this.draw();
-    opener.remove();
-    section.querySelector("input").focus();
+  #addOnDemand(section, load) {
+    const opener = section.querySelector("button");
+    opener.addEventListener("click", async () => {
+      const Part = await load().catch(() => null);
+      if (!Part || !opener.isConnected) return;
+      this.#parts.push(new Part(section, this.#hub));
+      this.draw();
+      opener.remove();
+      /** @type {HTMLElement} */ (section.querySelector("h2, input")).focus();
+    });
   }
 
-  /**
-   * @param {HTMLButtonElement} opener
-   * @param {HTMLElement} section
-   */
-  async #addSettings(opener, section) {
-    await loadStyle("sheet/settings/settings.css").catch(() => {});
-    const module = await import("./settings/settings.js").catch(() => null);
-    if (!module || !opener.isConnected) return;
-    const part = new module.SettingsPart(section, this.#hub);
-    this.#parts.push(part);
-    this.draw();
-    opener.remove();
-    part.heading.focus();
+  // Whether Matter is on does not change while the service runs.
+  async #offerHomeApps() {
+    const section = this.#dialog.querySelector(".matter");
+    const answer = section.hidden && (await fetch("api/matter").catch(() => null));
+    if (answer && answer.ok) section.hidden = !(await answer.json().catch(() => ({}))).enabled;
   }
 
   get isOpen() {
@@ -140,6 +142,7 @@ export class Sheet {
     this.showError("");
     this.draw();
     for (const part of this.#parts) part.open?.();
+    this.#offerHomeApps();
     // It is there after a reload.
     if (!history.state?.sheet) history.pushState({ ...history.state, sheet: true }, "");
     document.documentElement.classList.add("sheet-open");

@@ -67,11 +67,6 @@ export class SettingsPart {
     this.#listCities();
   }
 
-  /** The element that takes the focus. */
-  get heading() {
-    return /** @type {HTMLElement} */ (this.#section.querySelector("h2"));
-  }
-
   /** Asks the service again when something was set, by whomever. */
   draw() {
     const { trial, described, live } = { trial: this.#trial, ...this.#hub };

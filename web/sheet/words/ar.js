@@ -38,6 +38,7 @@ export default {
   },
   who: "من هنا…",
   settings: "الإعدادات…",
+  homeApps: "تطبيقات المنزل…",
   logOut: "تسجيل الخروج",
   backUp: "نسخة احتياطية",
   restore: "استعادة",
@@ -65,7 +66,7 @@ export default {
     here: (names) => `هنا: ${names}`,
     nobody: "لا أحد هنا له اسم بعد.",
     someone: "صفحة",
-    via: { api: "واجهة API", mqtt: "MQTT", timer: "مؤقت", button: "زر" },
+    via: { api: "واجهة API", mqtt: "MQTT", matter: "تطبيق المنزل", timer: "مؤقت", button: "زر" },
     did: {
       joined: () => "هنا الآن",
       left: () => "غادر",

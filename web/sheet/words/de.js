@@ -38,6 +38,7 @@ export default {
   },
   who: "Wer ist hier…",
   settings: "Einstellungen…",
+  homeApps: "Smart-Home-Apps…",
   logOut: "Abmelden",
   backUp: "Sichern",
   restore: "Wiederherstellen",
@@ -65,7 +66,7 @@ export default {
     here: (names) => `Hier: ${names}`,
     nobody: "Noch hat hier niemand einen Namen.",
     someone: "Eine Seite",
-    via: { api: "Die API", mqtt: "MQTT", timer: "Ein Timer", button: "Ein Taster" },
+    via: { api: "Die API", mqtt: "MQTT", matter: "Eine Smart-Home-App", timer: "Ein Timer", button: "Ein Taster" },
     did: {
       joined: () => "ist hier",
       left: () => "ist gegangen",

@@ -38,6 +38,7 @@ export default {
   },
   who: "Who is here…",
   settings: "Settings…",
+  homeApps: "Home apps…",
   logOut: "Log out",
   backUp: "Back up",
   restore: "Restore",
@@ -65,7 +66,7 @@ export default {
     here: (names) => `Here: ${names}`,
     nobody: "Nobody here has a name yet.",
     someone: "A page",
-    via: { api: "The API", mqtt: "MQTT", timer: "A timer", button: "A button" },
+    via: { api: "The API", mqtt: "MQTT", matter: "A home app", timer: "A timer", button: "A button" },
     did: {
       joined: () => "is here",
       left: () => "has left",

@@ -38,6 +38,7 @@ export default {
   },
   who: "Quién está aquí…",
   settings: "Ajustes…",
+  homeApps: "Apps de hogar…",
   logOut: "Cerrar sesión",
   backUp: "Copia de seguridad",
   restore: "Restaurar",
@@ -65,7 +66,7 @@ export default {
     here: (names) => `Aquí: ${names}`,
     nobody: "Aquí nadie tiene nombre todavía.",
     someone: "Una página",
-    via: { api: "La API", mqtt: "MQTT", timer: "Un temporizador", button: "Un botón" },
+    via: { api: "La API", mqtt: "MQTT", matter: "Una app de hogar", timer: "Un temporizador", button: "Un botón" },
     did: {
       joined: () => "está aquí",
       left: () => "se fue",

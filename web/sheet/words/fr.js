@@ -38,6 +38,7 @@ export default {
   },
   who: "Qui est là…",
   settings: "Réglages…",
+  homeApps: "Apps de maison…",
   logOut: "Se déconnecter",
   backUp: "Sauvegarder",
   restore: "Restaurer",
@@ -65,7 +66,7 @@ export default {
     here: (names) => `Ici : ${names}`,
     nobody: "Personne ici n’a encore de nom.",
     someone: "Une page",
-    via: { api: "L’API", mqtt: "MQTT", timer: "Un minuteur", button: "Un bouton" },
+    via: { api: "L’API", mqtt: "MQTT", matter: "Une app de maison", timer: "Un minuteur", button: "Un bouton" },
     did: {
       joined: () => "est là",
       left: () => "a quitté la page",

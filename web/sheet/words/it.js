@@ -38,6 +38,7 @@ export default {
   },
   who: "Chi c’è…",
   settings: "Impostazioni…",
+  homeApps: "App per la casa…",
   logOut: "Esci",
   backUp: "Backup",
   restore: "Ripristina",
@@ -65,7 +66,7 @@ export default {
     here: (names) => `Qui: ${names}`,
     nobody: "Qui nessuno ha ancora un nome.",
     someone: "Una pagina",
-    via: { api: "L’API", mqtt: "MQTT", timer: "Un timer", button: "Un pulsante" },
+    via: { api: "L’API", mqtt: "MQTT", matter: "Un’app per la casa", timer: "Un timer", button: "Un pulsante" },
     did: {
       joined: () => "è qui",
       left: () => "ha lasciato la pagina",

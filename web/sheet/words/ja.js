@@ -38,6 +38,7 @@ export default {
   },
   who: "参加者…",
   settings: "設定…",
+  homeApps: "ホームアプリ…",
   logOut: "ログアウト",
   backUp: "バックアップ",
   restore: "復元",
@@ -65,7 +66,7 @@ export default {
     here: (names) => `参加者: ${names}`,
     nobody: "まだ誰も名前を付けていません。",
     someone: "匿名のページ",
-    via: { api: "API", mqtt: "MQTT", timer: "タイマー", button: "ボタン" },
+    via: { api: "API", mqtt: "MQTT", matter: "ホームアプリ", timer: "タイマー", button: "ボタン" },
     did: {
       joined: () => "が参加しました",
       left: () => "が退出しました",

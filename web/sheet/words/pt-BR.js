@@ -38,6 +38,7 @@ export default {
   },
   who: "Quem está aqui…",
   settings: "Ajustes…",
+  homeApps: "Apps da casa…",
   logOut: "Sair",
   backUp: "Fazer backup",
   restore: "Restaurar",
@@ -65,7 +66,7 @@ export default {
     here: (names) => `Aqui: ${names}`,
     nobody: "Ninguém aqui tem nome ainda.",
     someone: "Uma página",
-    via: { api: "A API", mqtt: "MQTT", timer: "Um timer", button: "Um botão" },
+    via: { api: "A API", mqtt: "MQTT", matter: "Um app da casa", timer: "Um timer", button: "Um botão" },
     did: {
       joined: () => "está aqui",
       left: () => "saiu",

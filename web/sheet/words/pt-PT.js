@@ -38,6 +38,7 @@ export default {
   },
   who: "Quem está aqui…",
   settings: "Definições…",
+  homeApps: "Apps da casa…",
   logOut: "Terminar sessão",
   backUp: "Cópia de segurança",
   restore: "Restaurar",
@@ -65,7 +66,7 @@ export default {
     here: (names) => `Aqui: ${names}`,
     nobody: "Ainda ninguém aqui tem nome.",
     someone: "Uma página",
-    via: { api: "A API", mqtt: "MQTT", timer: "Um temporizador", button: "Um botão" },
+    via: { api: "A API", mqtt: "MQTT", matter: "Uma app da casa", timer: "Um temporizador", button: "Um botão" },
     did: {
       joined: () => "está aqui",
       left: () => "saiu",

@@ -1,0 +1,214 @@
+//! Puts rs-matter together, and runs it.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use getrandom::SysRng;
+use getrandom::rand_core::UnwrapErr;
+use rs_matter::crypto::{Crypto, default_crypto};
+use rs_matter::dm::clusters::basic_info::BasicInfoConfig;
+use rs_matter::dm::clusters::decl::bridged_device_basic_information::ClusterHandler as _;
+use rs_matter::dm::clusters::decl::identify::ClusterHandler as _;
+use rs_matter::dm::clusters::decl::level_control::ClusterHandler as _;
+use rs_matter::dm::clusters::decl::on_off::ClusterHandler as _;
+use rs_matter::dm::clusters::desc::{ClusterHandler as _, DescHandler};
+use rs_matter::dm::clusters::groups::{ClusterHandler as _, GroupsHandler};
+use rs_matter::dm::devices::DEV_TYPE_AGGREGATOR;
+use rs_matter::dm::devices::test::{DAC_PRIVKEY, TEST_DEV_ATT, TEST_PID, TEST_VID};
+use rs_matter::dm::endpoints::EthSysHandlerBuilder;
+use rs_matter::dm::networks::eth::EthNetwork;
+use rs_matter::dm::{Async, DataModel, Dataver};
+use rs_matter::error::Error;
+use rs_matter::im::{EthInteractionModelState, InteractionModel};
+use rs_matter::pairing::DiscoveryCapabilities;
+use rs_matter::pairing::qr::{CommFlowType, QrPayload, no_optional_data};
+use rs_matter::respond::DefaultResponder;
+use rs_matter::sc::pase::Spake2pVerifierPasswordRef;
+use rs_matter::transport::exchange::MatterBuffers;
+use rs_matter::{BasicCommData, Matter};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::bridge::Bridge;
+use super::bridged_info::{BridgedInfo, label};
+use super::disk::Disk;
+use super::endpoints::{AGGREGATOR, FIRST_LIGHT};
+use super::identify::Identify;
+use super::identity::Identity;
+use super::level_control::LevelControl;
+use super::mdns::Responder;
+use super::on_off::OnOff;
+use super::reports;
+use super::requests::Requests;
+use super::socket::Socket;
+use crate::model::hub::Hub;
+use crate::model::matter::{Codes, MatterEnd};
+
+/// Exchanges that are handled at the same time; more are told to try again.
+const EXCHANGES: usize = 4;
+/// Those that are told so at the same time.
+const BUSY_EXCHANGES: usize = 4;
+/// The name for people, where the dimmer has no title.
+const NAME: &str = "dimmer";
+
+/// Serves until `stop`.
+///
+/// # Errors
+/// The folder or the network cannot be used, or the stack has failed.
+pub async fn run(
+    hub: Arc<Hub>,
+    folder: &Path,
+    end: MatterEnd,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let identity = Identity::of(folder)?;
+    let bridge = Bridge::new(hub.clone(), folder)?;
+    let socket = Socket::open().await?;
+
+    let title = hub.settings.house().title.clone();
+    let title = title.unwrap_or_else(|| NAME.into());
+    let details = details(&identity, label(&title));
+    let pairing = BasicCommData {
+        password: Spake2pVerifierPasswordRef::new(&identity.passcode.to_le_bytes()).into(),
+        discriminator: identity.discriminator,
+    };
+    let codes = codes(&pairing, &details).map_err(failed)?;
+    let matter = Matter::new(&details, pairing, &TEST_DEV_ATT, socket.port()?);
+    let buffers: MatterBuffers = MatterBuffers::new();
+    let state: EthInteractionModelState = EthInteractionModelState::new(EthNetwork::new_default());
+    let kv = matter.kv(Disk::new(folder));
+    matter.startup(&kv).map_err(failed)?;
+    let crypto = default_crypto(UnwrapErr(SysRng), DAC_PRIVKEY);
+    let model = data_model(&bridge, &identity, &crypto).map_err(failed)?;
+    let interactions = InteractionModel::new(&matter, &crypto, &buffers, model, &kv, &state);
+    interactions.startup().await.map_err(failed)?;
+    matter.persist_reboot_count(&kv).map_err(failed)?;
+    info!("matter: on UDP port {}", matter.port());
+
+    let (services, changed) = (Notify::new(), Notify::new());
+    let requests = Requests {
+        bridge: &bridge,
+        matter: &matter,
+        codes,
+        state: end.state,
+        services: &services,
+        changed: &changed,
+        until: Cell::new(tokio::time::Instant::now()),
+    };
+    let mdns = Responder {
+        matter: &matter,
+        host: &identity.id,
+        services: &services,
+        changed: &changed,
+    };
+    let responder = DefaultResponder::new(&interactions);
+    let mut respond = pin!(responder.run::<EXCHANGES, BUSY_EXCHANGES>());
+    let mut interact = pin!(interactions.run());
+    let mut transport = pin!(matter.run(&crypto, &socket, &socket, &socket));
+    let ended = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        ended = &mut respond => ended,
+        ended = &mut interact => ended,
+        ended = &mut transport => ended,
+        () = mdns.run() => Ok(()),
+        () = requests.run(&interactions, end.requests) => Ok(()),
+        () = reports::run(&bridge, &interactions) => Ok(()),
+    };
+    reports::end_all(&bridge);
+    ended.map_err(failed)
+}
+
+fn failed(error: Error) -> anyhow::Error {
+    anyhow!("rs-matter: {:?}", error.code())
+}
+
+/// What the device says of itself. It is not certified: the IDs are those for tests.
+fn details<'a>(identity: &'a Identity, name: &'a str) -> BasicInfoConfig<'a> {
+    BasicInfoConfig {
+        vendor_name: NAME,
+        vid: TEST_VID,
+        product_name: NAME,
+        pid: TEST_PID,
+        hw_ver: 1,
+        hw_ver_str: "1",
+        sw_ver: 1,
+        sw_ver_str: env!("CARGO_PKG_VERSION"),
+        serial_no: &identity.id,
+        unique_id: &identity.id,
+        device_name: name,
+        device_type: Some(DEV_TYPE_AGGREGATOR.dtype),
+        ..BasicInfoConfig::new()
+    }
+}
+
+/// The codes to pair it.
+fn codes(pairing: &BasicCommData, details: &BasicInfoConfig<'_>) -> Result<Codes, Error> {
+    let qr = QrPayload::new_from_basic_info(
+        DiscoveryCapabilities::IP,
+        CommFlowType::Standard,
+        pairing.clone(),
+        details,
+        no_optional_data,
+    );
+    let mut buffer = [0; 256];
+    let (text, _) = qr.as_str(&mut buffer)?;
+    Ok(Codes {
+        qr: Arc::from(text),
+        manual: Arc::from(pairing.compute_pretty_pairing_code().as_str()),
+    })
+}
+
+/// The clusters of the endpoints. Each handler of lights serves all of them.
+fn data_model<'a>(
+    bridge: &'a Bridge,
+    identity: &'a Identity,
+    crypto: &impl Crypto,
+) -> Result<impl DataModel + 'a, Error> {
+    let mut random = crypto.rand()?;
+    let mut dataver = || Dataver::new_rand(&mut random);
+    let handlers = (
+        DescHandler::new_aggregator(dataver()),
+        DescHandler::new(dataver()),
+        GroupsHandler::new(dataver()),
+        Identify::new(bridge, dataver()),
+        OnOff::new(bridge, dataver()),
+        LevelControl::new(bridge, dataver()),
+        BridgedInfo::new(bridge, &identity.id, dataver()),
+    );
+    let (aggregator, description, groups, identify, on_off, level_control, info) = handlers;
+    let root = EthSysHandlerBuilder::new().build(crypto.rand()?);
+    let chain = root
+        .chain(
+            |endpoint, cluster| endpoint == AGGREGATOR && cluster == DescHandler::CLUSTER.id,
+            Async(aggregator.adapt()),
+        )
+        .chain(
+            |endpoint, cluster| endpoint >= FIRST_LIGHT && cluster == DescHandler::CLUSTER.id,
+            Async(description.adapt()),
+        )
+        .chain(
+            |endpoint, cluster| endpoint >= FIRST_LIGHT && cluster == GroupsHandler::CLUSTER.id,
+            Async(groups.adapt()),
+        )
+        .chain(
+            |endpoint, cluster| endpoint >= FIRST_LIGHT && cluster == Identify::CLUSTER.id,
+            Async(identify.adapt()),
+        )
+        .chain(
+            |endpoint, cluster| endpoint >= FIRST_LIGHT && cluster == OnOff::CLUSTER.id,
+            Async(on_off.adapt()),
+        )
+        .chain(
+            |endpoint, cluster| endpoint >= FIRST_LIGHT && cluster == LevelControl::CLUSTER.id,
+            Async(level_control.adapt()),
+        )
+        .chain(
+            |endpoint, cluster| endpoint >= FIRST_LIGHT && cluster == BridgedInfo::CLUSTER.id,
+            Async(info.adapt()),
+        );
+    Ok((bridge.endpoints.clone(), chain))
+}
