@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches programs that the tests speak with, in their pinned versions, and prints their folder.
 #
-#   scripts/clients.sh [--find] [prometheus | websocat | node-red]
+#   scripts/clients.sh [--find] [prometheus | websocat | node-red | matter]
 #
 #   --find  fetches nothing: prints the folder, or fails if it is not there
 #
@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 source scripts/debian.sh
 
 pins=$PWD/tests/clients/socketio
+matter=$PWD/tests/clients/matter
 websocat=1.14.1
 node_red=4.1.8
 
@@ -44,6 +45,29 @@ make_node_red() {
   npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix "$1" "node-red@$node_red" >&2
 }
 
+# make_matter FOLDER: two controllers of Matter, in JavaScript and Python.
+make_matter() {
+  say "fetching matter.js and the CHIP SDK"
+  need_npm
+  python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
+  install libnl-route-3-200
+  python3 -m venv "$1/chip"
+  "$1/chip/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$matter/chip.txt" >&2
+  # The SDK keeps files in /data and /tmp. Here they are in /mnt, where each test has a folder of its own.
+  sed -i -e 's|/data/chip_|/mnt//chip_|g' -e 's|/tmp/chip_|/mnt/chip_|g' "$1"/chip/lib/python3*/site-packages/chip/*.so
+  cp "$matter/package.json" "$matter/package-lock.json" "$1"
+  npm ci --prefix "$1" --silent --no-audit --no-fund >&2
+  cp "$matter"/controller.* "$1"
+  # The authorities of test devices, which dimmer is: rs-matter has them for its own tests.
+  local crate
+  crate=$(cargo metadata --locked --format-version 1 --features matter | python3 -c '
+import json, sys
+packages = json.load(sys.stdin)["packages"]
+print(next(package["manifest_path"] for package in packages if package["name"] == "rs-matter"))')
+  mkdir "$1/paa"
+  cp "${crate%/*}"/src/attest/test_paa/*.der "$1/paa"
+}
+
 # make_prometheus FOLDER: just the program, as the package would start a server.
 make_prometheus() { fetch "$1" prometheus; }
 
@@ -72,6 +96,10 @@ websocat)
 node-red)
   name=node-red-$node_red
   make=make_node_red
+  ;;
+matter)
+  name=matter-$(cat "$matter"/* | cksum | cut -d ' ' -f 1)
+  make=make_matter
   ;;
 *) fail "unknown argument $1; see the head of $0" ;;
 esac

@@ -15,6 +15,7 @@ mod lan;
 mod examples;
 mod fleet;
 mod home_assistant;
+mod matter;
 mod mdns;
 mod mqtt;
 mod proxies;

@@ -3,12 +3,16 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::env;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use rustix::process::geteuid;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::runtime::Builder;
 
 use crate::common::{need, run_by};
 
@@ -114,6 +118,17 @@ impl Machine {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{line}: {errors}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs this on the machine's network, in a thread and a runtime of its own.
+    pub fn within<T: Send>(&self, f: impl AsyncFnOnce() -> T + Send) -> T {
+        let network = File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
+        let run = || {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(f())
+        };
+        thread::scope(|scope| scope.spawn(run).join().unwrap())
     }
 
     /// Whether a file or socket is there.

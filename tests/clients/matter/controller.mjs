@@ -9,6 +9,7 @@ import "@matter/nodejs";
 import { Environment, Logger } from "@matter/general";
 import { ManualPairingCodeCodec } from "@matter/types";
 import { BridgedDeviceBasicInformation } from "@matter/types/clusters/bridged-device-basic-information";
+import { Descriptor } from "@matter/types/clusters/descriptor";
 import { Identify } from "@matter/types/clusters/identify";
 import { LevelControl } from "@matter/types/clusters/level-control";
 import { OnOff } from "@matter/types/clusters/on-off";
@@ -61,7 +62,10 @@ const commands = {
   },
   /** Connects again to what it has paired before. */
   connect: () => connect(controller.getCommissionedNodes()[0]),
-  lights: () => [...node.parts.values()].filter((part) => part.number > 1).map((part) => part.number),
+  async lights() {
+    const parts = await node.getRootClusterClient(Descriptor).attributes.partsList.get(true);
+    return parts.filter((part) => part > 1).sort();
+  },
   read: ({ endpoint, of, attribute }) => cluster(endpoint, of).attributes[attribute].get(true),
   write: ({ endpoint, of, attribute, value }) => cluster(endpoint, of).attributes[attribute].set(value),
   on: ({ endpoint, on }) => (on ? cluster(endpoint, "on").on() : cluster(endpoint, "on").off()),
