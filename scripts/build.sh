@@ -56,7 +56,7 @@ if [ -z "$way" ]; then
   fi
 fi
 
-build=(build --locked --release --target "$triple")
+build=(build --locked --release "${package_features[@]}" --target "$triple")
 
 # cargo_build ARGUMENT…: builds with the linker for the target; the arguments go to cargo.
 cargo_build() {

@@ -8,6 +8,9 @@ shopt -s inherit_errexit
 
 cache=$(realpath -m "${DIMMER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dimmer}")
 
+# What the packages have besides the default features.
+package_features=(--features matter)
+
 say() { printf '== %s\n' "$*" >&2; }
 
 fail() {

@@ -80,4 +80,4 @@ EOF
 chmod +x "$lab/qemu"
 
 say "measuring"
-DIMMER_LAB=$lab cargo test --locked --test emulated -- --ignored --exact "$test::on_an_emulated_pi" --nocapture
+DIMMER_LAB=$lab cargo test --locked "${package_features[@]}" --test emulated -- --ignored --exact "$test::on_an_emulated_pi" --nocapture

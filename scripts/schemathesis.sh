@@ -13,7 +13,7 @@ source scripts/debian.sh
 examples=${1:-200}
 version=4.32.5
 cached "schemathesis-$version" make_venv "schemathesis==$version"
-cargo build --quiet --locked --release
+cargo build --quiet --locked --release "${package_features[@]}"
 
 lab=$(mktemp -d)
 server=

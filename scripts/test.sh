@@ -73,7 +73,7 @@ end() {
 # of a program that is optimized as a whole, and with QEMU. So this runs beside the other steps.
 emulated_pi() {
   step "release build"
-  cargo build --locked --release
+  cargo build --locked --release "${package_features[@]}"
 
   step "the pin of an emulated Raspberry Pi"
   tests scripts/emulate.sh
@@ -91,7 +91,7 @@ install apt-utils avahi-daemon avahi-utils bsdutils build-essential caddy chromi
 install arch-test cpio device-tree-compiler dpkg-dev e2fsprogs gcc-aarch64-linux-gnu kmod libc6-dev-arm64-cross \
   mmdebstrap xz-utils
 scripts/axe.sh >/dev/null
-for clients in '' prometheus websocat node-red; do
+for clients in '' prometheus websocat node-red matter; do
   scripts/clients.sh $clients >/dev/null
 done
 
@@ -117,16 +117,16 @@ step "format"
 cargo fmt --check
 
 step "lint"
-cargo clippy --locked --all-targets -- --deny warnings
+cargo clippy --locked "${package_features[@]}" --all-targets -- --deny warnings
 
 step "documentation"
-RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
+RUSTDOCFLAGS="--deny warnings" cargo doc --locked "${package_features[@]}" --no-deps --document-private-items
 
 step "tests, against the release binary"
 # Those on an emulated Pi and on Home Assistant, which are prepared and run elsewhere, are left out by name: they would
 # count as skipped.
-cargo build --locked --release
-DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked --no-fail-fast -- \
+cargo build --locked --release "${package_features[@]}"
+DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked "${package_features[@]}" --no-fail-fast -- \
   --include-ignored --skip on_an_emulated_pi --skip on_home_assistant
 
 step "waiting for the emulated Raspberry Pi"
@@ -150,7 +150,7 @@ for target in aarch64 armv7 armv6; do
 done
 
 step "every combination of features"
-for features in {,mdns}{,\ mqtt}{,\ socketio}{,\ tls}; do
+for features in {,mdns}{,\ mqtt}{,\ socketio}{,\ tls} matter; do
   cargo clippy --locked --no-default-features --features "$features" -- --deny warnings
 done
 
@@ -165,7 +165,7 @@ scripts/schemathesis.sh
 
 step "Home Assistant"
 scripts/home-assistant.sh install
-DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked --test clients on_home_assistant -- --include-ignored
+DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked "${package_features[@]}" --test clients on_home_assistant -- --include-ignored
 
 step "fuzzing"
 scripts/fuzz.sh 60

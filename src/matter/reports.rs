@@ -196,7 +196,7 @@ fn do_what_is_due(bridge: &Bridge) {
             let is_due = off.is_some_and(|(_, at)| at == revision);
             (ended.map(|(_, flash)| flash), is_due)
         });
-        let off = off.then(|| Command::Change {
+        let off = off.then_some(Command::Change {
             target: Target::Own(light),
             change: Change::On(false),
             transition: None,

@@ -486,7 +486,7 @@ impl<'a> From<&'a Entry> for EntryResource<'a> {
         EntryResource {
             at: entry.at,
             who: entry.actor.name().map(|name| &**name),
-            via: entry.actor.via(),
+            via: entry.actor.via().filter(|_| entry.actor.name().is_none()),
             action: match &entry.action {
                 Action::Joined => ActionResource::Joined,
                 Action::Left => ActionResource::Left,

@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
+use super::matter_resource::MatterResource;
 use super::resource::{
     AdviceResource, DiagnosisResource, DoctorResource, ErrorResource, HealthResource, LedResource,
     LightDescription, LightResource, PresetResource, RefusalCode, RestoredResource,
@@ -25,6 +27,7 @@ use crate::model::effect::{Effect, EffectKind, Speed};
 use crate::model::fleet::RemoteState;
 use crate::model::level::Level;
 use crate::model::lights::{Fault, Light, LightId, LightState, Lights};
+use crate::model::matter::{Codes, Fabric, MatterState, Window};
 use crate::model::presets::{Preset, Scene};
 use crate::model::settings::{FileSettings, LightSettings, SetHere, Settings};
 use crate::model::timers::{Daily, Timer, TimerAction, Waiting};
@@ -49,14 +52,21 @@ fn ana() -> Actor {
 }
 
 /// Every actor.
-pub fn actors() -> [Actor; 5] {
-    let api = Actor::Api(Ipv4Addr::LOCALHOST.into());
-    let actors = [ana(), api, Actor::Mqtt, Actor::Timer, Actor::Button];
+pub fn actors() -> [Actor; 7] {
+    let actors = [
+        ana(),
+        Actor::Matter(Some("Flat of Ana".into())),
+        Actor::Api(Ipv4Addr::LOCALHOST.into()),
+        Actor::Mqtt,
+        Actor::Matter(None),
+        Actor::Timer,
+        Actor::Button,
+    ];
     for actor in &actors {
         match actor {
             // A new actor belongs here and above.
             Actor::Client { .. } | Actor::Api(_) => {}
-            Actor::Mqtt | Actor::Timer | Actor::Button => {}
+            Actor::Mqtt | Actor::Matter(_) | Actor::Timer | Actor::Button => {}
         }
     }
     actors
@@ -121,6 +131,28 @@ pub fn doctor_resource() -> Value {
             DiagnosisResource::new(led, None, Vec::new()),
         ],
     })
+}
+
+/// The bodies of `/api/matter`: while more can be paired from here, and while not.
+pub fn matter_resources() -> Vec<Value> {
+    let codes = Codes {
+        qr: "MT:Y.K9042C00KA0648G00".into(),
+        manual: "3497-011-2332".into(),
+    };
+    let until = Instant::now() + Duration::from_secs(60);
+    let fabric = Fabric {
+        index: 1,
+        label: "Flat of Ana".into(),
+        vendor: 0xfff1,
+    };
+    let state = MatterState {
+        window: Window::Open { until, codes },
+        fabrics: vec![fabric],
+    };
+    vec![
+        json(MatterResource::of(&state, true)),
+        json(MatterResource::off()),
+    ]
 }
 
 /// The bodies of a response with an error.

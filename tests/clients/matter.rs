@@ -4,11 +4,15 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::common::{LIMIT, Setup, TestClient, TestServer, dimmer, fetched};
@@ -378,6 +382,111 @@ fn matter_js_pairs_dims_follows_and_survives_a_restart() {
 #[ignore = "needs the CHIP SDK and network namespaces; scripts/test.sh installs what is missing and runs this"]
 fn the_chip_sdk_pairs_dims_follows_and_survives_a_restart() {
     works_with(Maker::Chip);
+}
+
+/// Messages as Matter has them, and such that are nearly so.
+struct Malformed(StdRng);
+
+impl Malformed {
+    /// A message to begin a session, without encryption: its header, and the parameters for a passcode.
+    fn seed(&mut self) -> Vec<u8> {
+        let (counter, node, exchange) = (
+            self.0.random::<u32>(),
+            self.0.random::<u64>(),
+            self.0.random::<u16>(),
+        );
+        let opcode = *[0x00, 0x10, 0x20, 0x22, 0x24, 0x30, 0x32, 0x33, 0x40]
+            .choose(&mut self.0)
+            .unwrap();
+        let protocol = u16::from(self.0.random_ratio(1, 4));
+        let mut message = vec![0x04, 0, 0, 0];
+        message.extend(counter.to_le_bytes());
+        message.extend(node.to_le_bytes());
+        message.extend([0x05, opcode]);
+        message.extend(exchange.to_le_bytes());
+        message.extend(protocol.to_le_bytes());
+        // A structure with 32 random bytes, a session ID, and a passcode ID.
+        message.extend([0x15, 0x30, 0x01, 0x20]);
+        message.extend(self.0.random::<[u8; 32]>());
+        message.extend([0x25, 0x02, 0x34, 0x12, 0x24, 0x03, 0x00, 0x28, 0x04, 0x18]);
+        message
+    }
+
+    fn next(&mut self) -> Vec<u8> {
+        let mut message = self.seed();
+        match self.0.random_range(0..6) {
+            0 => {}
+            1 => message.truncate(self.0.random_range(0..message.len())),
+            // A session that is not there, as if encrypted.
+            2 => message[1] = self.0.random(),
+            3 => {
+                let length = self.0.random_range(0..1500);
+                message = (0..length).map(|_| self.0.random()).collect();
+            }
+            4 => {
+                let length = self.0.random_range(0..1200);
+                message.extend((0..length).map(|_| self.0.random::<u8>()));
+            }
+            _ => {
+                for _ in 0..self.0.random_range(1..8) {
+                    let at = self.0.random_range(0..message.len());
+                    message[at] ^= 1 << self.0.random_range(0..8);
+                }
+            }
+        }
+        message
+    }
+}
+
+#[test]
+#[ignore = "needs matter.js and network namespaces; scripts/test.sh installs what is missing and runs this"]
+fn malformed_messages_neither_stop_it_nor_take_memory() {
+    with_lan(|lan| {
+        let setup = Setup::with(SETTINGS);
+        let folder = setup.path().join("controller");
+        let service = serve(&lan, setup);
+        let code = code(&lan);
+        let address = lan.kitchen.run("ip -6 -o addr show dev eth0 scope link");
+        let address = address.split_whitespace().nth(3).unwrap();
+        let address: Ipv6Addr = address.split('/').next().unwrap().parse().unwrap();
+        let (minute, most) = (Duration::from_secs(60), 200_000);
+        let flood = |count: usize, seed: u64| {
+            lan.phone.within(async || {
+                let index = rustix::net::netdevice::name_to_index(
+                    std::net::UdpSocket::bind("[::]:0").unwrap(),
+                    "eth0",
+                );
+                let socket = tokio::net::UdpSocket::bind("[::]:0").await.unwrap();
+                let (index, start) = (index.unwrap(), Instant::now());
+                let mut malformed = Malformed(StdRng::seed_from_u64(seed));
+                for number in 0..count {
+                    let port = if number % 10 == 0 { 5353 } else { 5540 };
+                    let to = SocketAddrV6::new(address, port, 0, index);
+                    socket.send_to(&malformed.next(), to).await.unwrap();
+                    if number % 50 == 0 {
+                        // As fast as it reads them, or the kernel would drop them.
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        if start.elapsed() > minute {
+                            break;
+                        }
+                    }
+                }
+            });
+        };
+        flood(most / 10, 1);
+        let before = service.memory();
+        flood(most, 2);
+        let grown = service.memory().saturating_sub(before);
+        assert!(grown < 1024, "{grown} KiB more than {before}");
+        assert!(!service.log().contains("panicked"), "{}", service.log());
+
+        let mut controller = Controller::start(Maker::MatterJs, &lan.phone, &folder);
+        matter(&lan, &["open"]);
+        assert_eq!(self::code(&lan), code);
+        controller.run(json!({"command": "pair", "code": code}));
+        controller.run(json!({"command": "level", "endpoint": DESK, "level": 254}));
+        page_shows(&lan, "desk", 100.0);
+    });
 }
 
 #[test]

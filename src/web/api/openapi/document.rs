@@ -58,6 +58,20 @@ fn paths() -> Value {
             "post": change_light("changeLightByPost"),
         },
         "/api/lights/{name}/greeted": { "post": greet() },
+        "/api/matter": {
+            "get": Operation::new("matter", "What is paired with Matter, and whether more can be")
+                .returns(200, "As it is now", reference("Matter"))
+                .end(),
+        },
+        "/api/matter/close": { "post": matter("closeMatter", "Lets no more controllers pair").end() },
+        "/api/matter/fabrics/{index}": { "delete": remove_fabric() },
+        "/api/matter/open": {
+            "post": matter("openMatter", "Lets more controllers pair for 15 minutes").end(),
+        },
+        "/api/matter/qr.svg": { "get": qr_code() },
+        "/api/matter/reset": {
+            "post": matter("resetMatter", "Removes all fabrics, and lets controllers pair").end(),
+        },
         "/api/openapi.json": {
             "get": Operation::new("description", "This document")
                 .returns(200, "OpenAPI 3.1", json!({ "type": "object" }))
@@ -187,6 +201,41 @@ fn change_settings(id: &str) -> Value {
     .end()
 }
 
+/// An operation of Matter that returns its state.
+fn matter(id: &str, summary: &str) -> Operation {
+    Operation::new(id, summary)
+        .returns(200, "As it is then", reference("Matter"))
+        .of_matter()
+}
+
+fn remove_fabric() -> Value {
+    let index = json!({
+        "name": "index",
+        "in": "path",
+        "required": true,
+        "description": "The index of a fabric",
+        "schema": { "type": "integer", "minimum": 1, "maximum": 254 },
+    });
+    matter(
+        "removeFabric",
+        "Removes a fabric: its controller no longer controls the lights",
+    )
+    .with("parameters", json!([index]))
+    .fails(404, "No fabric has this index")
+    .end()
+}
+
+fn qr_code() -> Value {
+    let picture = json!({ "image/svg+xml": { "schema": { "type": "string" } } });
+    Operation::new("qrCode", "The QR code to pair a controller")
+        .response(
+            200,
+            json!({ "description": "A picture", "content": picture }),
+        )
+        .of_matter()
+        .end()
+}
+
 fn timers() -> Value {
     Operation::new("timers", "All timers")
         .returns(200, "In the order in which they are due", list_of("Timer"))
@@ -267,6 +316,13 @@ impl Operation {
 
     fn fails(self, status: u16, description: &str) -> Operation {
         self.returns(status, description, reference("Error"))
+    }
+
+    /// What every request to Matter may be told.
+    fn of_matter(self) -> Operation {
+        self.fails(403, "The request is not from the LAN, or comes by a proxy")
+            .fails(409, "Matter is off, or nothing can be paired now")
+            .fails(503, "The service stops, or its disk does not answer")
     }
 
     fn response(mut self, status: u16, response: Value) -> Operation {

@@ -60,6 +60,8 @@ pub fn schemas() -> Value {
         "Doctor": doctor(),
         "Diagnosis": diagnosis(),
         "Advice": advice(),
+        "Matter": matter(),
+        "Fabric": fabric(),
         "Error": error(),
     })
 }
@@ -601,6 +603,34 @@ fn diagnosis() -> Value {
         properties,
         &["fallback"],
     )
+}
+
+fn matter() -> Value {
+    let properties = json!({
+        "enabled": described(json!({ "type": "boolean" }), "Whether the settings have it."),
+        "window": described(
+            json!({ "type": "string", "enum": ["closed", "open", "controller"] }),
+            "Whether more controllers can pair: with the codes here, or with those that a paired controller shows.",
+        ),
+        "seconds": described(integer(0, Some(900)), "For how long, while it is open."),
+        "qr": described(json!({ "type": "string" }), "The text of the QR code: only on the LAN, while it is open."),
+        "code": described(json!({ "type": "string" }), "The digits to type in instead, as 1234-567-8901."),
+        "fabrics": described(list_of("Fabric"), "What is paired, in the order of the indexes."),
+    });
+    response(
+        "What is paired with Matter, and whether more can be.",
+        properties,
+        &["seconds", "qr", "code"],
+    )
+}
+
+fn fabric() -> Value {
+    let properties = json!({
+        "index": described(integer(1, Some(254)), "Identifies it here."),
+        "label": described(json!({ "type": "string" }), "The name that its controller gave it; may be empty."),
+        "vendor": described(integer(0, Some(0xffff)), "The vendor of its controller."),
+    });
+    response("All devices that a controller has paired.", properties, &[])
 }
 
 fn advice() -> Value {

@@ -60,6 +60,7 @@ fn every_method_of_every_route_is_described_and_no_other() {
         include_str!("../backup.rs"),
         include_str!("../doctor.rs"),
         include_str!("../lights.rs"),
+        include_str!("../matter.rs"),
         include_str!("../presets.rs"),
         include_str!("../settings.rs"),
         include_str!("../timers.rs"),
@@ -424,6 +425,9 @@ fn every_body_of_a_response_is_described_with_all_its_fields() {
     assert_described("Diagnosis", diagnoses);
     assert_described("Advice", &[diagnoses[0]["advice"][0].clone()]);
     assert_described("Doctor", &[doctor]);
+    let matter = samples::matter_resources();
+    assert_described("Fabric", &[matter[0]["fabrics"][0].clone()]);
+    assert_described("Matter", &matter);
     let presets = samples::preset_resources();
     assert_described("Preset", &presets);
     let scenes: Vec<_> = presets
