@@ -1,4 +1,4 @@
-//! What the clusters of all lights share: [`Bridge`].
+//! What the clusters of all lights share: [`MatterBridge`].
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub struct Passing {
 }
 
 /// The lights as the clusters see them.
-pub struct Bridge {
+pub struct MatterBridge {
     pub hub: Arc<Hub>,
     pub endpoints: Endpoints,
     file: PathBuf,
@@ -67,12 +67,12 @@ pub struct Bridge {
     pub wake: Notify,
 }
 
-impl Bridge {
+impl MatterBridge {
     /// Reads what is kept in the folder, and gives each light an endpoint.
     ///
     /// # Errors
     /// The file cannot be read, used or written.
-    pub fn new(hub: Arc<Hub>, folder: &Path) -> anyhow::Result<Bridge> {
+    pub fn new(hub: Arc<Hub>, folder: &Path) -> anyhow::Result<MatterBridge> {
         let file = folder.join(FILE);
         let name = || format!("{}", file.display());
         let mut kept: BTreeMap<String, Kept> = match fs::read(&file) {
@@ -88,7 +88,7 @@ impl Bridge {
             .map(|(name, kept)| (name.as_str(), kept.endpoint));
         let endpoints = Endpoints::new(hub.clone(), numbers);
         let passing = hub.lights.ids().map(|_| Passing::default()).collect();
-        Ok(Bridge {
+        Ok(MatterBridge {
             endpoints,
             hub,
             kept: RefCell::new(kept),
@@ -132,7 +132,7 @@ impl Bridge {
     /// Forgets what controllers have set, but not which light has which endpoint.
     ///
     /// # Errors
-    /// As [`Bridge::keep`].
+    /// As [`MatterBridge::keep`].
     pub fn reset(&self) -> Result<(), Error> {
         let mut kept = self.kept.borrow().clone();
         for kept in kept.values_mut() {
@@ -186,7 +186,7 @@ impl Bridge {
     /// Changes a light on behalf of the fabric that sent the command.
     ///
     /// # Errors
-    /// As [`Bridge::execute`].
+    /// As [`MatterBridge::execute`].
     pub fn change(
         &self,
         context: &impl OperationContext,
@@ -205,7 +205,7 @@ impl Bridge {
     /// Changes a setting of a light on behalf of the fabric that wrote the attribute; `null` resets it.
     ///
     /// # Errors
-    /// As [`Bridge::execute`].
+    /// As [`MatterBridge::execute`].
     pub fn change_setting(
         &self,
         context: &impl OperationContext,

@@ -9,21 +9,21 @@ use rs_matter::tlv::{TLVBuilderParent, Utf8Str, Utf8StrBuilder};
 use rs_matter::with;
 use serde_json::{Value, json};
 
-use super::bridge::Bridge;
+use super::bridge::MatterBridge;
 
 /// Longest label and ID in bytes.
 const MAX_LENGTH: usize = 32;
 
 /// Describes lights.
 pub struct BridgedInfo<'a> {
-    bridge: &'a Bridge,
+    bridge: &'a MatterBridge,
     /// What begins the unique ID of each light.
     id: &'a str,
     dataver: Dataver,
 }
 
 impl<'a> BridgedInfo<'a> {
-    pub fn new(bridge: &'a Bridge, id: &'a str, dataver: Dataver) -> BridgedInfo<'a> {
+    pub fn new(bridge: &'a MatterBridge, id: &'a str, dataver: Dataver) -> BridgedInfo<'a> {
         BridgedInfo {
             bridge,
             id,

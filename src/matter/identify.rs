@@ -11,7 +11,7 @@ use rs_matter::error::Error;
 use rs_matter::with;
 use tokio::time::Instant;
 
-use super::bridge::Bridge;
+use super::bridge::MatterBridge;
 use crate::model::command::{Command, Outcome};
 use crate::model::lights::LightId;
 
@@ -20,12 +20,12 @@ const EFFECT: Duration = Duration::from_secs(2);
 
 /// Lets lights blink.
 pub struct Identify<'a> {
-    bridge: &'a Bridge,
+    bridge: &'a MatterBridge,
     dataver: Dataver,
 }
 
 impl<'a> Identify<'a> {
-    pub fn new(bridge: &'a Bridge, dataver: Dataver) -> Identify<'a> {
+    pub fn new(bridge: &'a MatterBridge, dataver: Dataver) -> Identify<'a> {
         Identify { bridge, dataver }
     }
 

@@ -1,4 +1,4 @@
-//! What tells this dimmer from all others, and the secret to pair it: [`Identity`].
+//! What tells this dimmer from all others, and the secret to pair it: [`DeviceIdentity`].
 
 use std::fs;
 use std::io::ErrorKind;
@@ -22,7 +22,7 @@ const MAX_DISCRIMINATOR: u16 = 0xfff;
 /// What is made once for this machine, at random.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Identity {
+pub struct DeviceIdentity {
     /// The secret of the QR code.
     pub passcode: u32,
     /// Tells it from others that can be paired at the same time.
@@ -31,18 +31,18 @@ pub struct Identity {
     pub id: String,
 }
 
-impl Identity {
+impl DeviceIdentity {
     /// Reads the identity from the folder, or makes and keeps one.
     ///
     /// # Errors
     /// The file cannot be read, written or used. A new one in its place would be another device for those who have
     /// the code on paper, so that is left to people.
-    pub fn of(folder: &Path) -> anyhow::Result<Identity> {
+    pub fn of(folder: &Path) -> anyhow::Result<DeviceIdentity> {
         let path = folder.join("identity.json");
         let name = path.display();
         match fs::read(&path) {
             Ok(text) => {
-                let identity: Identity = serde_json::from_slice(&text)
+                let identity: DeviceIdentity = serde_json::from_slice(&text)
                     .with_context(|| format!("{name} is damaged; remove it for a new one"))?;
                 identity
                     .check()
@@ -50,7 +50,7 @@ impl Identity {
                 Ok(identity)
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let identity = Identity::random()?;
+                let identity = DeviceIdentity::random()?;
                 let text = serde_json::to_vec(&identity)?;
                 file::replace(&path, &text, file::SECRET)
                     .with_context(|| format!("cannot write {name}"))?;
@@ -60,7 +60,7 @@ impl Identity {
         }
     }
 
-    fn random() -> anyhow::Result<Identity> {
+    fn random() -> anyhow::Result<DeviceIdentity> {
         let random = || getrandom::u64().context("the system has no random numbers");
         let passcode = loop {
             // Each is as probable as any other: 2⁶⁴ is not a multiple, but off by less than 10⁻¹¹.
@@ -69,7 +69,7 @@ impl Identity {
                 break passcode;
             }
         };
-        Ok(Identity {
+        Ok(DeviceIdentity {
             passcode,
             discriminator: (random()? as u16) & MAX_DISCRIMINATOR,
             id: format!("{:016X}", random()?),
@@ -104,14 +104,14 @@ mod tests {
     #[test]
     fn it_is_made_once_and_only_its_owner_reads_it() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Identity::of(folder.path()).unwrap();
+        let first = DeviceIdentity::of(folder.path()).unwrap();
         first.check().unwrap();
-        assert_eq!(Identity::of(folder.path()).unwrap(), first);
+        assert_eq!(DeviceIdentity::of(folder.path()).unwrap(), first);
         let file = folder.path().join("identity.json");
         let mode = fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let other = tempfile::tempdir().unwrap();
-        assert_ne!(Identity::of(other.path()).unwrap(), first);
+        assert_ne!(DeviceIdentity::of(other.path()).unwrap(), first);
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
             r#"{"passcode": 1234, "discriminator": 1, "id": "x.local"}"#,
         ] {
             fs::write(&file, text).unwrap();
-            let error = Identity::of(folder.path()).unwrap_err().to_string();
+            let error = DeviceIdentity::of(folder.path()).unwrap_err().to_string();
             assert!(error.contains("remove it for a new one"), "{text}: {error}");
             assert_eq!(fs::read_to_string(&file).unwrap(), text, "it is left alone");
         }

@@ -15,7 +15,7 @@ use rs_matter::with;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::bridge::{Bridge, executes_if_off, seen};
+use super::bridge::{MatterBridge, executes_if_off, seen};
 use super::level::{MAX, MIN, from_matter, to_matter};
 use crate::model::level::Level;
 use crate::model::lights::{Change, LightId, LightState};
@@ -24,25 +24,25 @@ use crate::model::transition::MAX_TRANSITION;
 
 /// Shows and sets levels.
 pub struct LevelControl<'a> {
-    bridge: &'a Bridge,
+    bridge: &'a MatterBridge,
     dataver: Dataver,
 }
 
 /// The options of a command.
-struct Options {
+struct CommandOptions {
     /// Whether it may switch the light on and off.
     with_on_off: bool,
     mask: OptionsBitmap,
     value: OptionsBitmap,
 }
 
-impl Options {
+impl CommandOptions {
     fn of(
         with_on_off: bool,
         mask: Result<OptionsBitmap, Error>,
         value: Result<OptionsBitmap, Error>,
-    ) -> Result<Options, Error> {
-        Ok(Options {
+    ) -> Result<CommandOptions, Error> {
+        Ok(CommandOptions {
             with_on_off,
             mask: mask?,
             value: value?,
@@ -51,7 +51,7 @@ impl Options {
 }
 
 impl<'a> LevelControl<'a> {
-    pub fn new(bridge: &'a Bridge, dataver: Dataver) -> LevelControl<'a> {
+    pub fn new(bridge: &'a MatterBridge, dataver: Dataver) -> LevelControl<'a> {
         LevelControl { bridge, dataver }
     }
 
@@ -71,7 +71,7 @@ impl<'a> LevelControl<'a> {
     fn invoked(
         &self,
         context: &impl InvokeContext,
-        options: &Options,
+        options: &CommandOptions,
     ) -> Result<Option<(LightId, LightState)>, Error> {
         let light = self.bridge.light(context.cmd().endpoint_id)?;
         let state = self.bridge.state(light);
@@ -94,7 +94,7 @@ impl<'a> LevelControl<'a> {
         state: &LightState,
         level: u8,
         transition: Option<Duration>,
-        options: &Options,
+        options: &CommandOptions,
     ) -> Result<(), Error> {
         let level = level.clamp(MIN, MAX);
         if !options.with_on_off && state.level.is_off() {
@@ -121,7 +121,7 @@ impl<'a> LevelControl<'a> {
         context: impl InvokeContext,
         level: u8,
         transition: Nullable<u16>,
-        options: Options,
+        options: CommandOptions,
     ) -> Result<(), Error> {
         if level > MAX {
             return Err(ErrorCode::InvalidCommand.into());
@@ -141,7 +141,7 @@ impl<'a> LevelControl<'a> {
         context: impl InvokeContext,
         mode: MoveModeEnum,
         rate: Nullable<u8>,
-        options: Options,
+        options: CommandOptions,
     ) -> Result<(), Error> {
         let rate = rate.into_option();
         if rate == Some(0) {
@@ -173,7 +173,7 @@ impl<'a> LevelControl<'a> {
         mode: StepModeEnum,
         size: u8,
         transition: Nullable<u16>,
-        options: Options,
+        options: CommandOptions,
     ) -> Result<(), Error> {
         if size == 0 {
             return Err(ErrorCode::InvalidCommand.into());
@@ -196,7 +196,7 @@ impl<'a> LevelControl<'a> {
     }
 
     /// Stays at the level that is seen.
-    fn stop(&self, context: impl InvokeContext, options: Options) -> Result<(), Error> {
+    fn stop(&self, context: impl InvokeContext, options: CommandOptions) -> Result<(), Error> {
         let light = self.bridge.light(context.cmd().endpoint_id)?;
         let state = self.bridge.state(light);
         let is_moving = state.effect.is_none() && state.remaining().is_some();
@@ -329,7 +329,8 @@ impl ClusterHandler for LevelControl<'_> {
         context: impl InvokeContext,
         request: MoveToLevelRequest<'_>,
     ) -> Result<(), Error> {
-        let options = Options::of(false, request.options_mask(), request.options_override())?;
+        let options =
+            CommandOptions::of(false, request.options_mask(), request.options_override())?;
         self.move_to(
             context,
             request.level()?,
@@ -343,7 +344,7 @@ impl ClusterHandler for LevelControl<'_> {
         context: impl InvokeContext,
         request: MoveToLevelWithOnOffRequest<'_>,
     ) -> Result<(), Error> {
-        let options = Options::of(true, request.options_mask(), request.options_override())?;
+        let options = CommandOptions::of(true, request.options_mask(), request.options_override())?;
         self.move_to(
             context,
             request.level()?,
@@ -357,7 +358,8 @@ impl ClusterHandler for LevelControl<'_> {
         context: impl InvokeContext,
         request: MoveRequest<'_>,
     ) -> Result<(), Error> {
-        let options = Options::of(false, request.options_mask(), request.options_override())?;
+        let options =
+            CommandOptions::of(false, request.options_mask(), request.options_override())?;
         self.move_on(context, request.move_mode()?, request.rate()?, options)
     }
 
@@ -366,7 +368,7 @@ impl ClusterHandler for LevelControl<'_> {
         context: impl InvokeContext,
         request: MoveWithOnOffRequest<'_>,
     ) -> Result<(), Error> {
-        let options = Options::of(true, request.options_mask(), request.options_override())?;
+        let options = CommandOptions::of(true, request.options_mask(), request.options_override())?;
         self.move_on(context, request.move_mode()?, request.rate()?, options)
     }
 
@@ -375,7 +377,8 @@ impl ClusterHandler for LevelControl<'_> {
         context: impl InvokeContext,
         request: StepRequest<'_>,
     ) -> Result<(), Error> {
-        let options = Options::of(false, request.options_mask(), request.options_override())?;
+        let options =
+            CommandOptions::of(false, request.options_mask(), request.options_override())?;
         let (mode, size) = (request.step_mode()?, request.step_size()?);
         self.step_by(context, mode, size, request.transition_time()?, options)
     }
@@ -385,7 +388,7 @@ impl ClusterHandler for LevelControl<'_> {
         context: impl InvokeContext,
         request: StepWithOnOffRequest<'_>,
     ) -> Result<(), Error> {
-        let options = Options::of(true, request.options_mask(), request.options_override())?;
+        let options = CommandOptions::of(true, request.options_mask(), request.options_override())?;
         let (mode, size) = (request.step_mode()?, request.step_size()?);
         self.step_by(context, mode, size, request.transition_time()?, options)
     }
@@ -395,7 +398,8 @@ impl ClusterHandler for LevelControl<'_> {
         context: impl InvokeContext,
         request: StopRequest<'_>,
     ) -> Result<(), Error> {
-        let options = Options::of(false, request.options_mask(), request.options_override())?;
+        let options =
+            CommandOptions::of(false, request.options_mask(), request.options_override())?;
         self.stop(context, options)
     }
 
@@ -404,7 +408,7 @@ impl ClusterHandler for LevelControl<'_> {
         context: impl InvokeContext,
         request: StopWithOnOffRequest<'_>,
     ) -> Result<(), Error> {
-        let options = Options::of(true, request.options_mask(), request.options_override())?;
+        let options = CommandOptions::of(true, request.options_mask(), request.options_override())?;
         self.stop(context, options)
     }
 

@@ -13,7 +13,7 @@ use rs_matter::with;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::bridge::Bridge;
+use super::bridge::MatterBridge;
 use super::level::from_matter;
 use crate::model::level::Level;
 use crate::model::lights::{Change, LightId, LightState};
@@ -21,12 +21,12 @@ use crate::model::settings::OnStart;
 
 /// Shows and switches lights.
 pub struct OnOff<'a> {
-    bridge: &'a Bridge,
+    bridge: &'a MatterBridge,
     dataver: Dataver,
 }
 
 impl<'a> OnOff<'a> {
-    pub fn new(bridge: &'a Bridge, dataver: Dataver) -> OnOff<'a> {
+    pub fn new(bridge: &'a MatterBridge, dataver: Dataver) -> OnOff<'a> {
         OnOff { bridge, dataver }
     }
 

@@ -10,7 +10,7 @@ use rs_matter::dm::{AttrChangeNotifier, AttrId, ClusterId, EndptId};
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use super::bridge::{Bridge, seen};
+use super::bridge::{MatterBridge, seen};
 use super::bridged_info::label;
 use super::endpoints::AGGREGATOR;
 use super::level::to_matter;
@@ -38,7 +38,7 @@ struct Told {
 }
 
 impl Told {
-    fn of(bridge: &Bridge, light: LightId) -> Told {
+    fn of(bridge: &MatterBridge, light: LightId) -> Told {
         let state = bridge.state(light);
         let title = bridge.hub.lights.light(light).title(&state.settings);
         let remaining = state.remaining();
@@ -107,7 +107,7 @@ impl Told {
 }
 
 /// Reports each change within [`INTERVAL`], and the last one always; never returns.
-pub async fn run(bridge: &Bridge, subscribers: &impl AttrChangeNotifier) {
+pub async fn run(bridge: &MatterBridge, subscribers: &impl AttrChangeNotifier) {
     let mut states = bridge.hub.lights.watch();
     let mut told = all(bridge);
     loop {
@@ -131,7 +131,7 @@ pub async fn run(bridge: &Bridge, subscribers: &impl AttrChangeNotifier) {
     }
 }
 
-fn all(bridge: &Bridge) -> Vec<(EndptId, Told)> {
+fn all(bridge: &MatterBridge) -> Vec<(EndptId, Told)> {
     let shown = bridge.endpoints.shown().into_iter();
     shown
         .map(|(endpoint, light)| (endpoint, Told::of(bridge, light)))
@@ -167,7 +167,7 @@ fn report(
 }
 
 /// When something is to be done or reported that nothing wakes for.
-fn next_due(bridge: &Bridge) -> Option<Instant> {
+fn next_due(bridge: &MatterBridge) -> Option<Instant> {
     let now = Instant::now();
     let due = bridge.hub.lights.ids().flat_map(|light| {
         let state = bridge.state(light);
@@ -182,7 +182,7 @@ fn next_due(bridge: &Bridge) -> Option<Instant> {
     due.flatten().min()
 }
 
-fn do_what_is_due(bridge: &Bridge) {
+fn do_what_is_due(bridge: &MatterBridge) {
     let now = Instant::now();
     for light in bridge.hub.lights.ids() {
         let revision = bridge.state(light).revision;
@@ -210,7 +210,7 @@ fn do_what_is_due(bridge: &Bridge) {
 }
 
 /// Ends whatever is going on, as nobody will when its time has come.
-pub fn end_all(bridge: &Bridge) {
+pub fn end_all(bridge: &MatterBridge) {
     for light in bridge.hub.lights.ids() {
         bridge.passing(light, |passing| {
             if let Some((until, _)) = &mut passing.identifies {

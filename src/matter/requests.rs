@@ -13,9 +13,9 @@ use rs_matter::sc::pase::CommWindowState;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use super::bridge::Bridge;
+use super::bridge::MatterBridge;
 use crate::model::matter::{
-    Codes, Fabric, MatterCommand, MatterError, MatterRequest, MatterState, WINDOW, Window,
+    Codes, Fabric, MatterError, MatterRequest, MatterState, PairingCommand, WINDOW, Window,
 };
 
 /// How often to look for what nobody reports: a label, or a window that has ended.
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Answers requests, and publishes the state.
 pub struct Requests<'a> {
-    pub bridge: &'a Bridge,
+    pub bridge: &'a MatterBridge,
     pub matter: &'a Matter<'a>,
     pub codes: Codes,
     pub state: watch::Sender<MatterState>,
@@ -67,13 +67,13 @@ impl Requests<'_> {
     fn execute(
         &self,
         stack: &impl HandlerContext,
-        command: MatterCommand,
+        command: PairingCommand,
     ) -> Result<(), MatterError> {
         let failed = |error: Error| MatterError::Unavailable(format!("{:?}", error.code()));
         match command {
-            MatterCommand::Open => self.open(stack).map_err(failed),
-            MatterCommand::Close => self.close(stack).map_err(failed),
-            MatterCommand::Remove(index) => {
+            PairingCommand::Open => self.open(stack).map_err(failed),
+            PairingCommand::Close => self.close(stack).map_err(failed),
+            PairingCommand::Remove(index) => {
                 let fabric = NonZeroU8::new(index).ok_or(MatterError::NoSuchFabric(index))?;
                 let found = self
                     .matter
@@ -83,7 +83,7 @@ impl Requests<'_> {
                     false => Err(MatterError::NoSuchFabric(index)),
                 }
             }
-            MatterCommand::Reset => {
+            PairingCommand::Reset => {
                 for fabric in self.fabrics() {
                     if let Some(index) = NonZeroU8::new(fabric.index) {
                         self.remove(stack, index).map_err(failed)?;

@@ -1,7 +1,7 @@
 //! Puts rs-matter together, and runs it.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -33,14 +33,15 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::bridge::Bridge;
+use super::bridge::MatterBridge;
 use super::bridged_info::{BridgedInfo, label};
 use super::disk::Disk;
 use super::endpoints::{AGGREGATOR, FIRST_LIGHT};
 use super::identify::Identify;
-use super::identity::Identity;
+use super::identity::DeviceIdentity;
 use super::level_control::LevelControl;
 use super::mdns::Responder;
+use super::node::BridgeNode;
 use super::on_off::OnOff;
 use super::reports;
 use super::requests::Requests;
@@ -55,18 +56,18 @@ const BUSY_EXCHANGES: usize = 4;
 /// The name for people, where the dimmer has no title.
 const NAME: &str = "dimmer";
 
-/// Serves until `stop`.
+/// Serves Matter until `stop`; what is paired is kept in `folder`. The future must stay in one thread.
 ///
 /// # Errors
 /// The folder or the network cannot be used, or the stack has failed.
 pub async fn run(
     hub: Arc<Hub>,
-    folder: &Path,
+    folder: PathBuf,
     end: MatterEnd,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let identity = Identity::of(folder)?;
-    let bridge = Bridge::new(hub.clone(), folder)?;
+    let identity = DeviceIdentity::of(&folder)?;
+    let bridge = MatterBridge::new(hub.clone(), &folder)?;
     let socket = Socket::open().await?;
 
     let title = hub.settings.house().title.clone();
@@ -80,7 +81,7 @@ pub async fn run(
     let matter = Matter::new(&details, pairing, &TEST_DEV_ATT, socket.port()?);
     let buffers: MatterBuffers = MatterBuffers::new();
     let state: EthInteractionModelState = EthInteractionModelState::new(EthNetwork::new_default());
-    let kv = matter.kv(Disk::new(folder));
+    let kv = matter.kv(Disk::new(&folder));
     matter.startup(&kv).map_err(failed)?;
     let crypto = default_crypto(UnwrapErr(SysRng), DAC_PRIVKEY);
     let model = data_model(&bridge, &identity, &crypto).map_err(failed)?;
@@ -127,7 +128,7 @@ fn failed(error: Error) -> anyhow::Error {
 }
 
 /// What the device says of itself. It is not certified: the IDs are those for tests.
-fn details<'a>(identity: &'a Identity, name: &'a str) -> BasicInfoConfig<'a> {
+fn details<'a>(identity: &'a DeviceIdentity, name: &'a str) -> BasicInfoConfig<'a> {
     BasicInfoConfig {
         vendor_name: NAME,
         vid: TEST_VID,
@@ -164,8 +165,8 @@ fn codes(pairing: &BasicCommData, details: &BasicInfoConfig<'_>) -> Result<Codes
 
 /// The clusters of the endpoints. Each handler of lights serves all of them.
 fn data_model<'a>(
-    bridge: &'a Bridge,
-    identity: &'a Identity,
+    bridge: &'a MatterBridge,
+    identity: &'a DeviceIdentity,
     crypto: &impl Crypto,
 ) -> Result<impl DataModel + 'a, Error> {
     let mut random = crypto.rand()?;
@@ -210,5 +211,5 @@ fn data_model<'a>(
             |endpoint, cluster| endpoint >= FIRST_LIGHT && cluster == BridgedInfo::CLUSTER.id,
             Async(info.adapt()),
         );
-    Ok((bridge.endpoints.clone(), chain))
+    Ok((BridgeNode(bridge.endpoints.clone()), chain))
 }

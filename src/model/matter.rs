@@ -63,7 +63,7 @@ pub struct Fabric {
 
 /// What is asked of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MatterCommand {
+pub enum PairingCommand {
     /// Let new controllers pair for [`WINDOW`].
     Open,
     /// Let no more pair.
@@ -97,7 +97,7 @@ pub enum MatterError {
 }
 
 /// A command, with where the answer goes.
-pub type MatterRequest = (MatterCommand, oneshot::Sender<Result<(), MatterError>>);
+pub type MatterRequest = (PairingCommand, oneshot::Sender<Result<(), MatterError>>);
 
 /// Asks Matter, and follows its state.
 #[derive(Clone)]
@@ -135,7 +135,7 @@ impl Matter {
     ///
     /// # Errors
     /// [`MatterError`]; nothing has changed then.
-    pub async fn ask(&self, command: MatterCommand) -> Result<(), MatterError> {
+    pub async fn ask(&self, command: PairingCommand) -> Result<(), MatterError> {
         let unavailable = |why: &str| MatterError::Unavailable(why.into());
         let (answer, answered) = oneshot::channel();
         self.requests

@@ -8,9 +8,11 @@ use std::any::Any;
 use std::fmt::Display;
 use std::future;
 use std::panic::AssertUnwindSafe;
+use std::thread;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow, bail};
 use futures_util::FutureExt;
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +63,34 @@ impl Supervisor {
         task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) -> JoinHandle<()> {
         task::spawn(self.watch(name, stop, task))
+    }
+
+    /// The same for a future that must stay in one thread: it gets a thread and a runtime of its own.
+    pub fn spawn_thread<F: Future<Output = anyhow::Result<()>>>(
+        &self,
+        name: &str,
+        stop: &CancellationToken,
+        stack_size: usize,
+        future: impl FnOnce() -> F + Send + 'static,
+    ) -> JoinHandle<()> {
+        let (sender, ended) = oneshot::channel();
+        let body = move || {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let result = runtime
+                .map_err(anyhow::Error::from)
+                .and_then(|runtime| runtime.block_on(future()));
+            // Nobody waits for it any more where the service stops without it.
+            let _ = sender.send(result);
+        };
+        let thread = thread::Builder::new()
+            .name(name.into())
+            .stack_size(stack_size)
+            .spawn(body);
+        self.spawn(name, stop, async {
+            thread.context("cannot start its thread")?;
+            // Its end without a result is a panic, whose message is in the log.
+            ended.await.unwrap_or_else(|_| bail!("its thread panicked"))
+        })
     }
 
     /// Spawns a task that is dropped at `stop`; ending earlier is a failure.
@@ -217,7 +247,6 @@ pub(crate) mod sabotage {
 mod tests {
     use std::time::Duration;
 
-    use anyhow::bail;
     use tokio::time::timeout;
 
     use super::*;
@@ -236,6 +265,11 @@ mod tests {
         assert_eq!(failures.next().await.to_string(), "three: ended early");
         supervisor.spawn_short("four", async { panic!("late") });
         assert_eq!(failures.next().await.to_string(), "four: panicked: late");
+        supervisor.spawn_thread("five", &stop, 1 << 20, || async { panic!("in a thread") });
+        let failure = format!("{:#}", failures.next().await);
+        assert_eq!(failure, "five: its thread panicked");
+        supervisor.spawn_thread("six", &stop, 1 << 20, || async { bail!("no network") });
+        assert_eq!(format!("{:#}", failures.next().await), "six: no network");
     }
 
     #[tokio::test(start_paused = true)]

@@ -133,8 +133,11 @@ impl Tasks {
     /// What is paired is kept in `folder`.
     pub fn start_matter(&mut self, folder: PathBuf) -> Matter {
         let (matter, end) = Matter::new();
-        let task = matter::run(self.hub.clone(), folder, end, self.stop_inputs.clone());
-        let task = self.supervisor.spawn("matter", &self.stop_inputs, task);
+        let (hub, stop) = (self.hub.clone(), self.stop_inputs.clone());
+        let run = move || matter::run(hub, folder, end, stop);
+        let task =
+            self.supervisor
+                .spawn_thread("matter", &self.stop_inputs, matter::STACK_SIZE, run);
         self.inputs.push(task);
         matter
     }

@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 use crate::model::hub::Hub;
 use crate::model::matter::MatterEnd;
 
+/// As there is no stack.
+pub const STACK_SIZE: usize = 0;
+
 /// Refuses.
 ///
 /// # Errors

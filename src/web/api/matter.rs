@@ -11,7 +11,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use qrcode::{Color, QrCode};
 
-use crate::model::matter::{Matter, MatterCommand, MatterError, Window};
+use crate::model::matter::{Matter, MatterError, PairingCommand, Window};
 use crate::platform::host::is_on_lan;
 use crate::protocol::matter_resource::MatterResource;
 use crate::web::listener::Peer;
@@ -59,7 +59,7 @@ async fn open(
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, MatterError> {
-    execute(&app, &peer, &headers, MatterCommand::Open).await
+    execute(&app, &peer, &headers, PairingCommand::Open).await
 }
 
 async fn close(
@@ -67,7 +67,7 @@ async fn close(
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, MatterError> {
-    execute(&app, &peer, &headers, MatterCommand::Close).await
+    execute(&app, &peer, &headers, PairingCommand::Close).await
 }
 
 async fn reset(
@@ -75,7 +75,7 @@ async fn reset(
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, MatterError> {
-    execute(&app, &peer, &headers, MatterCommand::Reset).await
+    execute(&app, &peer, &headers, PairingCommand::Reset).await
 }
 
 async fn remove(
@@ -85,7 +85,7 @@ async fn remove(
     headers: HeaderMap,
 ) -> Result<Response, MatterError> {
     match index.parse() {
-        Ok(index) => execute(&app, &peer, &headers, MatterCommand::Remove(index)).await,
+        Ok(index) => execute(&app, &peer, &headers, PairingCommand::Remove(index)).await,
         Err(_) => {
             let message = format!("index must be from 1 to 254, not {index:?}");
             Ok(error(StatusCode::NOT_FOUND, message))
@@ -130,7 +130,7 @@ async fn execute(
     app: &AppState,
     peer: &Peer,
     headers: &HeaderMap,
-    command: MatterCommand,
+    command: PairingCommand,
 ) -> Result<Response, MatterError> {
     let matter = app.matter.as_ref().ok_or(MatterError::Off)?;
     if !may_pair(peer, headers) {
