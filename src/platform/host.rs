@@ -155,6 +155,32 @@ pub fn is_on_link(address: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn this_machine_and_its_networks_are_the_lan() {
+        let on_lan = |text: &str| is_on_lan(text.parse().unwrap());
+        for own in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "::ffff:127.0.0.1",
+            "fe80::1",
+        ] {
+            assert!(on_lan(own), "{own}");
+        }
+        for interface in if_addrs::get_if_addrs().unwrap() {
+            assert!(is_on_lan(interface.ip()), "{interface:?}");
+        }
+        // Those of documents, which are nobody's (RFC 5737, 3849).
+        for other in [
+            "192.0.2.9",
+            "203.0.113.9",
+            "::ffff:203.0.113.9",
+            "2001:db8::9",
+        ] {
+            assert!(!on_lan(other), "{other}");
+        }
+    }
+
     fn name(name: &str) -> Host {
         Host::Name(name.into())
     }

@@ -9,6 +9,8 @@ mod broker;
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/controller.rs"]
+mod controller;
 #[path = "../common/lan.rs"]
 mod lan;
 

@@ -139,6 +139,11 @@ impl TestServer {
         self.memory_of("VmRSS:")
     }
 
+    /// The part of it that is in no file, in KiB.
+    pub fn anonymous_memory(&self) -> u64 {
+        self.memory_of("RssAnon:")
+    }
+
     /// The most resident memory since the start, in KiB.
     pub fn peak_memory(&self) -> u64 {
         self.memory_of("VmHWM:")

@@ -9,6 +9,10 @@ mod broker;
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/controller.rs"]
+mod controller;
+#[path = "../common/lan.rs"]
+mod lan;
 #[path = "../common/pi.rs"]
 mod pi;
 #[path = "../common/proxy.rs"]
@@ -27,6 +31,7 @@ mod languages;
 mod links;
 mod login;
 mod many_lights;
+mod matter;
 mod offline;
 mod refusals;
 mod settings;

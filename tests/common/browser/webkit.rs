@@ -62,7 +62,8 @@ fn port_of(pid: u32) -> Option<u16> {
     let files: Vec<_> = files
         .filter_map(|file| fs::read_link(file.path()).ok())
         .collect();
-    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+    // Those of its network, which may not be this one.
+    let sockets = fs::read_to_string(format!("/proc/{pid}/net/tcp")).ok()?;
     sockets.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (address, state, inode) = (fields[1], fields[3], *fields.get(9)?);
