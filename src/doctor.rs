@@ -157,6 +157,9 @@ pub fn plan(root: &Path, config: &Config) -> anyhow::Result<String> {
             text += &format!("light {name}: button: {button}\n");
         }
     }
+    if config.matter {
+        text += "matter: home apps can be paired\n";
+    }
     if let Some(mqtt) = &config.mqtt {
         text += &format!("mqtt {} as {}\n", mqtt.broker, mqtt.node);
     }

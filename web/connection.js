@@ -9,7 +9,7 @@
  */
 /** @typedef {{ name: string, title?: string, hidden: boolean, simulated: boolean, warmth?: string, transition?: number,
  *   fastest?: number, new?: true }} LightInfo */
-/** @typedef {{ version: string, lights: LightInfo[], session?: true, title?: string | null }} Hello */
+/** @typedef {{ version: string, lights: LightInfo[], session?: true, matter?: true, title?: string | null }} Hello */
 /**
  * `title` and `online` are there for the lights of other dimmers alone, `gone` for one of these that is removed.
  * @typedef {{ light: string, level: number, effect?: string, speed?: number, left?: number, seen?: number,

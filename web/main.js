@@ -59,7 +59,7 @@ let errorTimer;
  * What the bar and the sheet show and do. `name` is what this page calls itself, `said` what it said last.
  * @typedef {{ lights: Map<string, Light>, presets: string[], timers: import("./connection.js").TimerInfo[],
  *   here: string[], activity: import("./connection.js").ActivityEntry[], live: boolean, described: object,
- *   send(message: object): void, name: string, said: string, canLogOut: boolean }} Hub
+ *   send(message: object): void, name: string, said: string, canLogOut: boolean, hasMatter: boolean }} Hub
  */
 /** @type {Hub} */
 const hub = {
@@ -73,6 +73,7 @@ const hub = {
   described: {},
   said: "",
   canLogOut: false,
+  hasMatter: false,
   send: (message) => connection.send(message),
   // Where nothing can be stored, the page has no name.
   get name() {
@@ -347,6 +348,7 @@ const connection = new Connection({
     wasLive = true;
     greeted = performance.now();
     hub.canLogOut = hello.session ?? false;
+    hub.hasMatter = hello.matter ?? false;
     hub.presets = hub.timers = hub.here = hub.activity = [];
     for (const light of remoteLights.values()) light.told = false;
     for (const light of lights.values()) light.fault = null;

@@ -568,6 +568,10 @@ mod tests {
                 "[[light]]\ngroups = [\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]",
                 "dimmer.toml:2: groups must be at most 8, not 9",
             ),
+            (
+                "[matter]\nenable = true",
+                "dimmer.toml:2: unknown setting `enable`; did you mean `enabled`?",
+            ),
             ("[mqtt]\nnode = \"a\"", "missing field `broker`"),
             (
                 "[mqtt]\nbroker = \"pi:1883\"",

@@ -25,6 +25,7 @@ use crate::model::hub::Hub;
 use crate::model::level::Level;
 use crate::model::lights::{Change, LightId, LightState};
 use crate::model::settings::SettingsChange;
+use crate::model::text::Name;
 use crate::platform::file;
 
 /// The file of [`Kept`].
@@ -241,16 +242,16 @@ fn write(file: &Path, kept: &BTreeMap<String, Kept>) -> std::io::Result<()> {
     file::replace(file, &serde_json::to_vec(kept)?, file::SECRET)
 }
 
-/// Who sent a command: the label that its controller gave the fabric.
+/// Who sent a command: the label that its controller gave the fabric, if it could be a client's name as well.
 fn actor(context: &impl OperationContext) -> Actor {
     let fabric = context.accessor().and_then(|accessor| accessor.fab_idx());
     let label = fabric.ok().and_then(|index| {
         context.matter().with_state(|state| {
-            let fabric = state.fabrics.get(index);
-            fabric.map(|fabric| Arc::from(fabric.label()))
+            let name = Name::new(state.fabrics.get(index)?.label()).ok()?;
+            Some(Arc::from(name.as_str()))
         })
     });
-    Actor::Matter(label.filter(|label: &Arc<str>| !label.is_empty()))
+    Actor::Matter(label)
 }
 
 /// What a controller is told.
@@ -279,5 +280,55 @@ pub fn seen(state: &LightState, passing: &Passing) -> Level {
         (false, _) => state.shown(Instant::now()),
         (true, Some((level, _))) => super::level::from_matter(level),
         (true, None) => state.last_on(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::lights::{Light, Lights};
+
+    fn bridge(folder: &Path, names: &[&str]) -> MatterBridge {
+        let light = |name: &&str| {
+            let state = LightState::new(Level::OFF, Level::HALF);
+            (Light::simulated(name), state)
+        };
+        let hub = Hub::with(Lights::new(names.iter().map(light).collect()));
+        MatterBridge::new(hub, folder).unwrap()
+    }
+
+    #[test]
+    fn a_light_keeps_its_endpoint_and_no_other_ever_gets_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = |bridge: &MatterBridge, name| {
+            let light = bridge.hub.lights.find(name).unwrap();
+            assert_eq!(bridge.light(bridge.kept(light).endpoint).unwrap(), light);
+            bridge.kept(light).endpoint
+        };
+        let first = bridge(folder.path(), &["desk", "shelf"]);
+        assert_eq!(
+            [endpoint(&first, "desk"), endpoint(&first, "shelf")],
+            [2, 3]
+        );
+        let without = bridge(folder.path(), &["shelf", "lamp"]);
+        assert_eq!(
+            [endpoint(&without, "shelf"), endpoint(&without, "lamp")],
+            [3, 4]
+        );
+        assert!(without.light(2).is_err(), "that of the light that is gone");
+        assert_eq!(endpoint(&bridge(folder.path(), &["desk"]), "desk"), 2);
+    }
+
+    #[test]
+    fn what_an_app_has_set_is_kept_until_a_reset() {
+        let folder = tempfile::tempdir().unwrap();
+        let led = LightId::FIRST;
+        let first = bridge(folder.path(), &["desk"]);
+        first.keep(led, |kept| kept.on_level = Some(51)).unwrap();
+        let second = bridge(folder.path(), &["desk"]);
+        assert_eq!(second.kept(led).on_level, Some(51));
+        second.reset().unwrap();
+        let third = bridge(folder.path(), &["desk"]).kept(led);
+        assert_eq!((third.endpoint, third.on_level), (2, None));
     }
 }

@@ -31,7 +31,7 @@ use rs_matter::transport::exchange::MatterBuffers;
 use rs_matter::{BasicCommData, Matter};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::bridge::MatterBridge;
 use super::bridged_info::{BridgedInfo, label};
@@ -47,7 +47,7 @@ use super::reports;
 use super::requests::Requests;
 use super::socket::Socket;
 use crate::model::hub::Hub;
-use crate::model::matter::{Codes, MatterEnd};
+use crate::model::matter::{Codes, MatterEnd, MatterError};
 
 /// Exchanges that are handled at the same time; more are told to try again.
 const EXCHANGES: usize = 4;
@@ -56,19 +56,31 @@ const BUSY_EXCHANGES: usize = 4;
 /// The name for people, where the dimmer has no title.
 const NAME: &str = "dimmer";
 
-/// Serves Matter until `stop`; what is paired is kept in `folder`. The future must stay in one thread.
+/// Serves Matter until `stop`; what is paired is kept in `folder`. The future must stay in one thread. Where the folder or
+/// the network cannot be used, it says so, and the lights work without it.
 ///
 /// # Errors
-/// The folder or the network cannot be used, or the stack has failed.
+/// The stack has failed.
 pub async fn run(
     hub: Arc<Hub>,
     folder: PathBuf,
     end: MatterEnd,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let identity = DeviceIdentity::of(&folder)?;
-    let bridge = MatterBridge::new(hub.clone(), &folder)?;
-    let socket = Socket::open().await?;
+    let parts = async {
+        let identity = DeviceIdentity::of(&folder)?;
+        let bridge = MatterBridge::new(hub.clone(), &folder)?;
+        Ok::<_, anyhow::Error>((identity, bridge, Socket::open().await?))
+    };
+    let (identity, bridge, socket) = match parts.await {
+        Ok(parts) => parts,
+        Err(error) => {
+            let reason = format!("{error:#}; home apps are off until the next start");
+            warn!("matter: {reason}");
+            refuse_all(end, reason, stop).await;
+            return Ok(());
+        }
+    };
 
     let title = hub.settings.house().title.clone();
     let title = title.unwrap_or_else(|| NAME.into());
@@ -123,6 +135,19 @@ pub async fn run(
     ended.map_err(failed)
 }
 
+/// Answers every request with the reason why there is no Matter.
+async fn refuse_all(mut end: MatterEnd, reason: String, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some((_, answer)) = end.requests.recv() => {
+                // Whoever asked may have given up waiting.
+                let _ = answer.send(Err(MatterError::Unavailable(reason.clone())));
+            }
+        }
+    }
+}
+
 fn failed(error: Error) -> anyhow::Error {
     anyhow!("rs-matter: {:?}", error.code())
 }
@@ -148,11 +173,14 @@ fn details<'a>(identity: &'a DeviceIdentity, name: &'a str) -> BasicInfoConfig<'
 
 /// The codes to pair it.
 fn codes(pairing: &BasicCommData, details: &BasicInfoConfig<'_>) -> Result<Codes, Error> {
-    let qr = QrPayload::new_from_basic_info(
+    // Without a serial number, so that the code is small.
+    let qr = QrPayload::new(
         DiscoveryCapabilities::IP,
         CommFlowType::Standard,
         pairing.clone(),
-        details,
+        details.vid,
+        details.pid,
+        "",
         no_optional_data,
     );
     let mut buffer = [0; 256];

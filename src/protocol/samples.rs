@@ -348,6 +348,7 @@ pub fn server_messages() -> BTreeMap<&'static str, Vec<Value>> {
                 version: "0.0.0",
                 client: 1,
                 session: true,
+                matter: true,
                 title: Some("Attic".into()),
                 lights: lights.ids().map(describe).collect(),
             },

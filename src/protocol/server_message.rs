@@ -120,6 +120,9 @@ pub struct Hello<'a> {
     /// Whether the client came in by a login, and so can log out.
     #[serde(skip_serializing_if = "Not::not")]
     pub session: bool,
+    /// Whether home apps can be paired, by Matter.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub matter: bool,
     /// The dimmer's name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,

@@ -366,6 +366,47 @@ fn malformed_messages_neither_stop_it_nor_take_memory() {
 }
 
 #[test]
+#[ignore = "needs network namespaces; scripts/test.sh installs what is missing and runs this"]
+fn a_second_dimmer_and_a_folder_that_cannot_be_used_leave_the_lights_alone() {
+    with_lan(|lan| {
+        let first = serve(&lan, Setup::with(SETTINGS));
+        code(&lan);
+        assert!(
+            first.log().contains("matter: on UDP port 5540"),
+            "{}",
+            first.log()
+        );
+        // Another one on the same machine takes another port, as mDNS says which.
+        let setup = Setup::with(SETTINGS);
+        let mut command = setup.command();
+        command.args(["--listen", "0.0.0.0:5001"]);
+        let second = setup.start_by(lan.kitchen.on(&command));
+        until("the second one has a port", || {
+            second.log().contains("matter: on UDP port ")
+        });
+        assert!(!second.log().contains("port 5540"), "{}", second.log());
+        drop(second);
+        let setup = first.stop().1;
+
+        fs::write(setup.path().join("state/matter/identity.json"), "{}").unwrap();
+        let service = serve(&lan, setup);
+        set(&lan, &["40", "--light", "desk"]);
+        page_shows(&lan, "desk", 40.0);
+        until("it says why", || {
+            service.log().contains("remove it for a new one")
+        });
+        let mut command = dimmer();
+        command.args(["matter", "open"]);
+        let refused = lan.kitchen.on(&command).output().unwrap();
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert!(
+            error.contains("identity.json is damaged; remove it for a new one"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
 #[ignore = "needs both controllers and network namespaces; scripts/test.sh installs what is missing and runs this"]
 fn two_controllers_and_a_page_stay_in_step_and_each_leaves_alone() {
     with_lan(|lan| {

@@ -179,6 +179,15 @@ async fn deploys(laptop: &Laptop, machine: &mut Machine, claims: &mut Claims) {
     set(machine, &mut client, 25.0).await;
     has_the_duty(machine, 25.0, "the pin follows", claims).await;
 
+    machine.run("printf '[matter]\\nenabled = true\\n' >>/etc/dimmer/dimmer.toml && systemctl restart dimmer");
+    let paired = machine
+        .run("for i in $(seq 100); do dimmer matter | grep '^MT:' && break; sleep 0.2; done");
+    let mode = machine.run("stat -c %a /var/lib/private/dimmer/matter/identity.json");
+    claims.check(
+        paired.starts_with("MT:") && mode == "600",
+        format!("in the sandbox of the unit home apps can be paired: {paired}"),
+    );
+
     let before = main_process(machine);
     let again = laptop.deploy(&[]);
     claims.check(

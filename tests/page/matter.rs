@@ -89,9 +89,6 @@ async fn a_dimmer_without_matter_offers_no_home_apps() {
     let browser = Browser::chromium();
     let phone = browser.phone(&dimmer).await;
     open_sheet(&phone).await;
-    // What the service says of the pins is asked at the same time.
-    let asked = "document.querySelectorAll('.service li').length > 0";
-    expect("the service was asked", asked, &phone).await;
     assert_eq!(phone.eval(SHOWN).await, false);
     browser.close().await;
 }

@@ -126,13 +126,6 @@ export class Sheet {
     });
   }
 
-  // Whether Matter is on does not change while the service runs.
-  async #offerHomeApps() {
-    const section = this.#dialog.querySelector(".matter");
-    const answer = section.hidden && (await fetch("api/matter").catch(() => null));
-    if (answer && answer.ok) section.hidden = !(await answer.json().catch(() => ({}))).enabled;
-  }
-
   get isOpen() {
     return this.#dialog.open;
   }
@@ -142,7 +135,6 @@ export class Sheet {
     this.showError("");
     this.draw();
     for (const part of this.#parts) part.open?.();
-    this.#offerHomeApps();
     // It is there after a reload.
     if (!history.state?.sheet) history.pushState({ ...history.state, sheet: true }, "");
     document.documentElement.classList.add("sheet-open");
@@ -172,6 +164,7 @@ export class Sheet {
 
   draw() {
     this.#dialog.querySelector("fieldset").disabled = !this.#hub.live;
+    this.#dialog.querySelector(".matter").hidden = !this.#hub.hasMatter;
     this.#drawOptions();
     if (this.#hub.lights.size) for (const part of this.#parts) part.draw();
   }

@@ -219,6 +219,7 @@ impl ClientConnection {
             version: env!("CARGO_PKG_VERSION"),
             client: self.permit.number,
             session,
+            matter: self.app.matter.is_some(),
             title: hub.settings.house().title,
             lights: lights
                 .map(|(light, state)| LightDescription::new(light, state))
