@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use rs_matter::dm::clusters::decl::on_off::{
-    AttributeId, ClusterHandler, CommandId, FULL_CLUSTER, Feature, HandlerAdaptor,
-    OffWithEffectRequest, OnOffControlBitmap, OnWithTimedOffRequest, StartUpOnOffEnum,
+    AttributeId, ClusterHandler, CommandId, EffectIdentifierEnum, FULL_CLUSTER, Feature,
+    HandlerAdaptor, OffWithEffectRequest, OnOffControlBitmap, OnWithTimedOffRequest,
+    StartUpOnOffEnum,
 };
 use rs_matter::dm::{Cluster, Dataver, InvokeContext, OperationContext, ReadContext, WriteContext};
 use rs_matter::error::{Error, ErrorCode};
 use rs_matter::tlv::Nullable;
 use rs_matter::with;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::bridge::MatterBridge;
@@ -188,7 +189,6 @@ impl ClusterHandler for OnOff<'_> {
             },
             (Some(StartUpOnOffEnum::Toggle), _) => return Err(ErrorCode::ConstraintError.into()),
         };
-        let on_start: Value = on_start;
         self.bridge
             .change_setting(&context, light, "on_start", on_start)?;
         context.notify_changed();
@@ -221,7 +221,6 @@ impl ClusterHandler for OnOff<'_> {
         context: impl InvokeContext,
         request: OffWithEffectRequest<'_>,
     ) -> Result<(), Error> {
-        use rs_matter::dm::clusters::decl::on_off::EffectIdentifierEnum;
         let (light, _) = self.invoked(&context)?;
         let fade = match (request.effect_identifier()?, request.effect_variant()?) {
             (EffectIdentifierEnum::DelayedAllOff, 1) => Duration::ZERO,

@@ -26,7 +26,7 @@ pub struct Requests<'a> {
     pub bridge: &'a MatterBridge,
     pub matter: &'a Matter<'a>,
     pub codes: Codes,
-    pub state: watch::Sender<MatterState>,
+    pub state: &'a watch::Sender<MatterState>,
     /// Is notified when the services in mDNS may have changed.
     pub services: &'a Notify,
     /// Is notified when fabrics or the window have changed.
@@ -40,7 +40,7 @@ impl Requests<'_> {
     pub async fn run(
         &self,
         stack: &impl HandlerContext,
-        mut requests: mpsc::Receiver<MatterRequest>,
+        requests: &mut mpsc::Receiver<MatterRequest>,
     ) {
         // Somebody who has just put it up wants to pair it.
         if !self.matter.has_fabrics() {

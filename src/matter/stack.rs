@@ -1,11 +1,13 @@
 //! Puts rs-matter together, and runs it.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::future;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use rs_matter::crypto::{Crypto, default_crypto};
@@ -30,6 +32,7 @@ use rs_matter::sc::pase::Spake2pVerifierPasswordRef;
 use rs_matter::transport::exchange::MatterBuffers;
 use rs_matter::{BasicCommData, Matter};
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -47,41 +50,57 @@ use super::reports;
 use super::requests::Requests;
 use super::socket::Socket;
 use crate::model::hub::Hub;
-use crate::model::matter::{Codes, MatterEnd, MatterError};
+use crate::model::matter::{Codes, MatterEnd, MatterError, MatterState};
 
 /// Exchanges that are handled at the same time; more are told to try again.
 const EXCHANGES: usize = 4;
 /// Those that are told so at the same time.
 const BUSY_EXCHANGES: usize = 4;
+/// Pause after it has failed.
+const RETRY: Duration = Duration::from_secs(30);
 /// The name for people, where the dimmer has no title.
 const NAME: &str = "dimmer";
 
-/// Serves Matter until `stop`; what is paired is kept in `folder`. The future must stay in one thread. Where the folder or
-/// the network cannot be used, it says so, and the lights work without it.
+/// Serves Matter until `stop`; what is paired is kept in `folder`. The future must stay in one thread.
+///
+/// Where that fails, as with a damaged file or without IPv6, it says so and tries again later: the lights work without it.
 ///
 /// # Errors
-/// The stack has failed.
+/// None: the signature is that of a supervised task.
 pub async fn run(
     hub: Arc<Hub>,
     folder: PathBuf,
-    end: MatterEnd,
+    mut end: MatterEnd,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let parts = async {
-        let identity = DeviceIdentity::of(&folder)?;
-        let bridge = MatterBridge::new(hub.clone(), &folder)?;
-        Ok::<_, anyhow::Error>((identity, bridge, Socket::open().await?))
-    };
-    let (identity, bridge, socket) = match parts.await {
-        Ok(parts) => parts,
-        Err(error) => {
-            let reason = format!("{error:#}; home apps are off until the next start");
-            warn!("matter: {reason}");
-            refuse_all(end, reason, stop).await;
+    let mut logged = String::new();
+    loop {
+        let Err(error) = serve(&hub, &folder, &mut end, &stop).await else {
             return Ok(());
+        };
+        let reason = format!("{error:#}; home apps are off, and tried again every {RETRY:?}");
+        if reason != logged {
+            warn!("matter: {reason}");
+            logged.clone_from(&reason);
         }
-    };
+        end.state.send_replace(MatterState::default());
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = sleep(RETRY) => {}
+            () = refuse_all(&mut end, &reason) => {}
+        }
+    }
+}
 
+async fn serve(
+    hub: &Arc<Hub>,
+    folder: &Path,
+    end: &mut MatterEnd,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let identity = DeviceIdentity::of(folder)?;
+    let bridge = MatterBridge::new(hub.clone(), folder)?;
+    let socket = Socket::open().await?;
     let title = hub.settings.house().title.clone();
     let title = title.unwrap_or_else(|| NAME.into());
     let details = details(&identity, label(&title));
@@ -93,13 +112,15 @@ pub async fn run(
     let matter = Matter::new(&details, pairing, &TEST_DEV_ATT, socket.port()?);
     let buffers: MatterBuffers = MatterBuffers::new();
     let state: EthInteractionModelState = EthInteractionModelState::new(EthNetwork::new_default());
-    let kv = matter.kv(Disk::new(&folder));
-    matter.startup(&kv).map_err(failed)?;
+    let kv = matter.kv(Disk::new(folder));
+    let damaged = || format!("what is paired cannot be read from {}", folder.display());
+    matter.startup(&kv).map_err(failed).with_context(damaged)?;
     let crypto = default_crypto(UnwrapErr(SysRng), DAC_PRIVKEY);
     let model = data_model(&bridge, &identity, &crypto).map_err(failed)?;
     let interactions = InteractionModel::new(&matter, &crypto, &buffers, model, &kv, &state);
     interactions.startup().await.map_err(failed)?;
-    matter.persist_reboot_count(&kv).map_err(failed)?;
+    // Nobody needs the number of starts enough to do without the rest; the log has the error.
+    let _ = matter.persist_reboot_count(&kv);
     info!("matter: on UDP port {}", matter.port());
 
     let (services, changed) = (Notify::new(), Notify::new());
@@ -107,10 +128,10 @@ pub async fn run(
         bridge: &bridge,
         matter: &matter,
         codes,
-        state: end.state,
+        state: &end.state,
         services: &services,
         changed: &changed,
-        until: Cell::new(tokio::time::Instant::now()),
+        until: Cell::new(Instant::now()),
     };
     let mdns = Responder {
         matter: &matter,
@@ -128,24 +149,20 @@ pub async fn run(
         ended = &mut interact => ended,
         ended = &mut transport => ended,
         () = mdns.run() => Ok(()),
-        () = requests.run(&interactions, end.requests) => Ok(()),
+        () = requests.run(&interactions, &mut end.requests) => Ok(()),
         () = reports::run(&bridge, &interactions) => Ok(()),
     };
     reports::end_all(&bridge);
     ended.map_err(failed)
 }
 
-/// Answers every request with the reason why there is no Matter.
-async fn refuse_all(mut end: MatterEnd, reason: String, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            Some((_, answer)) = end.requests.recv() => {
-                // Whoever asked may have given up waiting.
-                let _ = answer.send(Err(MatterError::Unavailable(reason.clone())));
-            }
-        }
+/// Answers every request with the reason why there is no Matter; never returns.
+async fn refuse_all(end: &mut MatterEnd, reason: &str) {
+    while let Some((_, answer)) = end.requests.recv().await {
+        // Whoever asked may have given up waiting.
+        let _ = answer.send(Err(MatterError::Unavailable(reason.into())));
     }
+    future::pending().await
 }
 
 fn failed(error: Error) -> anyhow::Error {

@@ -388,21 +388,28 @@ fn a_second_dimmer_and_a_folder_that_cannot_be_used_leave_the_lights_alone() {
         drop(second);
         let setup = first.stop().1;
 
-        fs::write(setup.path().join("state/matter/identity.json"), "{}").unwrap();
-        let service = serve(&lan, setup);
-        set(&lan, &["40", "--light", "desk"]);
-        page_shows(&lan, "desk", 40.0);
-        until("it says why", || {
-            service.log().contains("remove it for a new one")
-        });
-        let mut command = dimmer();
-        command.args(["matter", "open"]);
-        let refused = lan.kitchen.on(&command).output().unwrap();
-        let error = String::from_utf8(refused.stderr).unwrap();
-        assert!(
-            error.contains("identity.json is damaged; remove it for a new one"),
-            "{error}"
-        );
+        let damages = [
+            ("0001.bin", "what is paired cannot be read"),
+            (
+                "identity.json",
+                "identity.json is damaged; remove it for a new one",
+            ),
+        ];
+        let mut setup = Some(setup);
+        for (file, reason) in damages {
+            let damaged = setup.take().unwrap();
+            fs::write(damaged.path().join("state/matter").join(file), "{}").unwrap();
+            let service = serve(&lan, damaged);
+            set(&lan, &["40", "--light", "desk"]);
+            page_shows(&lan, "desk", 40.0);
+            until("it says why", || service.log().contains(reason));
+            let mut command = dimmer();
+            command.args(["matter", "open"]);
+            let refused = lan.kitchen.on(&command).output().unwrap();
+            let error = String::from_utf8(refused.stderr).unwrap();
+            assert!(error.contains(reason), "{error}");
+            setup = Some(service.stop().1);
+        }
     });
 }
 
