@@ -1,4 +1,5 @@
-//! What Matter costs: `cargo bench --bench matter --features matter`, as root.
+//! What Matter costs: `cargo bench --profile dev --features matter --bench matter`, as root, with the release program in
+//! `DIMMER_BIN`.
 //!
 //! - Memory of the service: with Matter off, on, and with a controller of each kind that has paired and subscribed.
 //! - Latency from the call of a controller to the pin, beside that from the message of a page, in turns.
@@ -49,17 +50,17 @@ fn main() {
         let mut latencies: [Vec<f64>; 3] = Default::default();
         lan.phone.within(async || {
             let mut page = TestClient::open(format!("{KITCHEN}:5000").parse().unwrap()).await;
-            for number in 0..CHANGES {
-                // Each level differs from the one before.
-                let level = 60 + 60 * (number % 3);
+            // Each differs from the one before, for Matter, too.
+            let mut levels = (0..).map(|number: u32| 20 + 37 * number % 200);
+            let mut level = || levels.next().unwrap();
+            for _ in 0..CHANGES {
+                let percent = (f64::from(level()) / 2.54).round();
                 let sent = now();
-                page.change("led", json!({"level": f64::from(level) / 2.54}))
-                    .await;
+                page.change("led", json!({"level": percent})).await;
                 page.settled().await;
                 latencies[0].push(written(&service) - sent);
                 for (latencies, controller) in latencies[1..].iter_mut().zip(&mut controllers) {
-                    let level = level + 10 * (1 + latencies.len() as u32 % 3);
-                    let sent = now();
+                    let (level, sent) = (level(), now());
                     controller.run(
                         json!({"command": "level", "endpoint": LED, "level": level, "tenths": 0}),
                     );
