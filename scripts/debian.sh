@@ -9,6 +9,7 @@ shopt -s inherit_errexit
 cache=$(realpath -m "${DIMMER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dimmer}")
 
 # What the packages have besides the default features.
+# shellcheck disable=SC2034
 package_features=(--features matter)
 
 say() { printf '== %s\n' "$*" >&2; }

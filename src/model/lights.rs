@@ -333,8 +333,8 @@ impl Change {
                 Leaving::Move
             }
             Change::Level(_) | Change::Dim(_) | Change::Step(_) => Leaving::FirstMove,
-            // Home Assistant has no level 0: this may be the end of a drag or of steps.
-            Change::On(false) if *by == Actor::Mqtt => Leaving::LastMove,
+            // Home Assistant and home apps have no level 0: this may be the end of a drag or of steps.
+            Change::On(false) if matches!(by, Actor::Mqtt | Actor::Matter(_)) => Leaving::LastMove,
             Change::On(_) | Change::Toggle | Change::Effect(_) => Leaving::Switch,
         }
     }

@@ -367,10 +367,27 @@ fn malformed_messages_neither_stop_it_nor_take_memory() {
 
 #[test]
 #[ignore = "needs network namespaces; scripts/test.sh installs what is missing and runs this"]
-fn a_second_dimmer_and_a_folder_that_cannot_be_used_leave_the_lights_alone() {
+fn a_proxy_a_second_dimmer_and_a_damaged_file_get_nowhere() {
     with_lan(|lan| {
         let first = serve(&lan, Setup::with(SETTINGS));
         code(&lan);
+        let (seen, refused) = lan.phone.within(async || {
+            // As a proxy that makes the page known to the world would send it.
+            let client = reqwest::Client::new();
+            let url = format!("http://{KITCHEN}:5000/api/matter");
+            let forwarded = ("X-Forwarded-For", "203.0.113.9");
+            let seen = client.get(&url).header(forwarded.0, forwarded.1).send();
+            let open = client
+                .post(url.clone() + "/open")
+                .header(forwarded.0, forwarded.1);
+            let seen = seen.await.unwrap().text().await.unwrap();
+            (seen, open.send().await.unwrap().status().as_u16())
+        });
+        assert!(
+            seen.contains(r#""window":"open""#) && !seen.contains("MT:"),
+            "{seen}"
+        );
+        assert_eq!(refused, 403, "who comes by a proxy cannot pair");
         assert!(
             first.log().contains("matter: on UDP port 5540"),
             "{}",
