@@ -12,6 +12,7 @@ use rs_matter::fabric::FabricPersist;
 use rs_matter::sc::pase::CommWindowState;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep};
+use tracing::info;
 
 use super::bridge::MatterBridge;
 use crate::model::matter::{
@@ -151,9 +152,23 @@ impl Requests<'_> {
             fabrics: self.fabrics(),
         };
         self.state.send_if_modified(|published| {
+            log_differences(&published.fabrics, &state.fabrics);
             let differs = *published != state;
             *published = state;
             differs
         });
+    }
+}
+
+/// Who controls the lights from now on, or no longer, is worth a line for whoever asks later.
+fn log_differences(before: &[Fabric], now: &[Fabric]) {
+    let missing_in = |fabrics: &[Fabric], fabric: &Fabric| {
+        fabrics.iter().all(|other| other.index != fabric.index)
+    };
+    for Fabric { index, vendor, .. } in now.iter().filter(|fabric| missing_in(before, fabric)) {
+        info!("matter: fabric {index} of vendor {vendor:#06x} is paired");
+    }
+    for Fabric { index, .. } in before.iter().filter(|fabric| missing_in(now, fabric)) {
+        info!("matter: fabric {index} is no longer paired");
     }
 }

@@ -70,7 +70,7 @@ fn nothing_is_announced_where_the_settings_or_the_address_forbid_it() {
 }
 
 /// Avahi on a machine, with a message bus for its tools.
-struct Avahi<'a> {
+pub struct Avahi<'a> {
     machine: &'a Machine,
     parts: [Child; 2],
     folder: tempfile::TempDir,
@@ -84,7 +84,7 @@ const BUS: &str = r#"<busconfig>
 </busconfig>"#;
 
 impl Avahi<'_> {
-    fn start<'a>(machine: &'a Machine) -> Avahi<'a> {
+    pub fn start<'a>(machine: &'a Machine) -> Avahi<'a> {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("avahi.conf"), "[server]\nuse-ipv6=yes\n").unwrap();
