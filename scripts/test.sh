@@ -122,6 +122,10 @@ cargo clippy --locked "${package_features[@]}" --all-targets -- --deny warnings
 step "documentation"
 RUSTDOCFLAGS="--deny warnings" cargo doc --locked "${package_features[@]}" --no-deps --document-private-items
 
+step "test build"
+# While the other core is at the release build.
+cargo test --locked "${package_features[@]}" --no-run
+
 step "tests, against the release binary"
 # Those on an emulated Pi and on Home Assistant, which are prepared and run elsewhere, are left out by name: they would
 # count as skipped.
