@@ -12,13 +12,13 @@ use crate::common::{Setup, TestServer, need, run_by, until};
 
 /// Changes in two runs of the service. What its start, its clients and its end cost is in both, and cancels out.
 const CHANGES: [u32; 2] = [100, 600];
-/// Clients that watch, in two pairs of runs: their difference is what each of them costs.
-const FEW: usize = 1;
-const MANY: usize = 11;
+/// Clients that watch, in two pairs of runs.
+const WATCHING: [usize; 2] = [1, 11];
 
-/// The most of both that a change and a client may cost: a sixth, or one call, above what they do.
-const MAX_INSTRUCTIONS: [f64; 2] = [41_000.0, 2_000.0];
-const MAX_CALLS: [f64; 2] = [10.0, 1.8];
+/// The most of both that a change may cost with so many clients: a sixth, or one call for each, above what it does. What
+/// it costs with one depends on how busy the machine is, so the difference of the two has no bound of its own.
+const MAX_INSTRUCTIONS: [f64; 2] = [41_000.0, 61_000.0];
+const MAX_CALLS: [f64; 2] = [10.0, 28.0];
 
 /// Counts what a service does from its start to its end.
 struct Counter {
@@ -100,26 +100,26 @@ async fn change(dimmer: &TestServer, changes: u32, watching: usize) {
     }
 }
 
-/// What one change costs with [`FEW`] clients that watch, and what each further one adds.
+/// What one change costs with so many clients that watch.
 async fn cost(counter: fn() -> Counter) -> [f64; 2] {
     let mut costs = [0.0; 2];
-    for (cost, watching) in costs.iter_mut().zip([FEW, MANY]) {
+    for (cost, watching) in costs.iter_mut().zip(WATCHING) {
         let [short, long] = CHANGES;
         let counted =
             counter().count(long, watching).await - counter().count(short, watching).await;
         *cost = counted / f64::from(long - short);
     }
-    let [few, many] = costs;
-    [few, (many - few) / (MANY - FEW) as f64]
+    costs
 }
 
-fn assert_at_most(what: &str, [change, client]: [f64; 2], [most, most_client]: [f64; 2]) {
-    println!("{what}: {change:.1} a change, {client:.1} more for each client");
-    assert!(change <= most, "{what}: {change} a change, not {most}");
-    assert!(
-        client <= most_client,
-        "{what}: {client} a client, not {most_client}"
-    );
+fn assert_at_most(what: &str, costs: [f64; 2], most: [f64; 2]) {
+    for ((cost, most), watching) in costs.into_iter().zip(most).zip(WATCHING) {
+        println!("{what}: {cost:.1} a change with {watching} clients");
+        assert!(
+            cost <= most,
+            "{what}: {cost} with {watching} clients, not {most}"
+        );
+    }
 }
 
 #[tokio::test]
