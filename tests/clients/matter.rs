@@ -158,7 +158,7 @@ fn dims(lan: &Lan, controller: &mut Controller) {
     controller.run(json!({"command": "on", "endpoint": DESK, "on": true}));
     page_shows(lan, "desk", 100.0);
 
-    controller.run(json!({"command": "level", "endpoint": DESK, "level": 51, "tenths": 20}));
+    controller.run(json!({"command": "level", "endpoint": DESK, "level": 51, "tenths": 50}));
     let light = shown(lan, "desk");
     assert_eq!(light["level"], 20.0);
     assert!(
@@ -203,10 +203,15 @@ fn follows(lan: &Lan, controller: &mut Controller) {
         }
         page.settled().await;
     };
+    let start = Instant::now();
     lan.phone.within(drags);
     // 60 percent.
     let before = controller.reports(DESK, "level", 152);
-    assert!(before.len() < 30, "ten a second at most: {before:?}");
+    let most = 10.0 * start.elapsed().as_secs_f64() + 1.0;
+    assert!(
+        (before.len() as f64) < most,
+        "ten a second at most: {before:?}"
+    );
     assert_eq!(controller.read(DESK, "level", "currentLevel"), 152);
     set(lan, &["off", "--light", "desk"]);
     controller.reports(DESK, "on", false);
