@@ -79,7 +79,7 @@ impl MatterBridge {
         let mut kept: BTreeMap<String, Kept> = match fs::read(&file) {
             Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
             contents => serde_json::from_slice(&contents.with_context(name)?)
-                .with_context(|| format!("{} is damaged; remove it, and pair anew", name()))?,
+                .with_context(|| format!("{} is damaged; remove it, and pair again", name()))?,
         };
         if number(&mut kept, &hub) {
             write(&file, &kept).with_context(name)?;

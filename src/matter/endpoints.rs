@@ -1,4 +1,4 @@
-//! Which endpoint of the bridge is which light.
+//! The endpoints of the lights.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub const AGGREGATOR: EndptId = 1;
 /// The first one of a light.
 pub const FIRST_LIGHT: EndptId = 2;
 
-/// Which light an endpoint is.
+/// The light of each endpoint.
 #[derive(Clone)]
 pub struct Endpoints {
     hub: Arc<Hub>,

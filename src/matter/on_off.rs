@@ -70,8 +70,12 @@ impl<'a> OnOff<'a> {
     }
 
     fn switch_off(&self, context: &impl OperationContext, light: LightId) -> Result<(), Error> {
-        self.bridge
-            .passing(light, |passing| passing.timed_off = None);
+        self.bridge.passing(light, |passing| {
+            // It was to stay off for a time once it is off, which is now.
+            if let (Some((until, _)), Some(end)) = (passing.timed_off.take(), passing.stays_off) {
+                passing.stays_off = Some(Instant::now() + (end - until));
+            }
+        });
         self.bridge.change(context, light, Change::On(false), None)
     }
 }
@@ -267,7 +271,7 @@ impl ClusterHandler for OnOff<'_> {
                 _ => until,
             };
             passing.timed_off = Some((until, revision));
-            passing.stays_off = Some(until + wait);
+            passing.stays_off = (!wait.is_zero()).then_some(until + wait);
         });
         self.bridge.wake.notify_one();
         Ok(())

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::common::{LIMIT, Setup, TestClient, TestServer, dimmer};
 use crate::controller::{Controller, Maker};
-use crate::lan::{KITCHEN, Lan, with_lan};
+use crate::lan::{KITCHEN, Lan, until, with_lan};
 use crate::mdns::Avahi;
 
 const SETTINGS: &str = "[matter]\nenabled = true\n[[light]]\nname = \"desk\"\ntitle = \"Desk lamp\"\n\
@@ -48,14 +47,6 @@ fn state(lan: &Lan) -> Value {
         reqwest::get(url).await.unwrap().text().await.unwrap()
     });
     serde_json::from_str(&answer).unwrap()
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// The digits to pair it.
@@ -185,6 +176,14 @@ fn dims(lan: &Lan, controller: &mut Controller) {
     // The lowest level of a command that may switch it off does so.
     controller.run(json!({"command": "level", "endpoint": DESK, "level": 1, "tenths": 0}));
     page_shows(lan, "desk", 0.0);
+
+    controller.reports(DESK, "on", false);
+    // On for a second; and again, as there is no time for which it has to stay off.
+    for _ in 0..2 {
+        controller.run(json!({"command": "on_for", "endpoint": DESK, "tenths": 10}));
+        controller.reports(DESK, "on", true);
+        controller.reports(DESK, "on", false);
+    }
 
     controller.run(json!({"command": "identify", "endpoint": SHELF, "seconds": 60}));
     assert_eq!(shown(lan, "shelf")["effect"], "blink");

@@ -4,11 +4,10 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::thread;
 
 use crate::common::{LIMIT, Setup, TestServer, dimmer, need};
-use crate::lan::{KITCHEN, Lan, Machine, with_lan};
+use crate::lan::{KITCHEN, Lan, Machine, until, with_lan};
 
 /// Starts the service on the Pi.
 fn serve(lan: &Lan, settings: &str, listen: &str) -> TestServer {
@@ -27,14 +26,6 @@ fn list(lan: &Lan, seconds: u32) -> (Option<i32>, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let (printed, errors) = (text(output.stdout), text(output.stderr));
     (output.status.code(), printed, errors)
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
-        sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]

@@ -8,13 +8,14 @@ use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::runtime::Builder;
 
-use crate::common::{need, run_by};
+use crate::common::{LIMIT, need, run_by};
 
 /// The Pi's address.
 pub const KITCHEN: &str = "10.9.0.1";
@@ -51,6 +52,15 @@ pub fn with_lan(test: impl FnOnce(Lan)) {
         ));
     }
     test(Lan { kitchen, phone });
+}
+
+/// Waits until this holds.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
+        sleep(Duration::from_millis(20));
+    }
 }
 
 /// Runs the same test in a new process, as root of a user namespace.

@@ -3,8 +3,9 @@
 //! Who pairs the dimmer controls its lights for ever, so pairing is only for clients of the LAN, also where a proxy
 //! makes the page known to the world.
 
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, FromRequestParts, Path, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -54,38 +55,47 @@ fn describe(matter: &Matter, may_pair: bool) -> Response {
     Json(MatterResource::of(&matter.state(), may_pair)).into_response()
 }
 
-async fn open(
-    State(app): State<AppState>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-) -> Result<Response, MatterError> {
-    execute(&app, &peer, &headers, PairingCommand::Open).await
+/// Matter, for a request that may pair.
+struct ForPairing(Matter);
+
+impl FromRequestParts<AppState> for ForPairing {
+    type Rejection = MatterError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &AppState,
+    ) -> Result<ForPairing, MatterError> {
+        let matter = app.matter.clone().ok_or(MatterError::Off)?;
+        let peer = parts.extensions.get::<Peer>();
+        match peer.is_some_and(|peer| may_pair(peer, &parts.headers)) {
+            true => Ok(ForPairing(matter)),
+            false => Err(MatterError::NotOnLan),
+        }
+    }
 }
 
-async fn close(
-    State(app): State<AppState>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-) -> Result<Response, MatterError> {
-    execute(&app, &peer, &headers, PairingCommand::Close).await
+impl ForPairing {
+    async fn execute(self, command: PairingCommand) -> Result<Response, MatterError> {
+        self.0.ask(command).await?;
+        Ok(describe(&self.0, true))
+    }
 }
 
-async fn reset(
-    State(app): State<AppState>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-) -> Result<Response, MatterError> {
-    execute(&app, &peer, &headers, PairingCommand::Reset).await
+async fn open(matter: ForPairing) -> Result<Response, MatterError> {
+    matter.execute(PairingCommand::Open).await
 }
 
-async fn remove(
-    State(app): State<AppState>,
-    Extension(peer): Extension<Peer>,
-    Path(index): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, MatterError> {
+async fn close(matter: ForPairing) -> Result<Response, MatterError> {
+    matter.execute(PairingCommand::Close).await
+}
+
+async fn reset(matter: ForPairing) -> Result<Response, MatterError> {
+    matter.execute(PairingCommand::Reset).await
+}
+
+async fn remove(matter: ForPairing, Path(index): Path<String>) -> Result<Response, MatterError> {
     match index.parse() {
-        Ok(index) => execute(&app, &peer, &headers, PairingCommand::Remove(index)).await,
+        Ok(index) => matter.execute(PairingCommand::Remove(index)).await,
         Err(_) => {
             let message = format!("index must be from 1 to 254, not {index:?}");
             Ok(error(StatusCode::NOT_FOUND, message))
@@ -94,15 +104,7 @@ async fn remove(
 }
 
 /// The QR code, while it can be used.
-async fn picture(
-    State(app): State<AppState>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-) -> Result<Response, MatterError> {
-    let matter = app.matter.as_ref().ok_or(MatterError::Off)?;
-    if !may_pair(&peer, &headers) {
-        return Err(MatterError::NotOnLan);
-    }
+async fn picture(ForPairing(matter): ForPairing) -> Result<Response, MatterError> {
     match matter.state().window {
         Window::Open { codes, .. } => Ok(([(CONTENT_TYPE, SVG)], svg(&codes.qr)).into_response()),
         Window::Closed | Window::OpenByController => Err(MatterError::Closed),
@@ -124,18 +126,4 @@ fn svg(text: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {size} {size}\" shape-rendering=\"crispEdges\">\
          <path fill=\"#fff\" d=\"M0 0h{size}v{size}H0z\"/><path d=\"{path}\"/></svg>"
     )
-}
-
-async fn execute(
-    app: &AppState,
-    peer: &Peer,
-    headers: &HeaderMap,
-    command: PairingCommand,
-) -> Result<Response, MatterError> {
-    let matter = app.matter.as_ref().ok_or(MatterError::Off)?;
-    if !may_pair(peer, headers) {
-        return Err(MatterError::NotOnLan);
-    }
-    matter.ask(command).await?;
-    Ok(describe(matter, true))
 }

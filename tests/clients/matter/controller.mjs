@@ -69,6 +69,8 @@ const commands = {
   read: ({ endpoint, of, attribute }) => cluster(endpoint, of).attributes[attribute].get(true),
   write: ({ endpoint, of, attribute, value }) => cluster(endpoint, of).attributes[attribute].set(value),
   on: ({ endpoint, on }) => (on ? cluster(endpoint, "on").on() : cluster(endpoint, "on").off()),
+  on_for: ({ endpoint, tenths }) =>
+    cluster(endpoint, "on").onWithTimedOff({ onOffControl: {}, onTime: tenths, offWaitTime: 0 }),
   level: ({ endpoint, level, tenths }) =>
     cluster(endpoint, "level").moveToLevelWithOnOff({ level, transitionTime: tenths ?? null, ...options }),
   move: ({ endpoint, up, rate }) =>

@@ -111,6 +111,10 @@ class Controller:
         commands = Clusters.OnOff.Commands
         await self.send(endpoint, commands.On() if on else commands.Off())
 
+    async def on_for(self, endpoint, tenths):
+        command = Clusters.OnOff.Commands.OnWithTimedOff(onOffControl=0, onTime=tenths, offWaitTime=0)
+        await self.send(endpoint, command)
+
     async def level(self, endpoint, level, tenths=None):
         time = Clusters.Types.NullValue if tenths is None else tenths
         command = Clusters.LevelControl.Commands.MoveToLevelWithOnOff(level=level, transitionTime=time)
