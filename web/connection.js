@@ -86,6 +86,11 @@ export class Connection {
    * @type {[light: string, change: Change][]}
    */
   #queued = [];
+  /**
+   * Who waits until the service has handled what was sent.
+   * @type {(() => void)[]}
+   */
+  #waiting = [];
   /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
   #timers = {};
 
@@ -134,6 +139,16 @@ export class Connection {
   }
 
   /**
+   * Ends when the service has handled what was sent before, or never will, as the connection has ended.
+   * @returns {Promise<void>}
+   */
+  handled() {
+    if (!this.#ready) return Promise.resolve();
+    this.#socket?.send('{"echo":"handled"}');
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /**
    * Whether the service has not handled this page's last change of the light yet.
    * @param {string} light
    */
@@ -172,6 +187,7 @@ export class Connection {
     this.#ready = false;
     this.#seq = this.#seen = 0;
     this.#lastSeq.clear();
+    for (const resolve of this.#waiting.splice(0)) resolve();
     for (const name of ["retry", "deadline", "quiet"]) this.#timer(name);
   }
 
@@ -242,6 +258,7 @@ export class Connection {
       return;
     }
     if (this.#hello) this.#goLive(this.#hello);
+    if (message.echo === "handled") this.#waiting.shift()?.();
     const lights = "level" in message ? [message] : message.lights ?? message.fleet;
     if (lights) this.#receiveLights(lights, message.seen);
     else for (const kind in message) this.#on[kind]?.(message[kind]);

@@ -59,7 +59,7 @@ let errorTimer;
  * What the bar and the sheet show and do. `name` is what this page calls itself, `said` what it said last.
  * @typedef {{ lights: Map<string, Light>, presets: string[], timers: import("./connection.js").TimerInfo[],
  *   here: string[], activity: import("./connection.js").ActivityEntry[], live: boolean, described: object,
- *   send(message: object): void, name: string, said: string, canLogOut: boolean, hasMatter: boolean }} Hub
+ *   send(message: object): void, handled(): Promise<void>, name: string, said: string, canLogOut: boolean, hasMatter: boolean }} Hub
  */
 /** @type {Hub} */
 const hub = {
@@ -69,12 +69,13 @@ const hub = {
   here: [],
   activity: [],
   live: false,
-  // Another one whenever a setting was changed.
+  // Another one whenever a setting was changed, or may have been.
   described: {},
   said: "",
   canLogOut: false,
   hasMatter: false,
   send: (message) => connection.send(message),
+  handled: () => connection.handled(),
   // Where nothing can be stored, the page has no name.
   get name() {
     try {
@@ -349,6 +350,7 @@ const connection = new Connection({
     greeted = performance.now();
     hub.canLogOut = hello.session ?? false;
     hub.hasMatter = hello.matter ?? false;
+    hub.described = hello;
     hub.presets = hub.timers = hub.here = hub.activity = [];
     for (const light of remoteLights.values()) light.told = false;
     for (const light of lights.values()) light.fault = null;

@@ -95,6 +95,36 @@ async fn a_light_is_set_up_on_one_page_and_every_page_shows_it(browser: Browser)
     browser.close().await;
 }
 
+async fn what_is_set_here_is_not_undone_by_an_answer_from_before(browser: Browser) {
+    let dimmer = Setup::with(TWO).start();
+    let phone = browser.phone(&dimmer).await;
+    open_settings(&phone).await;
+    let hold = "(async (...asked) => {
+        const answer = await fetched(...asked);
+        if (asked[0] === 'api/settings') await new Promise((resolve) => held.push(resolve));
+        return answer;
+    })";
+    let hold = format!("(window.held = [], window.fetched = fetch, window.fetch = {hold}, true)");
+    phone.eval(&hold).await;
+    let titled = r#"{"lights": {"led": {"title": "Sill"}}}"#;
+    dimmer.request(Method::PUT, "/api/settings", titled).await;
+    expect("an answer is held", "held.length === 1", &phone).await;
+
+    tap(".of-light [type=checkbox]", &phone).await;
+    expect_setting(&dimmer, "hidden", json!(true)).await;
+    expect("the next is held, too", "held.length === 2", &phone).await;
+    phone.eval("(held[0](), true)").await;
+    let title = "document.querySelector('.of-light [type=text]').value";
+    assert_eq!(phone.eval(title).await, "");
+    let checked = "document.querySelector('.of-light [type=checkbox]').checked";
+    assert_eq!(phone.eval(checked).await, true);
+    phone.eval("(held[1](), true)").await;
+    expect("it is shown", &format!("{title} === 'Sill'"), &phone).await;
+    tap(".of-light [type=checkbox]", &phone).await;
+    expect_setting(&dimmer, "hidden", json!(false)).await;
+    browser.close().await;
+}
+
 async fn the_dark_end_is_found_by_eye_and_undone_unless_it_is_saved(browser: Browser) {
     let dimmer = TestServer::start();
     let phone = browser.phone(&dimmer).await;
@@ -163,6 +193,7 @@ async fn what_is_locked_is_shown_and_an_error_is_said(browser: Browser) {
 
 in_both_browsers! {
     a_light_is_set_up_on_one_page_and_every_page_shows_it,
+    what_is_set_here_is_not_undone_by_an_answer_from_before,
     the_dark_end_is_found_by_eye_and_undone_unless_it_is_saved,
     what_is_locked_is_shown_and_an_error_is_said,
 }

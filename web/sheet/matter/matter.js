@@ -22,6 +22,8 @@ export class MatterPart {
   #list;
   #pairing;
   #looks = 0;
+  // Counts what the service was asked, as an earlier answer is not shown over a later one.
+  #asked = 0;
   #shown = "";
 
   /** @param {HTMLElement} section */
@@ -52,8 +54,9 @@ export class MatterPart {
 
   async #look() {
     if (document.hidden) return;
+    const asked = ++this.#asked;
     const matter = await describe();
-    if (matter) this.#show(matter);
+    if (matter && asked === this.#asked) this.#show(matter);
   }
 
   /**
@@ -61,10 +64,11 @@ export class MatterPart {
    * @param {string} path
    */
   async #ask(method, path) {
+    const asked = ++this.#asked;
     const answer = await fetch(`api/matter/${path}`, { method }).catch(() => null);
     const body = await answer?.json().catch(() => null);
-    if (answer?.ok && body) this.#show(body);
-    else ask(words.failed, body?.error ?? "");
+    if (!answer?.ok || !body) ask(words.failed, body?.error ?? "");
+    else if (asked === this.#asked) this.#show(body);
   }
 
   /** @param {Matter} matter */

@@ -29,8 +29,12 @@ export class SettingsPart {
   #all = null;
   /** @type {City[]} */
   #cities = [];
+  // What was described last when the service was last asked.
   /** @type {object | null} */
-  #drawn = null;
+  #asked = null;
+  // How many changes were made here, and how many of them the service may not have handled yet.
+  #made = 0;
+  #unhandled = 0;
   /** @type {Map<string, Field>} */
   #fields = new Map();
   // What is tried: of which light, its level before, and how the slider goes back.
@@ -72,9 +76,8 @@ export class SettingsPart {
     const { trial, described, live } = { trial: this.#trial, ...this.#hub };
     // Any change of the light has ended what was tried, and so has the end of the connection.
     if (trial && (!live || this.#state(trial.light) !== trial.shown)) this.#end();
-    if (!live) this.#drawn = null;
-    if (!live || this.#drawn === described) return;
-    this.#drawn = described;
+    if (!live || this.#unhandled || this.#asked === described) return;
+    this.#asked = described;
     this.#ask();
   }
 
@@ -84,8 +87,12 @@ export class SettingsPart {
   }
 
   async #ask() {
+    const asked = this.#asked, made = this.#made;
     const answer = await fetch("api/settings", { cache: "no-store" }).catch(() => null);
     const all = answer?.ok && (await answer.json().catch(() => null));
+    // Not over what somebody has set on this page meanwhile, nor over a later answer.
+    if (made !== this.#made) this.#asked = null;
+    if (asked !== this.#asked) return this.draw();
     if (!all) return;
     this.#all = all;
     this.#show();
@@ -143,14 +150,22 @@ export class SettingsPart {
     }
   }
 
-  /** @param {Record<string, unknown>} values */
-  #setLight(values) {
-    this.#hub.send({ settings: { lights: { [this.#select.value]: values } } });
+  /**
+   * @param {Record<string, unknown>} values
+   * @param {string} [light]
+   */
+  #setLight(values, light = this.#select.value) {
+    this.#setHouse({ lights: { [light]: values } });
   }
 
-  /** @param {Record<string, unknown>} values */
-  #setHouse(values) {
-    this.#hub.send({ settings: values });
+  /** @param {Record<string, unknown>} settings */
+  async #setHouse(settings) {
+    this.#made++;
+    this.#unhandled++;
+    this.#hub.send({ settings });
+    await this.#hub.handled();
+    this.#unhandled--;
+    this.draw();
   }
 
   // What anyone can change of a light, as text.
@@ -198,7 +213,7 @@ export class SettingsPart {
       this.#forget();
       choose.hidden = true;
       slider.focus();
-      this.#hub.send({ settings: { lights: { [light]: { [name]: found } } } });
+      this.#setLight({ [name]: found }, light);
     });
     cancel.addEventListener("click", () => {
       slider.focus();
