@@ -9,12 +9,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// Rounds; the memory after each is compared with that after the second, as the first two fill the buffers that are
-/// kept for use again.
 const ROUNDS: usize = 7;
-/// More than this in KiB is growth, less is noise: 250 clients take this much, and the number of those that are
-/// connected at once differs from round to round.
-const NOISE: u64 = 2048;
+/// More than this in KiB from one round to the next is growth.
+const NOISE: i64 = 128;
 
 /// A thumb makes 60 changes a second.
 const THUMB: Duration = Duration::from_millis(16);
@@ -51,14 +48,20 @@ async fn read(mut client: TestClient, last: f64) -> TestClient {
     client
 }
 
-/// Asserts that later rounds took no more than the first three, in which the allocator's peak is found: how many clients
-/// there are at the same moment differs from round to round.
+/// Asserts that most rounds took no more than the one before. One or two do: how many clients are connected at the same
+/// moment depends on the machine, and what the most took is kept for use again. What is lost is lost in every round.
 fn assert_no_growth(what: &str, memory: &[u64]) {
     println!("{what}: {memory:?} KiB");
-    let (first, later) = memory.split_at(3);
-    let peak = first.iter().max().unwrap();
-    let grown = later.iter().max().unwrap().saturating_sub(*peak);
-    assert!(grown < NOISE, "{what}: {grown} KiB more: {memory:?}");
+    let mut growth: Vec<_> = memory
+        .windows(2)
+        .map(|pair| pair[1] as i64 - pair[0] as i64)
+        .collect();
+    growth.sort();
+    let median = growth[growth.len() / 2];
+    assert!(
+        median < NOISE,
+        "{what}: {median} KiB more in each round: {memory:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
