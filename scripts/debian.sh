@@ -12,6 +12,11 @@ cache=$(realpath -m "${DIMMER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dimmer}")
 # shellcheck disable=SC2034
 package_features=(--features matter)
 
+# cargo_test ARGUMENT…: `cargo test` with these arguments, by a compiler that also lints and checks the documentation.
+cargo_test() {
+  RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/test/rustc.sh cargo test --locked "${package_features[@]}" "$@"
+}
+
 say() { printf '== %s\n' "$*" >&2; }
 
 fail() {

@@ -67,6 +67,8 @@ if [ -n "$card" ]; then
   ssh-keygen -q -t ed25519 -N '' -C dimmer -f "$lab/key"
   cp "$lab/key.pub" "$lab/initramfs/"
   cp "$system/host_key.pub" "$lab/"
+  # In which a deployment runs.
+  env -0 >"$lab/environment"
 fi
 (cd "$lab/initramfs" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$lab/initrd.gz"
 cp -r "$pi"/6.* "$lab/"
@@ -80,4 +82,4 @@ EOF
 chmod +x "$lab/qemu"
 
 say "measuring"
-DIMMER_LAB=$lab cargo test --locked "${package_features[@]}" --test emulated -- --ignored --exact "$test::on_an_emulated_pi" --nocapture
+DIMMER_LAB=$lab cargo_test --test emulated -- --ignored --exact "$test::on_an_emulated_pi" --nocapture

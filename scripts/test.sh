@@ -27,8 +27,9 @@ esac
 # What the steps leave: the time that each took, and what its tests printed, in a file of its own.
 results=$(mktemp -d)
 mkdir "$results/tests"
-beside=
-trap '[ -z "$beside" ] || kill -- "-$beside" 2>/dev/null || true; rm -r "$results"' EXIT
+# What runs beside the other steps: process groups of their own, which end with this script.
+running=()
+trap 'for job in "${running[@]}"; do kill -- "-$job" 2>/dev/null || true; done; rm -r "$results"' EXIT
 step_name=
 step_start=0
 
@@ -41,7 +42,7 @@ step() {
 
 # tests COMMAND ARGUMENT…: runs tests of cargo, and keeps what they print. The steps behind one that failed run all the
 # same, so that all are counted.
-tests() { "$@" 2>&1 | tee "$results/tests/$step_name" || touch "$results/failed"; }
+tests() { "$@" 2>&1 | tee -a "$results/tests/$step_name" || touch "$results/failed"; }
 
 # end: prints the times, what failed or was skipped, and how many tests passed; and ends with an error unless all did.
 end() {
@@ -83,6 +84,21 @@ emulated_pi() {
   step ''
 }
 
+# other_tests: runs all but those of the page. They wait most of the time, and those keep both cores busy.
+other_tests() {
+  step "all other tests, against the release binary"
+  local main targets=()
+  for main in tests/*/main.rs; do
+    [ "$main" = tests/page/main.rs ] || targets+=(--test "$(basename "${main%/main.rs}")")
+  done
+  # Those on an emulated Pi and on Home Assistant, which are prepared and run elsewhere, are left out by name: they would
+  # count as skipped.
+  tests cargo_test --no-fail-fast --lib --bins "${targets[@]}" -- \
+    --include-ignored --skip on_an_emulated_pi --skip on_home_assistant
+  tests cargo_test --doc
+  step ''
+}
+
 step "what the tests need"
 install apt-utils avahi-daemon avahi-utils bsdutils build-essential caddy chromium chromium-driver curl dbus \
   firefox-esr fish gnupg httpie iproute2 mosquitto nginx-light openssh-client shellcheck shfmt strace systemd tzdata \
@@ -96,10 +112,9 @@ for clients in '' prometheus websocat node-red matter; do
 done
 
 step ''
-# In a process group of its own, which ends with this script.
 set -m
-emulated_pi >"$results/beside" 2>&1 &
-beside=$!
+emulated_pi >"$results/emulation" 2>&1 &
+running+=($!)
 set +m
 
 step "scripts"
@@ -116,29 +131,28 @@ tests scripts/page.sh
 step "format"
 cargo fmt --check
 
-step "lint"
-cargo clippy --locked "${package_features[@]}" --all-targets -- --deny warnings
-
-step "documentation"
-RUSTDOCFLAGS="--deny warnings" cargo doc --locked "${package_features[@]}" --no-deps --document-private-items
-
-step "test build"
+step "lint, documentation and test build"
 # While the other core is at the release build.
-cargo test --locked "${package_features[@]}" --no-run
+cargo_test --no-run --all-targets
 
-step "tests, against the release binary"
-# Those on an emulated Pi and on Home Assistant, which are prepared and run elsewhere, are left out by name: they would
-# count as skipped.
+step "waiting for the release build"
 cargo build --locked --release "${package_features[@]}"
-DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked "${package_features[@]}" --no-fail-fast -- \
-  --include-ignored --skip on_an_emulated_pi --skip on_home_assistant
+export DIMMER_BIN=$PWD/target/release/dimmer
+step ''
+set -m
+other_tests >"$results/others" 2>&1 &
+running+=($!)
+set +m
 
-step "waiting for the emulated Raspberry Pi"
-status=0
-wait "$beside" || status=$?
-beside=
-cat "$results/beside"
-[ "$status" = 0 ] || fail "the emulated Raspberry Pi was not tried"
+step "tests of the page, against the release binary"
+tests cargo_test --no-fail-fast --test page -- --include-ignored
+
+step "waiting for what runs beside"
+for job in "${running[@]}"; do
+  wait "$job" || touch "$results/failed"
+done
+running=()
+cat "$results/others" "$results/emulation"
 
 [ -n "${DIMMER_LONG-}" ] || end
 
@@ -169,7 +183,7 @@ scripts/schemathesis.sh
 
 step "Home Assistant"
 scripts/home-assistant.sh install
-DIMMER_BIN=$PWD/target/release/dimmer tests cargo test --locked "${package_features[@]}" --test clients on_home_assistant -- --include-ignored
+tests cargo_test --test clients on_home_assistant -- --include-ignored
 
 step "fuzzing"
 scripts/fuzz.sh 60

@@ -16,23 +16,23 @@ static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     for (variable, _) in env::vars_os() {
         // Cargo has set these for this test; ring would be rebuilt whenever they change.
         let name = variable.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+        if name == "OUT_DIR"
+            || name.starts_with("CARGO_PKG_")
+            || name.starts_with("CARGO_MANIFEST_")
+        {
             cargo.env_remove(variable);
         }
     }
-    let profile = if cfg!(debug_assertions) {
+    cargo.args(["build", "--quiet", "--locked", "--examples", "--profile"]);
+    cargo.arg(if cfg!(debug_assertions) {
         "dev"
     } else {
         "release"
-    };
-    cargo.args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--examples",
-        "--profile",
-        profile,
-    ]);
+    });
+    // As this test was built, so that most of it is.
+    if cfg!(feature = "matter") {
+        cargo.args(["--features", "matter"]);
+    }
     assert!(cargo.status().unwrap().success());
     // The folder beside deps/, where this test is.
     let test = env::current_exe().unwrap();

@@ -1,6 +1,5 @@
 //! Deploys to an emulated Raspberry Pi with Debian on its SD card: docs/emulated-pi.md.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -108,12 +107,12 @@ impl Laptop {
 
     fn deploy(&self, arguments: &[&str]) -> Deployment {
         let start = Instant::now();
-        let mut command = Command::new("scripts/deploy.sh");
-        // What cargo tells a test of its package would make the build scripts of others run again, and compile for minutes.
-        for (name, _) in env::vars().filter(|(name, _)| is_of_package(name)) {
-            command.env_remove(name);
-        }
-        let output = command
+        let environment = fs::read_to_string(self.file("environment")).unwrap();
+        let variables = environment.split_terminator('\0');
+        // Not in that of a test, which cargo fills: the build scripts of others would run again, and compile for minutes.
+        let output = Command::new("scripts/deploy.sh")
+            .env_clear()
+            .envs(variables.filter_map(|variable| variable.split_once('=')))
             .args(arguments)
             .args([PI, "--", "-F"])
             .arg(self.file("ssh_config"))
@@ -130,12 +129,6 @@ impl Laptop {
             output: text,
         }
     }
-}
-
-fn is_of_package(variable: &str) -> bool {
-    ["CARGO_MANIFEST_", "CARGO_PKG_"]
-        .iter()
-        .any(|start| variable.starts_with(start))
 }
 
 /// The commands of README's "Put it on a Pi".

@@ -239,7 +239,7 @@ async fn the_first_load_is_small_and_requests_nothing_from_other_hosts() {
         "{requests:?}"
     );
     assert!(requests.len() <= 12, "{requests:?}");
-    assert!(bytes > 1000.0 && bytes <= 23_700.0, "{bytes} bytes");
+    assert!(bytes > 1000.0 && bytes <= 23_800.0, "{bytes} bytes");
     assert_eq!(sockets, [format!("ws://{here}/ws")]);
     browser.close().await;
 }
