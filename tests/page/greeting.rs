@@ -2,9 +2,9 @@
 //! have one on a made-up Pi.
 
 use crate::browser::{Browser, ENTER, ESCAPE, TAB, Window, in_both_browsers};
-use crate::common::TestServer;
+use crate::common::{TestServer, until};
 use crate::pi::FakePi;
-use crate::steps::{expect, expect_text, tap};
+use crate::steps::{CONNECTIONS, expect, expect_text, tap};
 use reqwest::Method;
 
 const YES: &str = "#greeting .yes";
@@ -73,6 +73,30 @@ async fn a_new_light_is_greeted_until_somebody_says_that_it_lights_up(browser: B
     let (_, setup) = dimmer.stop();
     let dimmer = pi.start(setup);
     assert_eq!(dimmer.client().await.hello["lights"][0].get("new"), None);
+}
+
+async fn what_is_answered_without_a_connection_is_told_when_there_is_one(browser: Browser) {
+    let pi = FakePi::new();
+    let dimmer = pi.start(pi.setup(""));
+    let phone = browser.phone(&dimmer).await;
+    is_greeted(&phone).await;
+    let (_, setup) = dimmer.stop();
+    until("it reconnects", async || {
+        phone.connection().await == "reconnecting"
+    })
+    .await;
+    tap(YES, &phone).await;
+    is_not_greeted(&phone).await;
+    let dimmer = pi.start(setup);
+    phone.is_live().await;
+    until("the light is not new", async || {
+        dimmer.client().await.hello["lights"][0]
+            .get("new")
+            .is_none()
+    })
+    .await;
+    is_not_greeted(&phone).await;
+    browser.close_despite(&[CONNECTIONS]).await;
 }
 
 async fn who_says_no_reads_what_to_look_at_and_what_drives_the_pin(browser: Browser) {
@@ -223,6 +247,7 @@ async fn the_greeting_fits_into_the_smallest_window_in_any_language() {
 
 in_both_browsers! {
     a_new_light_is_greeted_until_somebody_says_that_it_lights_up,
+    what_is_answered_without_a_connection_is_told_when_there_is_one,
     who_says_no_reads_what_to_look_at_and_what_drives_the_pin,
     the_keyboard_alone_answers,
     several_new_lights_are_greeted_one_after_another,

@@ -26,6 +26,11 @@ let shown = "";
  * @type {Set<string>}
  */
 const later = new Set();
+/**
+ * The lights that light up, says somebody on this page.
+ * @type {Set<string>}
+ */
+const lit = new Set();
 
 /**
  * Called with all lights that are shown whenever the description of one of them changes.
@@ -34,12 +39,14 @@ const later = new Set();
  */
 export function greet(described, from) {
   [lights, hub] = [described, from];
+  // Where nobody could be told, as there was no connection.
+  for (const { name, new: isNew } of lights) if (isNew && lit.has(name)) tell(name);
   draw();
 }
 
 // One light after another. Where the focus was in the card, it goes on to the next, or to the lights.
 function draw() {
-  const light = lights.find(({ name, new: isNew }) => isNew && !later.has(name));
+  const light = lights.find(({ name, new: isNew }) => isNew && !later.has(name) && !lit.has(name));
   const key = JSON.stringify([light?.name, light?.title]);
   if (key === shown) return;
   shown = key;
@@ -66,11 +73,15 @@ function ask({ name, title = name }) {
   return [question, answers];
 }
 
-/**
- * The service then sends a description of the light that is no longer new, which removes the card.
- * @param {string} light
- */
-const greeted = (light) => hub.send({ light, greeted: true });
+/** @param {string} light */
+const tell = (light) => hub.send({ light, greeted: true });
+
+/** @param {string} light */
+function greeted(light) {
+  lit.add(light);
+  tell(light);
+  draw();
+}
 
 /**
  * What to look at if the LED stays dark.
@@ -96,13 +107,13 @@ async function help(name, title) {
   list.append(...checks.map((check) => Object.assign(document.createElement("li"), { textContent: check })));
   if (pin) list.append(item(pin, title));
   buttons.className = "chips";
-  const wait = button("chip wait", words.later), lit = button("chip done", words.lit);
+  const wait = button("chip wait", words.later), done = button("chip done", words.lit);
   wait.addEventListener("click", () => dialog.close());
-  lit.addEventListener("click", () => {
+  done.addEventListener("click", () => {
     greeted(name);
     dialog.close();
   });
-  buttons.append(wait, lit);
+  buttons.append(wait, done);
   dialog.append(heading, list, buttons);
   // The browser has given the focus back to the card by then.
   dialog.addEventListener("close", () => {
