@@ -73,7 +73,9 @@ end() {
 # emulated_pi: builds the programs, and tries them on an emulated Pi. Most of that time one core is busy: with the linker
 # of a program that is optimized as a whole, and with QEMU. So this runs beside the other steps.
 emulated_pi() {
-  step "release build"
+  step "release builds"
+  # Both before any test: what is built beside those of the page takes twice as long, and the Pi waits for it.
+  scripts/build.sh >/dev/null
   cargo build --locked --release "${package_features[@]}"
 
   step "the pin of an emulated Raspberry Pi"
@@ -132,10 +134,10 @@ step "format"
 cargo fmt --check
 
 step "lint, documentation and test build"
-# While the other core is at the release build.
+# While the other core is at the release builds.
 cargo_test --no-run --all-targets
 
-step "waiting for the release build"
+step "waiting for the release builds"
 cargo build --locked --release "${package_features[@]}"
 export DIMMER_BIN=$PWD/target/release/dimmer
 step ''
