@@ -67,7 +67,7 @@ if [ -n "$card" ]; then
   ssh-keygen -q -t ed25519 -N '' -C dimmer -f "$lab/key"
   cp "$lab/key.pub" "$lab/initramfs/"
   cp "$system/host_key.pub" "$lab/"
-  # In which a deployment runs.
+  # The environment in which a deployment runs.
   env -0 >"$lab/environment"
 fi
 (cd "$lab/initramfs" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$lab/initrd.gz"

@@ -70,14 +70,9 @@ end() {
   exit
 }
 
-# emulated_pi: builds the programs, and tries them on an emulated Pi. Most of that time one core is busy: with the linker
-# of a program that is optimized as a whole, and with QEMU. So this runs beside the other steps.
+# emulated_pi: builds the program for an emulated Pi, and tries it there. Most of that time one core is busy: with the
+# linker of a program that is optimized as a whole, and with QEMU. So this runs beside the other steps.
 emulated_pi() {
-  step "release builds"
-  # Both before any test: what is built beside those of the page takes twice as long, and the Pi waits for it.
-  scripts/build.sh >/dev/null
-  cargo build --locked --release "${package_features[@]}"
-
   step "the pin of an emulated Raspberry Pi"
   tests scripts/emulate.sh
 
@@ -134,10 +129,9 @@ step "format"
 cargo fmt --check
 
 step "lint, documentation and test build"
-# While the other core is at the release builds.
 cargo_test --no-run --all-targets
 
-step "waiting for the release builds"
+step "release build"
 cargo build --locked --release "${package_features[@]}"
 export DIMMER_BIN=$PWD/target/release/dimmer
 step ''
