@@ -59,7 +59,8 @@ let errorTimer;
  * What the bar and the sheet show and do. `name` is what this page calls itself, `said` what it said last.
  * @typedef {{ lights: Map<string, Light>, presets: string[], timers: import("./connection.js").TimerInfo[],
  *   here: string[], activity: import("./connection.js").ActivityEntry[], live: boolean, described: object,
- *   send(message: object): void, handled(): Promise<void>, name: string, said: string, canLogOut: boolean, hasMatter: boolean }} Hub
+ *   send(message: object): void, handled(): Promise<void>, name: string, said: string, canLogOut: boolean,
+ *   hasMatter: boolean }} Hub
  */
 /** @type {Hub} */
 const hub = {

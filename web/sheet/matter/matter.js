@@ -22,8 +22,8 @@ export class MatterPart {
   #list;
   #pairing;
   #looks = 0;
-  // Counts what the service was asked, as an earlier answer is not shown over a later one.
-  #asked = 0;
+  // Counts the changes that are asked for, and their answers: a look from before one is not shown.
+  #changes = 0;
   #shown = "";
 
   /** @param {HTMLElement} section */
@@ -54,9 +54,9 @@ export class MatterPart {
 
   async #look() {
     if (document.hidden) return;
-    const asked = ++this.#asked;
+    const changes = this.#changes;
     const matter = await describe();
-    if (matter && asked === this.#asked) this.#show(matter);
+    if (matter && changes === this.#changes) this.#show(matter);
   }
 
   /**
@@ -64,11 +64,12 @@ export class MatterPart {
    * @param {string} path
    */
   async #ask(method, path) {
-    const asked = ++this.#asked;
+    this.#changes++;
     const answer = await fetch(`api/matter/${path}`, { method }).catch(() => null);
     const body = await answer?.json().catch(() => null);
-    if (!answer?.ok || !body) ask(words.failed, body?.error ?? "");
-    else if (asked === this.#asked) this.#show(body);
+    this.#changes++;
+    if (answer?.ok && body) this.#show(body);
+    else ask(words.failed, body?.error ?? "");
   }
 
   /** @param {Matter} matter */
