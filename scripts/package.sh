@@ -25,8 +25,8 @@ triple=$(basename "$(dirname "$(dirname "$binary")")")
 say "writing the manual, the completions and the change log"
 made=target/package
 rm -rf "$made"
-# No feature makes a difference to these.
-cargo run --quiet --locked --no-default-features --example manual -- "$made" >&2
+# As the tests are built, so that their build is used where there is one.
+cargo run --quiet --locked "${package_features[@]}" --example manual -- "$made" >&2
 version=$(package_version)
 maintainer=$(sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)
 # The files in the package have the time of the commit, so that the same commit makes the same package.
