@@ -25,7 +25,7 @@ triple=$(basename "$(dirname "$(dirname "$binary")")")
 say "writing the manual, the completions and the change log"
 made=target/package
 rm -rf "$made"
-# As the tests are built, so that their build is used where there is one.
+# With the features of the tests, so that their build is used where there is one.
 cargo run --quiet --locked "${package_features[@]}" --example manual -- "$made" >&2
 version=$(package_version)
 maintainer=$(sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compiles what is the project's own (cargo's RUSTC_WORKSPACE_WRAPPER) by clippy, and so lints and builds it at once; and
 # checks the documentation of the library. Any warning is an error. `cargo clippy` and `cargo doc` say the same, but each
-# checks all dependencies anew, which takes minutes.
+# checks all dependencies again, which takes minutes.
 set -euo pipefail
 
 # check_documentation ARGUMENT…: those of rustc.

@@ -29,7 +29,7 @@ static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     } else {
         "release"
     });
-    // As this test was built, so that most of it is.
+    // With the features of this test, so that cargo has built most of it already.
     if cfg!(feature = "matter") {
         cargo.args(["--features", "matter"]);
     }

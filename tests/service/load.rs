@@ -12,6 +12,8 @@ use tokio::time::{sleep, timeout};
 const ROUNDS: usize = 7;
 /// More than this in KiB from one round to the next is growth.
 const NOISE: i64 = 128;
+/// More than this in KiB in all is growth, too: what a thousand clients take that are connected at once.
+const MOST: i64 = 8192;
 
 /// A thumb makes 60 changes a second.
 const THUMB: Duration = Duration::from_millis(16);
@@ -62,6 +64,8 @@ fn assert_no_growth(what: &str, memory: &[u64]) {
         median < NOISE,
         "{what}: {median} KiB more in each round: {memory:?}"
     );
+    let all: i64 = growth.iter().sum();
+    assert!(all < MOST, "{what}: {all} KiB more: {memory:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

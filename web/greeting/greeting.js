@@ -27,7 +27,7 @@ let shown = "";
  */
 const later = new Set();
 /**
- * The lights that light up, says somebody on this page.
+ * The lights that somebody on this page has answered "Yes" for.
  * @type {Set<string>}
  */
 const lit = new Set();
@@ -39,7 +39,7 @@ const lit = new Set();
  */
 export function greet(described, from) {
   [lights, hub] = [described, from];
-  // Where nobody could be told, as there was no connection.
+  // Again for what was answered while there was no connection.
   for (const { name, new: isNew } of lights) if (isNew && lit.has(name)) tell(name);
   draw();
 }
