@@ -25,7 +25,7 @@ esac
 
 command -v apt-get >/dev/null || fail "QEMU comes as a Debian package, and there is no apt-get"
 install gcc-aarch64-linux-gnu libc6-dev-arm64-cross build-essential device-tree-compiler kmod cpio \
-  xz-utils chromium chromium-driver
+  xz-utils chromium-headless-shell
 
 qemu=$cache/qemu
 if [ ! -d "$qemu" ]; then

@@ -1,4 +1,4 @@
-//! Real browsers, driven by WebDriver.
+//! Real browsers, driven by WebDriver or, Chromium, by DevTools.
 //!
 //! A claim about the page is a function that takes a [`Browser`]. The last lines of a file name its claims and make a
 //! test in each browser of each: `chromium::it_is_live`, `firefox::it_is_live` and `webkit::it_is_live`. The compiler
@@ -34,6 +34,8 @@ mod chromium;
 mod firefox;
 #[path = "browser/hand.rs"]
 mod hand;
+#[path = "browser/socket.rs"]
+mod socket;
 #[path = "browser/webkit.rs"]
 mod webkit;
 
@@ -97,13 +99,15 @@ macro_rules! in_both_browsers {
 }
 pub(crate) use in_both_browsers;
 
-/// A kind of browser, and its windows; each is a browser of its own, as each phone is. All are killed when
-/// this is dropped.
+/// A kind of browser, and its windows. In Chromium and WebKit each is a browser of its own, in Firefox it has but its
+/// cookies, its storage and its cache. All are killed when this is dropped.
 pub struct Browser {
     kind: Kind,
     night: bool,
     folder: TempDir,
     programs: RefCell<Vec<Program>>,
+    /// That of a Firefox that runs.
+    firefox: RefCell<Option<Rc<socket::Socket>>>,
     windows: RefCell<Vec<Window>>,
 }
 
@@ -143,6 +147,7 @@ impl Browser {
             night: false,
             folder: tempfile::tempdir().unwrap(),
             programs: RefCell::default(),
+            firefox: RefCell::default(),
             windows: RefCell::default(),
         }
     }
@@ -196,9 +201,9 @@ impl Browser {
             folder: &folder,
         };
         let (programs, session) = match self.kind {
-            Kind::Chromium => driven(chromium::start(), chromium::wanted(&setup)).await,
-            Kind::Firefox => firefox::start(&setup).await,
-            Kind::WebKit => driven(webkit::start(&setup).await, webkit::wanted(&setup)).await,
+            Kind::Chromium => chromium::start(&setup).await,
+            Kind::Firefox => self.open_in_firefox(&setup).await,
+            Kind::WebKit => webkit::start(&setup).await,
         };
         self.programs.borrow_mut().extend(programs);
         let window = Window {
@@ -220,6 +225,22 @@ impl Browser {
         window
     }
 
+    async fn open_in_firefox(&self, setup: &WindowSetup<'_>) -> (Vec<Program>, Session) {
+        let mut programs = Vec::new();
+        let running = self.firefox.take();
+        let socket = match running {
+            Some(socket) => socket,
+            None => {
+                let (program, socket) = firefox::start(setup).await;
+                programs.push(program);
+                socket
+            }
+        };
+        self.firefox.replace(Some(socket.clone()));
+        let tab = firefox::Tab::open(socket, setup).await;
+        (programs, Session::Firefox(Rc::new(tab)))
+    }
+
     /// Ends a test: asserts that no window had an error or a warning, and closes them.
     pub async fn close(self) {
         self.close_despite(&[]).await;
@@ -232,40 +253,20 @@ impl Browser {
             let mut complaints = window.complaints().await;
             complaints.retain(|complaint| !expected.iter().any(|text| complaint.contains(text)));
             assert_eq!(complaints, Vec::<String>::new());
-            window.end().await;
         }
     }
-}
-
-/// What drives one window.
-struct Driver {
-    programs: Vec<Program>,
-    /// Where it makes sessions.
-    address: String,
 }
 
 /// How a window is driven.
 #[derive(Clone)]
 enum Session {
+    Chromium(Rc<chromium::Tab>),
+    Firefox(Rc<firefox::Tab>),
     /// By a driver, at this address.
-    Http {
+    WebKit {
         client: Client,
         address: String,
     },
-    Firefox(Rc<firefox::Tab>),
-}
-
-/// A session that has the wanted capabilities.
-async fn driven(driver: Driver, wanted: Value) -> (Vec<Program>, Session) {
-    let client = Client::builder().timeout(LIMIT).build().unwrap();
-    let wanted = json!({"capabilities": {"alwaysMatch": wanted}});
-    let session = request(&client, Method::POST, &driver.address, Some(wanted)).await;
-    let address = format!(
-        "{}/{}",
-        driver.address,
-        session["sessionId"].as_str().unwrap()
-    );
-    (driver.programs, Session::Http { client, address })
 }
 
 async fn request(client: &Client, method: Method, url: &str, body: Option<Value>) -> Value {
@@ -319,22 +320,24 @@ impl Window {
     /// Goes to this address.
     pub async fn go(&self, url: &str) {
         match &self.session {
-            Session::Http { .. } => drop(self.call("/url", json!({"url": url})).await),
+            Session::Chromium(tab) => tab.go(url).await,
             Session::Firefox(tab) => tab.go(url).await,
-        }
-        if self.kind == Kind::WebKit {
-            self.listen().await;
+            Session::WebKit { .. } => {
+                self.call("/url", json!({"url": url})).await;
+                self.listen().await;
+            }
         }
     }
 
     /// Reloads the page. A script's `location.reload()` would return while the old one is still there.
     pub async fn reload(&self) {
         match &self.session {
-            Session::Http { .. } => drop(self.call("/refresh", json!({})).await),
+            Session::Chromium(tab) => tab.reload().await,
             Session::Firefox(tab) => tab.reload().await,
-        }
-        if self.kind == Kind::WebKit {
-            self.listen().await;
+            Session::WebKit { .. } => {
+                self.call("/refresh", json!({})).await;
+                self.listen().await;
+            }
         }
     }
 
@@ -402,10 +405,10 @@ impl Window {
     /// exceptions; but in WebKit also those while the page loads, and whatever else the console has; in Chromium
     /// failed requests, too.
     async fn complaints(&self) -> Vec<String> {
-        match self.kind {
-            Kind::Chromium => self.complaints_of_chromium().await,
-            Kind::Firefox => self.tab().complaints().await,
-            Kind::WebKit => self.complaints_of_webkit().await,
+        match &self.session {
+            Session::Chromium(tab) => tab.complaints().await,
+            Session::Firefox(tab) => tab.complaints().await,
+            Session::WebKit { .. } => self.complaints_of_webkit().await,
         }
     }
 
@@ -435,20 +438,18 @@ impl Window {
     async fn picture(&self) -> Value {
         self.settled().await;
         match &self.session {
-            Session::Http { .. } => self.request(Method::GET, "/screenshot", None).await,
+            Session::Chromium(tab) => tab.picture().await,
             Session::Firefox(tab) => tab.picture().await,
+            Session::WebKit { .. } => self.request(Method::GET, "/screenshot", None).await,
         }
     }
 
     /// Gives the window this size in pixels, and waits until the page is laid out in it. Not in WebKit.
     pub async fn resize_to(&self, width: u32, height: u32) {
         match &self.session {
+            Session::Chromium(tab) => tab.resize_to(width, height).await,
             Session::Firefox(tab) => tab.resize_to(width, height).await,
-            Session::Http { .. } => {
-                let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-                self.devtools("Emulation.setDeviceMetricsOverride", size)
-                    .await;
-            }
+            Session::WebKit { .. } => unreachable!("WebKit has windows of one size"),
         }
         let has = format!("innerWidth === {width} && innerHeight === {height}");
         until("the window has its size", async || {
@@ -471,21 +472,23 @@ impl Window {
     /// What a function with this body returns, to which the page's content security policy does not apply.
     async fn run(&self, body: &str) -> Value {
         match &self.session {
-            Session::Http { .. } => {
+            Session::Chromium(tab) => tab.run(body).await,
+            Session::Firefox(tab) => tab.run(body).await,
+            Session::WebKit { .. } => {
                 let script = json!({"script": body, "args": []});
                 self.call("/execute/sync", script).await
             }
-            Session::Firefox(tab) => tab.run(body).await,
         }
     }
 
     /// Lets a device do what WebDriver calls its actions.
     async fn act(&self, device: Value) {
         match &self.session {
-            Session::Http { .. } => {
+            Session::Chromium(_) => unreachable!("DevTools has no actions"),
+            Session::Firefox(tab) => tab.act(device).await,
+            Session::WebKit { .. } => {
                 self.call("/actions", json!({"actions": [device]})).await;
             }
-            Session::Firefox(tab) => tab.act(device).await,
         }
     }
 
@@ -496,23 +499,17 @@ impl Window {
 
     async fn request(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         match &self.session {
-            Session::Http { client, address } => {
+            Session::WebKit { client, address } => {
                 request(client, method, &format!("{address}{path}"), body).await
             }
-            Session::Firefox(_) => unreachable!("Firefox has no driver for {path}"),
+            _ => unreachable!("only WebKit has a driver for {path}"),
         }
     }
 
-    fn tab(&self) -> &firefox::Tab {
+    fn chromium(&self) -> &chromium::Tab {
         match &self.session {
-            Session::Firefox(tab) => tab,
-            Session::Http { .. } => unreachable!("only Firefox is driven without a driver"),
-        }
-    }
-
-    async fn end(&self) {
-        if let Session::Http { .. } = self.session {
-            self.request(Method::DELETE, "", None).await;
+            Session::Chromium(tab) => tab,
+            _ => unreachable!("only Chromium has DevTools"),
         }
     }
 }

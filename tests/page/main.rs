@@ -1,5 +1,5 @@
 //! The web page in real browsers: Chromium, Firefox, and WebKit, the nearest to Safari on Linux. Each test that needs
-//! one is ignored; scripts/test.sh installs the browsers and runs all, those in Firefox in its long form.
+//! one is ignored; scripts/test.sh installs the browsers and runs all.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,36 +1,28 @@
 //! Firefox, which speaks WebDriver BiDi itself, on a WebSocket.
 
-use std::cell::{Cell, RefCell};
 use std::fs;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio::sync::Mutex;
-use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::hand::Hand;
-use super::{PI, Program, Session, WindowSetup};
+use super::socket::Socket;
+use super::{PI, Program, WindowSetup};
 use crate::common::{LIMIT, until};
 
-/// The tab of a Firefox that is driven.
+/// A window of a Firefox that is driven, with cookies, storage and a cache of its own.
 pub struct Tab {
-    socket: Mutex<WebSocketStream<TcpStream>>,
-    /// The number of the last command.
-    number: Cell<u64>,
+    socket: Rc<Socket>,
     /// What WebDriver calls the tab.
     context: String,
-    complaints: RefCell<Vec<String>>,
 }
 
-/// Starts it with a profile of its own.
-pub async fn start(setup: &WindowSetup<'_>) -> (Vec<Program>, Session) {
-    fs::write(setup.folder.join("user.js"), preferences(setup)).unwrap();
+/// Starts it with a profile of its own. That takes it longer than others, so it has all windows of a [`Browser`].
+///
+/// [`Browser`]: super::Browser
+pub async fn start(setup: &WindowSetup<'_>) -> (Program, Rc<Socket>) {
+    fs::write(setup.folder.join("user.js"), preferences(setup.night)).unwrap();
     let mut command = Command::new("firefox-esr");
     command
         .args(["--headless", "--no-remote", "--remote-debugging-port=0"])
@@ -44,24 +36,30 @@ pub async fn start(setup: &WindowSetup<'_>) -> (Vec<Program>, Session) {
     until("Firefox listens", async || {
         let server = fs::read(setup.folder.join("WebDriverBiDiServer.json")).unwrap_or_default();
         let server: Value = serde_json::from_slice(&server).unwrap_or_default();
-        port = server["ws_port"].as_u64();
+        port = server["ws_port"]
+            .as_u64()
+            .and_then(|port| port.try_into().ok());
         port.is_some()
     })
     .await;
-    let tab = Tab::of(port.unwrap(), setup.hand).await;
-    (vec![program], Session::Firefox(Rc::new(tab)))
+    let socket = Socket::of(port.unwrap(), "/session").await;
+    // Answered once Firefox has started, which takes it long where others have the processor.
+    call_within(START, &socket, "session.new", json!({"capabilities": {}})).await;
+    let events = json!({"events": ["log.entryAdded"]});
+    call(&socket, "session.subscribe", events).await;
+    let listen = json!({"functionDeclaration": LISTEN});
+    call(&socket, "script.addPreloadScript", listen).await;
+    (program, Rc::new(socket))
 }
 
-fn preferences(setup: &WindowSetup) -> String {
-    let scheme = if setup.night { 0 } else { 1 };
-    let touchscreen = matches!(setup.hand, Hand::Finger);
+fn preferences(night: bool) -> String {
+    let scheme = if night { 0 } else { 1 };
     let preferences = [
-        ("intl.accept_languages", json!(setup.language)),
         (
             "layout.css.prefers-color-scheme.content-override",
             json!(scheme),
         ),
-        ("dom.w3c_touch_events.enabled", json!(u8::from(touchscreen))),
+        ("dom.w3c_touch_events.enabled", json!(1)),
         ("network.dns.localDomains", json!(PI)),
         // One process for pages, and none in advance: each takes a second.
         ("dom.ipc.processCount", json!(1)),
@@ -82,69 +80,35 @@ const LISTEN: &str =
     "() => addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
     console.error(`${violatedDirective} forbids ${blockedURI}`))";
 
+/// Gives a command of WebDriver BiDi.
+async fn call(socket: &Socket, command: &str, parameters: Value) -> Value {
+    call_within(LIMIT, socket, command, parameters).await
+}
+
+async fn call_within(limit: Duration, socket: &Socket, command: &str, parameters: Value) -> Value {
+    let call = json!({"method": command, "params": parameters});
+    let answer = socket.call_within(limit, call).await;
+    answer.unwrap_or_else(|error| panic!("{command}: {error}"))
+}
+
 impl Tab {
-    async fn of(port: u64, hand: Hand) -> Tab {
-        let address = format!("127.0.0.1:{port}");
-        let stream = TcpStream::connect(&address).await.unwrap();
-        let (socket, _) = client_async(format!("ws://{address}/session"), stream)
-            .await
-            .unwrap();
-        let mut tab = Tab {
-            socket: Mutex::new(socket),
-            number: Cell::default(),
-            context: String::new(),
-            complaints: RefCell::default(),
+    pub async fn open(socket: Rc<Socket>, setup: &WindowSetup<'_>) -> Tab {
+        let mut user = call(&socket, "browser.createUserContext", json!({})).await;
+        user["type"] = "window".into();
+        let mut window = call(&socket, "browsingContext.create", user).await;
+        let Value::String(context) = window["context"].take() else {
+            panic!("no context: {window}");
         };
-        // Answered once Firefox has started, which takes it long where others have the processor.
-        tab.call_within(START, "session.new", json!({"capabilities": {}}))
-            .await;
-        let tree = tab.call("browsingContext.getTree", json!({})).await;
-        tab.context = tree["contexts"][0]["context"].as_str().unwrap().into();
-        let events = json!({"events": ["log.entryAdded"]});
-        tab.call("session.subscribe", events).await;
-        let listen = json!({"functionDeclaration": LISTEN});
-        tab.call("script.addPreloadScript", listen).await;
-        let (width, height) = hand.window();
+        let tab = Tab { socket, context };
+        let locale = json!({"locale": setup.language, "contexts": [tab.context]});
+        tab.call("emulation.setLocaleOverride", locale).await;
+        let (width, height) = setup.hand.window();
         tab.resize_to(width, height).await;
         tab
     }
 
-    /// Gives a command of WebDriver BiDi.
     async fn call(&self, command: &str, parameters: Value) -> Value {
-        self.call_within(LIMIT, command, parameters).await
-    }
-
-    async fn call_within(&self, limit: Duration, command: &str, parameters: Value) -> Value {
-        let answer = timeout(limit, self.answer(command, parameters)).await;
-        let mut answer = answer.unwrap_or_else(|_| panic!("{command}: not within {limit:?}"));
-        let error = &answer["error"];
-        assert!(error.is_null(), "{command}: {error}: {}", answer["message"]);
-        answer["result"].take()
-    }
-
-    async fn answer(&self, command: &str, parameters: Value) -> Value {
-        let mut socket = self.socket.lock().await;
-        let number = self.number.get() + 1;
-        self.number.set(number);
-        let command = json!({"id": number, "method": command, "params": parameters});
-        let text = Message::text(command.to_string());
-        socket.send(text).await.unwrap();
-        loop {
-            let message = socket.next().await.expect("Firefox runs").unwrap();
-            let Message::Text(text) = message else {
-                continue;
-            };
-            let message: Value = serde_json::from_str(&text).unwrap();
-            if message["id"] == number {
-                return message;
-            }
-            if message["method"] == "log.entryAdded" {
-                let entry = &message["params"];
-                if entry["level"] == "error" || entry["level"] == "warn" {
-                    self.complaints.borrow_mut().push(entry.to_string());
-                }
-            }
-        }
+        call(&self.socket, command, parameters).await
     }
 
     /// What a function with this body returns.
@@ -195,9 +159,15 @@ impl Tab {
         picture["data"].take()
     }
 
+    /// Those of all windows.
     pub async fn complaints(&self) -> Vec<String> {
         // By its answer all that came before has been read.
         self.call("session.status", json!({})).await;
-        self.complaints.take()
+        let entries = self.socket.events().into_iter();
+        entries
+            .map(|mut event| event["params"].take())
+            .filter(|entry| entry["level"] == "error" || entry["level"] == "warn")
+            .map(|entry| entry.to_string())
+            .collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Kind, Window};
+use super::{Kind, Session, Window};
 
 #[derive(Clone, Copy)]
 pub enum Hand {
@@ -174,6 +174,9 @@ impl Window {
 
     /// Presses a key and lets go of it; the characters of special keys are the constants below.
     pub async fn key(&self, key: char) {
+        if let Session::Chromium(tab) = &self.session {
+            return tab.key(key).await;
+        }
         let strokes = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
         self.act(json!({"type": "key", "id": "keyboard", "actions": strokes}))
             .await;
@@ -201,3 +204,21 @@ pub const LEFT: char = '\u{e012}';
 pub const UP: char = '\u{e013}';
 pub const RIGHT: char = '\u{e014}';
 pub const DOWN: char = '\u{e015}';
+
+/// What the web calls a key that has no character, and its number there.
+pub fn named(key: char) -> Option<(&'static str, u32)> {
+    Some(match key {
+        TAB => ("Tab", 9),
+        ENTER => ("Enter", 13),
+        ESCAPE => ("Escape", 27),
+        PAGE_UP => ("PageUp", 33),
+        PAGE_DOWN => ("PageDown", 34),
+        END => ("End", 35),
+        HOME => ("Home", 36),
+        LEFT => ("ArrowLeft", 37),
+        UP => ("ArrowUp", 38),
+        RIGHT => ("ArrowRight", 39),
+        DOWN => ("ArrowDown", 40),
+        _ => return None,
+    })
+}

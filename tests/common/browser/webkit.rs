@@ -8,13 +8,14 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
+use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use super::{Driver, Program, Window, WindowSetup};
-use crate::common::until;
+use super::{Program, Session, Window, WindowSetup, request};
+use crate::common::{LIMIT, until};
 
 /// A screen, and the driver on it: one for each window, as a driver has one session.
-pub async fn start(setup: &WindowSetup<'_>) -> Driver {
+pub async fn start(setup: &WindowSetup<'_>) -> (Vec<Program>, Session) {
     let mut screen = Command::new("Xvfb");
     screen
         .args("-displayfd 1 -screen 0 1280x1024x24 -nolisten tcp".split(' '))
@@ -32,6 +33,8 @@ pub async fn start(setup: &WindowSetup<'_>) -> Driver {
         .env("DISPLAY", format!(":{}", number.trim()))
         // Or it does not start as root.
         .env("WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS", "1")
+        // Without a graphics card that takes a third of its time.
+        .env("WEBKIT_DISABLE_COMPOSITING_MODE", "1")
         .env("LOCPATH", setup.folder)
         .env("LC_ALL", locale(setup))
         .stdout(Stdio::null())
@@ -43,10 +46,12 @@ pub async fn start(setup: &WindowSetup<'_>) -> Driver {
         port.is_some()
     })
     .await;
-    Driver {
-        address: format!("http://127.0.0.1:{}/session", port.unwrap()),
-        programs: vec![driver, screen],
-    }
+    let sessions = format!("http://127.0.0.1:{}/session", port.unwrap());
+    let client = Client::builder().timeout(LIMIT).build().unwrap();
+    let wanted = json!({"capabilities": {"alwaysMatch": wanted(setup)}});
+    let session = request(&client, Method::POST, &sessions, Some(wanted)).await;
+    let address = format!("{sessions}/{}", session["sessionId"].as_str().unwrap());
+    (vec![driver, screen], Session::WebKit { client, address })
 }
 
 /// The language is that of the system's locale, of which only the name matters.
@@ -77,7 +82,7 @@ fn port_of(pid: u32) -> Option<u16> {
 }
 
 /// The capabilities of a session.
-pub fn wanted(setup: &WindowSetup) -> Value {
+fn wanted(setup: &WindowSetup) -> Value {
     let mut arguments = vec!["--automation", "--full-screen"];
     if setup.night {
         arguments.push("--dark-mode");
