@@ -72,7 +72,14 @@ async fn a_light_is_set_up_on_one_page_and_every_page_shows_it(browser: Browser)
     tap(".of-light [type=checkbox]", &phone).await;
     expect_setting(&dimmer, "hidden", json!(true)).await;
     let gone = "!document.querySelector('[data-light=led]')";
-    expect("it is hidden", gone, &other).await;
+    for window in [&phone, &other] {
+        expect("it is hidden", gone, window).await;
+    }
+    // One light needs no choice, and without that the sheet stays where it was scrolled to.
+    let is_one = "document.querySelector('.which').hidden";
+    expect("there is no choice", is_one, &phone).await;
+    let scrolled = phone.eval("document.querySelector('.all').scrollTop").await;
+    assert!(scrolled.as_f64() > Some(100.0), "{scrolled}");
     // It is still in the settings, and comes back with its level.
     tap(".of-light [type=checkbox]", &phone).await;
     for window in [&phone, &other] {

@@ -22,7 +22,7 @@ export const markup = `
       <button class="close" type="button" aria-label="${words.close}" autofocus><span aria-hidden="true">×</span></button>
       <p class="said" role="alert"></p>
     </div>
-    <fieldset class="all">
+    <div class="all"><fieldset>
       <label class="which"><span>${words.for}</span> <select></select></label>
 
       <div id="part-now" role="tabpanel" aria-labelledby="tab-now">
@@ -78,5 +78,5 @@ export const markup = `
         </form>
         <ul class="list"></ul>
       </section>
-    </fieldset>
+    </fieldset></div>
   </dialog>`;
