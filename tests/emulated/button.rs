@@ -3,10 +3,7 @@
 //! QEMU's GPIOs make no interrupts. So the kernel's simulated GPIO chip stands in for the Pi's, by
 //! its file and its name: the kernel debounces and hands on its edges as it does a Pi's.
 
-use std::time::Duration;
-
 use serde_json::Value;
-use tokio::time::sleep;
 
 use crate::claims::{Claims, DIMMER, attempt};
 use crate::common::TestClient;
@@ -105,10 +102,10 @@ fn interrupts(machine: &mut Machine) -> u32 {
 async fn presses(machine: &mut Machine, client: &mut TestClient, seconds: &str) -> Vec<f64> {
     let bounce =
         format!("for i in $(seq {BOUNCES}); do echo pull-down >$LINE; echo pull-up >$LINE; done");
+    // Then, by its own clock, as long as an edge is debounced, and longer.
     machine.run(&format!(
-        "{bounce}; echo pull-down >$LINE; sleep {seconds}; {bounce}"
+        "{bounce}; echo pull-down >$LINE; sleep {seconds}; {bounce}; sleep 0.3"
     ));
-    sleep(Duration::from_millis(300)).await;
     let received = client.settled().await;
     let by_button = |message: &&Value| message["by"] == "button";
     let levels = received.iter().filter(by_button);
