@@ -13,6 +13,8 @@
 #           Raspberry Pi and starts each binary, checks the dependencies, fuzzes, tries the REST API against its OpenAPI
 #           document, runs Home Assistant in two versions, and gives the tests of reliability their time: some 50 minutes
 #           more
+# What runs beside the rest is called by its name.
+# shellcheck disable=SC2317
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/debian.sh
@@ -26,7 +28,7 @@ esac
 
 # What the steps leave: the time that each took, and what its tests printed, in a file of its own.
 results=$(mktemp -d)
-mkdir "$results/tests"
+mkdir "$results/tests" "$results/beside"
 # What runs beside the other steps: process groups of their own, which end with this script.
 running=()
 trap 'for job in "${running[@]}"; do kill -- "-$job" 2>/dev/null || true; done; rm -r "$results"' EXIT
@@ -70,6 +72,18 @@ end() {
   exit
 }
 
+# beside FUNCTION: runs its steps beside those that follow. What they print comes at the end.
+beside() {
+  set -m
+  {
+    step_name=''
+    "$1"
+    step ''
+  } >"$results/beside/$1" 2>&1 &
+  running+=($!)
+  set +m
+}
+
 # emulated_pi: builds the program for an emulated Pi, and tries it there. Most of that time one core is busy: with the
 # linker of a program that is optimized as a whole, and with QEMU. So this runs beside the other steps.
 emulated_pi() {
@@ -78,10 +92,17 @@ emulated_pi() {
 
   step "deployment to an emulated Raspberry Pi"
   tests scripts/emulate.sh --system
-  step ''
 }
 
-# other_tests: runs all but those of the page. They wait most of the time, and those keep both cores busy.
+# matter_tests: runs those that need a program with Matter, which is the one that was built with the tests. They wait
+# nearly all of the time, as controllers take theirs to find a light again.
+matter_tests() {
+  step "tests of Matter"
+  unset DIMMER_BIN
+  tests cargo_test --no-fail-fast --lib --bins --test clients --test page matter:: -- --include-ignored
+}
+
+# other_tests: runs all but those of Matter and of the page. They wait most of the time, and browsers do not.
 other_tests() {
   step "all other tests, against the release binary"
   local main targets=()
@@ -91,13 +112,12 @@ other_tests() {
   # Those on an emulated Pi and on Home Assistant, which are prepared and run elsewhere, are left out by name: they would
   # count as skipped.
   tests cargo_test --no-fail-fast --lib --bins "${targets[@]}" -- \
-    --include-ignored --skip on_an_emulated_pi --skip on_home_assistant
+    --include-ignored --skip on_an_emulated_pi --skip on_home_assistant --skip matter::
   tests cargo_test --doc
-  step ''
 }
 
 step "what the tests need"
-install apt-utils avahi-daemon avahi-utils bsdutils build-essential caddy chromium chromium-driver curl dbus \
+install apt-utils avahi-daemon avahi-utils bsdutils build-essential caddy chromium-headless-shell curl dbus \
   firefox-esr fish gnupg httpie iproute2 mosquitto nginx-light openssh-client shellcheck shfmt strace systemd tzdata \
   udev util-linux valgrind webkit2gtk-driver xvfb zsh
 # What the steps in the background would otherwise install, and there sudo cannot ask for a password.
@@ -108,11 +128,7 @@ for clients in '' prometheus websocat node-red matter; do
   scripts/clients.sh $clients >/dev/null
 done
 
-step ''
-set -m
-emulated_pi >"$results/emulation" 2>&1 &
-running+=($!)
-set +m
+beside emulated_pi
 
 step "scripts"
 scripts=(scripts/*.sh scripts/*/*.sh tools/names.bash .ci/run systemd/deb/{postinst,prerm,postrm})
@@ -130,25 +146,24 @@ cargo fmt --check
 
 step "lint, documentation and test build"
 cargo_test --no-run --all-targets
+beside matter_tests
 
 step "release build"
-cargo build --locked --release "${package_features[@]}"
+# As `cargo run --release` builds it. Matter would take more time than all else, and is tried in the program of the tests
+# and in the package that is deployed to the emulated Pi.
+cargo build --locked --release
 export DIMMER_BIN=$PWD/target/release/dimmer
-step ''
-set -m
-other_tests >"$results/others" 2>&1 &
-running+=($!)
-set +m
+beside other_tests
 
 step "tests of the page, against the release binary"
-tests cargo_test --no-fail-fast --test page -- --include-ignored
+tests cargo_test --no-fail-fast --test page -- --include-ignored --skip matter::
 
 step "waiting for what runs beside"
 for job in "${running[@]}"; do
   wait "$job" || touch "$results/failed"
 done
 running=()
-cat "$results/others" "$results/emulation"
+cat "$results"/beside/*
 
 [ -n "${DIMMER_LONG-}" ] || end
 
