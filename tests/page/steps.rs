@@ -89,6 +89,7 @@ pub async fn undo(window: &Window) {
 
 /// Taps what may have to be scrolled into view first.
 pub async fn tap(selector: &str, window: &Window) {
+    window.has(selector).await;
     let element = format!("document.querySelector('{selector}')");
     window
         .eval(&format!("{element}.scrollIntoView({{block: 'center'}})"))
@@ -98,6 +99,7 @@ pub async fn tap(selector: &str, window: &Window) {
 
 /// Puts this into a field, as typing does.
 pub async fn enter(selector: &str, text: &str, window: &Window) {
+    window.has(selector).await;
     let field = format!("document.querySelector('{selector}')");
     let events = "['input', 'change'].forEach((type) => field.dispatchEvent(new Event(type, { bubbles: true })))";
     window

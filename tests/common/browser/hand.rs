@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Kind, Session, Window};
+use crate::common::until;
 
 #[derive(Clone, Copy)]
 pub enum Hand {
@@ -54,8 +55,15 @@ impl Window {
         serde_json::from_value(self.eval(&middle).await).unwrap()
     }
 
-    /// Puts the finger down on the middle of the element, or presses the mouse's button there.
+    /// Waits until the page has the element.
+    pub async fn has(&self, selector: &str) {
+        let is_there = format!("!!document.querySelector('{selector}')");
+        until(selector, async || self.eval(&is_there).await == true).await;
+    }
+
+    /// Puts the finger down on the middle of the element, once it is there, or presses the mouse's button there.
     pub async fn press(&self, selector: &str) {
+        self.has(selector).await;
         self.place.set(self.middle(selector).await);
         let section = format!("document.querySelector('{selector}').closest('section')");
         self.eval(&format!("window.pressed = {section}")).await;
