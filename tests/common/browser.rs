@@ -56,6 +56,7 @@ use crate::common::{LIMIT, TestServer, until};
 pub use chromium::Load;
 pub use hand::{DOWN, END, ENTER, ESCAPE, HOME, LEFT, PAGE_DOWN, PAGE_UP, RIGHT, TAB, UP};
 use hand::{Hand, Track};
+use socket::Socket;
 
 /// A name for 127.0.0.1. Unlike the address, it is no secure context, and neither is the page on the LAN. WebKit cannot
 /// be given such a name.
@@ -99,15 +100,15 @@ macro_rules! in_both_browsers {
 }
 pub(crate) use in_both_browsers;
 
-/// A kind of browser, and its windows. In Chromium and WebKit each is a browser of its own, in Firefox it has but its
-/// cookies, its storage and its cache. All are killed when this is dropped.
+/// A kind of browser, and its windows. In Chromium and WebKit each is a program of its own; in Firefox, which takes long to
+/// start, they share one, but no cookies, no storage and no cache. All are killed when this is dropped.
 pub struct Browser {
     kind: Kind,
     night: bool,
     folder: TempDir,
     programs: RefCell<Vec<Program>>,
-    /// That of a Firefox that runs.
-    firefox: RefCell<Option<Rc<socket::Socket>>>,
+    /// That of the Firefox, once it runs.
+    firefox: RefCell<Option<Rc<Socket>>>,
     windows: RefCell<Vec<Window>>,
 }
 
@@ -227,17 +228,14 @@ impl Browser {
 
     async fn open_in_firefox(&self, setup: &WindowSetup<'_>) -> (Vec<Program>, Session) {
         let mut programs = Vec::new();
-        let running = self.firefox.take();
-        let socket = match running {
-            Some(socket) => socket,
-            None => {
-                let (program, socket) = firefox::start(setup).await;
-                programs.push(program);
-                socket
-            }
-        };
-        self.firefox.replace(Some(socket.clone()));
-        let tab = firefox::Tab::open(socket, setup).await;
+        let mut running = self.firefox.take();
+        if running.is_none() {
+            let (program, socket) = firefox::start(setup).await;
+            programs.push(program);
+            running = Some(socket);
+        }
+        self.firefox.replace(running.clone());
+        let tab = firefox::Tab::open(running.unwrap(), setup).await;
         (programs, Session::Firefox(Rc::new(tab)))
     }
 

@@ -18,9 +18,7 @@ pub struct Tab {
     context: String,
 }
 
-/// Starts it with a profile of its own. That takes it longer than others, so it has all windows of a [`Browser`].
-///
-/// [`Browser`]: super::Browser
+/// Starts it with a profile of its own.
 pub async fn start(setup: &WindowSetup<'_>) -> (Program, Rc<Socket>) {
     fs::write(setup.folder.join("user.js"), preferences(setup.night)).unwrap();
     let mut command = Command::new("firefox-esr");
