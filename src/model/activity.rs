@@ -17,15 +17,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-pub use entry::{Action, Entry};
+pub use entry::{Action, Entry, MAX_ENTRIES};
 
 use super::actor::Actor;
 use super::text::{Name, Remark};
 use pending::{MAX_SETTLE, Pending};
 use quota::Allowance;
 
-/// The most entries kept, and the most names published.
-pub const MAX_ENTRIES: usize = 100;
 /// Remarks that a client may make at once, and within [`MINUTE`].
 const MAX_REMARKS: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);

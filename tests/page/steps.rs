@@ -97,10 +97,11 @@ pub async fn tap(selector: &str, window: &Window) {
     window.tap(selector).await;
 }
 
-/// Puts this into a field, as typing does.
+/// Puts this into a field, as typing does, once the page lets people do so.
 pub async fn enter(selector: &str, text: &str, window: &Window) {
-    window.has(selector).await;
     let field = format!("document.querySelector('{selector}')");
+    let is_enabled = format!("{field}?.matches(':enabled')");
+    expect(&format!("{selector} is enabled"), &is_enabled, window).await;
     let events = "['input', 'change'].forEach((type) => field.dispatchEvent(new Event(type, { bubbles: true })))";
     window
         .eval(&format!(

@@ -50,8 +50,8 @@ async fn read(mut client: TestClient, last: f64) -> TestClient {
     client
 }
 
-/// Asserts that most rounds took no more than the one before. One or two do: how many clients are connected at the same
-/// moment depends on the machine, and what the most took is kept for use again. What is lost is lost in every round.
+/// Asserts that half of the rounds took no more than the one before. The others may: how many clients are connected at the
+/// same moment depends on the machine, and what the most took is kept for use again. What is lost is lost in every round.
 fn assert_no_growth(what: &str, memory: &[u64]) {
     println!("{what}: {memory:?} KiB");
     let mut growth: Vec<_> = memory
@@ -59,7 +59,7 @@ fn assert_no_growth(what: &str, memory: &[u64]) {
         .map(|pair| pair[1] as i64 - pair[0] as i64)
         .collect();
     growth.sort();
-    let median = growth[growth.len() / 2];
+    let median = growth[(growth.len() - 1) / 2];
     assert!(
         median < NOISE,
         "{what}: {median} KiB more in each round: {memory:?}"

@@ -9,6 +9,9 @@ use crate::model::effect::EffectKind;
 use crate::model::level::Level;
 use crate::model::lights::{Change, Light, LightState};
 
+/// The most entries kept, and the most names published.
+pub const MAX_ENTRIES: usize = 100;
+
 /// An action in the audit trail.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {

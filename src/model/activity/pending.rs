@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::MAX_ENTRIES;
-use super::entry::{Action, Entry};
+use super::entry::{Action, Entry, MAX_ENTRIES};
 use super::quota::Quotas;
 use crate::model::actor::Actor;
 
