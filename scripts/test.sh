@@ -13,6 +13,7 @@
 #           Raspberry Pi and starts each binary, checks the dependencies, fuzzes, tries the REST API against its OpenAPI
 #           document, runs Home Assistant in two versions, and gives the tests of reliability their time: some 50 minutes
 #           more
+
 # What runs beside the rest is called by its name.
 # shellcheck disable=SC2317
 set -euo pipefail
